@@ -1,0 +1,117 @@
+"""EfficientLEAF's compression: logarithm, median over time, batch normalisation per band."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from leaf.checks import count, real
+
+
+class Log1p(nn.Module):
+    """``log(1 + 10**a * x)`` of energies x [..., bands, T].
+
+    Args:
+        a: the (initial) exponent, finite.
+        trainable: make ``a`` a parameter, a scalar or, with ``per_band``, [num_bands].
+        per_band: one ``a`` per band; needs ``num_bands`` >= 1 where it is trainable.
+
+    Raises TypeError or ValueError for arguments outside these ranges.
+    Source: EfficientLEAF's ``model/efficientleaf.py``; arXiv 2207.05508, section 3.
+    """
+
+    def __init__(
+        self, a: float = 0, trainable: bool = False, per_band: bool = False, num_bands: int | None = None
+    ) -> None:
+        super().__init__()
+        self.trainable = trainable
+        self.per_band = per_band
+        self.a: float | nn.Parameter = real("a", a)
+        if trainable:
+            shape = (count("num_bands", num_bands),) if per_band else ()
+            self.a = nn.Parameter(torch.full(shape, self.a))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Energies [..., bands, T] to the same shape."""
+        if isinstance(self.a, Tensor):
+            x = 10 ** (self.a.unsqueeze(-1) if self.per_band else self.a) * x
+        elif self.a != 0:
+            # One number for all bands: the published code indexes it when per_band is asked for, and fails.
+            x = 10**self.a * x
+        return torch.log1p(x)
+
+    def extra_repr(self) -> str:
+        return f"trainable={self.trainable}, per_band={self.per_band}"
+
+
+class TemporalBatchNorm(nn.Module):
+    """Batch normalisation of [B, bands, T] or [B, channels, bands, T] over all but the bands.
+
+    Args:
+        num_bands: number of bands, >= 1.
+        affine: learn a scale and an offset.
+        per_channel: normalise every (channel, band) by itself; needs ``num_channels`` >= 1.
+
+    Raises TypeError or ValueError for arguments outside these ranges.
+    Source: EfficientLEAF's ``model/efficientleaf.py``; arXiv 2207.05508, section 3.
+    """
+
+    def __init__(
+        self, num_bands: int, affine: bool = True, per_channel: bool = False, num_channels: int | None = None
+    ) -> None:
+        super().__init__()
+        n_features = count("num_bands", num_bands)
+        if per_channel:
+            n_features *= count("num_channels", num_channels)
+        self.bn = nn.BatchNorm1d(n_features, affine=affine)
+        self.per_channel = per_channel
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., bands, T] to the same shape. In training one value per band raises ValueError."""
+        flat = x.flatten(1, -2) if self.per_channel else x.reshape(-1, *x.shape[-2:])
+        y: Tensor = self.bn(flat)
+        return y.reshape(x.shape)
+
+
+class LogTBN(nn.Module):
+    """:class:`Log1p`, the median over time taken off if wanted, :class:`TemporalBatchNorm`.
+
+    Args:
+        num_bands: number of bands, >= 1.
+        affine: for the normalisation.
+        a, trainable, per_band: for the logarithm.
+        median_filter: subtract each band's median over time.
+        append_filtered: keep the plain logarithm as a first channel and add the filtered one as a second,
+            each normalised by itself: [B, bands, T] becomes [B, 2, bands, T].
+
+    Raises TypeError or ValueError for arguments outside these ranges.
+    Source: EfficientLEAF's ``model/efficientleaf.py``; arXiv 2207.05508, section 3.
+    """
+
+    def __init__(
+        self,
+        num_bands: int,
+        affine: bool = True,
+        a: float = 0,
+        trainable: bool = False,
+        per_band: bool = False,
+        median_filter: bool = False,
+        append_filtered: bool = False,
+    ) -> None:
+        super().__init__()
+        self.log1p = Log1p(a, trainable, per_band, num_bands)
+        self.TBN = TemporalBatchNorm(num_bands, affine, append_filtered, 2 if append_filtered else 1)
+        self.median_filter = median_filter
+        self.append_filtered = append_filtered
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Energies [B, bands, T] to the same shape, or to [B, 2, bands, T] with ``append_filtered``."""
+        x = self.log1p(x)
+        if self.median_filter:
+            filtered = x - x.median(-1, keepdim=True).values
+            if self.append_filtered:
+                x = torch.stack((x, filtered), 1) if x.ndim == 3 else torch.cat((x, filtered), 1)
+            else:
+                x = filtered
+        y: Tensor = self.TBN(x)
+        return y

@@ -1,0 +1,184 @@
+"""The grouped Gabor filterbank: each group of bands has the kernel length and the stride it needs."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from leaf.checks import count, real, waveform
+from leaf.filters import SIGMA_PER_SAMPLE, gabor_pair, gauss_windows, mel_filter_params, squared_modulus
+
+
+@dataclass(frozen=True)
+class Group:
+    """Bands ``start`` to ``stop - 1``: odd tap counts, and strides whose product is one frame."""
+
+    start: int
+    stop: int
+    kernel_size: int
+    conv_stride: int
+    window_size: int
+    pool_stride: int
+
+    @property
+    def bands(self) -> slice:
+        return slice(self.start, self.stop)
+
+
+class GroupedGaborFilterbank(nn.Module):
+    """Energies of ``n_filters`` learnable Gabor filters in ``num_groups`` groups: audio to [B, C, frames].
+
+    A group's filters share a kernel of ``conv_win_factor`` times their largest sigma and a stride set by
+    their highest centre, so both move as the parameters do. Energies are not compensated for the stride:
+    a group's are about 1 / stride of LEAF's.
+
+    Parameters, all [C] (names as in the published checkpoints):
+        center_freqs: centres in rad/sample, used within [0, pi].
+        bandwidths: time-domain sigmas in samples, used within [2, pool_size] * sqrt(2 log 2) / pi; the
+            lower end is half of LEAF's. A larger value is a *narrower* band.
+        pooling_widths: sigmas relative to half a window of ``pool_size``, used within [2 / pool_size, 0.5].
+
+    Args:
+        n_filters: number of filters C, >= 1.
+        num_groups: 1 to ``n_filters``.
+        min_freq, max_freq: band edges of the mel-spaced start in Hz,
+            0 <= min_freq < max_freq <= sample_rate / 2.
+        sample_rate: Hz, > 0.
+        pool_size: taps of the pooling window at full rate, >= 1.
+        pool_stride: samples per frame, >= 1; a group's stride divides it.
+        pool_init: start of ``pooling_widths``.
+        conv_win_factor: kernel length in sigmas, finite and > 0.
+        stride_factor: stride in half periods of the highest centre, finite and > 0.
+
+    Raises TypeError or ValueError for arguments outside these ranges.
+    Source: EfficientLEAF's ``model/efficientleaf.py``; arXiv 2207.05508, section 3.
+    """
+
+    def __init__(
+        self,
+        n_filters: int,
+        num_groups: int,
+        min_freq: float,
+        max_freq: float,
+        sample_rate: float,
+        pool_size: int,
+        pool_stride: int,
+        pool_init: float = 0.4,
+        conv_win_factor: float = 3.0,
+        stride_factor: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.n_filters = count("n_filters", n_filters)
+        # an empty group has no largest centre: the published code fails on it in forward
+        self.num_groups = count("num_groups", num_groups, most=self.n_filters)
+        self.pool_size = count("pool_size", pool_size)
+        self.pool_stride = count("pool_stride", pool_stride)
+        self.conv_win_factor = real("conv_win_factor", conv_win_factor, above=0)
+        self.stride_factor = real("stride_factor", stride_factor, above=0)
+        self.psbl_strides = [s for s in range(1, self.pool_stride + 1) if self.pool_stride % s == 0]
+
+        center_freqs, sigmas = mel_filter_params(n_filters, min_freq, max_freq, sample_rate)
+        self.center_freqs = nn.Parameter(center_freqs)
+        self.bandwidths = nn.Parameter(sigmas)
+        self.pooling_widths = nn.Parameter(torch.full((self.n_filters,), real("pool_init", pool_init)))
+
+        # Floats, so that `.double()` clamps at float64's numbers. A lower end above the upper one (windows of
+        # 1 to 3 samples) gives the upper one, as torch.clamp has it.
+        self.mu_lower, self.mu_upper = 0.0, math.pi
+        self.sigma_upper = self.pool_size * SIGMA_PER_SAMPLE
+        self.sigma_lower = min(2 * SIGMA_PER_SAMPLE, self.sigma_upper)
+        self.width_upper = 0.5
+        self.width_lower = min(2 / self.pool_size, self.width_upper)
+
+    def get_stride(self, cent_freq: float) -> tuple[int, int]:
+        """(convolution stride, pooling stride) of a group whose highest centre is ``cent_freq`` rad/sample.
+
+        The first is the largest divisor of ``pool_stride`` up to ``stride_factor * pi / cent_freq``.
+        """
+        # a group of bands at 0 Hz: the limit of the rule, where the published code divides by zero
+        stride = max(1, math.pi / cent_freq * self.stride_factor) if cent_freq else math.inf
+        conv_stride = self.psbl_strides[bisect_right(self.psbl_strides, stride) - 1]
+        return conv_stride, self.pool_stride // conv_stride
+
+    def clamp_parameters(self) -> None:
+        """Projects the parameters onto their ranges, in place."""
+        self.center_freqs.data.clamp_(self.mu_lower, self.mu_upper)
+        self.bandwidths.data.clamp_(self.sigma_lower, self.sigma_upper)
+        self.pooling_widths.data.clamp_(self.width_lower, self.width_upper)
+
+    def groups(self) -> list[Group]:
+        """The geometry of every group under the present parameters. Reads them: the device is waited for."""
+        centers = self._centers(slice(None)).detach().tolist()
+        lengths = (self._sigmas(slice(None)).detach() * self.conv_win_factor).tolist()
+        ends = [i * self.n_filters // self.num_groups for i in range(self.num_groups + 1)]
+        found = []
+        for start, stop in pairwise(ends):
+            conv_stride, pool_stride = self.get_stride(max(centers[start:stop]))
+            kernel_size = int(max(lengths[start:stop])) | 1
+            window_size = int(self.pool_size / conv_stride + 0.5) | 1
+            found.append(Group(start, stop, kernel_size, conv_stride, window_size, pool_stride))
+        return found
+
+    def filters(self, group: Group) -> Tensor:
+        """Gabor filters [2K, 1, kernel_size] of the group's K bands: real parts, then imaginary parts."""
+        pair = gabor_pair(group.kernel_size, self._centers(group.bands), self._sigmas(group.bands))
+        return torch.cat(pair).unsqueeze(1)
+
+    def windows(self, group: Group) -> Tensor:
+        """Pooling windows [K, 1, window_size] of the group's K bands, at the rate of its convolution."""
+        widths = self.pooling_widths[group.bands].clamp(self.width_lower, self.width_upper)
+        # Published: by the ratio of the sizes, where the ratio of the half widths, (size - 1), is meant.
+        widths = widths / group.conv_stride * self.pool_size / group.window_size
+        return gauss_windows(group.window_size, widths).unsqueeze(1)
+
+    def convolve(self, x: Tensor, group: Group) -> Tensor:
+        """Audio [B, T] or [B, 1, T] to the group's filter outputs [B, 2K, ceil(T / conv_stride)]."""
+        x = waveform(x, self.center_freqs)
+        return F.conv1d(x, self.filters(group), stride=group.conv_stride, padding=group.kernel_size // 2)
+
+    def modulus(self, y: Tensor) -> Tensor:
+        """Filter outputs [B, 2K, T] to energies [B, K, T]."""
+        return squared_modulus(y)
+
+    def pool(self, e: Tensor, group: Group) -> Tensor:
+        """The group's energies [B, K, T] to frames [B, K, frames]."""
+        return F.conv1d(
+            e,
+            self.windows(group),
+            stride=group.pool_stride,
+            padding=group.window_size // 2,
+            groups=group.stop - group.start,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Audio [B, T] or [B, 1, T] to pooled energies [B, C, ceil(T / pool_stride)].
+
+        In training mode the parameters are first projected onto their ranges, in place. Raises ValueError
+        for another rank, several channels or no samples, and TypeError for a dtype other than the module's;
+        values of ``x`` are not looked at.
+        """
+        x = waveform(x, self.center_freqs)  # refused before a parameter is touched
+        # The published code projects in evaluation, too. Here evaluation changes no parameter: they are
+        # clamped where they are used, to the same numbers.
+        if self.training:
+            self.clamp_parameters()
+        return torch.cat([self.pool(self.modulus(self.convolve(x, g)), g) for g in self.groups()], dim=1)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.n_filters}, num_groups={self.num_groups}, pool_size={self.pool_size}, "
+            f"pool_stride={self.pool_stride}, conv_win_factor={self.conv_win_factor:g}, "
+            f"stride_factor={self.stride_factor:g}"
+        )
+
+    def _centers(self, bands: slice) -> Tensor:
+        return self.center_freqs[bands].clamp(self.mu_lower, self.mu_upper)
+
+    def _sigmas(self, bands: slice) -> Tensor:
+        return self.bandwidths[bands].clamp(self.sigma_lower, self.sigma_upper)

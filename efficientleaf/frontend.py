@@ -1,0 +1,83 @@
+"""The EfficientLEAF front end: audio to compressed, learnable filterbank energies."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from efficientleaf.compression import LogTBN
+from efficientleaf.filterbank import GroupedGaborFilterbank
+from leaf.checks import duration
+from leaf.pcen import leaf_pcen
+
+
+class EfficientLeaf(nn.Module):
+    """A :class:`GroupedGaborFilterbank` and a compression.
+
+    Audio to [B, C, frames] with "pcen", to [B, 2, C, frames] with "logtbn" (plain and median-filtered).
+
+    Args:
+        n_filters: number of filters C, >= 1.
+        num_groups: groups of bands that share a kernel length and a stride, 1 to ``n_filters``.
+        min_freq, max_freq: band edges of the mel-spaced start in Hz,
+            0 <= min_freq < max_freq <= sample_rate / 2.
+        sample_rate: Hz, > 0.
+        window_len: length of the pooling window in ms, at least one sample; made odd.
+        window_stride: time between frames in ms, at least one sample.
+        conv_win_factor: kernel length in sigmas, finite and > 0.
+        stride_factor: stride in half periods of a group's highest centre, finite and > 0.
+        compression: "logtbn", "pcen" or a module on [B, C, frames].
+
+    Raises TypeError or ValueError for arguments outside these ranges.
+    Source: EfficientLEAF's ``model/efficientleaf.py``; arXiv 2207.05508.
+    """
+
+    def __init__(
+        self,
+        n_filters: int = 40,
+        num_groups: int = 4,
+        min_freq: float = 60.0,
+        max_freq: float = 7800.0,
+        sample_rate: float = 16000,
+        window_len: float = 25.0,
+        window_stride: float = 10.0,
+        conv_win_factor: float = 4.77,
+        stride_factor: float = 1.0,
+        compression: str | nn.Module = "logtbn",
+    ) -> None:
+        super().__init__()
+        duration("window_len", window_len, sample_rate)
+        duration("window_stride", window_stride, sample_rate)
+        self.sample_rate = sample_rate
+        self.window_len = window_len
+        self.window_stride = window_stride
+        self.filterbank = GroupedGaborFilterbank(
+            n_filters,
+            num_groups,
+            min_freq,
+            max_freq,
+            sample_rate,
+            pool_size=int(sample_rate * window_len / 1000) | 1,
+            pool_stride=int(sample_rate * window_stride / 1000),
+            conv_win_factor=conv_win_factor,
+            stride_factor=stride_factor,
+        )
+        self.compression: nn.Module
+        if isinstance(compression, nn.Module):
+            self.compression = compression
+        elif compression == "pcen":
+            self.compression = leaf_pcen(n_filters)
+        elif compression == "logtbn":
+            self.compression = LogTBN(
+                n_filters, a=5, trainable=True, per_band=True, median_filter=True, append_filtered=True
+            )
+        else:
+            raise ValueError(f"compression={compression!r}: 'logtbn', 'pcen' or a module is needed")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Audio [B, T] or [B, 1, T], in the module's dtype, to [B, 2, C, frames] or [B, C, frames].
+
+        Raises ValueError for another rank, several channels or no samples, and TypeError for a dtype other
+        than the module's. Values are not looked at.
+        """
+        y: Tensor = self.compression(self.filterbank(x))
+        return y

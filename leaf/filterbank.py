@@ -1,0 +1,122 @@
+"""The Gabor filterbank: complex convolution, squared modulus, Gaussian pooling."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from leaf.checks import count, real, waveform
+from leaf.filters import SIGMA_PER_SAMPLE, gabor_pair, gauss_windows, mel_filter_params, squared_modulus
+
+PADDINGS = ("centered", "same")
+
+
+class GaborFilterbank(nn.Module):
+    """Energies of ``n_filters`` learnable Gabor filters, low-passed and decimated: audio to [B, C, frames].
+
+    ``forward`` is ``pool(modulus(convolve(x)))``; every step can be called by itself.
+
+    Parameters, all [C] (names as in the published checkpoints):
+        center_freqs: centres in rad/sample, used within [0, pi].
+        bandwidths: time-domain sigmas of the filters in samples, used within
+            [4, filter_size] * sqrt(2 log 2) / pi. A larger value is a *narrower* band.
+        pooling_widths: sigmas of the pooling windows relative to half a window, used within
+            [2 / pool_size, 0.5].
+
+    Args:
+        n_filters: number of filters C, >= 1.
+        min_freq, max_freq: band edges of the mel-spaced start in Hz,
+            0 <= min_freq < max_freq <= sample_rate / 2.
+        sample_rate: Hz, > 0.
+        filter_size, pool_size: taps of the Gabor filters and of the pooling windows, >= 1.
+        pool_stride: samples per frame, >= 1.
+        pool_init: start of ``pooling_widths``.
+        padding: "centered" pads size // 2 zeros on both sides of each convolution; "same" pads as
+            TensorFlow's SAME does, whose frames start elsewhere whenever T % pool_stride != 1.
+
+    Raises TypeError or ValueError for arguments outside these ranges.
+    Source: EfficientLEAF's ``model/leaf.py``; ``leaf_audio/convolution.py``, ``leaf_audio/pooling.py``.
+    """
+
+    def __init__(
+        self,
+        n_filters: int,
+        min_freq: float,
+        max_freq: float,
+        sample_rate: float,
+        filter_size: int,
+        pool_size: int,
+        pool_stride: int,
+        pool_init: float = 0.4,
+        *,
+        padding: str = "centered",
+    ) -> None:
+        super().__init__()
+        if padding not in PADDINGS:
+            raise ValueError(f"padding={padding!r}: one of {', '.join(map(repr, PADDINGS))} is needed")
+        self.n_filters = count("n_filters", n_filters)
+        self.filter_size = count("filter_size", filter_size)
+        self.pool_size = count("pool_size", pool_size)
+        self.pool_stride = count("pool_stride", pool_stride)
+        self.padding = padding
+        center_freqs, sigmas = mel_filter_params(n_filters, min_freq, max_freq, sample_rate)
+        self.center_freqs = nn.Parameter(center_freqs)
+        self.bandwidths = nn.Parameter(sigmas)
+        self.pooling_widths = nn.Parameter(torch.full((self.n_filters,), real("pool_init", pool_init)))
+
+    def filters(self) -> Tensor:
+        """Gabor filters [2C, 1, filter_size] of the clamped parameters: real parts, then imaginary parts."""
+        centers = self.center_freqs.clamp(min=0.0, max=math.pi)
+        sigmas = self.bandwidths.clamp(min=4 * SIGMA_PER_SAMPLE, max=self.filter_size * SIGMA_PER_SAMPLE)
+        return torch.cat(gabor_pair(self.filter_size, centers, sigmas)).unsqueeze(1)
+
+    def windows(self) -> Tensor:
+        """Pooling windows [C, 1, pool_size] of the clamped parameters."""
+        widths = self.pooling_widths.clamp(min=2 / self.pool_size, max=0.5)
+        return gauss_windows(self.pool_size, widths).unsqueeze(1)
+
+    def convolve(self, x: Tensor) -> Tensor:
+        """Audio [B, T] or [B, 1, T] to filter outputs [B, 2C, T]: real parts, then imaginary parts.
+
+        An even ``filter_size`` under "centered" gives T + 1 samples (published). Raises as ``forward``.
+        """
+        return self._conv(waveform(x, self.center_freqs), self.filters(), stride=1, groups=1)
+
+    def modulus(self, y: Tensor) -> Tensor:
+        """Filter outputs [B, 2C, T] to energies [B, C, T]."""
+        return squared_modulus(y)
+
+    def pool(self, e: Tensor) -> Tensor:
+        """Energies [B, C, T] to frames [B, C, frames], where frames = ceil(T / pool_stride) at odd sizes."""
+        # The published code pads the pooling by filter_size // 2 where pool_size // 2, as here, is meant:
+        # the same in Leaf, whose two sizes are one, and off centre where they differ.
+        return self._conv(e, self.windows(), stride=self.pool_stride, groups=self.n_filters)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Audio [B, T] or [B, 1, T] to pooled energies [B, C, frames].
+
+        Raises ValueError for another rank, several channels or no samples, and TypeError for a dtype other
+        than the module's. Values are not looked at.
+        """
+        return self.pool(self.modulus(self.convolve(x)))
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.n_filters}, filter_size={self.filter_size}, pool_size={self.pool_size}, "
+            f"pool_stride={self.pool_stride}, padding={self.padding!r}"
+        )
+
+    def _conv(self, x: Tensor, kernel: Tensor, stride: int, groups: int) -> Tensor:
+        size, n_samples = kernel.shape[-1], x.shape[-1]
+        left = right = size // 2
+        if self.padding == "same":
+            frames = -(-n_samples // stride)
+            total = max((frames - 1) * stride + size - n_samples, 0)
+            left, right = total // 2, total - total // 2
+        if left != right:  # conv1d itself pads evenly only, but without a copy of x
+            x = F.pad(x, (left, right))
+            left = 0
+        return F.conv1d(x, kernel, stride=stride, padding=left, groups=groups)

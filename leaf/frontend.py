@@ -1,0 +1,80 @@
+"""The LEAF front end: audio to compressed, learnable filterbank energies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from leaf.checks import duration
+from leaf.filterbank import GaborFilterbank
+from leaf.pcen import leaf_pcen
+
+
+class Leaf(nn.Module):
+    """LEAF, simplified: a :class:`GaborFilterbank` and a compression; audio to [B, C, frames].
+
+    The numbers differ from TensorFlow LEAF's by default: it centres its padding, makes windows odd and
+    starts from an analytic mel bank. ``padding="same"`` takes TensorFlow's geometry; with its weights
+    carried over the numbers are then TensorFlow's, at every rate and length.
+
+    Args:
+        n_filters: number of filters C, >= 1.
+        min_freq, max_freq: band edges of the mel-spaced start in Hz,
+            0 <= min_freq < max_freq <= sample_rate / 2.
+        sample_rate: Hz, > 0.
+        window_len: length of filters and pooling windows in ms, at least one sample.
+        window_stride: time between frames in ms, at least one sample.
+        compression: a module (or function) on [B, C, frames]; None for LEAF's PCEN.
+        padding: "centered": the window is int(sample_rate * window_len / 1000) samples, made odd, and zeros
+            are split evenly. "same": int(sample_rate * window_len // 1000 + 1) samples, odd or even, padded
+            as TensorFlow's SAME.
+
+    Raises TypeError or ValueError for arguments outside these ranges.
+    Source: EfficientLEAF's ``model/leaf.py``; ``leaf_audio/frontend.py``; LEAF paper, section 3.
+    """
+
+    def __init__(
+        self,
+        n_filters: int = 40,
+        min_freq: float = 60.0,
+        max_freq: float = 7800.0,
+        sample_rate: float = 16000,
+        window_len: float = 25.0,
+        window_stride: float = 10.0,
+        compression: nn.Module | Callable[[Tensor], Tensor] | None = None,
+        *,
+        padding: str = "centered",
+    ) -> None:
+        super().__init__()
+        duration("window_len", window_len, sample_rate)
+        duration("window_stride", window_stride, sample_rate)
+        self.sample_rate = sample_rate
+        self.window_len = window_len
+        self.window_stride = window_stride
+        self.padding = padding
+        if padding == "same":
+            window = int(sample_rate * window_len // 1000 + 1)
+            stride = int(sample_rate * window_stride // 1000)
+        else:
+            window = int(sample_rate * window_len / 1000) | 1
+            stride = int(sample_rate * window_stride / 1000)
+        self.filterbank = GaborFilterbank(
+            n_filters, min_freq, max_freq, sample_rate, window, window, stride, padding=padding
+        )
+        # The published code asks for a true compression, so that an empty Sequential, a false one that
+        # means "none", silently became PCEN.
+        if compression is None:
+            compression = leaf_pcen(n_filters)
+        elif isinstance(compression, type) or not callable(compression):
+            raise ValueError(f"compression={compression!r}: a module, a function or None is needed")
+        self.compression = compression
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Audio [B, T] or [B, 1, T], in the module's dtype, to [B, C, frames].
+
+        Raises ValueError for another rank, several channels or no samples, and TypeError for a dtype other
+        than the module's. Values are not looked at.
+        """
+        y: Tensor = self.compression(self.filterbank(x))
+        return y

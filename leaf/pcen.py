@@ -1,0 +1,146 @@
+"""Per-channel energy normalisation: a gain control by each band's own smoothed energy, then a root."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from leaf.checks import count, real
+
+
+class PCEN(nn.Module):
+    """``(x / (eps + M)**alpha + delta)**r - delta**r`` with ``M[t] = M[t-1] + s (x[t] - M[t-1])``.
+
+    M starts from the first frame. Parameters ``s``, ``alpha``, ``delta``, ``r``, each [num_bands]: with
+    ``learn_logs`` the logarithms; without, ``r`` holds the inverse of the root, and alpha <= 1, delta >= 0
+    and root <= 1 are enforced where they are used. ``s`` is not clamped: beyond [0, 1] the smoother may
+    swing.
+
+    Args:
+        num_bands: number of bands, >= 1; 1 serves any number of bands with shared parameters.
+        s, alpha, delta, r: initial values, finite; > 0 with ``learn_logs``, and r > 0 always.
+        eps: >= 0, added to the smoother, in the dtype of the computation.
+        learn_logs: learn logarithms (PCEN paper) or the values and 1 / r (LEAF paper).
+        clamp: lower limit of the input; None for none.
+
+    Raises TypeError or ValueError for arguments outside these ranges.
+    Source: EfficientLEAF's ``model/leaf.py``; ``leaf_audio/postprocessing.py``; PCEN, arXiv 1607.05666.
+    """
+
+    def __init__(
+        self,
+        num_bands: int,
+        s: float = 0.025,
+        alpha: float = 1.0,
+        delta: float = 1.0,
+        r: float = 1.0,
+        eps: float = 1e-6,
+        learn_logs: bool = True,
+        clamp: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.num_bands = count("num_bands", num_bands)
+        above = 0.0 if learn_logs else None
+        s, alpha, delta = (real(n, v, above=above) for n, v in (("s", s), ("alpha", alpha), ("delta", delta)))
+        r = real("r", r, above=0)
+        if learn_logs:
+            s, alpha, delta, r = (math.log(value) for value in (s, alpha, delta, r))
+        else:
+            r = 1 / r
+        self.learn_logs = learn_logs
+        self.s, self.alpha, self.delta, self.r = (
+            nn.Parameter(torch.full((self.num_bands,), value)) for value in (s, alpha, delta, r)
+        )
+        # A float, not a float32 tensor as published: `.double()` then adds the eps that was asked for.
+        self.eps = real("eps", eps, at_least=0)
+        if clamp is not None and math.isnan(clamp):
+            raise ValueError(f"clamp={clamp!r}: a number or None is needed")
+        self.clamp = clamp
+
+    def parameters_linear(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(s, alpha, delta, r) as they act: [num_bands] each, out of the logarithm or clamped, r the root."""
+        if self.learn_logs:
+            return self.s.exp(), self.alpha.exp(), self.delta.exp(), self.r.exp()
+        return self.s, self.alpha.clamp(max=1.0), self.delta.clamp(min=0.0), 1 / self.r.clamp(min=1.0)
+
+    def smooth(self, x: Tensor) -> Tensor:
+        """The smoother M [..., num_bands, T] of energies x (same shape), frame by frame from M[0] = x[0]."""
+        s = self.parameters_linear()[0].to(x.dtype)
+        first, *others = x.unbind(-1)
+        frames = [first]
+        for frame in others:
+            # lerp is M + s (x - M) below s = 0.5 and x - (1 - s) (x - M) above. The published
+            # (1 - s) M + s x rounds more at small s, and M + s (x - M) alone loses a quiet x after a loud M
+            # when s is near 1.
+            frames.append(torch.lerp(frames[-1], frame, s))
+        return torch.stack(frames, -1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Energies [..., num_bands, T] to the same shape.
+
+        Raises TypeError for integer or complex input and ValueError for another number of bands or no
+        frames. Values are not looked at.
+        """
+        self._check(x)
+        x = x.to(torch.promote_types(x.dtype, self.s.dtype))  # autocast hands over half-precision energies
+        if self.clamp is not None:
+            x = x.clamp(min=self.clamp)
+        _, alpha, delta, r = (p.unsqueeze(-1) for p in self.parameters_linear())
+        # By power rather than by exp(-alpha (log eps + log1p(M / eps))) as published: the logarithms lose
+        # up to 31 units in the last place where M >> eps.
+        gain = (self.eps + self.smooth(x)) ** -alpha
+        y: Tensor = _Root.apply(x * gain, delta, r)
+        return y
+
+    def extra_repr(self) -> str:
+        return f"{self.num_bands}, eps={self.eps:g}, learn_logs={self.learn_logs}, clamp={self.clamp}"
+
+    def _check(self, x: Tensor) -> None:
+        if not x.is_floating_point():
+            raise TypeError(f"x has dtype {x.dtype}: floating-point energies are needed")
+        if x.ndim < 2 or self.num_bands not in (1, x.shape[-2]):
+            raise ValueError(f"x has shape {tuple(x.shape)}: [..., {self.num_bands} bands, frames] is needed")
+        if x.shape[-1] == 0:
+            raise ValueError(f"x has no frames (shape {tuple(x.shape)}): at least one is needed")
+
+
+class _Root(torch.autograd.Function):
+    """``(v + delta)**r - delta**r`` and its gradients without the subtractions, which lose all digits of a small v.
+
+    With ``L = log1p(v / delta)`` the value is ``delta**r expm1(r L)``; the gradient to delta,
+    ``r delta**(r - 1) expm1((r - 1) L)``, would cancel if autograd took it from that. At delta = 0 the value is
+    ``v**r``, and the gradient to delta, infinite there for r < 1, is 0 by convention.
+    """
+
+    @staticmethod
+    def forward(v: Tensor, delta: Tensor, r: Tensor) -> Tensor:  # type: ignore[override]
+        positive = delta != 0  # never negative here; NaN must show
+        divisor = torch.where(positive, delta, 1.0)
+        rooted = divisor**r * torch.expm1(r * torch.log1p(v / divisor))
+        return torch.where(positive, rooted, v**r)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, d: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
+        v, delta, r = ctx.saved_tensors
+        positive = delta != 0  # never negative here; NaN must show
+        divisor = torch.where(positive, delta, 1.0)
+        log_ratio = torch.log1p(v / divisor)
+        slope = r * divisor ** (r - 1)
+        d_delta = torch.where(positive, slope * torch.expm1((r - 1) * log_ratio), 0.0)
+        d_v = torch.where(positive, slope * torch.exp((r - 1) * log_ratio), r * v ** (r - 1))
+        grown = torch.exp(r * log_ratio) * log_ratio
+        d_r = divisor**r * (torch.expm1(r * log_ratio) * torch.log(divisor) + grown)
+        d_r = torch.where(positive, d_r, torch.xlogy(v**r, v))
+        return d * d_v, (d * d_delta).sum_to_size(delta.shape), (d * d_r).sum_to_size(r.shape)
+
+
+def leaf_pcen(n_filters: int) -> PCEN:
+    """The PCEN that LEAF starts from (``leaf_audio/frontend.py``): linear parameters, root 1/2, floor."""
+    return PCEN(n_filters, s=0.04, alpha=0.96, delta=2.0, r=0.5, eps=1e-12, learn_logs=False, clamp=1e-5)

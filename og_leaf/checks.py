@@ -1,0 +1,113 @@
+"""What this rung refuses, in one place: values in constructors, shapes and dtypes in ``forward``."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+from typing import Any
+
+import torch
+
+PADDINGS = ("SAME", "VALID")
+
+
+def check_count(name: str, value: Any) -> int:
+    """``value`` as an int.
+
+    Raises:
+        TypeError: not an integer.
+        ValueError: less than 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name}={value!r}: must be an integer, at least 1")
+    if value < 1:
+        raise ValueError(f"{name}={value!r}: must be at least 1")
+    return int(value)
+
+
+def check_positive(name: str, value: Any, unit: str) -> None:
+    """Refuse what is not a finite number above 0.
+
+    Raises:
+        TypeError: not a real number.
+        ValueError: zero, negative, infinite or NaN.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name}={value!r}: must be a number of {unit} above 0")
+    if not 0 < float(value) < math.inf:
+        raise ValueError(f"{name}={value!r}: must be a finite number of {unit} above 0")
+
+
+def check_geometry(sample_rate: Any, window_len: Any, window_stride: Any) -> tuple[int, int]:
+    """Samples in a window and between two frames, from Hz and milliseconds.
+
+    Raises:
+        TypeError: an argument is not a real number.
+        ValueError: an argument is not above 0, or a window or a stride lasts less than one sample.
+    """
+    check_positive("sample_rate", sample_rate, "Hz")
+    for name, milliseconds in (("window_len", window_len), ("window_stride", window_stride)):
+        check_positive(name, milliseconds, "milliseconds")
+        if sample_rate * milliseconds // 1000 < 1:
+            shortest = 1000 / float(sample_rate)
+            raise ValueError(
+                f"{name}={milliseconds!r}: less than one sample at sample_rate={sample_rate!r}; "
+                f"must be at least {shortest:g} milliseconds"
+            )
+    return int(sample_rate * window_len // 1000 + 1), int(sample_rate * window_stride // 1000)
+
+
+def check_band(min_freq: Any, max_freq: Any, sample_rate: Any) -> None:
+    """Refuse a band that is empty, starts below 0 Hz or ends above half the sample rate.
+
+    Raises:
+        ValueError: any of these.
+    """
+    check_positive("sample_rate", sample_rate, "Hz")
+    if not min_freq >= 0:
+        raise ValueError(f"min_freq={min_freq!r}: must be at least 0 Hz")
+    if not max_freq <= sample_rate / 2:
+        raise ValueError(f"max_freq={max_freq!r}: must be at most sample_rate / 2 = {sample_rate / 2:g} Hz")
+    if not min_freq < max_freq:
+        raise ValueError(f"min_freq={min_freq!r}: must be below max_freq={max_freq!r}")
+
+
+def check_padding(padding: Any) -> str:
+    """The padding in capitals.
+
+    Raises:
+        ValueError: neither ``"SAME"`` nor ``"VALID"``.
+    """
+    if not isinstance(padding, str) or padding.upper() not in PADDINGS:
+        raise ValueError(f"padding={padding!r}: must be one of {PADDINGS}, in any case")
+    return padding.upper()
+
+
+def check_dtype(dtype: torch.dtype | None) -> torch.dtype:
+    """The dtype, or PyTorch's default one for ``None``.
+
+    Raises:
+        ValueError: neither float32 nor float64.
+    """
+    dtype = torch.get_default_dtype() if dtype is None else dtype
+    if dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"dtype={dtype!r}: must be torch.float32 or torch.float64")
+    return dtype
+
+
+def check_audio(inputs: torch.Tensor, dtype: torch.dtype) -> None:
+    """Refuse what is not [B, T] or [B, 1, T] audio of at least one sample; values are not looked at.
+
+    Raises:
+        TypeError: samples of another dtype than the weights.
+        ValueError: another rank, more than one channel, or no samples.
+    """
+    if inputs.dtype != dtype:
+        raise TypeError(f"inputs of dtype {inputs.dtype}: must be {dtype}, the dtype of the weights")
+    shape = tuple(inputs.shape)
+    if len(shape) not in (2, 3):
+        raise ValueError(f"inputs of shape {shape}: must be [batch, samples] or [batch, 1, samples]")
+    if len(shape) == 3 and shape[1] != 1:
+        raise ValueError(f"inputs of shape {shape}: {shape[1]} channels, must be 1 (the middle dimension)")
+    if shape[-1] == 0:
+        raise ValueError(f"inputs of shape {shape}: no samples, must be at least 1")

@@ -1,0 +1,194 @@
+"""The LEAF frontend. Source: ``leaf_audio/frontend.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from og_leaf.checks import check_audio, check_count, check_dtype, check_geometry
+from og_leaf.convolution import GaborConv1D, pad_time
+from og_leaf.initializers import Constant, Device, GaborInit, Initializer, PreempInit
+from og_leaf.pooling import GaussianLowpass
+from og_leaf.postprocessing import InstanceNormalization, PCENLayer
+
+COMPRESSIONS = ("pcen", "log")
+
+
+def log_compression(inputs: Tensor, log_offset: float = 1e-5) -> Tensor:
+    """``log(inputs + log_offset)``, of any shape. Source: ``leaf_audio/frontend.py``."""
+    return torch.log(inputs + log_offset)
+
+
+class SquaredModulus(nn.Module):
+    """Squared modulus of complex channels whose real and imaginary parts are interleaved.
+
+    Source: ``leaf_audio/frontend.py`` (twice the mean of the two squares).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pool = nn.AvgPool1d(kernel_size=2, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, 2 C, T] to [B, C, T]."""
+        means: Tensor = self._pool(x.transpose(1, 2) ** 2)
+        return (2 * means).transpose(1, 2)
+
+
+class Leaf(nn.Module):
+    """A learnable frontend: Gabor filters, squared modulus, Gaussian pooling, floor 1e-5, compression.
+
+    Unlike the original's, the defaults of ``compression_fn`` and ``activation`` are fresh modules in each
+    instance, so that instances share no weights.
+
+    Args:
+        learn_pooling: whether the pooling windows are learned.
+        learn_filters: whether the filters, and the pre-emphasis, are learned.
+        conv1d_cls: class of the filterbank, called with the arguments of :class:`GaborConv1D`.
+        activation: maps [B, 2 C, T] to [B, C, T]; ``None`` is a :class:`SquaredModulus`.
+        pooling_cls: class of the pooling, called with the arguments of :class:`GaussianLowpass`.
+        n_filters: number of filters, at least 1.
+        sample_rate: Hz.
+        window_len: length of filters and pooling windows, ms; ``int(sample_rate * window_len // 1000 + 1)``
+            samples.
+        window_stride: hop between frames, ms.
+        compression_fn: ``"pcen"`` (all of it learned, per channel, floor 1e-12), ``"log"``, a module or
+            function on [B, C, frames], or ``None`` for no compression.
+        preemp: start with a learnable two-tap pre-emphasis.
+        preemp_init: its initialiser; ``None`` is ``PreempInit()``.
+        complex_conv_init: initialiser of the filters; ``None`` is mel-spaced from 60 to 7800 Hz **at 16 kHz
+            whatever the sample rate**, as in the original.
+        pooling_init: initialiser of the pooling; ``None`` is a constant 0.4.
+        mean_var_norm: end with an instance normalisation.
+        device, dtype: of the parameters; float32 or float64.
+
+    Raises:
+        TypeError: ``n_filters`` is not an integer, a length is not a number, a compression is not callable.
+        ValueError: a value outside its range, a window or stride of less than a sample, an unknown
+            compression or dtype, or a compression whose width or dtype is another.
+
+    Source: ``leaf_audio/frontend.py``; section 3 of https://arxiv.org/abs/2101.08596.
+    """
+
+    def __init__(
+        self,
+        learn_pooling: bool = True,
+        learn_filters: bool = True,
+        conv1d_cls: Callable[..., nn.Module] = GaborConv1D,
+        activation: Callable[[Tensor], Tensor] | None = None,
+        pooling_cls: Callable[..., nn.Module] = GaussianLowpass,
+        n_filters: int = 40,
+        sample_rate: int = 16000,
+        window_len: float = 25.0,
+        window_stride: float = 10.0,
+        compression_fn: str | Callable[[Tensor], Tensor] | None = "pcen",
+        preemp: bool = False,
+        preemp_init: Initializer | None = None,
+        complex_conv_init: Initializer | None = None,
+        pooling_init: Initializer | None = None,
+        mean_var_norm: bool = False,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        dtype = check_dtype(dtype)
+        n_filters = check_count("n_filters", n_filters)
+        window_size, stride = check_geometry(sample_rate, window_len, window_stride)
+        self.n_filters = n_filters
+        self.sample_rate = sample_rate
+        self.window_len = window_len
+        self.window_stride = window_stride
+        self._preemp_conv: nn.Conv1d | None = None
+        if preemp:
+            self._preemp_conv = nn.Conv1d(1, 1, kernel_size=2, bias=False, device=device, dtype=dtype)
+            initializer = PreempInit() if preemp_init is None else preemp_init
+            weight = initializer((1, 1, 2), dtype=dtype, device=device)
+            self._preemp_conv.weight = nn.Parameter(weight, requires_grad=learn_filters)
+        if complex_conv_init is None:
+            complex_conv_init = GaborInit(sample_rate=16000, min_freq=60.0, max_freq=7800.0)
+        self._complex_conv = conv1d_cls(
+            filters=2 * n_filters,
+            kernel_size=window_size,
+            strides=1,
+            padding="SAME",
+            use_bias=False,
+            kernel_initializer=complex_conv_init,
+            trainable=learn_filters,
+            device=device,
+            dtype=dtype,
+        )
+        self._activation = SquaredModulus() if activation is None else activation
+        self._pooling = pooling_cls(
+            num_channels=n_filters,
+            kernel_size=window_size,
+            strides=stride,
+            padding="SAME",
+            use_bias=False,
+            kernel_initializer=Constant(0.4) if pooling_init is None else pooling_init,
+            trainable=learn_pooling,
+            device=device,
+            dtype=dtype,
+        )
+        self._instance_norm: InstanceNormalization | None = None
+        if mean_var_norm:
+            self._instance_norm = InstanceNormalization(n_filters, epsilon=1e-6, device=device, dtype=dtype)
+        self._compress_fn = _compression(compression_fn, n_filters, device, dtype)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Features [B, C, frames] of audio [B, T] or [B, 1, T], with ``frames = ceil(T / stride)``.
+
+        Raises:
+            TypeError: samples of another dtype than the weights.
+            ValueError: another rank, more than one channel, or no samples.
+        """
+        first = next(self.parameters(), None)
+        check_audio(inputs, torch.get_default_dtype() if first is None else first.dtype)
+        outputs = inputs[:, None, :] if inputs.dim() < 3 else inputs
+        if self._preemp_conv is not None:
+            outputs = self._preemp_conv(pad_time(outputs, 2, 1, "SAME"))
+        outputs = self._complex_conv(outputs)
+        outputs = self._activation(outputs)
+        outputs = self._pooling(outputs)
+        outputs = outputs.clamp(min=1e-5)
+        outputs = self._compress_fn(outputs)
+        if self._instance_norm is not None:
+            outputs = self._instance_norm(outputs)
+        return outputs
+
+
+def _compression(
+    compression_fn: Any, n_filters: int, device: Device, dtype: torch.dtype
+) -> Callable[[Tensor], Tensor]:
+    allowed = f"must be one of {COMPRESSIONS}, a callable or None"
+    if compression_fn is None:
+        return nn.Identity()
+    if isinstance(compression_fn, str):
+        if compression_fn == "log":
+            return log_compression
+        if compression_fn != "pcen":
+            raise ValueError(f"compression_fn={compression_fn!r}: {allowed}")
+        return PCENLayer(
+            n_filters,
+            alpha=0.96,
+            smooth_coef=0.04,
+            delta=2.0,
+            floor=1e-12,
+            trainable=True,
+            learn_smooth_coef=True,
+            per_channel_smooth_coef=True,
+            device=device,
+            dtype=dtype,
+        )
+    if not callable(compression_fn):
+        raise TypeError(f"compression_fn={compression_fn!r}: {allowed}")
+    if isinstance(compression_fn, PCENLayer):
+        if compression_fn.num_channels != n_filters:
+            width = compression_fn.num_channels
+            raise ValueError(f"compression_fn has num_channels={width}: must be n_filters={n_filters}")
+        if compression_fn.alpha.dtype != dtype:
+            raise ValueError(f"compression_fn has dtype {compression_fn.alpha.dtype}: must be dtype={dtype}")
+    compress: Callable[[Tensor], Tensor] = compression_fn
+    return compress

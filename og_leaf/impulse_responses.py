@@ -1,0 +1,71 @@
+"""Complex Gabor wavelets and Gaussian windows. Source: ``leaf_audio/impulse_responses.py``."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def clip(values: Tensor, low: float, high: float) -> Tensor:
+    """``tf.clip_by_value``: ``low`` wins where ``low > high``, and the gradient is 1 at either limit.
+
+    ``torch.clamp`` with both limits lets ``high`` win, which matters for windows under four samples.
+    """
+    return values.clamp(max=high).clamp(min=low)
+
+
+def gabor_impulse_response(t: Tensor, center: Tensor, fwhm: Tensor) -> Tensor:
+    """Complex Gabor wavelets ``exp(i center t) exp(-t^2 / (2 fwhm^2)) / (sqrt(2 pi) fwhm)``.
+
+    Args:
+        t: times in samples, [W].
+        center: centre frequencies in radians per sample, [C].
+        fwhm: despite the original's name, the standard deviation of the Gaussian envelope in samples, [C].
+
+    Returns:
+        complex64 [C, W], complex128 for float64 arguments.
+
+    Source: ``leaf_audio/impulse_responses.py``; section 3.1 of https://arxiv.org/abs/2101.08596.
+    """
+    to_complex = t.dtype.to_complex()
+    norm = 1.0 / (math.sqrt(2.0 * math.pi) * fwhm)
+    envelope = torch.exp(torch.outer(1.0 / (2.0 * fwhm**2), -(t**2)))
+    carrier = torch.exp(1j * torch.outer(center.to(to_complex), t.to(to_complex)))
+    return norm.to(to_complex).unsqueeze(1) * carrier * envelope.to(to_complex)
+
+
+def gabor_filters(kernel: Tensor, size: int = 401) -> Tensor:
+    """The wavelets of a kernel, sampled at ``-(size // 2) .. (size + 1) // 2 - 1``.
+
+    Args:
+        kernel: [C, 2]; centre frequencies in radians per sample, envelope deviations in samples.
+        size: number of taps.
+
+    Returns:
+        Complex [C, size].
+
+    Source: ``leaf_audio/impulse_responses.py``.
+    """
+    t = torch.arange(-(size // 2), (size + 1) // 2, dtype=kernel.dtype, device=kernel.device)
+    return gabor_impulse_response(t, center=kernel[:, 0], fwhm=kernel[:, 1])
+
+
+def gaussian_lowpass(sigma: Tensor, filter_size: int) -> Tensor:
+    """Gaussian windows around the middle of ``filter_size`` taps, peak 1.
+
+    Args:
+        sigma: deviations relative to half the window, [C, 1, 1, 1]; clipped to [2 / filter_size, 0.5].
+        filter_size: number of taps.
+
+    Returns:
+        [C, 1, 1, filter_size].
+
+    Source: ``leaf_audio/impulse_responses.py``; section 3.2 of https://arxiv.org/abs/2101.08596.
+    """
+    sigma = clip(sigma, 2.0 / filter_size, 0.5)
+    t = torch.arange(0, filter_size, dtype=sigma.dtype, device=sigma.device)
+    numerator = t - 0.5 * (filter_size - 1)
+    denominator = sigma * 0.5 * (filter_size - 1)
+    return torch.exp(-0.5 * (numerator / denominator) ** 2)

@@ -1,0 +1,124 @@
+"""Initial values of the frontend's weights. Source: ``leaf_audio/initializers.py``.
+
+An initialiser is called with ``(shape, dtype=None, device=None)`` and returns a tensor. It plays the part of
+a Keras initialiser, but the shapes are those of this rung's weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from og_leaf.checks import check_band, check_dtype
+from og_leaf.melfilters import Gabor
+
+Initializer = Callable[..., Tensor]
+Device = torch.device | str | int | None
+
+
+class Constant:
+    """Every value is ``value``; what ``tf.keras.initializers.Constant`` does."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __call__(
+        self, shape: tuple[int, ...], dtype: torch.dtype | None = None, device: Device = None
+    ) -> Tensor:
+        """Values of any shape."""
+        return torch.full(shape, self.value, dtype=check_dtype(dtype), device=device)
+
+
+class GlorotUniform:
+    """Uniform in ``[-a, a]`` with ``a = sqrt(6 / (fan_in + fan_out))``, Keras' default for weights.
+
+    The fans are given, because Keras reads them off TensorFlow's layout of a weight.
+    """
+
+    def __init__(self, fan_in: int, fan_out: int) -> None:
+        self.limit = math.sqrt(6.0 / (fan_in + fan_out))
+
+    def __call__(
+        self, shape: tuple[int, ...], dtype: torch.dtype | None = None, device: Device = None
+    ) -> Tensor:
+        """Values of any shape."""
+        return torch.empty(shape, dtype=check_dtype(dtype), device=device).uniform_(-self.limit, self.limit)
+
+
+class PreempInit:
+    """Two taps, ``(-alpha, 1)``.
+
+    TensorFlow pads two SAME taps on the right, so the layer computes ``x[n + 1] - alpha x[n]``.
+
+    Args:
+        alpha: weight of the earlier sample; the higher, the more the high frequencies are emphasised.
+
+    Source: ``leaf_audio/initializers.py``.
+    """
+
+    def __init__(self, alpha: float = 0.97) -> None:
+        self.alpha = alpha
+
+    def __call__(
+        self, shape: tuple[int, ...], dtype: torch.dtype | None = None, device: Device = None
+    ) -> Tensor:
+        """Values for a weight of shape [1, 1, 2].
+
+        Raises:
+            ValueError: another shape.
+        """
+        if tuple(shape) != (1, 1, 2):
+            raise ValueError(f"shape={tuple(shape)}: must be (1, 1, 2)")
+        return torch.tensor([[[-self.alpha, 1.0]]], dtype=check_dtype(dtype), device=device)
+
+
+class GaborInit:
+    """Gabor parameters measured on a bank of mel filters, see :class:`og_leaf.melfilters.Gabor`.
+
+    Args:
+        n_filters: ignored, as in the original; the shape of the kernel decides.
+        min_freq: Hz.
+        max_freq: Hz, at most half the sample rate.
+        sample_rate: Hz.
+        n_fft: the mel triangles are sampled on ``n_fft // 2 + 1`` bins.
+        normalize_energy: divide each triangle by its area.
+
+    Raises:
+        ValueError: a band that the sample rate does not hold.
+
+    Source: ``leaf_audio/initializers.py`` (kernels of rank 2).
+    """
+
+    def __init__(
+        self,
+        n_filters: int | None = None,
+        min_freq: float = 0.0,
+        max_freq: float = 8000.0,
+        sample_rate: int = 16000,
+        n_fft: int = 512,
+        normalize_energy: bool = False,
+    ) -> None:
+        check_band(min_freq, max_freq, sample_rate)
+        self._kwargs: dict[str, Any] = {
+            "min_freq": min_freq,
+            "max_freq": max_freq,
+            "sample_rate": sample_rate,
+            "n_fft": n_fft,
+            "normalize_energy": normalize_energy,
+        }
+
+    def __call__(
+        self, shape: tuple[int, ...], dtype: torch.dtype | None = None, device: Device = None
+    ) -> Tensor:
+        """Values for a kernel of shape [C, 2].
+
+        Raises:
+            ValueError: another shape.
+        """
+        if len(shape) != 2 or shape[1] != 2:
+            raise ValueError(f"shape={tuple(shape)}: must be (filters, 2)")
+        return Gabor(n_filters=shape[0], dtype=dtype, **self._kwargs).gabor_params_from_mels.to(device)

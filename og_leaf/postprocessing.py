@@ -1,0 +1,208 @@
+"""Compression and normalisation of the energies. Source: ``leaf_audio/postprocessing.py``.
+
+All layers here take [B, C, frames].
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from og_leaf.checks import check_count, check_dtype
+from og_leaf.impulse_responses import clip
+from og_leaf.initializers import Device
+
+
+class ExponentialMovingAverage(nn.Module):
+    """The recurrence ``m[t] = w x[t] + (1 - w) m[t - 1]`` over frames, ``w`` clipped to [0, 1].
+
+    Parameter: ``_weights`` [C] or [1].
+
+    Args:
+        num_channels: number of channels C.
+        coeff_init: initial ``w``.
+        per_channel: one coefficient per channel rather than one for all.
+        trainable: whether the coefficient is learned.
+        device, dtype: of the parameter; float32 or float64.
+
+    Raises:
+        TypeError: ``num_channels`` is not an integer.
+        ValueError: ``num_channels`` below 1, or another dtype.
+
+    Source: ``leaf_audio/postprocessing.py``.
+    """
+
+    def __init__(
+        self,
+        num_channels: int,
+        coeff_init: float,
+        per_channel: bool = False,
+        trainable: bool = False,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        size = check_count("num_channels", num_channels) if per_channel else 1
+        weights = torch.full((size,), coeff_init, dtype=check_dtype(dtype), device=device)
+        self._weights = nn.Parameter(weights, requires_grad=trainable)
+
+    def forward(self, inputs: Tensor, initial_state: Tensor) -> Tensor:
+        """Smooths [B, C, frames], the first frame included, from ``initial_state`` [B, C] on."""
+        w = clip(self._weights, 0.0, 1.0)
+        state, smoothed = initial_state, []
+        for frame in inputs.unbind(-1):
+            state = w * frame + (1.0 - w) * state
+            smoothed.append(state)
+        return torch.stack(smoothed, dim=-1)
+
+
+class SimpleRNN(nn.Module):
+    """The linear recurrence ``h[t] = x[t] K + h[t - 1] R``: the smoother of a PCEN that does not learn it.
+
+    Buffers: ``input_weights`` K, initially ``smooth_coef I``, and ``recurrent_weights`` R, initially
+    ``(1 - smooth_coef) I``; [C, C].
+
+    Args:
+        num_channels: number of channels C.
+        smooth_coef: the coefficient on both diagonals.
+        device, dtype: of the buffers; float32 or float64.
+
+    Raises:
+        TypeError: ``num_channels`` is not an integer.
+        ValueError: ``num_channels`` below 1, or another dtype.
+
+    Source: ``tf.keras.layers.SimpleRNN``, as ``leaf_audio/postprocessing.py`` sets it up.
+    """
+
+    input_weights: Tensor
+    recurrent_weights: Tensor
+
+    def __init__(
+        self, num_channels: int, smooth_coef: float, device: Device = None, dtype: torch.dtype | None = None
+    ) -> None:
+        super().__init__()
+        eye = torch.eye(check_count("num_channels", num_channels), dtype=check_dtype(dtype), device=device)
+        self.register_buffer("input_weights", smooth_coef * eye)
+        self.register_buffer("recurrent_weights", (1.0 - smooth_coef) * eye)
+
+    def forward(self, inputs: Tensor, initial_state: Tensor) -> Tensor:
+        """Smooths [B, C, frames], the first frame included, from ``initial_state`` [B, C] on."""
+        state, smoothed = initial_state, []
+        for frame in inputs.unbind(-1):
+            state = frame @ self.input_weights + state @ self.recurrent_weights
+            smoothed.append(state)
+        return torch.stack(smoothed, dim=-1)
+
+
+class PCENLayer(nn.Module):
+    """Per-channel energy normalisation, ``(x / (floor + m)^alpha + delta)^(1 / root) - delta^(1 / root)``.
+
+    ``m`` smooths ``x`` over time, from the first frame on. alpha is limited to at most 1 and root to at least
+    1.
+    Parameters: ``alpha``, ``delta``, ``root`` [C]; ``ema`` is the smoother.
+
+    Args:
+        num_channels: number of channels C.
+        alpha: initial exponent of the smoother.
+        smooth_coef: initial smoothing coefficient.
+        delta: initial offset before the root.
+        root: initial root, one over the exponent r of the paper.
+        floor: offset added to the smoother.
+        trainable: whether alpha, delta and root are learned; without it nothing is, as in the original's
+            Keras.
+        learn_smooth_coef: a learned smoother, else a :class:`SimpleRNN`.
+        per_channel_smooth_coef: one learned coefficient per channel rather than one for all.
+        device, dtype: of the parameters; float32 or float64.
+
+    Raises:
+        TypeError: ``num_channels`` is not an integer.
+        ValueError: ``num_channels`` below 1, or another dtype.
+
+    Source: ``leaf_audio/postprocessing.py``; https://arxiv.org/abs/1607.05666.
+    """
+
+    ema: ExponentialMovingAverage | SimpleRNN
+
+    def __init__(
+        self,
+        num_channels: int,
+        alpha: float = 0.96,
+        smooth_coef: float = 0.04,
+        delta: float = 2.0,
+        root: float = 2.0,
+        floor: float = 1e-6,
+        trainable: bool = False,
+        learn_smooth_coef: bool = False,
+        per_channel_smooth_coef: bool = False,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.num_channels = check_count("num_channels", num_channels)
+        dtype = check_dtype(dtype)
+
+        def per_channel(value: float) -> nn.Parameter:
+            values = torch.full((self.num_channels,), value, dtype=dtype, device=device)
+            return nn.Parameter(values, requires_grad=trainable)
+
+        self.alpha = per_channel(alpha)
+        self.delta = per_channel(delta)
+        self.root = per_channel(root)
+        self._floor = floor
+        if learn_smooth_coef:
+            self.ema = ExponentialMovingAverage(
+                num_channels, smooth_coef, per_channel_smooth_coef, trainable, device=device, dtype=dtype
+            )
+        else:
+            self.ema = SimpleRNN(num_channels, smooth_coef, device=device, dtype=dtype)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Compresses [B, C, frames]."""
+        alpha = self.alpha.clamp(max=1.0).unsqueeze(-1)
+        root = self.root.clamp(min=1.0).unsqueeze(-1)
+        delta = self.delta.unsqueeze(-1)
+        smoothed: Tensor = self.ema(inputs, initial_state=inputs[..., 0])
+        one_over_root = 1.0 / root
+        normalised = inputs / (self._floor + smoothed) ** alpha
+        return (normalised + delta) ** one_over_root - delta**one_over_root
+
+
+class InstanceNormalization(nn.Module):
+    """Normalises each channel of each clip over its frames, then scales and shifts it. One frame is enough.
+
+    Parameters: ``weight`` and ``bias`` [C], initially 1 and 0.
+
+    Args:
+        num_channels: number of channels C.
+        epsilon: added to the variance.
+        device, dtype: of the parameters; float32 or float64.
+
+    Raises:
+        TypeError: ``num_channels`` is not an integer.
+        ValueError: ``num_channels`` below 1, or another dtype.
+
+    Source: what the layer of this name in tensorflow-addons 0.23 computes for ``axis=2``, as
+    ``leaf_audio/frontend.py`` uses it.
+    """
+
+    def __init__(
+        self,
+        num_channels: int,
+        epsilon: float = 1e-6,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        dtype = check_dtype(dtype)
+        self.epsilon = epsilon
+        size = check_count("num_channels", num_channels)
+        self.weight = nn.Parameter(torch.ones(size, dtype=dtype, device=device))
+        self.bias = nn.Parameter(torch.zeros(size, dtype=dtype, device=device))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Normalises [B, C, frames]."""
+        mean = inputs.mean(dim=-1, keepdim=True)
+        # tf.nn.moments stops the mean's gradient here; the deviations sum to zero, so nothing is lost.
+        variance = ((inputs - mean.detach()) ** 2).mean(dim=-1, keepdim=True)
+        gain = torch.rsqrt(variance + self.epsilon) * self.weight.unsqueeze(-1)
+        return inputs * gain + (self.bias.unsqueeze(-1) - mean * gain)

@@ -1,0 +1,73 @@
+"""``convert``: a frontend of another rung with the same numbers, or a refusal that says what cannot be kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from parity.bridges.names import DELTA, SMOOTH, Variables
+from parity.config import LeafConfig
+from parity.rungs import RUNGS, rung_of
+
+
+def convert(module: Any, to: str, *, dtype: str | None = None, **options: Any) -> Any:
+    """Build a frontend of another rung that computes the same function, with the module's parameters.
+
+    Up the ladder the geometry is kept: rungs 0 and 1 become ``leaf.Leaf(padding="same")``. To ``efficientleaf`` the
+    default is one group at full rate, which is exact; ``num_groups``, ``conv_win_factor`` and ``stride_factor``
+    choose an approximation instead.
+
+    Args:
+        module: a frontend of any rung (``leaf`` and ``efficientleaf`` with PCEN).
+        to: ``"tf_leaf"``, ``"og_leaf"``, ``"leaf"`` or ``"efficientleaf"``.
+        dtype: ``"float32"`` or ``"float64"``; the module's own by default.
+        **options: ``padding="centered"`` accepts the other alignment of the frames where a rung is built so (rungs 2
+            and 3); ``wrap=True`` puts what ``leaf`` and ``efficientleaf`` cannot hold (pre-emphasis, instance norm,
+            log or no compression) around them as modules; for ``efficientleaf`` also ``num_groups``,
+            ``conv_win_factor``, ``stride_factor``.
+
+    Returns:
+        A new module; the given one is left as it is.
+
+    Raises:
+        TypeError: the module belongs to no rung.
+        ValueError: ``to`` is no rung, an option is unknown, or the rung cannot hold the configuration or a value;
+            the message names it.
+    """
+    if to not in RUNGS:
+        raise ValueError(f"to={to!r}: must be one of {tuple(RUNGS)}")
+    source = rung_of(module).load_bridge()
+    target = RUNGS[to].load_bridge()
+    config = source.config(module)
+    variables = source.read(module)
+    if "padding" in options:
+        config = config.with_(padding=options.pop("padding"))
+    if to in ("leaf", "efficientleaf"):
+        variables = _shared_domain(config, variables)
+    if to == "efficientleaf" and not {"num_groups", "conv_win_factor", "stride_factor"} & set(options):
+        options["exact_for"] = variables
+    dtype = dtype or str(variables["kernel"].dtype)
+    wrap = options.pop("wrap", False)
+    if wrap and to in ("leaf", "efficientleaf"):
+        from parity.bridges.wrapped import wrapped
+
+        return wrapped(target, config, variables, dtype, **options)
+    built = target.build(config, dtype=dtype, **options)
+    target.write(built, variables)
+    return built
+
+
+def _shared_domain(config: LeafConfig, variables: Variables) -> Variables:
+    """The variables as simplified LEAF understands them.
+
+    The original clips the smoothing coefficient to [0, 1] in its forward pass and simplified LEAF does not, so the
+    clipped value carries the same function. A negative delta means NaN to the original and 0 to simplified LEAF: there
+    is no function to carry.
+    """
+    if config.compression != "pcen":
+        return variables
+    worst = float(np.min(variables[DELTA]))
+    if worst < 0:
+        raise ValueError(f"variable {DELTA!r}: value {worst}: must be at least 0, simplified LEAF clamps it there")
+    return {**variables, SMOOTH: np.clip(variables[SMOOTH], 0.0, 1.0)}

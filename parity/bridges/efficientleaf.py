@@ -1,0 +1,137 @@
+"""The bridge of rung 3: EfficientLEAF with PCEN, exact where asked and approximate where configured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+import efficientleaf
+from parity.bridges import names
+from parity.bridges.base import Entry, TorchBridge
+from parity.bridges.leaf import (
+    filterbank_entries,
+    pcen_of,
+    pcen_taps,
+    pcen_tensors,
+    require_plain,
+    shared_smooth,
+)
+from parity.bridges.names import Variables
+from parity.bridges.checks import reject_options
+from parity.config import LeafConfig
+from parity.oracle.filterbank import Box
+
+OPTIONS = ("num_groups", "conv_win_factor", "stride_factor", "exact_for")
+
+
+def exact_options(config: LeafConfig, variables: Variables) -> dict[str, float]:
+    """The arguments that switch the approximation off: one group, full rate, the kernel as long as LEAF's.
+
+    The kernel's length is ``int(factor max(sigma))``, so the factor follows the parameters, and parameters that move
+    want another one.
+
+    Raises:
+        ValueError: a sigma is under LEAF's lower limit, where EfficientLEAF's clamp (half of it) is another function.
+    """
+    box = Box.of_leaf(config.window)
+    sigma = variables[names.KERNEL][:, 1]
+    if sigma.min() < box.sigma_low:
+        raise ValueError(
+            f"variable {names.KERNEL!r}: sigma {sigma.min()}: must be at least {box.sigma_low:.6g}; efficientleaf "
+            "clamps at half of that, leaf at that"
+        )
+    factor = (config.window + 0.5) / min(float(sigma.max()), box.sigma_high)
+    return {"num_groups": 1, "conv_win_factor": factor, "stride_factor": 1e-9}
+
+
+class EfficientLeafBridge(TorchBridge):
+    """Reads and writes ``efficientleaf.EfficientLeaf`` with PCEN."""
+
+    rung = "efficientleaf"
+
+    def owns(self, module: Any) -> bool:
+        """See :meth:`Bridge.owns`."""
+        return isinstance(module, efficientleaf.EfficientLeaf)
+
+    def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> efficientleaf.EfficientLeaf:
+        """See :meth:`Bridge.build`.
+
+        Args:
+            config: the frontend; ``padding="centered"`` alone.
+            dtype: ``float32`` or ``float64``.
+            **options: ``num_groups``, ``conv_win_factor``, ``stride_factor`` of the rung, or ``exact_for``, hub
+                variables for which :func:`exact_options` switches the approximation off.
+        """
+        reject_options("efficientleaf", options, OPTIONS)
+        require_plain("efficientleaf", config)
+        if config.padding != "centered":
+            raise ValueError(
+                f"padding={config.padding!r}: efficientleaf holds padding='centered' alone; pass padding='centered' to "
+                "accept frames that are aligned otherwise"
+            )
+        if "exact_for" in options:
+            options = exact_options(config, options["exact_for"])
+        module = efficientleaf.EfficientLeaf(
+            n_filters=config.n_filters,
+            max_freq=min(7800.0, config.sample_rate / 2),
+            sample_rate=config.sample_rate,
+            window_len=config.window_len,
+            window_stride=config.window_stride,
+            compression=pcen_of(config),
+            **{"num_groups": min(4, config.n_filters), **options},
+        )
+        return module.to(getattr(torch, dtype)).eval()
+
+    def config(self, module: efficientleaf.EfficientLeaf) -> LeafConfig:
+        """See :meth:`Bridge.config`."""
+        pcen_tensors(module.compression)
+        return LeafConfig(
+            n_filters=module.filterbank.n_filters,
+            sample_rate=module.sample_rate,
+            window_len=module.window_len,
+            window_stride=module.window_stride,
+            padding="centered",
+            pcen_floor=module.compression.eps,
+        )
+
+    def entries(self, module: efficientleaf.EfficientLeaf) -> dict[str, Entry]:
+        """See :meth:`TorchBridge.entries`."""
+        pcen = {name: Entry((t,), tuple(t.shape)) for name, t in pcen_tensors(module.compression).items()}
+        return {**filterbank_entries(module.filterbank), **pcen}
+
+    def write(self, module: efficientleaf.EfficientLeaf, variables: Variables) -> None:
+        """See :meth:`Bridge.write`."""
+        super().write(module, shared_smooth(variables, module.filterbank.n_filters))
+
+    def forward_taps(self, module: efficientleaf.EfficientLeaf, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """See :meth:`TorchBridge.forward_taps`; the stages at a group's own rate only where there is one group."""
+        bank = module.filterbank
+        groups = bank.groups()
+        taps: dict[str, torch.Tensor] = {}
+        if len(groups) == 1:
+            group, n = groups[0], bank.n_filters
+            convolved = bank.convolve(x[:, None], group)
+            taps = {
+                "filters": bank.filters(group).reshape(2, n, -1).transpose(0, 1),
+                "windows": bank.windows(group).reshape(n, -1),
+                "conv": convolved.reshape(x.shape[0], 2, n, -1).transpose(1, 2),
+                "modulus": convolved[:, :n] ** 2 + convolved[:, n:] ** 2,
+            }
+        taps["pool"] = bank(x[:, None])
+        return {**taps, **pcen_taps(module.compression, taps["pool"])}
+
+    def plan(self, module: efficientleaf.EfficientLeaf) -> list[tuple[int, ...]]:
+        """The groups as plain numbers: start, stop, kernel, stride, window, pooling stride."""
+        return [
+            (g.start, g.stop, g.kernel_size, g.conv_stride, g.window_size, g.pool_stride)
+            for g in module.filterbank.groups()
+        ]
+
+
+def sigma_inside(config: LeafConfig, variables: Variables) -> bool:
+    """Whether every sigma lies inside LEAF's box, where rungs 2 and 3 are the same function."""
+    sigma = np.asarray(variables[names.KERNEL])[:, 1]
+    box = Box.of_leaf(config.window)
+    return bool((sigma >= box.sigma_low).all() and (sigma <= box.sigma_high).all())

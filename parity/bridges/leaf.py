@@ -1,0 +1,144 @@
+"""The bridge of rung 2: simplified LEAF, whose parameters are the same under other names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+import leaf
+from parity.bridges import names
+from parity.bridges.base import Entry, TorchBridge
+from parity.bridges.names import Variables
+from parity.bridges.checks import reject_options
+from parity.config import LeafConfig
+
+
+def require_plain(rung: str, config: LeafConfig) -> None:
+    """Rungs 2 and 3 hold a filterbank and PCEN, nothing before, between or after.
+
+    Raises:
+        ValueError: the configuration has something else; names it.
+    """
+    refused = []
+    if config.preemp:
+        refused.append("pre-emphasis (preemp=True)")
+    if config.mean_var_norm:
+        refused.append("instance norm (mean_var_norm=True)")
+    if config.compression != "pcen":
+        refused.append(f"compression={config.compression!r}")
+    if refused:
+        raise ValueError(
+            f"{rung} cannot hold {', '.join(refused)}: it allows PCEN with a trainable smoother alone; "
+            "pass wrap=True to put the rest around it"
+        )
+
+
+def pcen_of(config: LeafConfig) -> leaf.PCEN:
+    """LEAF's compression as rungs 2 and 3 have it by default, with the configuration's eps."""
+    return leaf.PCEN(
+        config.n_filters, s=0.04, alpha=0.96, delta=2.0, r=0.5, eps=config.pcen_floor, learn_logs=False, clamp=1e-5
+    )
+
+
+def pcen_tensors(compression: Any) -> dict[str, torch.Tensor]:
+    """The linear PCEN parameters by hub name.
+
+    Raises:
+        ValueError: the compression is no PCEN, or learns logarithms.
+    """
+    if not isinstance(compression, leaf.PCEN):
+        raise ValueError(f"compression={type(compression).__name__}: must be a leaf.PCEN to be carried")
+    if compression.learn_logs:
+        raise ValueError("compression.learn_logs=True: must be False to be carried; the hub's parameters are linear")
+    return {
+        names.ALPHA: compression.alpha,
+        names.DELTA: compression.delta,
+        names.ROOT: compression.r,
+        names.SMOOTH: compression.s,
+    }
+
+
+def filterbank_entries(filterbank: Any) -> dict[str, Entry]:
+    """mu, sigma and pooling widths by hub name; rungs 2 and 3 name them alike."""
+    n = filterbank.n_filters
+    return {
+        names.KERNEL: Entry((filterbank.center_freqs, filterbank.bandwidths), (n, 2)),
+        names.POOLING: Entry((filterbank.pooling_widths,), (1, 1, n, 1)),
+    }
+
+
+def shared_smooth(variables: Variables, n_filters: int) -> Variables:
+    """One smoothing coefficient a filter: the original may share one, simplified LEAF has no such form."""
+    if names.SMOOTH not in variables or variables[names.SMOOTH].shape == (n_filters,):
+        return variables
+    return {**variables, names.SMOOTH: np.repeat(variables[names.SMOOTH], n_filters)}
+
+
+class LeafBridge(TorchBridge):
+    """Reads and writes ``leaf.Leaf`` with PCEN."""
+
+    rung = "leaf"
+
+    def owns(self, module: Any) -> bool:
+        """See :meth:`Bridge.owns`."""
+        return isinstance(module, leaf.Leaf)
+
+    def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> leaf.Leaf:
+        """See :meth:`Bridge.build`; there are no options."""
+        reject_options("leaf", options)
+        require_plain("leaf", config)
+        module = leaf.Leaf(
+            n_filters=config.n_filters,
+            max_freq=min(7800.0, config.sample_rate / 2),
+            sample_rate=config.sample_rate,
+            window_len=config.window_len,
+            window_stride=config.window_stride,
+            compression=pcen_of(config),
+            padding=config.padding,
+        )
+        return module.to(getattr(torch, dtype)).eval()
+
+    def config(self, module: leaf.Leaf) -> LeafConfig:
+        """See :meth:`Bridge.config`."""
+        pcen_tensors(module.compression)
+        return LeafConfig(
+            n_filters=module.filterbank.n_filters,
+            sample_rate=module.sample_rate,
+            window_len=module.window_len,
+            window_stride=module.window_stride,
+            padding=module.padding,
+            pcen_floor=module.compression.eps,
+        )
+
+    def entries(self, module: leaf.Leaf) -> dict[str, Entry]:
+        """See :meth:`TorchBridge.entries`."""
+        pcen = {name: Entry((t,), tuple(t.shape)) for name, t in pcen_tensors(module.compression).items()}
+        return {**filterbank_entries(module.filterbank), **pcen}
+
+    def write(self, module: leaf.Leaf, variables: Variables) -> None:
+        """See :meth:`Bridge.write`."""
+        super().write(module, shared_smooth(variables, module.filterbank.n_filters))
+
+    def forward_taps(self, module: leaf.Leaf, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """See :meth:`TorchBridge.forward_taps`."""
+        bank = module.filterbank
+        n = bank.n_filters
+        convolved = bank.convolve(x[:, None])
+        modulus = bank.modulus(convolved)
+        pool = bank.pool(modulus)
+        return {
+            "filters": bank.filters().reshape(2, n, -1).transpose(0, 1),
+            "windows": bank.windows().reshape(n, -1),
+            "conv": convolved.reshape(x.shape[0], 2, n, -1).transpose(1, 2),
+            "modulus": modulus,
+            "pool": pool,
+            **pcen_taps(module.compression, pool),
+        }
+
+
+def pcen_taps(compression: leaf.PCEN, pool: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The stages of PCEN on pooled energies."""
+    floored = pool.clamp(min=compression.clamp)
+    return {"floor": floored, "ema": compression.smooth(floored), "pcen": compression(pool)}

@@ -1,0 +1,107 @@
+"""The hub: LEAF's variables by the original's names and shapes, as NumPy arrays.
+
+Every bridge maps a rung's parameters to and from these names, so any rung can be loaded from any other and from
+the original's own checkpoints. NumPy alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parity.config import LeafConfig
+
+Variables = dict[str, NDArray[Any]]
+
+RNN = "PCEN/simple_rnn/simple_rnn_cell/"
+KERNEL = "kernel"
+POOLING = "learnable_pooling/kernel"
+ALPHA, DELTA, ROOT, SMOOTH = "PCEN/alpha", "PCEN/delta", "PCEN/root", "PCEN/EMA/smooth"
+RNN_KERNEL, RNN_RECURRENT = RNN + "kernel", RNN + "recurrent_kernel"
+PREEMP = "tfbanks_preemp/kernel"
+GAMMA, BETA = "tfbanks_instancenorm/gamma", "tfbanks_instancenorm/beta"
+_ALL = (POOLING, ALPHA, DELTA, ROOT, SMOOTH, RNN_KERNEL, RNN_RECURRENT, PREEMP, GAMMA, BETA)
+
+
+def expected_shapes(config: LeafConfig) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every variable of a frontend, as the original's checkpoint holds them."""
+    n = config.n_filters
+    shapes: dict[str, tuple[int, ...]] = {KERNEL: (n, 2), POOLING: (1, 1, n, 1)}
+    if config.compression in ("pcen", "fixed_pcen"):
+        shapes.update({ALPHA: (n,), DELTA: (n,), ROOT: (n,)})
+    if config.compression == "pcen":
+        shapes[SMOOTH] = (n if config.per_channel_smooth else 1,)
+    if config.compression == "fixed_pcen":
+        shapes.update({RNN_KERNEL: (n, n), RNN_RECURRENT: (n, n)})
+    if config.preemp:
+        shapes[PREEMP] = (2, 1, 1)
+    if config.mean_var_norm:
+        shapes.update({GAMMA: (n,), BETA: (n,)})
+    return shapes
+
+
+def canonical_name(name: str) -> str:
+    """The hub's name for a variable: ``leaf/PCEN/alpha:0`` is ``PCEN/alpha``; unknown names come back without ``:0``.
+
+    The original's Gabor parameters carry no scope (``kernel:0``); one leading scope, or the layer's own name
+    ``tfbanks_complex_conv``, is accepted before it.
+    """
+    plain = name.split(":")[0].strip("/")
+    for known in _ALL:
+        if plain == known or plain.endswith("/" + known):
+            return known
+    parts = plain.split("/")
+    if parts[-1] == KERNEL and (len(parts) <= 2 or parts[-2] == "tfbanks_complex_conv"):
+        return KERNEL
+    return plain
+
+
+def canonical(source: Mapping[str, Any]) -> Variables:
+    """A mapping under hub names.
+
+    Raises:
+        TypeError: a value is no numeric array, or complex.
+        ValueError: two names mean the same variable, or a value is NaN or infinite.
+    """
+    out: Variables = {}
+    origin: dict[str, str] = {}
+    for name, value in source.items():
+        known = canonical_name(name)
+        if known in out:
+            raise ValueError(f"variables {origin[known]!r} and {name!r} both name {known!r}: give it once")
+        try:
+            array = np.asarray(value)
+        except Exception as error:
+            raise TypeError(f"variable {name!r}: must be a numeric array, got {type(value).__name__}") from error
+        if array.dtype.kind not in "fiu":
+            raise TypeError(f"variable {name!r}: must be real numbers, got dtype {array.dtype}")
+        if not np.isfinite(array).all():
+            bad = array[~np.isfinite(array)].flat[0]
+            raise ValueError(f"variable {name!r}: must be finite, got {bad}")
+        out[known], origin[known] = array, name
+    return out
+
+
+def checked(source: Mapping[str, Any], config: LeafConfig) -> Variables:
+    """The variables of exactly this configuration, under hub names.
+
+    Raises:
+        TypeError: as :func:`canonical`.
+        ValueError: a variable is missing, not expected, or of another shape; or as :func:`canonical`.
+    """
+    variables = canonical(source)
+    shapes = expected_shapes(config)
+    missing = sorted(set(shapes) - set(variables))
+    extra = sorted(set(variables) - set(shapes))
+    if missing or extra:
+        raise ValueError(
+            f"variables do not match the module: missing {missing or 'none'}, not expected {extra or 'none'}; "
+            f"allowed are {sorted(shapes)}"
+        )
+    for name, shape in shapes.items():
+        if variables[name].shape != shape:
+            raise ValueError(f"variable {name!r}: shape {variables[name].shape}, must be {shape}")
+    return variables

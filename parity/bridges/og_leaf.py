@@ -1,0 +1,126 @@
+"""The bridge of rung 1: PyTorch with the original's own parametrisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from og_leaf import impulse_responses, melfilters
+from og_leaf.convolution import pad_time
+from og_leaf.frontend import Leaf, log_compression
+from og_leaf.postprocessing import ExponentialMovingAverage, PCENLayer
+from parity.bridges import names
+from parity.bridges.base import Entry, TorchBridge
+from parity.bridges.checks import compression_of, config_of_original, reject_options, require_same_padding
+from parity.config import LeafConfig
+from parity.oracle.frontend import FLOOR
+
+
+class OgLeafBridge(TorchBridge):
+    """Reads and writes ``og_leaf.Leaf``."""
+
+    rung = "og_leaf"
+
+    def owns(self, module: Any) -> bool:
+        """See :meth:`Bridge.owns`."""
+        return isinstance(module, Leaf)
+
+    def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> Leaf:
+        """See :meth:`Bridge.build`; there are no options."""
+        reject_options("og_leaf", options)
+        require_same_padding("og_leaf", config)
+        return Leaf(
+            n_filters=config.n_filters,
+            sample_rate=config.sample_rate,
+            window_len=config.window_len,
+            window_stride=config.window_stride,
+            compression_fn=self._compression(config, getattr(torch, dtype)),
+            preemp=config.preemp,
+            mean_var_norm=config.mean_var_norm,
+            dtype=getattr(torch, dtype),
+        ).eval()
+
+    def _compression(self, config: LeafConfig, dtype: torch.dtype) -> Any:
+        if config.compression == "none":
+            return None
+        if config.compression == "log":
+            return log_compression
+        return PCENLayer(
+            num_channels=config.n_filters,
+            alpha=0.96,
+            smooth_coef=0.04,
+            delta=2.0,
+            floor=config.pcen_floor,
+            trainable=True,
+            learn_smooth_coef=config.compression == "pcen",
+            per_channel_smooth_coef=config.per_channel_smooth,
+            dtype=dtype,
+        )
+
+    def config(self, module: Leaf) -> LeafConfig:
+        """See :meth:`Bridge.config`."""
+        compress = module._compress_fn
+        learned = isinstance(getattr(compress, "ema", None), ExponentialMovingAverage)
+        n_smooth = module.n_filters if not learned else len(compress.ema._weights)
+        compression = compression_of(
+            compress, PCENLayer, learned, n_smooth, log_compression, isinstance(compress, nn.Identity)
+        )
+        return config_of_original(module, compression, module._preemp_conv is not None)
+
+    def entries(self, module: Leaf) -> dict[str, Entry]:
+        """See :meth:`TorchBridge.entries`."""
+        shapes = names.expected_shapes(self.config(module))
+        compress = module._compress_fn
+        tensors: dict[str, Any] = {
+            names.KERNEL: lambda: module._complex_conv._kernel,
+            names.POOLING: lambda: module._pooling.kernel,
+            names.ALPHA: lambda: compress.alpha,
+            names.DELTA: lambda: compress.delta,
+            names.ROOT: lambda: compress.root,
+            names.SMOOTH: lambda: compress.ema._weights,
+            names.RNN_KERNEL: lambda: compress.ema.input_weights,
+            names.RNN_RECURRENT: lambda: compress.ema.recurrent_weights,
+            names.PREEMP: lambda: module._preemp_conv.weight,
+            names.GAMMA: lambda: module._instance_norm.weight,
+            names.BETA: lambda: module._instance_norm.bias,
+        }
+        return {name: Entry((tensors[name](),), shape) for name, shape in shapes.items()}
+
+    def forward_taps(self, module: Leaf, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """See :meth:`TorchBridge.forward_taps`."""
+        conv, pooling = module._complex_conv, module._pooling
+        filters = impulse_responses.gabor_filters(conv.constraint(conv._kernel), conv._kernel_size)
+        window = impulse_responses.gaussian_lowpass(pooling.kernel, pooling.kernel_size)
+        y = x[:, None]
+        if module._preemp_conv is not None:
+            y = module._preemp_conv(pad_time(y, 2, 1, "SAME"))
+        convolved = conv(y)
+        modulus = module._activation(convolved)
+        pool = pooling(modulus)
+        floored = torch.clamp(pool, min=FLOOR)
+        taps = {
+            "filters": torch.stack([filters.real, filters.imag], dim=1),
+            "windows": window.reshape(-1, pooling.kernel_size),
+            "conv": convolved.reshape(x.shape[0], -1, 2, x.shape[1]),
+            "modulus": modulus,
+            "pool": pool,
+            "floor": floored,
+        }
+        compress = module._compress_fn
+        if isinstance(compress, PCENLayer):
+            taps["ema"] = compress.ema(floored, floored[..., 0])
+            taps["pcen"] = compress(floored)
+        if module._instance_norm is not None:
+            taps["norm"] = module._instance_norm(compress(floored))
+        return taps
+
+    def init_taps(self, config: LeafConfig) -> dict[str, np.ndarray]:
+        """What a fresh frontend measures its initial Gabor parameters on: mel [C, bins] and init [C, 2]."""
+        gabor = melfilters.Gabor(n_filters=config.n_filters, min_freq=60.0, max_freq=7800.0, sample_rate=16000)
+        return {
+            "mel": np.asarray(gabor.mel_filters),
+            "init": self.read(self.build(config))[names.KERNEL],
+        }

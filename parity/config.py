@@ -1,0 +1,75 @@
+"""What a LEAF frontend is, as data: the arguments that the rungs share, under one set of names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+COMPRESSIONS = ("pcen", "fixed_pcen", "log", "none")
+PADDINGS = ("same", "centered")
+
+
+@dataclass(frozen=True)
+class LeafConfig:
+    """The configuration of a LEAF frontend (rungs 0 to 2).
+
+    Attributes:
+        n_filters: number of Gabor filters, at least 1.
+        sample_rate: Hz.
+        window_len: length of the Gabor kernels and pooling windows, ms.
+        window_stride: hop between frames, ms.
+        padding: ``"same"`` (TensorFlow's geometry, rungs 0 and 1) or ``"centered"`` (rungs 2 and 3 as published).
+        compression: ``"pcen"`` (trainable smoother), ``"fixed_pcen"`` (the smoother is a fixed recurrence),
+            ``"log"`` (``log(x + 1e-5)``) or ``"none"``.
+        per_channel_smooth: one smoothing coefficient per filter rather than one for all.
+        pcen_floor: the offset added to the smoother (``floor`` of the original's PCEN layer, ``eps`` of the paper).
+        preemp: a two-tap pre-emphasis filter before the filterbank.
+        mean_var_norm: instance normalisation after the compression.
+
+    Source: ``leaf_audio/frontend.py`` and ``leaf_audio/postprocessing.py`` (names and defaults).
+    """
+
+    n_filters: int = 40
+    sample_rate: int = 16000
+    window_len: float = 25.0
+    window_stride: float = 10.0
+    padding: str = "same"
+    compression: str = "pcen"
+    per_channel_smooth: bool = True
+    pcen_floor: float = 1e-12
+    preemp: bool = False
+    mean_var_norm: bool = False
+
+    def __post_init__(self) -> None:
+        if self.n_filters < 1:
+            raise ValueError(f"n_filters={self.n_filters!r}: must be at least 1")
+        if self.padding not in PADDINGS:
+            raise ValueError(f"padding={self.padding!r}: must be one of {PADDINGS}")
+        if self.compression not in COMPRESSIONS:
+            raise ValueError(f"compression={self.compression!r}: must be one of {COMPRESSIONS}")
+
+    @property
+    def window(self) -> int:
+        """Samples in a Gabor kernel and in a pooling window."""
+        if self.padding == "same":
+            return int(self.sample_rate * self.window_len // 1000 + 1)
+        size = int(self.sample_rate * self.window_len / 1000)
+        return size + 1 - size % 2
+
+    @property
+    def stride(self) -> int:
+        """Samples between two frames."""
+        if self.padding == "same":
+            return int(self.sample_rate * self.window_stride // 1000)
+        return int(self.sample_rate * self.window_stride / 1000)
+
+    def with_(self, **changes: Any) -> LeafConfig:
+        """A copy with some fields replaced."""
+        return replace(self, **changes)
+
+    def __str__(self) -> str:
+        default = LeafConfig()
+        changed = [
+            f"{f.name}={getattr(self, f.name)}" for f in fields(self) if getattr(self, f.name) != getattr(default, f.name)
+        ]
+        return ",".join(changed) or "default"

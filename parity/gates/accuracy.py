@@ -1,0 +1,98 @@
+"""G1: the candidate is as accurate as the reference, both held against the float64 oracle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from parity.gates.base import Array, Verdict, unit_roundoff
+
+SMALLEST = 64  # distinct oracle values under which one array says too little about rounding
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """``err(candidate) <= k err(reference) + u size(oracle)``, in the root mean square and in the maximum.
+
+    The observed value is the larger of the two ratios of left to right side; 1 is the bound.
+
+    Attributes:
+        k: how much worse than the reference the candidate may be.
+        dtype: of the candidate; gives u.
+    """
+
+    k: float = 2.0
+    dtype: str = "float32"
+
+    @property
+    def reason(self) -> str:
+        """Derivation of the bound."""
+        return f"error against the float64 oracle at most {self.k:g} times the reference's, plus one rounding"
+
+    @staticmethod
+    def applies(oracle: Array) -> bool:
+        """Whether the array is large enough to be judged by itself; smaller ones are pooled."""
+        finite = oracle[np.isfinite(oracle)]
+        return finite.size >= SMALLEST and np.unique(finite).size >= SMALLEST
+
+    def __call__(self, candidate: Array, reference: Array, oracle: Array) -> Verdict:
+        """Judge the candidate's error against the reference's, where all three are finite."""
+        c, r, o = (np.asarray(a, dtype=np.float64) for a in (candidate, reference, oracle))
+        finite = np.isfinite(c) & np.isfinite(r) & np.isfinite(o)
+        c, r, o = c[finite], r[finite], o[finite]
+        u = unit_roundoff(self.dtype)
+        ratios = [
+            _ratio(size(c - o), self.k * size(r - o) + u * size(o)) for size in (_rms, _peak)
+        ]
+        return Verdict("accuracy", max(ratios), 1.0, self.reason)
+
+
+@dataclass
+class PooledAccuracy:
+    """G1 over arrays too small to be judged singly: their errors, each in its own unit, are added up in squares.
+
+    Attributes:
+        k: as in :class:`Accuracy`.
+        dtype: of the candidate.
+    """
+
+    k: float = 2.0
+    dtype: str = "float32"
+    n_arrays: int = 0
+    _sums: dict[str, float] = field(default_factory=lambda: {"candidate": 0.0, "reference": 0.0, "rounding": 0.0})
+
+    def add(self, candidate: Array, reference: Array, oracle: Array) -> None:
+        """Pool one array's errors, in units of what both err on it together: every array then counts alike."""
+        c, r, o = (np.asarray(a, dtype=np.float64) for a in (candidate, reference, oracle))
+        finite = np.isfinite(c) & np.isfinite(r) & np.isfinite(o)
+        c, r, o = c[finite], r[finite], o[finite]
+        rounding = unit_roundoff(self.dtype) * _rms(o)
+        unit = _rms(c - o) + _rms(r - o) + rounding
+        if unit == 0.0:
+            return
+        self.n_arrays += 1
+        for name, value in (("candidate", _rms(c - o)), ("reference", _rms(r - o)), ("rounding", rounding)):
+            self._sums[name] += (value / unit) ** 2
+
+    def verdict(self) -> Verdict:
+        """Judge the pooled root mean squares."""
+        c, r, rounding = (float(np.sqrt(self._sums[name])) for name in ("candidate", "reference", "rounding"))
+        gate = Accuracy(self.k, self.dtype)
+        reason = f"{gate.reason}; pooled over {self.n_arrays} small arrays"
+        return Verdict("accuracy", _ratio(c, self.k * r + rounding), 1.0, reason)
+
+
+def _rms(values: Array) -> float:
+    peak = _peak(values)
+    return 0.0 if peak == 0 else peak * float(np.sqrt(np.mean((values / peak) ** 2)))
+
+
+def _peak(values: Array) -> float:
+    return float(np.max(np.abs(values), initial=0.0))
+
+
+def _ratio(left: float, right: float) -> float:
+    if left == 0.0:
+        return 0.0
+    return left / right if right else float("inf")

@@ -1,0 +1,70 @@
+"""The pytest plugin: the ``ledger`` fixture and ``pytest --certificate DIR``.
+
+It is loaded in every pytest run of whoever has ``leaf-ladder`` installed, so it imports pytest alone until a
+test asks for the ledger or the option is given.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from parity.report.claims import Ledger
+
+LEDGER: pytest.StashKey[Ledger] = pytest.StashKey()
+NEEDED = ("jinja2", "rich")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--certificate``."""
+    parser.getgroup("leaf-ladder").addoption(
+        "--certificate",
+        metavar="DIR",
+        default=None,
+        help="write DIR/certificate.json and DIR/index.html of what the tests measured; fail unless all held",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start collecting when a certificate is asked for."""
+    directory = config.getoption("--certificate")
+    if directory is None or config.getoption("collectonly", False):
+        return
+    if hasattr(config, "workerinput"):  # a pytest-xdist worker measures; the process that started it writes
+        config.pluginmanager.register(_Worker(), "leaf-ladder-worker")
+        return
+    from importlib.util import find_spec
+
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise pytest.UsageError(
+            f"--certificate needs {' and '.join(missing)}: python -m pip install 'leaf-ladder[report]'"
+        )
+    from parity.report.session import Certifier
+
+    config.pluginmanager.register(Certifier(config, directory, ledger_of(config)), "leaf-ladder-certifier")
+
+
+def ledger_of(config: pytest.Config) -> Ledger:
+    """The ledger of this pytest process, made on first use."""
+    from parity.report.claims import Ledger
+
+    if LEDGER not in config.stash:
+        config.stash[LEDGER] = Ledger()
+    return config.stash[LEDGER]
+
+
+@pytest.fixture(scope="session")
+def ledger(pytestconfig: pytest.Config) -> Ledger:
+    """Where a test hands in what it measured: ``ledger.check(Measurement(...))`` records, then asserts."""
+    return ledger_of(pytestconfig)
+
+
+class _Worker:
+    """Hands a pytest-xdist worker's ledger to the process that started it."""
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Put the ledger where pytest-xdist looks for what to send."""
+        output: dict[str, Any] = session.config.workeroutput  # type: ignore[attr-defined]
+        output["leaf_ladder"] = ledger_of(session.config).dump()

@@ -1,0 +1,119 @@
+"""``certificate.json``: what was claimed, whether it held, and where."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from parity.report.claims import Claim
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A run of the suite.
+
+    Attributes:
+        claims: up the ladder.
+        environment: what :func:`parity.report.environment.describe` answers.
+        date: when the run ended, ISO 8601, UTC.
+        duration_s: seconds.
+        command: the pytest arguments.
+        tests: how many tests ended ``passed``, ``failed``, ``error``, ``skipped`` or ``xfailed``.
+        skipped: ``{"test", "reason"}`` of each test that was skipped or expected to fail.
+        failures: why the run is no certificate; empty when it is one.
+        notes: what else the reader should know, for example pictures that could not be drawn.
+    """
+
+    claims: Sequence[Claim]
+    environment: dict[str, Any]
+    date: str
+    duration_s: float
+    command: str = ""
+    tests: dict[str, int] = field(default_factory=dict)
+    skipped: list[dict[str, str]] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> str:
+        """``certified`` or ``failed``."""
+        return "failed" if self.failures else "certified"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "schema": SCHEMA,
+            "verdict": self.verdict,
+            "failures": self.failures,
+            "notes": self.notes,
+            "date": self.date,
+            "duration_s": round(self.duration_s, 1),
+            "command": self.command,
+            "tests": {**self.tests, "total": sum(self.tests.values())},
+            "skipped": self.skipped,
+            "environment": self.environment,
+            "claims": [c.as_dict() for c in self.claims],
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Certificate:
+        """The certificate that ``as_dict`` wrote.
+
+        Raises:
+            ValueError: another schema, or a field is missing.
+        """
+        if data.get("schema") != SCHEMA:
+            raise ValueError(f"schema={data.get('schema')!r}: must be {SCHEMA}")
+        names = ("environment", "date", "duration_s", "command", "tests", "skipped", "failures", "notes")
+        if missing := [n for n in (*names, "claims") if n not in data]:
+            raise ValueError(f"certificate: must have {', '.join(missing)}")
+        own = {n: data[n] for n in names}
+        own["tests"] = {k: v for k, v in data["tests"].items() if k != "total"}
+        return cls(claims=[Claim.from_dict(row) for row in data["claims"]], **own)
+
+    @classmethod
+    def read(cls, path: Path) -> Certificate:
+        """Read a certificate, or the one in a folder.
+
+        Raises:
+            OSError: there is none.
+            ValueError: it is no certificate of this schema.
+        """
+        if path.is_dir():
+            path /= "certificate.json"
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}: must be JSON; {error}") from error
+        if not isinstance(data, dict):
+            raise ValueError(f"{path}: must hold a certificate, holds a {type(data).__name__}")
+        try:
+            return cls.from_dict(data)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+    def write(self, path: Path) -> None:
+        """Write ``certificate.json``, whole or not at all."""
+        replace_file(path, (json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n").encode())
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write beside, then move into place, so that a reader never sees half of a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        # mkstemp makes files that only their owner can read; a report is for everyone
+        os.chmod(beside, 0o644)
+        os.replace(beside, path)
+    except BaseException:
+        os.unlink(beside)
+        raise

@@ -1,0 +1,291 @@
+"""Measurements, and the claims that they add up to. The standard library alone.
+
+A test measures an error and hands it to the ledger with the bound that it must not exceed; the ledger keeps
+the worst measurement of each kind. What it has kept is what the certificate says.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+RUNGS = ("original", "tf_leaf", "og_leaf", "leaf", "efficientleaf", "oracle")
+PROPERTIES = (
+    "status",
+    "forward",
+    "input gradient",
+    "parameter gradient",
+    "training step",
+    "trajectory",
+    "bridge round trip",
+)
+TAPS = (
+    "mel",
+    "init",
+    "filters",
+    "windows",
+    "conv",
+    "modulus",
+    "pool",
+    "floor",
+    "ema",
+    "pcen",
+    "norm",
+    "output",
+    "input",
+)
+RELATIONS = ("bitwise", "algebraic", "rounding", "approximate", "divergent")
+GATES = ("status", "accuracy", "soundness", "direct", "divergence")
+UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
+SLACK_LIMIT = 20.0
+
+Key = tuple[str, str, str, str, str, str, str, str]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One number, measured, and what it is held to.
+
+    Attributes:
+        rung: the candidate, for example ``og_leaf``.
+        reference: what it is held against: ``original``, another rung or ``oracle``.
+        tap: the stage, ``input`` (the gradient with respect to it) or the name of a hub variable.
+        property: one of ``PROPERTIES``.
+        domain: where the relation is claimed, for example ``goldens`` or ``drawn, padding=same``.
+        dtype: ``float32`` or ``float64``.
+        gate: one of ``GATES``.
+        relation: one of ``RELATIONS``.
+        observed: the error measured.
+        bound: what it must not exceed.
+        case: the case or the golden that it was measured on.
+        reproduce: the shell command that measures it again.
+        reason: where the bound comes from, in one line.
+        at_least: gate ``divergence`` alone: what the observed value must reach, so that a divergence that has
+            gone fails as well.
+
+    Raises:
+        ValueError: a gate, relation or property that is not listed; a bound that is negative or not finite; a
+            gate other than ``divergence`` with an ``at_least``.
+    """
+
+    rung: str
+    reference: str
+    tap: str
+    property: str  # hides the decorator in this class
+    domain: str
+    dtype: str
+    gate: str
+    relation: str
+    observed: float
+    bound: float
+    case: str
+    reproduce: str
+    reason: str
+    at_least: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("gate", GATES), ("relation", RELATIONS), ("property", PROPERTIES)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name}={getattr(self, name)!r}: must be one of {allowed}")
+        for name in ("observed", "bound", "at_least"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        if not (math.isfinite(self.bound) and self.bound >= 0.0):
+            raise ValueError(f"bound={self.bound!r}: must be finite and not negative")
+        if not 0.0 <= self.at_least <= self.bound:
+            raise ValueError(f"at_least={self.at_least!r}: must lie between 0 and the bound, {self.bound!r}")
+        if self.at_least and self.gate != "divergence":
+            raise ValueError(f"at_least={self.at_least!r}: must be 0 with gate={self.gate!r}")
+
+    @builtins.property
+    def key(self) -> Key:
+        """What the claim is that this measurement belongs to."""
+        return (
+            self.rung,
+            self.reference,
+            self.tap,
+            self.property,
+            self.domain,
+            self.dtype,
+            self.gate,
+            self.relation,
+        )
+
+    @builtins.property
+    def holds(self) -> bool:
+        """Whether the observed value is inside; NaN never is."""
+        return self.at_least <= self.observed <= self.bound
+
+    @builtins.property
+    def ratio(self) -> float:
+        """How near to failing: above 1 it fails, and infinite where the observed value is NaN."""
+        if math.isnan(self.observed):
+            return math.inf
+        return max(_over(self.observed, self.bound), _over(self.at_least, self.observed))
+
+    def __str__(self) -> str:
+        low = f"{self.at_least:.3g} <= " if self.gate == "divergence" else ""
+        return (
+            f"{self.rung} against {self.reference}: {self.property} at {self.tap} "
+            f"({self.domain}; {self.dtype}; gate {self.gate}; {self.relation})\n"
+            f"  claimed: {low}observed <= {self.bound:.6g}; observed {self.observed:.6g}\n"
+            f"  bound:   {self.reason}\n"
+            f"  case:    {self.case}\n"
+            f"  again:   {self.reproduce}"
+        )
+
+
+def _over(a: float, b: float) -> float:
+    if b:
+        return a / b
+    return 0.0 if a == 0.0 else math.inf
+
+
+@dataclass(frozen=True)
+class Claim:
+    """All measurements of one kind: how many cases, the worst of them and the verdict.
+
+    Attributes:
+        worst: the measurement nearest to its bound, or farthest beyond it.
+        n_cases: how many different cases were measured.
+        lowest: smallest value observed.
+        highest: largest value observed (NaN if one was).
+    """
+
+    worst: Measurement
+    n_cases: int
+    lowest: float
+    highest: float
+
+    @property
+    def key(self) -> Key:
+        """(rung, reference, tap, property, domain, dtype, gate, relation)."""
+        return self.worst.key
+
+    @property
+    def slack(self) -> float:
+        """Bound over observed, of the worst case: the room that the bound leaves; infinite where it saw 0."""
+        return _over(self.worst.bound, self.worst.observed) if self.worst.bound else 1.0
+
+    @property
+    def verdict(self) -> str:
+        """``certified``, ``slack`` (certified, with a bound over 20x the worst), ``divergence``, ``failed``.
+
+        A bound below one unit in the last place is never called slack: nothing tighter can be asked.
+        """
+        if not self.worst.holds:
+            return "failed"
+        if self.worst.gate == "divergence":
+            return "divergence"
+        loose = self.slack > SLACK_LIMIT and self.worst.bound > UNIT.get(self.worst.dtype, 0.0)
+        return "slack" if loose else "certified"
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """Sorts claims up the ladder."""
+        m = self.worst
+        return (
+            _place(RUNGS, m.rung),
+            _place(RUNGS, m.reference),
+            _place(PROPERTIES, m.property),
+            m.domain,
+            _place(TAPS, m.tap),
+            m.dtype,
+            _place(GATES, m.gate),
+            _place(RELATIONS, m.relation),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: flat; numbers that JSON has no word for are the strings ``nan``, ``inf`` and ``-inf``."""
+        own = {"n_cases": self.n_cases, "lowest": self.lowest, "highest": self.highest, "slack": self.slack}
+        return {k: _plain(v) for k, v in {**asdict(self.worst), **own, "verdict": self.verdict}.items()}
+
+    @classmethod
+    def from_dict(cls, row: dict[str, Any]) -> Claim:
+        """The claim that ``as_dict`` wrote.
+
+        Raises:
+            ValueError: a field is missing.
+        """
+        names = [f.name for f in fields(Measurement)]
+        missing = [n for n in (*names, "n_cases", "lowest", "highest") if n not in row]
+        if missing:
+            raise ValueError(f"claim={row!r}: must have {', '.join(missing)}")
+        return cls(
+            Measurement(**{n: row[n] for n in names}),
+            row["n_cases"],
+            float(row["lowest"]),
+            float(row["highest"]),
+        )
+
+
+def _place(names: Sequence[str], name: str) -> tuple[int, str]:
+    return (names.index(name) if name in names else len(names), name)
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class Ledger:
+    """Keeps the worst measurement of each kind; no threads, no files."""
+
+    def __init__(self) -> None:
+        self._worst: dict[Key, Measurement] = {}
+        self._cases: dict[Key, set[str]] = {}
+        self._range: dict[Key, tuple[float, float]] = {}
+
+    def check(self, measurement: Measurement) -> None:
+        """Record a measurement, then hold it to its bound.
+
+        Raises:
+            AssertionError: it is not inside; the message names claim, numbers, case and command.
+        """
+        __tracebackhide__ = True
+        self.record(measurement)
+        if not measurement.holds:
+            raise AssertionError(str(measurement))
+
+    def record(self, m: Measurement) -> None:
+        """Record a measurement without holding it to anything: a failed one still fails the certificate."""
+        key = m.key
+        worst = self._worst.get(key, m)
+        # ties by name, so that the order of the tests does not show in the certificate
+        if _badness(m) > _badness(worst) or (_badness(m) == _badness(worst) and m.case <= worst.case):
+            self._worst[key] = m
+        self._cases.setdefault(key, set()).add(m.case)
+        low, high = self._range.get(key, (m.observed, m.observed))
+        # NaN is neither smaller nor larger: once seen, it stays
+        self._range[key] = (_least(low, m.observed), -_least(-high, -m.observed))
+
+    @property
+    def claims(self) -> list[Claim]:
+        """Every claim, up the ladder."""
+        made = [Claim(m, len(self._cases[k]), *self._range[k]) for k, m in self._worst.items()]
+        return sorted(made, key=lambda claim: claim.order)
+
+    def __len__(self) -> int:
+        return len(self._worst)
+
+    def dump(self) -> list[dict[str, Any]]:
+        """Plain lists and strings, for another process to ``merge``."""
+        return [{**c.as_dict(), "cases": sorted(self._cases[c.key])} for c in self.claims]
+
+    def merge(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Take over what the ledger of another process has dumped."""
+        for row in rows:
+            claim = Claim.from_dict(row)
+            self.record(claim.worst)
+            self._cases[claim.key].update(row["cases"])
+            low, high = self._range[claim.key]
+            self._range[claim.key] = (_least(low, claim.lowest), -_least(-high, -claim.highest))
+
+
+def _badness(m: Measurement) -> tuple[bool, float]:
+    return (not m.holds, m.ratio)
+
+
+def _least(a: float, b: float) -> float:
+    return math.nan if math.isnan(a) or math.isnan(b) else min(a, b)

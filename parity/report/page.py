@@ -1,0 +1,70 @@
+"""``index.html``: the certificate for a person, in one file that needs nothing beside it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from parity.divergences import DIVERGENCES, Divergence
+from parity.report import table
+from parity.report.certificate import Certificate
+from parity.report.claims import Claim
+
+
+def render(certificate: Certificate, pictures: Mapping[str, bytes] | None = None) -> str:
+    """The page.
+
+    Args:
+        certificate: what to show.
+        pictures: caption to PNG file.
+    """
+    environment = Environment(
+        loader=PackageLoader("parity.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["brief"] = table.brief
+    html: str = environment.get_template("page.html").render(
+        certificate=certificate,
+        summary=table.summary(certificate),
+        rows=table.rows(certificate.claims),
+        observed=table.observed,
+        bound=table.bound,
+        steps=_steps(certificate),
+        divergences=divergences(certificate.claims),
+        pictures={name: base64.b64encode(png).decode() for name, png in (pictures or {}).items()},
+        environment=_lines(certificate.environment),
+    )
+    return html
+
+
+def divergences(claims: Sequence[Claim]) -> list[tuple[Divergence, list[Claim]]]:
+    """Each declared difference between the rungs, with the claims of gate ``divergence`` that name it.
+
+    A measurement names a divergence in its domain or as its case.
+    """
+    measured = [c for c in claims if c.worst.gate == "divergence"]
+    return [(d, [c for c in measured if d.name in (c.worst.domain, c.worst.case)]) for d in DIVERGENCES]
+
+
+def _steps(certificate: Certificate) -> dict[tuple[str, str], list[Claim]]:
+    out: dict[tuple[str, str], list[Claim]] = {}
+    for claim in certificate.claims:
+        out.setdefault((claim.worst.rung, claim.worst.reference), []).append(claim)
+    return out
+
+
+def _lines(value: Any) -> list[tuple[str, str]]:
+    """Nested dictionaries as (dotted name, value) pairs."""
+    out: list[tuple[str, str]] = []
+    for name, item in value.items():
+        if isinstance(item, dict):
+            out += [(f"{name}.{inner}", text) for inner, text in _lines(item)]
+        else:
+            out.append((name, " ".join(map(str, item)) if isinstance(item, list) else str(item)))
+    return out

@@ -1,0 +1,194 @@
+"""A pytest run that ends in a certificate: counts, shows progress, writes, sets the exit status."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parity.report.certificate import Certificate, replace_file
+from parity.report.claims import Ledger
+from parity.report.environment import describe
+
+CLIP = Path("fixtures", "speech", "arctic_a0009.wav")
+
+
+class Certifier:
+    """Hooks of one run; registered by :mod:`parity.plugin` when ``--certificate`` is given.
+
+    Args:
+        config: of the run.
+        directory: where the certificate goes, relative to where pytest was started.
+        ledger: what the tests write to.
+    """
+
+    def __init__(self, config: pytest.Config, directory: str, ledger: Ledger) -> None:
+        self.config = config
+        self.directory = config.invocation_params.dir / directory
+        self.ledger = ledger
+        self.tests: Counter[str] = Counter()
+        self.skipped: list[dict[str, str]] = []
+        self.n_deselected = 0
+        self.certificate: Certificate | None = None
+        self._began = time.monotonic()
+        self._file: str | None = None
+        self._file_began = self._began
+        self._before: Counter[str] = Counter()
+
+    # counting
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count a test's outcome; one that broke outside of the test itself is an error."""
+        if report.failed:
+            self.tests["failed" if report.when == "call" else "error"] += 1
+        elif report.skipped:
+            expected = getattr(report, "wasxfail", None)
+            self._skip(
+                "skipped" if expected is None else "xfailed", report.nodeid, expected or _reason(report)
+            )
+        elif report.when == "call":
+            self.tests["passed"] += 1
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Count files that could not be collected, or that skipped themselves."""
+        if report.failed:
+            self.tests["error"] += 1
+        elif report.skipped:
+            self._skip("skipped", report.nodeid, _reason(report))
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Count what ``-k`` and ``-m`` left out."""
+        self.n_deselected += len(items)
+
+    def _skip(self, outcome: str, test: str, reason: str) -> None:
+        self.tests[outcome] += 1
+        self.skipped.append({"test": test, "reason": reason, "outcome": outcome})
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object | None) -> None:
+        """Take over the ledger of a pytest-xdist worker; one that died takes its measurements with it."""
+        output = getattr(node, "workeroutput", {})
+        if error is None and "leaf_ladder" in output:
+            self.ledger.merge(output["leaf_ladder"])
+        else:
+            self.tests["error"] += 1
+
+    # progress
+
+    def pytest_report_header(self) -> str:
+        """Say where the certificate will be."""
+        return f"certificate: {self.directory}"
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Write a line when a file is done."""
+        file = nodeid.partition("::")[0]
+        if file != self._file:
+            self._file_done()
+            self._file, self._file_began, self._before = file, time.monotonic(), self.tests.copy()
+
+    def _file_done(self) -> None:
+        terminal = self.config.pluginmanager.get_plugin("terminalreporter")
+        # workers of pytest-xdist take tests from many files at once
+        if self._file is None or terminal is None or self.config.getoption("numprocesses", None):
+            return
+        now = time.monotonic()
+        done = ", ".join(f"{n} {outcome}" for outcome, n in (self.tests - self._before).items()) or "none"
+        if self.config.get_verbosity() < 0:  # -q writes bare dots, which pytest ends only with the run
+            terminal.write("\n")
+        terminal.ensure_newline()
+        terminal.write_line(
+            f"  {self._file}: {done} in {now - self._file_began:.1f} s; "
+            f"{len(self.ledger)} claims so far, {now - self._began:.0f} s"
+        )
+
+    # the end
+
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Write the report; a run whose certificate failed does not end with 0."""
+        self._file_done()
+        self._file = None
+        failures = self._failures(int(exitstatus))
+        notes = [f"tests deselected: {self.n_deselected}"] if self.n_deselected else []
+        pictures: dict[str, bytes] = {}
+        if int(exitstatus) in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            pictures = self._draw(failures, notes)
+        self.certificate = Certificate(
+            claims=self.ledger.claims,
+            environment=describe(self.config.rootpath),
+            date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            duration_s=time.monotonic() - self._began,
+            command=" ".join(["pytest", *map(str, self.config.invocation_params.args)]),
+            tests=dict(self.tests),
+            skipped=self.skipped,
+            failures=failures,
+            notes=notes,
+        )
+        from parity.report.page import render
+
+        self.certificate.write(self.directory / "certificate.json")
+        replace_file(self.directory / "index.html", render(self.certificate, pictures).encode())
+        if failures and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _failures(self, exitstatus: int) -> list[str]:
+        out = []
+        if n := sum(not claim.worst.holds for claim in self.ledger.claims):
+            out.append(f"claims failed: {n}")
+        if n := self.tests["failed"] + self.tests["error"]:
+            out.append(f"tests failed: {n}")
+        elif exitstatus != pytest.ExitCode.OK:
+            out.append(f"the run ended early (pytest exit status {exitstatus})")
+        if not len(self.ledger):
+            out.append("no claim was recorded")
+        if self.skipped and in_ci():
+            out.append(f"tests skipped although CI is set: {len(self.skipped)}")
+        return out
+
+    def _draw(self, failures: list[str], notes: list[str]) -> dict[str, bytes]:
+        """The pictures; what is not installed is a note, what breaks is a failure."""
+        clip = self.config.rootpath / CLIP
+        if not clip.is_file():
+            notes.append(f"no pictures: {CLIP} is not here")
+            return {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            try:
+                from parity.report import gallery
+
+                return dict(gallery.draw(clip))
+            except Exception as error:  # whatever it is, the measurements still have to be written
+                if isinstance(error, ModuleNotFoundError) and error.name in ("matplotlib", "soundfile"):
+                    notes.append(f"no pictures: {error}")
+                else:
+                    failures.append(f"the pictures could not be drawn: {type(error).__name__}: {error}")
+        return {}
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print the ladder, and where the report is."""
+        if self.certificate is None:
+            return
+        from parity.report.table import render
+
+        terminalreporter.section("the ladder")
+        terminalreporter.write(render(self.certificate, colour=terminalreporter.hasmarkup))
+        for name in ("certificate.json", "index.html"):
+            terminalreporter.write_line(f"{self.directory / name}")
+
+
+def in_ci() -> bool:
+    """Whether the environment says that this is a CI run: there, nothing may be skipped."""
+    return os.environ.get("CI", "").lower() not in ("", "0", "false", "no")
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    where = report.longrepr
+    reason = str(where[2]) if isinstance(where, tuple) else str(where or "")
+    return reason.removeprefix("Skipped: ")

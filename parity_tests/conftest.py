@@ -1,0 +1,25 @@
+"""Shared by the suite: Hypothesis profiles, the goldens, and what happens when TensorFlow is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+_RELAXED = [HealthCheck.too_slow, HealthCheck.data_too_large]
+settings.register_profile("ci", derandomize=True, print_blob=False, deadline=None, max_examples=25, suppress_health_check=_RELAXED)
+settings.register_profile("random", deadline=None, max_examples=25, suppress_health_check=_RELAXED)
+settings.register_profile("search", deadline=None, max_examples=1000, suppress_health_check=_RELAXED)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(scope="session")
+def tensorflow() -> None:
+    """Asks for TensorFlow: without it the test is skipped here, and fails where CI is set."""
+    if importlib.util.find_spec("tensorflow") is not None:
+        return
+    if os.environ.get("CI"):
+        pytest.fail("TensorFlow is not installed: install leaf-ladder[tensorflow]")
+    pytest.skip("TensorFlow is not installed")

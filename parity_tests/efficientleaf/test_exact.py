@@ -1,0 +1,22 @@
+"""Rung 3 with its approximation switched off: against rung 2, and straight against TensorFlow."""
+
+from __future__ import annotations
+
+import pytest
+
+from parity_tests.drawn import check_drawn, check_round_trips
+
+INSIDE = ("drawn", "drawn", "trained")
+
+
+def test_every_tap_and_gradient(ledger):
+    check_drawn("efficientleaf", ledger, plain=True, padding="centered", weights=INSIDE)
+
+
+@pytest.mark.usefixtures("tensorflow")
+def test_straight_from_tensorflow(ledger):
+    check_drawn("efficientleaf-direct", ledger, plain=True, weights=INSIDE, frames_aligned=True)
+
+
+def test_parameters_survive_the_way_there_and_back(ledger):
+    check_round_trips("efficientleaf", ledger, plain=True, padding="centered", weights=INSIDE)

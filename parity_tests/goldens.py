@@ -1,0 +1,82 @@
+"""Holding a rung against the goldens: shared by rungs 0 and 1, which claim to be the original."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from fixtures import store
+from parity.bridges.names import checked
+from parity.gates import OfMax, status
+from parity.grid import Context, compare_forward, compare_gradients
+from parity.oracle import measured_init_margin
+from parity.report.claims import Ledger
+from parity.rungs import RUNGS
+
+GOLDENS = store.names()
+MEL_ROUNDING = OfMax(1e-4, "mel of two bins is subtracted: 2840 x 2^-24 x a few over a triangle of a few mel")
+
+
+@lru_cache(maxsize=2)
+def golden(name: str) -> store.Golden:
+    return store.load(name)
+
+
+@lru_cache(maxsize=2)
+def loaded(rung: str, name: str):
+    g = golden(name)
+    bridge = RUNGS[rung].load_bridge()
+    module = bridge.build(g.config)
+    bridge.write(module, checked(g.group("variables"), g.config))
+    return bridge, module
+
+
+def context(rung: str, name: str) -> Context:
+    return Context(
+        rung=rung,
+        reference="original",
+        domain="goldens",
+        case=name,
+        reproduce=f"pytest parity_tests/{rung}/test_goldens.py -k {name}",
+        with_norm=golden(name).config.mean_var_norm,
+    )
+
+
+def check_forward(rung: str, name: str, ledger: Ledger) -> None:
+    bridge, module = loaded(rung, name)
+    g = golden(name)
+    reference = {**g.group("taps"), "output": g.arrays["output"]}
+    for tap in ("mel", "init"):
+        reference.pop(tap, None)
+    candidate = bridge.taps(module, g.arrays["input"])
+    measured = list(compare_forward(context(rung, name), candidate, reference, g.group("oracle")))
+    assert {m.tap for m in measured} == set(reference)
+    for measurement in measured:
+        ledger.check(measurement)
+
+
+def check_gradients(rung: str, name: str, ledger: Ledger) -> None:
+    bridge, module = loaded(rung, name)
+    g = golden(name)
+    reference = g.group("gradients")
+    candidate = bridge.gradients(module, g.arrays["input"], g.arrays["cotangent"])
+    assert set(candidate) == set(reference)
+    for measurement in compare_gradients(context(rung, name), candidate, reference, g.group("oracle_gradients")):
+        ledger.check(measurement)
+
+
+def check_init(rung: str, name: str, ledger: Ledger) -> None:
+    """The mel matrix to rounding; the parameters read off it equal, but where a bin stands on a threshold."""
+    bridge, _ = loaded(rung, name)
+    g = golden(name)
+    measured = bridge.init_taps(g.config)
+    where = context(rung, name)
+    for tap in ("mel", "init"):
+        ledger.check(where.measurement(tap, "forward", status(measured[tap], g.arrays[f"taps/{tap}"]), "rounding"))
+    ledger.check(where.measurement("mel", "forward", MEL_ROUNDING(measured["mel"], g.arrays["taps/mel"]), "rounding"))
+    decided = measured_init_margin(g.config.n_filters) > MEL_ROUNDING.limit
+    assert np.mean(decided) > 0.5
+    gate = OfMax(2.0**-22, "two products of float32 constants, rounded in another order")
+    verdict = gate(measured["init"][decided], g.arrays["taps/init"][decided])
+    ledger.check(where.measurement("init", "forward", verdict, "rounding"))

@@ -1,0 +1,17 @@
+"""Rung 1 against live TensorFlow on drawn configurations, weights and signals."""
+
+from __future__ import annotations
+
+import pytest
+
+from parity_tests.drawn import check_drawn, check_round_trips
+
+pytestmark = pytest.mark.usefixtures("tensorflow")
+
+
+def test_every_tap_and_gradient(ledger):
+    check_drawn("og_leaf", ledger)
+
+
+def test_parameters_survive_the_way_there_and_back(ledger):
+    check_round_trips("og_leaf", ledger)

@@ -1,0 +1,189 @@
+"""Rung 1 as a PyTorch module: dtypes, devices, gradients at the limits, padding, state dict."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+import og_leaf
+from og_leaf.impulse_responses import clip
+from parity.gates import OfMax
+
+Z = math.sqrt(2 * math.log(2)) / math.pi
+ROUNDED = OfMax(2e-15, "float64: nine terms of a few roundings each")
+BESIDE = OfMax(1e-6, "a step of 1e-9 beside the limit times a slope of up to 250 of the gradient")
+
+
+def small(**arguments):
+    return og_leaf.Leaf(n_filters=3, sample_rate=2000, **arguments)
+
+
+def fixed_pcen(**arguments):
+    return og_leaf.PCENLayer(3, trainable=True, **arguments)
+
+
+FORMS = {
+    "pcen": dict,
+    "everything": lambda: {"preemp": True, "mean_var_norm": True},
+    "fixed smoother": lambda: {"compression_fn": fixed_pcen()},
+    "log": lambda: {"compression_fn": "log"},
+    "none": lambda: {"compression_fn": None},
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_double_reaches_everything(form):
+    torch.manual_seed(0)
+    audio = torch.rand(2, 333, dtype=torch.float64)
+    moved = small(**form()).double()
+    assert {t.dtype for t in moved.state_dict().values()} == {torch.float64}
+    assert moved(audio).dtype == torch.float64
+
+
+def test_float64_carries_no_float32_rounding():
+    built, moved = small(dtype=torch.float64), small().double()
+    moved.load_state_dict(built.state_dict())
+    audio = torch.linspace(-1, 1, 333, dtype=torch.float64)[None]
+    assert torch.equal(built(audio), moved(audio))
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_moves_to_another_device(form):
+    # "meta" stands for any other device: a tensor left behind on the CPU fails there
+    moved = small(**form()).to("meta")
+    out = moved(torch.zeros(2, 333, device="meta"))
+    assert (out.device.type, tuple(out.shape)) == ("meta", (2, 3, 17))
+
+
+@pytest.mark.parametrize("arguments", [{}, {"preemp": True, "mean_var_norm": True}], ids=["plain", "everything"])
+def test_is_built_on_a_device(arguments):
+    built = small(device="meta", **arguments)
+    assert {t.device.type for t in built.state_dict().values()} == {"meta"}
+    assert fixed_pcen(device="meta").ema.recurrent_weights.is_meta
+
+
+def test_rank_two_equals_rank_three():
+    module, audio = small(), torch.rand(2, 333)
+    assert torch.equal(module(audio), module(audio[:, None]))
+
+
+def test_two_widths_share_nothing():
+    first, second = og_leaf.Leaf(n_filters=2), og_leaf.Leaf(n_filters=5)
+    audio = torch.rand(1, 800)
+    assert (first(audio).shape[1], second(audio).shape[1]) == (2, 5)
+    own = {p.data_ptr() for p in first.parameters()}
+    assert own.isdisjoint(p.data_ptr() for p in second.parameters())
+
+
+@pytest.mark.parametrize(("arguments", "keys"), [
+    ({}, ["_complex_conv._kernel", "_pooling.kernel", "_compress_fn.alpha", "_compress_fn.delta",
+          "_compress_fn.root", "_compress_fn.ema._weights"]),
+    ({"preemp": True, "mean_var_norm": True, "compression_fn": "log"},
+     ["_preemp_conv.weight", "_complex_conv._kernel", "_pooling.kernel", "_instance_norm.weight",
+      "_instance_norm.bias"]),
+])  # fmt: skip
+def test_state_dict_keys_are_the_published_ports(arguments, keys):
+    assert sorted(small(**arguments).state_dict()) == sorted(keys)
+
+
+def test_fixed_smoother_is_in_the_state_dict_and_not_trained():
+    pcen = fixed_pcen()
+    assert {"ema.input_weights", "ema.recurrent_weights"} <= set(pcen.state_dict())
+    assert [name for name, p in pcen.named_parameters() if p.requires_grad] == ["alpha", "delta", "root"]
+
+
+def test_smoother_of_a_pcen_that_is_not_trainable_is_not_learned():
+    # kept from the original, where Keras freezes the layers inside a frozen one
+    pcen = og_leaf.PCENLayer(3, trainable=False, learn_smooth_coef=True)
+    assert not any(p.requires_grad for p in pcen.parameters())
+
+
+@given(low=st.floats(-2, 2), width=st.floats(0.1, 3))
+def test_clip_has_gradient_one_at_both_limits(low, width):
+    values = torch.tensor([low, low + width, low + width / 2], dtype=torch.float64, requires_grad=True)
+    clip(values, low, low + width).sum().backward()
+    assert values.grad.tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("column", [0, 1], ids=["mu", "sigma"])
+@pytest.mark.parametrize("end", [0, 1], ids=["low", "high"])
+def test_gabor_constraint_has_gradient_one_at_its_limits(column, end):
+    limits = [(0.0, math.pi), (4 * Z, 9 * Z)]
+    kernel = torch.tensor([[1.0, 6 * Z]], dtype=torch.float64)
+    kernel[0, column] = limits[column][end]
+    kernel.requires_grad_()
+    og_leaf.GaborConstraint(9)(kernel).sum().backward()
+    assert kernel.grad.tolist() == [[1.0, 1.0]]
+
+
+@pytest.mark.parametrize("width", [2 / 9, 0.5], ids=["low", "high"])
+def test_pooling_width_has_its_whole_gradient_at_its_limits(width):
+    def gradient(value):
+        sigma = torch.full((1, 1, 1, 1), value, dtype=torch.float64, requires_grad=True)
+        og_leaf.gaussian_lowpass(sigma, 9).sum().backward()
+        return sigma.grad.item()
+
+    # the derivative of sum exp(-z^2 / (2 w^2)), z from -1 to 1: sum z^2 / w^3 exp(...)
+    z = np.linspace(-1, 1, 9)
+    expected = np.sum(z**2 / width**3 * np.exp(-(z**2) / (2 * width**2)))
+    assert ROUNDED(np.array([gradient(width)]), np.array([expected])).passes
+
+
+@pytest.mark.parametrize(("name", "tie", "inside"), [
+    ("alpha", 1.0, 1 - 1e-9), ("root", 1.0, 1 + 1e-9), ("ema._weights", 0.0, 1e-9), ("ema._weights", 1.0, 1 - 1e-9),
+])  # fmt: skip
+def test_pcen_has_its_one_sided_gradient_at_a_limit(name, tie, inside):
+    # half of it would be the answer of torch.minimum and torch.maximum
+    energies = torch.tensor([[[0.3, 2.0, 0.7, 5.0]]], dtype=torch.float64)
+    parts = {}
+    for value in (tie, inside):
+        pcen = og_leaf.PCENLayer(1, trainable=True, learn_smooth_coef=True, dtype=torch.float64)
+        parameter = pcen.get_parameter(name)
+        parameter.data.fill_(value)
+        pcen(energies).sum().backward()
+        parts[value] = parameter.grad.item()
+    assert BESIDE(np.array([parts[tie]]), np.array([parts[inside]])).passes
+
+
+def test_floor_has_gradient_one_at_the_limit(monkeypatch):
+    # the stages around the floor taken out: three channels in place of one are no matter here
+    monkeypatch.setattr("og_leaf.frontend.check_audio", lambda *_: None)
+    module = small(compression_fn=None, dtype=torch.float64)
+    module._complex_conv = module._activation = module._pooling = torch.nn.Identity()
+    at_floor = torch.full((1, 3, 2), 1e-5, dtype=torch.float64, requires_grad=True)
+    module(at_floor).sum().backward()
+    assert at_floor.grad.unique().tolist() == [1.0]
+
+
+SIZES = {"n": st.integers(1, 400), "window": st.integers(1, 60), "stride": st.integers(1, 60)}
+
+
+@given(**SIZES)
+@example(n=16000, window=401, stride=160)
+@example(n=22050, window=552, stride=220)
+@example(n=1, window=401, stride=160)
+def test_same_padding_is_the_definition(n, window, stride):
+    left, right = og_leaf.same_padding(n, window, stride)
+    n_outputs = math.ceil(n / stride)
+    assert right - left in (0, 1)
+    assert left + right == max((n_outputs - 1) * stride + window - n, 0)
+    assert (n + left + right - window) // stride + 1 == n_outputs
+
+
+@pytest.mark.usefixtures("tensorflow")
+@given(**SIZES)
+@example(n=400, window=11, stride=4)
+def test_same_padding_is_tensorflows(n, window, stride):
+    import tensorflow as tf
+
+    # a ramp under a kernel of ones: each output names the samples that it saw
+    ramp = np.arange(1, n + 1, dtype=np.float64)
+    expected = tf.nn.conv1d(ramp[None, :, None], np.ones((window, 1, 1)), stride=stride, padding="SAME")
+    padded = np.pad(ramp, og_leaf.same_padding(n, window, stride))
+    got = np.lib.stride_tricks.sliding_window_view(padded, window)[::stride].sum(axis=1)
+    assert got.tolist() == expected.numpy().ravel().tolist()

@@ -1,0 +1,24 @@
+"""Rung 0 against what the unmodified original computed."""
+
+from __future__ import annotations
+
+import pytest
+
+from parity_tests.goldens import GOLDENS, check_forward, check_gradients, check_init
+
+pytestmark = pytest.mark.usefixtures("tensorflow")
+
+
+@pytest.mark.parametrize("name", GOLDENS)
+def test_forward(name, ledger):
+    check_forward("tf_leaf", name, ledger)
+
+
+@pytest.mark.parametrize("name", GOLDENS)
+def test_gradients(name, ledger):
+    check_gradients("tf_leaf", name, ledger)
+
+
+@pytest.mark.parametrize("name", GOLDENS)
+def test_init(name, ledger):
+    check_init("tf_leaf", name, ledger)

@@ -1,0 +1,143 @@
+"""Rung 0 as a Keras model: dtypes, widths, layouts, modes, gradients at the limits."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from parity.gates import OfMax
+
+pytestmark = pytest.mark.usefixtures("tensorflow")
+
+Z = math.sqrt(2 * math.log(2)) / math.pi
+BESIDE = OfMax(1e-6, "a step of 1e-9 beside the limit times a slope of up to 250 of the gradient")
+AUDIO = np.random.default_rng(0).uniform(-1, 1, (2, 333))
+
+
+@pytest.fixture(scope="module")
+def tf_leaf(tensorflow):
+    import tf_leaf
+
+    return tf_leaf
+
+
+def small(tf_leaf, **arguments):
+    return tf_leaf.Leaf(n_filters=3, sample_rate=2000, **arguments)
+
+
+def gradient(function, value):
+    import tensorflow as tf
+
+    variable = tf.Variable(value)
+    with tf.GradientTape() as tape:
+        result = tf.reduce_sum(function(tf.convert_to_tensor(variable)))
+    return tape.gradient(result, variable).numpy()
+
+
+def test_a_second_frontend_of_another_width_works(tf_leaf):
+    first, second = tf_leaf.Leaf(n_filters=2), tf_leaf.Leaf(n_filters=5)
+    audio = np.float32(AUDIO)
+    assert first(audio).shape == (2, 3, 2)
+    assert second(audio).shape == (2, 3, 5)
+    assert {id(w) for w in first.weights}.isdisjoint(id(w) for w in second.weights)
+
+
+FORMS = {
+    "pcen": lambda t: {},
+    "everything": lambda t: {"preemp": True, "mean_var_norm": True},
+    "fixed smoother": lambda t: {"compression_fn": t.PCENLayer(trainable=True, dtype="float64")},
+    "log": lambda t: {"compression_fn": "log"},
+    "none": lambda t: {"compression_fn": None},
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_float64_throughout(tf_leaf, form):
+    module = small(tf_leaf, dtype="float64", **form(tf_leaf))
+    assert {str(w.dtype) for w in module.weights} == {"float64"}
+    out = module(AUDIO)
+    assert out.dtype == "float64"
+    # a float32 stage on the way would leave only float32's numbers
+    assert not np.array_equal(out.numpy(), np.float64(np.float32(out.numpy())))
+
+
+def test_rank_two_equals_rank_three(tf_leaf):
+    module, audio = small(tf_leaf), np.float32(AUDIO)
+    assert np.array_equal(module(audio), module(audio[:, :, None]))
+
+
+def test_training_mode_changes_nothing(tf_leaf):
+    module, audio = small(tf_leaf), np.float32(AUDIO)
+    assert np.array_equal(module(audio, training=True), module(audio, training=False))
+
+
+def test_all_weights_exist_after_construction(tf_leaf):
+    module = small(tf_leaf, preemp=True, mean_var_norm=True)
+    shapes = sorted((w.name, tuple(w.shape)) for w in module.weights)
+    assert shapes == sorted([
+        ("kernel", (2, 1, 1)), ("kernel", (3, 2)), ("kernel", (1, 1, 3, 1)), ("alpha", (3,)), ("delta", (3,)),
+        ("root", (3,)), ("smooth", (3,)), ("gamma", (3,)), ("beta", (3,)),
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize(("learn_filters", "learn_pooling"), [(True, False), (False, True)])
+def test_learns_what_is_asked_for(tf_leaf, learn_filters, learn_pooling):
+    module = small(tf_leaf, learn_filters=learn_filters, learn_pooling=learn_pooling)
+    learned = {tuple(w.shape) for w in module.trainable_weights}
+    assert ((3, 2) in learned, (1, 1, 3, 1) in learned) == (learn_filters, learn_pooling)
+
+
+def test_smoother_of_a_pcen_that_is_not_trainable_is_not_learned(tf_leaf):
+    # kept from the original, where Keras freezes the layers inside a frozen one
+    pcen = tf_leaf.PCENLayer(trainable=False, learn_smooth_coef=True)
+    pcen.build((None, None, 3))
+    assert pcen.trainable_weights == []
+
+
+def test_fixed_smoother_is_not_trained(tf_leaf):
+    pcen = tf_leaf.PCENLayer(trainable=True)
+    pcen.build((None, None, 3))
+    assert sorted(w.name for w in pcen.trainable_weights) == ["alpha", "delta", "root"]
+    assert len(pcen.non_trainable_weights) == 2
+
+
+def test_keras_projects_the_filters_after_a_step(tf_leaf):
+    import keras
+    import tensorflow as tf
+
+    module = small(tf_leaf)
+    kernel = module._complex_conv._kernel
+    step = tf.constant([[10.0, -100.0]] * 3)
+    keras.optimizers.SGD(1.0).apply_gradients([(step, kernel)])
+    expected = np.float32([[0.0, 51 * Z]] * 3)
+    assert np.array_equal(kernel.numpy(), expected)
+
+
+@pytest.mark.parametrize("column", [0, 1], ids=["mu", "sigma"])
+@pytest.mark.parametrize("end", [0, 1], ids=["low", "high"])
+def test_gabor_constraint_has_gradient_one_at_its_limits(tf_leaf, column, end):
+    limits = [(0.0, math.pi), (4 * Z, 9 * Z)]
+    kernel = np.array([[1.0, 6 * Z]])
+    kernel[0, column] = limits[column][end]
+    assert gradient(tf_leaf.GaborConstraint(9), kernel).tolist() == [[1.0, 1.0]]
+
+
+@pytest.mark.parametrize(("name", "tie", "inside"), [
+    ("alpha", 1.0, 1 - 1e-9), ("root", 1.0, 1 + 1e-9), ("smooth", 0.0, 1e-9), ("smooth", 1.0, 1 - 1e-9),
+])  # fmt: skip
+def test_pcen_has_its_one_sided_gradient_at_a_limit(tf_leaf, name, tie, inside):
+    import tensorflow as tf
+
+    energies = tf.constant([[[0.3], [2.0], [0.7], [5.0]]], dtype="float64")
+    parts = {}
+    for value in (tie, inside):
+        pcen = tf_leaf.PCENLayer(trainable=True, learn_smooth_coef=True, dtype="float64")
+        pcen.build((None, None, 1))
+        (variable,) = (w for w in pcen.weights if w.name == name)
+        variable.assign(np.full(1, value))
+        with tf.GradientTape() as tape:
+            result = tf.reduce_sum(pcen(energies))
+        parts[value] = tape.gradient(result, variable.value).numpy().item()
+    assert BESIDE(np.array([parts[tie]]), np.array([parts[inside]])).passes

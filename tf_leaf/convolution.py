@@ -1,0 +1,116 @@
+"""Convolution with learnable Gabor wavelets. Source: ``leaf_audio/convolution.py``."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tf_leaf import impulse_responses
+from tf_leaf.checks import check_count, check_padding
+from tf_leaf.initializers import GaborInit
+
+
+class GaborConstraint(keras.constraints.Constraint):
+    """Keeps Gabor parameters inside their box.
+
+    The centre frequency goes to [0, pi] radians per sample; the deviation of the envelope to
+    ``[4, kernel_size] * sqrt(2 ln 2) / pi`` samples, which bounds the width of the frequency response.
+
+    Args:
+        kernel_size: taps of the filters, in samples.
+
+    Source: ``leaf_audio/convolution.py``; section 2.2 of https://arxiv.org/abs/1711.01161.
+    """
+
+    def __init__(self, kernel_size: int) -> None:
+        self._kernel_size = kernel_size
+
+    def __call__(self, kernel: tf.Tensor) -> tf.Tensor:
+        """The kernel [C, 2], clipped."""
+        kernel = tf.convert_to_tensor(kernel)
+        per_sample = math.sqrt(2 * math.log(2)) / math.pi
+        mu = tf.clip_by_value(kernel[:, 0], 0.0, math.pi)
+        sigma = tf.clip_by_value(kernel[:, 1], 4 * per_sample, self._kernel_size * per_sample)
+        return tf.stack([mu, sigma], axis=1)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"kernel_size": self._kernel_size}
+
+
+class GaborConv1D(keras.layers.Layer):
+    """Convolves a mono signal with complex Gabor wavelets; two parameters per filter.
+
+    Weights: ``kernel`` [C, 2] (radians per sample, samples) and, with ``use_bias``, ``bias`` [2 C]. The
+    constraint is applied in ``call`` and, by Keras, to the variable after each optimiser step.
+
+    Args:
+        filters: number of output channels, two per wavelet.
+        kernel_size: taps of the filters, in samples.
+        strides: hop between outputs, in samples.
+        padding: ``"SAME"`` or ``"VALID"``, in any case.
+        use_bias: add a learnable offset to each output channel.
+        input_shape: ignored, as in the original.
+        kernel_initializer: Keras initialiser of a [C, 2] kernel; ``None`` is ``GaborInit()``.
+        kernel_regularizer: Keras regulariser of the kernel.
+        name: of the layer.
+        trainable: whether the kernel is learned.
+        sort_filters: order the filters by centre frequency.
+        dtype: ``"float32"`` or ``"float64"``.
+
+    Raises:
+        TypeError: a count that is not an integer.
+        ValueError: a count below 1 (below 2 for ``filters``), or an unknown padding.
+
+    Source: ``leaf_audio/convolution.py``.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int,
+        strides: int = 1,
+        padding: str = "SAME",
+        use_bias: bool = False,
+        input_shape: Any = None,
+        kernel_initializer: Any = None,
+        kernel_regularizer: Any = None,
+        name: str | None = None,
+        trainable: bool = True,
+        sort_filters: bool = False,
+        dtype: str = "float32",
+    ) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self._filters = check_count("filters // 2", check_count("filters", filters) // 2)
+        self._kernel_size = check_count("kernel_size", kernel_size)
+        self._strides = check_count("strides", strides)
+        self._padding = check_padding(padding)
+        self._use_bias = use_bias
+        self._sort_filters = sort_filters
+        self._kernel = self.add_weight(
+            name="kernel",
+            shape=(self._filters, 2),
+            initializer=GaborInit() if kernel_initializer is None else kernel_initializer,
+            regularizer=kernel_regularizer,
+            trainable=trainable,
+            constraint=GaborConstraint(self._kernel_size),
+        )
+        if use_bias:
+            self._bias = self.add_weight(name="bias", shape=(self._filters * 2,))
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """[B, T, 1] to [B, frames, 2 C], real and imaginary parts in turn."""
+        kernel = self._kernel.constraint(self._kernel)
+        if self._sort_filters:
+            kernel = tf.gather(kernel, tf.argsort(kernel[:, 0]), axis=0)
+        filters = impulse_responses.gabor_filters(kernel, self._kernel_size)
+        stacked = tf.stack([tf.math.real(filters), tf.math.imag(filters)], axis=1)
+        stacked = tf.reshape(stacked, [2 * self._filters, self._kernel_size])
+        stacked = tf.expand_dims(tf.transpose(stacked, perm=(1, 0)), axis=1)
+        outputs = tf.nn.conv1d(inputs, stacked, stride=self._strides, padding=self._padding)
+        if self._use_bias:
+            outputs = tf.nn.bias_add(outputs, tf.convert_to_tensor(self._bias), data_format="NWC")
+        return outputs

@@ -1,0 +1,214 @@
+"""The LEAF frontend. Source: ``leaf_audio/frontend.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tf_leaf.checks import check_audio, check_count, check_dtype, check_geometry
+from tf_leaf.convolution import GaborConv1D
+from tf_leaf.initializers import GaborInit, PreempInit
+from tf_leaf.pooling import GaussianLowpass
+from tf_leaf.postprocessing import InstanceNormalization, PCENLayer
+
+COMPRESSIONS = ("pcen", "log")
+
+
+def log_compression(inputs: tf.Tensor, log_offset: float = 1e-5) -> tf.Tensor:
+    """``log(inputs + log_offset)``, of any shape. Source: ``leaf_audio/frontend.py``."""
+    return tf.math.log(inputs + log_offset)
+
+
+class SquaredModulus(keras.layers.Layer):
+    """Squared modulus of complex channels whose real and imaginary parts are interleaved.
+
+    Source: ``leaf_audio/frontend.py`` (twice the mean of the two squares).
+    """
+
+    def __init__(self, dtype: str = "float32") -> None:
+        super().__init__(name="squared_modulus", dtype=dtype)
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """[B, T, 2 C] to [B, T, C]."""
+        squares = tf.expand_dims(tf.transpose(x, perm=[0, 2, 1]) ** 2, axis=2)
+        means = tf.nn.avg_pool(squares, ksize=(2, 1), strides=(2, 1), padding="VALID", data_format="NHWC")
+        return tf.transpose(2 * tf.squeeze(means, axis=2), perm=[0, 2, 1])
+
+
+class Leaf(keras.Model):
+    """A learnable frontend: Gabor filters, squared modulus, Gaussian pooling, floor 1e-5, compression.
+
+    All weights exist after construction. Unlike the original's, the defaults of ``compression_fn`` and
+    ``activation`` are fresh layers in each instance, so that instances share no weights.
+
+    Args:
+        learn_pooling: whether the pooling windows are learned.
+        learn_filters: whether the filters, and the pre-emphasis, are learned.
+        conv1d_cls: class of the filterbank, called with the arguments of :class:`GaborConv1D`.
+        activation: maps [B, T, 2 C] to [B, T, C]; ``None`` is a :class:`SquaredModulus`.
+        pooling_cls: class of the pooling, called with the arguments of :class:`GaussianLowpass`.
+        n_filters: number of filters, at least 1.
+        sample_rate: Hz.
+        window_len: length of filters and pooling windows, ms; ``int(sample_rate * window_len // 1000 + 1)``
+            samples.
+        window_stride: hop between frames, ms.
+        compression_fn: ``"pcen"`` (all of it learned, per channel, floor 1e-12), ``"log"``, a layer or
+            function on [B, frames, C], or ``None`` for no compression.
+        preemp: start with a learnable two-tap pre-emphasis.
+        preemp_init: its initialiser; ``None`` is ``PreempInit()``.
+        complex_conv_init: initialiser of the filters; ``None`` is mel-spaced from 60 to 7800 Hz **at 16 kHz
+            whatever the sample rate**, as in the original.
+        pooling_init: initialiser of the pooling; ``None`` is a constant 0.4.
+        regularizer_fn: Keras regulariser of the learned filters and pooling windows.
+        mean_var_norm: end with an instance normalisation.
+        name: of the model.
+        dtype: ``"float32"`` or ``"float64"``, of every weight and operation.
+
+    Raises:
+        TypeError: ``n_filters`` is not an integer, a length is not a number, a compression is not callable.
+        ValueError: a value outside its range, a window or stride of less than a sample, an unknown
+            compression, or one of another dtype or width.
+
+    Source: ``leaf_audio/frontend.py``; section 3 of https://arxiv.org/abs/2101.08596.
+    """
+
+    def __init__(
+        self,
+        learn_pooling: bool = True,
+        learn_filters: bool = True,
+        conv1d_cls: Callable[..., Any] = GaborConv1D,
+        activation: Callable[[tf.Tensor], tf.Tensor] | None = None,
+        pooling_cls: Callable[..., Any] = GaussianLowpass,
+        n_filters: int = 40,
+        sample_rate: int = 16000,
+        window_len: float = 25.0,
+        window_stride: float = 10.0,
+        compression_fn: str | Callable[[tf.Tensor], tf.Tensor] | None = "pcen",
+        preemp: bool = False,
+        preemp_init: Any = None,
+        complex_conv_init: Any = None,
+        pooling_init: Any = None,
+        regularizer_fn: Any = None,
+        mean_var_norm: bool = False,
+        name: str = "leaf",
+        dtype: str = "float32",
+    ) -> None:
+        dtype = check_dtype(dtype)
+        n_filters = check_count("n_filters", n_filters)
+        window_size, stride = check_geometry(sample_rate, window_len, window_stride)
+        super().__init__(name=name, dtype=dtype)
+        self.n_filters = n_filters
+        self.sample_rate = sample_rate
+        self.window_len = window_len
+        self.window_stride = window_stride
+        self._preemp = preemp
+        self._instance_norm = None
+        with keras.name_scope(self.name):
+            if preemp:
+                self._preemp_conv = keras.layers.Conv1D(
+                    filters=1,
+                    kernel_size=2,
+                    strides=1,
+                    padding="same",
+                    use_bias=False,
+                    kernel_initializer=PreempInit() if preemp_init is None else preemp_init,
+                    kernel_regularizer=regularizer_fn if learn_filters else None,
+                    name="tfbanks_preemp",
+                    trainable=learn_filters,
+                    dtype=dtype,
+                )
+                _build(self._preemp_conv, 1)
+            if complex_conv_init is None:
+                complex_conv_init = GaborInit(sample_rate=16000, min_freq=60.0, max_freq=7800.0)
+            self._complex_conv = conv1d_cls(
+                filters=2 * n_filters,
+                kernel_size=window_size,
+                strides=1,
+                padding="SAME",
+                use_bias=False,
+                kernel_initializer=complex_conv_init,
+                kernel_regularizer=regularizer_fn if learn_filters else None,
+                name="tfbanks_complex_conv",
+                trainable=learn_filters,
+                dtype=dtype,
+            )
+            _build(self._complex_conv, 1)
+            self._activation = SquaredModulus(dtype=dtype) if activation is None else activation
+            self._pooling = pooling_cls(
+                kernel_size=window_size,
+                strides=stride,
+                padding="SAME",
+                use_bias=False,
+                kernel_initializer=keras.initializers.Constant(0.4) if pooling_init is None else pooling_init,
+                kernel_regularizer=regularizer_fn if learn_pooling else None,
+                trainable=learn_pooling,
+                dtype=dtype,
+            )
+            _build(self._pooling, n_filters)
+            self._compress_fn = _compression(compression_fn, n_filters, dtype)
+            _build(self._compress_fn, n_filters)
+            if mean_var_norm:
+                self._instance_norm = InstanceNormalization(name="tfbanks_instancenorm", dtype=dtype)
+                _build(self._instance_norm, n_filters)
+        self.built = True
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Features [B, frames, C] of audio [B, T] or [B, T, 1], with ``frames = ceil(T / stride)``.
+
+        As Keras does, other floating dtypes are cast to the model's. ``training`` changes nothing.
+
+        Raises:
+            TypeError: integer, boolean or complex samples.
+            ValueError: another rank, more than one channel, or no samples.
+        """
+        check_audio(inputs, self.compute_dtype)
+        outputs = inputs[:, :, tf.newaxis] if inputs.shape.rank < 3 else inputs
+        if self._preemp:
+            outputs = self._preemp_conv(outputs)
+        outputs = self._complex_conv(outputs)
+        outputs = self._activation(outputs)
+        outputs = self._pooling(outputs)
+        outputs = tf.maximum(outputs, 1e-5)
+        outputs = self._compress_fn(outputs)
+        if self._instance_norm is not None:
+            outputs = self._instance_norm(outputs)
+        return outputs
+
+
+def _build(layer: Any, n_channels: int) -> None:
+    """Creates the weights of a layer on [B, T, n_channels] now; functions and built layers are left alone."""
+    if isinstance(layer, keras.Layer) and not layer.built:
+        layer.build((None, None, n_channels))
+
+
+def _compression(compression_fn: Any, n_filters: int, dtype: str) -> Any:
+    allowed = f"must be one of {COMPRESSIONS}, a callable or None"
+    if compression_fn is None:
+        return tf.identity
+    if compression_fn == "log":
+        return log_compression
+    if compression_fn == "pcen":
+        return PCENLayer(
+            alpha=0.96,
+            smooth_coef=0.04,
+            delta=2.0,
+            floor=1e-12,
+            trainable=True,
+            learn_smooth_coef=True,
+            per_channel_smooth_coef=True,
+            dtype=dtype,
+        )
+    if isinstance(compression_fn, str):
+        raise ValueError(f"compression_fn={compression_fn!r}: {allowed}")
+    if not callable(compression_fn):
+        raise TypeError(f"compression_fn={compression_fn!r}: {allowed}")
+    if isinstance(compression_fn, keras.Layer) and compression_fn.compute_dtype != dtype:
+        raise ValueError(f"compression_fn has dtype {compression_fn.compute_dtype}: must be dtype={dtype!r}")
+    if isinstance(compression_fn, PCENLayer) and compression_fn.built:
+        width = compression_fn.alpha.shape[0]
+        if width != n_filters:
+            raise ValueError(f"compression_fn was built for {width} channels: must be n_filters={n_filters}")
+    return compression_fn

@@ -1,0 +1,68 @@
+"""Complex Gabor wavelets and Gaussian windows. Source: ``leaf_audio/impulse_responses.py``."""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+
+
+def complex_dtype(dtype: tf.DType) -> tf.DType:
+    """The complex dtype whose parts have this real dtype."""
+    return tf.complex128 if dtype == tf.float64 else tf.complex64
+
+
+def gabor_impulse_response(t: tf.Tensor, center: tf.Tensor, fwhm: tf.Tensor) -> tf.Tensor:
+    """Complex Gabor wavelets ``exp(i center t) exp(-t^2 / (2 fwhm^2)) / (sqrt(2 pi) fwhm)``.
+
+    Args:
+        t: times in samples, [W].
+        center: centre frequencies in radians per sample, [C].
+        fwhm: despite the original's name, the standard deviation of the Gaussian envelope in samples, [C].
+
+    Returns:
+        complex64 [C, W], complex128 for float64 arguments.
+
+    Source: ``leaf_audio/impulse_responses.py``; section 3.1 of https://arxiv.org/abs/2101.08596.
+    """
+    to_complex = complex_dtype(t.dtype)
+    norm = 1.0 / (tf.math.sqrt(tf.constant(2.0 * math.pi, dtype=t.dtype)) * fwhm)
+    envelope = tf.exp(tf.tensordot(1.0 / (2.0 * fwhm**2), -(t**2), axes=0))
+    phase = tf.tensordot(tf.cast(center, to_complex), tf.cast(t, to_complex), axes=0)
+    carrier = tf.math.exp(1j * phase)
+    return tf.cast(norm, to_complex)[:, tf.newaxis] * carrier * tf.cast(envelope, to_complex)
+
+
+def gabor_filters(kernel: tf.Tensor, size: int = 401) -> tf.Tensor:
+    """The wavelets of a kernel, sampled at ``-(size // 2) .. (size + 1) // 2 - 1``.
+
+    Args:
+        kernel: [C, 2]; centre frequencies in radians per sample, envelope deviations in samples.
+        size: number of taps.
+
+    Returns:
+        Complex [C, size].
+
+    Source: ``leaf_audio/impulse_responses.py``.
+    """
+    t = tf.range(-(size // 2), (size + 1) // 2, dtype=kernel.dtype)
+    return gabor_impulse_response(t, center=kernel[:, 0], fwhm=kernel[:, 1])
+
+
+def gaussian_lowpass(sigma: tf.Tensor, filter_size: int) -> tf.Tensor:
+    """Gaussian windows around the middle of ``filter_size`` taps, peak 1.
+
+    Args:
+        sigma: deviations relative to half the window, [1, 1, C, 1]; clipped to [2 / filter_size, 0.5].
+        filter_size: number of taps.
+
+    Returns:
+        [1, filter_size, C, 1].
+
+    Source: ``leaf_audio/impulse_responses.py``; section 3.2 of https://arxiv.org/abs/2101.08596.
+    """
+    sigma = tf.clip_by_value(sigma, clip_value_min=2.0 / filter_size, clip_value_max=0.5)
+    t = tf.reshape(tf.range(0, filter_size, dtype=sigma.dtype), (1, filter_size, 1, 1))
+    numerator = t - 0.5 * (filter_size - 1)
+    denominator = sigma * 0.5 * (filter_size - 1)
+    return tf.math.exp(-0.5 * (numerator / denominator) ** 2)

@@ -1,0 +1,74 @@
+"""Pooling with learnable Gaussian windows. Source: ``leaf_audio/pooling.py``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tf_leaf import impulse_responses
+from tf_leaf.checks import check_count, check_padding
+
+
+class GaussianLowpass(keras.layers.Layer):
+    """Smooths and decimates each channel with its own Gaussian window.
+
+    Weight: ``kernel`` [1, 1, C, 1], the deviations relative to half the window, clipped in ``call``.
+
+    Args:
+        kernel_size: taps of the windows, in samples.
+        strides: hop between frames, in samples.
+        padding: ``"same"`` or ``"valid"``, in any case.
+        use_bias: ignored, as in the original.
+        kernel_initializer: Keras initialiser; a constant 0.4 is close to a Hann window.
+        kernel_regularizer: Keras regulariser of the deviations.
+        trainable: whether the deviations are learned.
+        dtype: ``"float32"`` or ``"float64"``.
+
+    Raises:
+        TypeError: a count that is not an integer.
+        ValueError: a count below 1, or an unknown padding.
+
+    Source: ``leaf_audio/pooling.py``; section 3.2 of https://arxiv.org/abs/2101.08596.
+    """
+
+    def __init__(
+        self,
+        kernel_size: int,
+        strides: int = 1,
+        padding: str = "same",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        kernel_regularizer: Any = None,
+        trainable: bool = False,
+        dtype: str = "float32",
+    ) -> None:
+        super().__init__(name="learnable_pooling", trainable=trainable, dtype=dtype)
+        self.kernel_size = check_count("kernel_size", kernel_size)
+        self.strides = check_count("strides", strides)
+        self.padding = check_padding(padding)
+        self.use_bias = use_bias
+        self.kernel_initializer = kernel_initializer
+        self.kernel_regularizer = kernel_regularizer
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Creates the weight for inputs of shape [B, T, C]."""
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(1, 1, input_shape[2], 1),
+            initializer=self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            trainable=self.trainable,
+        )
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """[B, T, C] to [B, frames, C]."""
+        windows = impulse_responses.gaussian_lowpass(tf.convert_to_tensor(self.kernel), self.kernel_size)
+        outputs = tf.nn.depthwise_conv2d(
+            tf.expand_dims(inputs, axis=1),
+            windows,
+            strides=(1, self.strides, self.strides, 1),  # must be equal; the height is 1
+            padding=self.padding,
+        )
+        return tf.squeeze(outputs, axis=1)

@@ -1,0 +1,178 @@
+"""Compression and normalisation of the energies. Source: ``leaf_audio/postprocessing.py``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class ExponentialMovingAverage(keras.layers.Layer):
+    """The recurrence ``m[t] = w x[t] + (1 - w) m[t - 1]`` over frames, ``w`` clipped to [0, 1].
+
+    Weight: ``smooth`` (the attribute is ``_weights``, as in the original), [C] or [1].
+
+    Args:
+        coeff_init: initial ``w``.
+        per_channel: one coefficient per channel rather than one for all.
+        trainable: whether the coefficient is learned.
+        dtype: ``"float32"`` or ``"float64"``.
+
+    Source: ``leaf_audio/postprocessing.py``.
+    """
+
+    def __init__(
+        self, coeff_init: float, per_channel: bool = False, trainable: bool = False, dtype: str = "float32"
+    ) -> None:
+        super().__init__(name="EMA", trainable=trainable, dtype=dtype)
+        self._coeff_init = coeff_init
+        self._per_channel = per_channel
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Creates the weight for inputs of shape [B, frames, C]."""
+        self._weights = self.add_weight(
+            name="smooth",
+            shape=(input_shape[-1],) if self._per_channel else (1,),
+            initializer=keras.initializers.Constant(self._coeff_init),
+            trainable=self.trainable,
+        )
+
+    def call(self, inputs: tf.Tensor, initial_state: tf.Tensor) -> tf.Tensor:
+        """Smooths [B, frames, C], the first frame included, from ``initial_state`` [B, C] on."""
+        w = tf.clip_by_value(tf.convert_to_tensor(self._weights), clip_value_min=0.0, clip_value_max=1.0)
+        smoothed = tf.scan(
+            lambda state, frame: w * frame + (1.0 - w) * state,
+            tf.transpose(inputs, (1, 0, 2)),
+            initializer=initial_state,
+        )
+        return tf.transpose(smoothed, (1, 0, 2))
+
+
+class PCENLayer(keras.layers.Layer):
+    """Per-channel energy normalisation, ``(x / (floor + m)^alpha + delta)^(1 / root) - delta^(1 / root)``.
+
+    ``m`` smooths ``x`` over time, from the first frame on. alpha is limited to at most 1 and root to at least
+    1.
+    Weights: ``alpha``, ``delta``, ``root`` [C], and those of the smoother.
+
+    Args:
+        alpha: initial exponent of the smoother.
+        smooth_coef: initial smoothing coefficient.
+        delta: initial offset before the root.
+        root: initial root, one over the exponent r of the paper.
+        floor: offset added to the smoother.
+        trainable: whether alpha, delta and root are learned; without it nothing is, as in the original's
+            Keras.
+        learn_smooth_coef: a learned smoother, else a fixed recurrence with matrices ``smooth_coef I`` and
+            ``(1 - smooth_coef) I``.
+        per_channel_smooth_coef: one learned coefficient per channel rather than one for all.
+        name: of the layer.
+        dtype: ``"float32"`` or ``"float64"``.
+
+    Source: ``leaf_audio/postprocessing.py``; https://arxiv.org/abs/1607.05666.
+    """
+
+    def __init__(
+        self,
+        alpha: float = 0.96,
+        smooth_coef: float = 0.04,
+        delta: float = 2.0,
+        root: float = 2.0,
+        floor: float = 1e-6,
+        trainable: bool = False,
+        learn_smooth_coef: bool = False,
+        per_channel_smooth_coef: bool = False,
+        name: str = "PCEN",
+        dtype: str = "float32",
+    ) -> None:
+        super().__init__(name=name, trainable=trainable, dtype=dtype)
+        self._alpha_init = alpha
+        self._delta_init = delta
+        self._root_init = root
+        self._smooth_coef = smooth_coef
+        self._floor = floor
+        self._learn_smooth_coef = learn_smooth_coef
+        self._per_channel_smooth_coef = per_channel_smooth_coef
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Creates the weights for inputs of shape [B, frames, C]."""
+        n_channels = input_shape[-1]
+        self.alpha = self._add_per_channel("alpha", n_channels, self._alpha_init)
+        self.delta = self._add_per_channel("delta", n_channels, self._delta_init)
+        self.root = self._add_per_channel("root", n_channels, self._root_init)
+        learned = self._learn_smooth_coef
+        self.ema: Any = self._learned_smoother() if learned else self._fixed_smoother(n_channels)
+        self.ema.build((None, None, n_channels))
+        self.ema.trainable = learned  # a Keras cell creates its matrices as trainable
+
+    def _add_per_channel(self, name: str, n_channels: int | None, value: float) -> Any:
+        constant = keras.initializers.Constant(value)
+        return self.add_weight(name=name, shape=(n_channels,), initializer=constant, trainable=self.trainable)
+
+    def _learned_smoother(self) -> ExponentialMovingAverage:
+        return ExponentialMovingAverage(
+            coeff_init=self._smooth_coef,
+            per_channel=self._per_channel_smooth_coef,
+            trainable=True,
+            dtype=self.compute_dtype,
+        )
+
+    def _fixed_smoother(self, n_channels: int | None) -> Any:
+        # Both names are given, so that the variables of a second layer are called as those of the first.
+        cell = keras.layers.SimpleRNNCell(
+            units=n_channels,
+            activation=None,
+            use_bias=False,
+            kernel_initializer=keras.initializers.Identity(gain=self._smooth_coef),
+            recurrent_initializer=keras.initializers.Identity(gain=1.0 - self._smooth_coef),
+            name="simple_rnn_cell",
+            dtype=self.compute_dtype,
+        )
+        return keras.layers.RNN(cell, return_sequences=True, name="simple_rnn", dtype=self.compute_dtype)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Compresses [B, frames, C]."""
+        alpha = tf.math.minimum(tf.convert_to_tensor(self.alpha), 1.0)
+        root = tf.math.maximum(tf.convert_to_tensor(self.root), 1.0)
+        delta = tf.convert_to_tensor(self.delta)
+        smoothed = self.ema(inputs, initial_state=tf.gather(inputs, 0, axis=1))
+        one_over_root = 1.0 / root
+        normalised = inputs / (self._floor + smoothed) ** alpha
+        return (normalised + delta) ** one_over_root - delta**one_over_root
+
+
+class InstanceNormalization(keras.layers.Layer):
+    """Normalises each channel of each clip over its frames, then scales and shifts it.
+
+    Weights: ``gamma`` and ``beta`` [C], initially 1 and 0.
+
+    Args:
+        epsilon: added to the variance.
+        name: of the layer.
+        dtype: ``"float32"`` or ``"float64"``.
+
+    Source: what the layer of this name in tensorflow-addons 0.23 computes for ``axis=2``, as
+    ``leaf_audio/frontend.py`` uses it.
+    """
+
+    def __init__(self, epsilon: float = 1e-6, name: str | None = None, dtype: str = "float32") -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.epsilon = epsilon
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Creates the weights for inputs of shape [B, frames, C]."""
+        self.gamma = self.add_weight(name="gamma", shape=(input_shape[2],), initializer="ones")
+        self.beta = self.add_weight(name="beta", shape=(input_shape[2],), initializer="zeros")
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Normalises [B, frames, C]."""
+        mean, variance = tf.nn.moments(inputs, [1], keepdims=True)
+        return tf.nn.batch_normalization(
+            inputs,
+            mean=mean,
+            variance=variance,
+            offset=tf.reshape(tf.convert_to_tensor(self.beta), (1, 1, -1)),
+            scale=tf.reshape(tf.convert_to_tensor(self.gamma), (1, 1, -1)),
+            variance_epsilon=self.epsilon,
+        )
