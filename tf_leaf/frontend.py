@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tf_leaf.checks import check_audio, check_count, check_dtype, check_geometry
 from tf_leaf.convolution import GaborConv1D
-from tf_leaf.initializers import GaborInit, PreempInit
+from tf_leaf.initializers import Constant, GaborInit, PreempInit
 from tf_leaf.pooling import GaussianLowpass
 from tf_leaf.postprocessing import InstanceNormalization, PCENLayer
 
@@ -142,7 +142,7 @@ class Leaf(keras.Model):
                 strides=stride,
                 padding="SAME",
                 use_bias=False,
-                kernel_initializer=keras.initializers.Constant(0.4) if pooling_init is None else pooling_init,
+                kernel_initializer=Constant(0.4) if pooling_init is None else pooling_init,
                 kernel_regularizer=regularizer_fn if learn_pooling else None,
                 trainable=learn_pooling,
                 dtype=dtype,

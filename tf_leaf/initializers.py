@@ -12,6 +12,14 @@ from tf_leaf.checks import check_band
 from tf_leaf.melfilters import Gabor
 
 
+class Constant(keras.initializers.Constant):
+    """``keras.initializers.Constant`` in the weight's dtype; Keras' own rounds to float32 on the way to float64."""
+
+    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> tf.Tensor:
+        """Values of any shape."""
+        return tf.constant(self.value, dtype=dtype or "float32", shape=shape)
+
+
 class PreempInit(keras.initializers.Initializer):
     """Two taps, ``(-alpha, 1)``.
 

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tf_leaf.initializers import Constant
+
 
 class ExponentialMovingAverage(keras.layers.Layer):
     """The recurrence ``m[t] = w x[t] + (1 - w) m[t - 1]`` over frames, ``w`` clipped to [0, 1].
@@ -34,7 +36,7 @@ class ExponentialMovingAverage(keras.layers.Layer):
         self._weights = self.add_weight(
             name="smooth",
             shape=(input_shape[-1],) if self._per_channel else (1,),
-            initializer=keras.initializers.Constant(self._coeff_init),
+            initializer=Constant(self._coeff_init),
             trainable=self.trainable,
         )
 
@@ -107,7 +109,7 @@ class PCENLayer(keras.layers.Layer):
         self.ema.trainable = learned  # a Keras cell creates its matrices as trainable
 
     def _add_per_channel(self, name: str, n_channels: int | None, value: float) -> Any:
-        constant = keras.initializers.Constant(value)
+        constant = Constant(value)
         return self.add_weight(name=name, shape=(n_channels,), initializer=constant, trainable=self.trainable)
 
     def _learned_smoother(self) -> ExponentialMovingAverage:

@@ -78,7 +78,7 @@ class TfLeafBridge(Bridge):
 
     def read(self, module: Any) -> Variables:
         """See :meth:`Bridge.read`."""
-        return {name: np.array(weight) for name, weight in self._weights(module).items()}
+        return {name: weight.numpy() for name, weight in self._weights(module).items()}
 
     def write(self, module: Any, variables: Variables) -> None:
         """See :meth:`Bridge.write`."""

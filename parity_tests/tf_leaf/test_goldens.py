@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity_tests.goldens import GOLDENS, check_forward, check_gradients, check_init
+from parity_tests.goldens import GOLDENS, check_forward, check_gradients, check_gradients_together, check_init
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -22,3 +22,7 @@ def test_gradients(name, ledger):
 @pytest.mark.parametrize("name", GOLDENS)
 def test_init(name, ledger):
     check_init("tf_leaf", name, ledger)
+
+
+def test_gradients_together(ledger):
+    check_gradients_together("tf_leaf", ledger)

@@ -63,6 +63,17 @@ def test_float64_throughout(tf_leaf, form):
     assert not np.array_equal(out.numpy(), np.float64(np.float32(out.numpy())))
 
 
+def test_float64_starts_from_float64s_numbers(tf_leaf):
+    # Keras' own Constant goes through float32
+    module = small(tf_leaf, dtype="float64")
+    starts = {w.name: w.numpy().ravel()[0] for w in module.weights if w.name != "kernel"}
+    assert starts == {"alpha": 0.96, "delta": 2.0, "root": 2.0, "smooth": 0.04}
+    assert module._pooling.kernel.numpy().ravel().tolist() == [0.4] * 3
+    fixed = tf_leaf.PCENLayer(dtype="float64")
+    fixed.build((None, None, 1))
+    assert sorted(float(w.numpy().item()) for w in fixed.ema.weights) == [0.04, 1.0 - 0.04]
+
+
 def test_rank_two_equals_rank_three(tf_leaf):
     module, audio = small(tf_leaf), np.float32(AUDIO)
     assert np.array_equal(module(audio), module(audio[:, :, None]))
