@@ -38,3 +38,26 @@ def show(path: Annotated[Path, typer.Argument(help="certificate.json, or the fol
         raise typer.Exit(2) from None
     typer.echo(render(certificate, colour=sys.stdout.isatty()), nl=False)
     raise typer.Exit(0 if certificate.verdict == "certified" else 1)
+
+
+@app.command()
+def replay(
+    step: Annotated[str, typer.Argument(help="og_leaf, leaf, leaf-centered, efficientleaf or efficientleaf-direct")],
+    case: Annotated[str, typer.Argument(help="a case as the certificate prints it, for example 'seed=3,n_filters=2'")],
+) -> None:
+    """Run one case on one step of the ladder and print every measurement; ends with 1 if one does not hold."""
+    from parity.cases import Case
+    from parity.report.table import render_measurements
+    from parity.steps import STEPS, Runner
+
+    if step not in STEPS:
+        typer.echo(f"step={step!r}: must be one of {', '.join(STEPS)}", err=True)
+        raise typer.Exit(2)
+    try:
+        parsed = Case.parse(case)
+    except ValueError as error:
+        typer.echo(f"case={case!r}: {error}", err=True)
+        raise typer.Exit(2) from None
+    measured = list(Runner(STEPS[step]).run(parsed))
+    typer.echo(render_measurements(measured, colour=sys.stdout.isatty()), nl=False)
+    raise typer.Exit(0 if all(m.holds for m in measured) else 1)

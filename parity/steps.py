@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from parity.bridges.converting import convert
 from parity.bridges.names import checked
 from parity.cases import Case
+from parity.config import LeafConfig
 from parity.gates import PooledAccuracy
 from parity.grid import (
     Context,
@@ -64,10 +65,14 @@ class Runner:
 
     Attributes:
         step: the step.
+        domain: where the relation is claimed, if not on the step's own domain.
+        reproduce: the command that runs the cases again, if not ``leaf-ladder replay``.
         pools: see :class:`parity.grid.Context`.
     """
 
     step: Step
+    domain: str = ""
+    reproduce: str = ""
     pools: dict[tuple[str, str], PooledAccuracy] = field(default_factory=dict)
 
     def context(self, case: Case | str, dtype: str = "float32") -> Context:
@@ -75,53 +80,59 @@ class Runner:
         return Context(
             rung=self.step.candidate,
             reference=self.step.reference if dtype == "float32" else "oracle",
-            domain=self.step.domain,
+            domain=self.domain or self.step.domain,
             case=str(case),
-            reproduce=f"leaf-ladder replay {self.step.name} {shlex.quote(str(case))}",
+            reproduce=self.reproduce or f"leaf-ladder replay {self.step.name} {shlex.quote(str(case))}",
             dtype=dtype,
-            with_norm=isinstance(case, Case) and case.config.mean_var_norm,
             pools=self.pools,
+            singly=False,
         )
 
-    def run(self, case: Case, *, gradients: bool = True) -> Iterator[Measurement]:
-        """Everything that is claimed of the candidate on one case, measured.
+    def run(self, case: Case) -> Iterator[Measurement]:
+        """Everything that is claimed of the candidate on one case, measured."""
+        yield from self.measure(case.config, case.variables(), case.input(), case.cotangent, str(case))
 
-        float32: forward and gradients against the reference and the oracle; float64: against the oracle.
+    def measure(
+        self,
+        config: LeafConfig,
+        variables: Mapping[str, np.ndarray],
+        x: np.ndarray,
+        cotangent_of: Callable[[tuple[int, ...]], np.ndarray],
+        case: str,
+    ) -> Iterator[Measurement]:
+        """float32: forward and gradients against the reference and the oracle; float64: against the oracle.
+
+        Args:
+            config: of the reference; its padding is the step's.
+            variables: weights, by hub names, float32.
+            x: audio, float32 [B, T].
+            cotangent_of: from the output's shape to a cotangent, float32.
+            case: name of the case.
         """
-        x = case.input()
-        config = case.config.with_(padding=self.step.reference_padding)
-        variables = checked(case.variables(), config)
-        reference = RUNGS[self.step.reference].load_bridge()
-        candidate = RUNGS[self.step.candidate].load_bridge()
+        step, config = self.step, config.with_(padding=self.step.reference_padding)
+        weights = checked(variables, config)
+        reference = RUNGS[step.reference].load_bridge()
+        candidate = RUNGS[step.candidate].load_bridge()
         standing = reference.build(config)
-        reference.write(standing, variables)
+        reference.write(standing, weights)
         oracle = LeafOracle(config)
-        exact = oracle.taps(variables, x)
+        exact = oracle.taps(weights, x)
+        context, context64 = self.context(case), self.context(case, "float64")
+        context.with_norm = config.mean_var_norm
 
-        climbed = convert(standing, self.step.candidate, padding=self.step.padding)
-        context = self.context(case)
-        context.singly = False
-        context.sizes = forward_sizes(oracle, variables, x, exact, subtracts=True)  # one of the two always does
-        expected = reference.taps(standing, x)
-        yield from compare_forward(context, candidate.taps(climbed, x), expected, exact)
-        precise = convert(standing, self.step.candidate, padding=self.step.padding, dtype="float64")
-        context64 = self.context(case, "float64")
-        context64.sizes = forward_sizes(oracle, variables, x, exact, RUNGS[self.step.candidate].subtracts)
+        climbed = convert(standing, step.candidate, padding=step.padding)
+        precise = convert(standing, step.candidate, padding=step.padding, dtype="float64")
+        context.sizes = forward_sizes(oracle, weights, x, exact, subtracts=True)  # one of the two always does
+        context64.sizes = forward_sizes(oracle, weights, x, exact, RUNGS[step.candidate].subtracts)
+        yield from compare_forward(context, candidate.taps(climbed, x), reference.taps(standing, x), exact)
         yield from compare_algebraic(context64, candidate.taps(precise, x), exact)
-        if not gradients:
-            return
-        cotangent = case.cotangent(exact["output"].shape)
-        exact_gradients = oracle.gradients(variables, x, cotangent)
-        context.sizes = context64.sizes = gradient_sizes(oracle, variables, x, cotangent)
-        yield from compare_gradients(
-            context,
-            candidate.gradients(climbed, x, cotangent),
-            reference.gradients(standing, x, cotangent),
-            exact_gradients,
-        )
-        yield from compare_algebraic_gradients(
-            context64, candidate.gradients(precise, x, cotangent), exact_gradients
-        )
+
+        cotangent = cotangent_of(exact["output"].shape)
+        slopes = oracle.gradients(weights, x, cotangent)
+        context.sizes = context64.sizes = gradient_sizes(oracle, weights, x, cotangent)
+        standing_slopes = reference.gradients(standing, x, cotangent)
+        yield from compare_gradients(context, candidate.gradients(climbed, x, cotangent), standing_slopes, slopes)
+        yield from compare_algebraic_gradients(context64, candidate.gradients(precise, x, cotangent), slopes)
 
 
 def round_trip(step: Step, case: Case) -> Iterator[Measurement]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 from hypothesis import given, settings
 
+from fixtures import store
 from parity.cases import Case
 from parity.grid import pooled
 from parity.report.claims import Ledger
@@ -32,8 +35,28 @@ def check_drawn(
             ledger.check(measurement)
 
     check()
+    runner.reproduce = this_test()
     for measurement in pooled(runner.context("all drawn cases")):
         ledger.check(measurement)
+
+
+def check_speech(step: str, ledger: Ledger, *, frames_aligned: bool = False) -> None:
+    """Every tap and gradient on the speech clip, with the weights of its golden."""
+    speech = store.load("speech")
+    runner = Runner(STEPS[step], domain="speech", reproduce=this_test())
+    x = speech.arrays["input"]
+    if frames_aligned:
+        x = x[:, : (x.shape[1] - 1) // speech.config.stride * speech.config.stride + 1]
+    variables = speech.group("variables")
+    for measurement in runner.measure(speech.config, variables, x, speech.case.cotangent, "speech"):
+        ledger.check(measurement)
+    for measurement in pooled(runner.context("speech")):
+        ledger.check(measurement)
+
+
+def this_test() -> str:
+    """The command that runs the test that is running."""
+    return "pytest " + os.environ["PYTEST_CURRENT_TEST"].split(" ")[0]
 
 
 def check_round_trips(

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from parity.report.certificate import Certificate
-from parity.report.claims import Claim
+from parity.report.claims import Claim, Measurement
 
 STYLE = {"certified": "green", "divergence": "cyan", "slack": "yellow", "failed": "bold red"}
 WIDEST = 400  # a terminal wraps long rows better than rich breaks cells
@@ -132,15 +132,7 @@ def render(certificate: Certificate, colour: bool = False) -> str:
         )
         step = new
     out = io.StringIO()
-    console = Console(
-        file=out,
-        width=WIDEST,
-        force_terminal=colour,
-        color_system="standard" if colour else None,
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )
+    console = _console(out, colour)
     if certificate.claims:
         console.print(table)
         console.print()
@@ -150,4 +142,35 @@ def render(certificate: Certificate, colour: bool = False) -> str:
                 Text(f"{kind}: {line}", style="" if kind == "note" else STYLE["failed"]), soft_wrap=True
             )
     console.print(Text(summary(certificate), style=STYLE[certificate.verdict]), soft_wrap=True)
+    return _trimmed(out)
+
+
+def render_measurements(measured: Sequence[Measurement], colour: bool = False) -> str:
+    """Every measurement of a case as a table: what was compared, how, and whether it holds."""
+    table = Table(box=None, pad_edge=False, header_style="bold" if colour else "")
+    for name in ("property", "tap", "against", "type", "gate", "observed", "bound", "verdict"):
+        table.add_column(name, no_wrap=True)
+    for m in measured:
+        verdict = "holds" if m.holds else "failed"
+        style = STYLE["certified" if m.holds else "failed"]
+        numbers = brief(m.observed), brief(m.bound)
+        table.add_row(m.property, m.tap, m.reference, m.dtype, m.gate, *numbers, Text(verdict, style=style))
+    out = io.StringIO()
+    _console(out, colour).print(table)
+    return _trimmed(out)
+
+
+def _console(out: io.StringIO, colour: bool) -> Console:
+    return Console(
+        file=out,
+        width=WIDEST,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+
+
+def _trimmed(out: io.StringIO) -> str:
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"

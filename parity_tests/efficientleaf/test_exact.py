@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity_tests.drawn import check_drawn, check_round_trips
+from parity_tests.drawn import check_drawn, check_round_trips, check_speech
 
 INSIDE = ("drawn", "drawn", "trained")
 
@@ -20,3 +20,12 @@ def test_straight_from_tensorflow(ledger):
 
 def test_parameters_survive_the_way_there_and_back(ledger):
     check_round_trips("efficientleaf", ledger, plain=True, padding="centered", weights=INSIDE)
+
+
+def test_speech(ledger):
+    check_speech("efficientleaf", ledger)
+
+
+@pytest.mark.usefixtures("tensorflow")
+def test_speech_straight_from_tensorflow(ledger):
+    check_speech("efficientleaf-direct", ledger, frames_aligned=True)

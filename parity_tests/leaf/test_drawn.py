@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parity_tests.drawn import check_drawn, check_round_trips
+from parity_tests.drawn import check_drawn, check_round_trips, check_speech
 
 SHARED = ("drawn", "drawn", "trained", "outside_shared")
 
@@ -17,3 +17,7 @@ def test_centred_padding_where_the_frames_align(ledger):
 
 def test_parameters_survive_the_way_there_and_back(ledger):
     check_round_trips("leaf", ledger, plain=True, weights=SHARED[:3])
+
+
+def test_speech(ledger):
+    check_speech("leaf", ledger)

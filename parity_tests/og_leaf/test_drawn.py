@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity_tests.drawn import check_drawn, check_round_trips
+from parity_tests.drawn import check_drawn, check_round_trips, check_speech
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -15,3 +15,7 @@ def test_every_tap_and_gradient(ledger):
 
 def test_parameters_survive_the_way_there_and_back(ledger):
     check_round_trips("og_leaf", ledger)
+
+
+def test_speech(ledger):
+    check_speech("og_leaf", ledger)
