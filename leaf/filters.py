@@ -15,9 +15,7 @@ from leaf.checks import band_edges, count
 SIGMA_PER_SAMPLE = math.sqrt(2 * math.log(2)) / math.pi
 
 
-def mel_filter_params(
-    n_filters: int, min_freq: float, max_freq: float, sample_rate: float
-) -> tuple[Tensor, Tensor]:
+def mel_filter_params(n_filters: int, min_freq: float, max_freq: float, sample_rate: float) -> tuple[Tensor, Tensor]:
     """Centres [C] in rad/sample and time-domain sigmas [C] in samples of ``n_filters`` mel-spaced filters.
 
     Computed in torch's default dtype from the band edges in Hz. LEAF measures the two on a sampled mel

@@ -92,7 +92,7 @@ class PCEN(nn.Module):
         # By power rather than by exp(-alpha (log eps + log1p(M / eps))) as published: the logarithms lose
         # up to 31 units in the last place where M >> eps.
         gain = (self.eps + self.smooth(x)) ** -alpha
-        y: Tensor = _Root.apply(x * gain, delta, r)
+        y: Tensor = _Root.apply(x * gain, delta, r)  # type: ignore[no-untyped-call]
         return y
 
     def extra_repr(self) -> str:
@@ -116,7 +116,7 @@ class _Root(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(v: Tensor, delta: Tensor, r: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(v: Tensor, delta: Tensor, r: Tensor) -> Tensor:
         positive = delta != 0  # never negative here; NaN must show
         divisor = torch.where(positive, delta, 1.0)
         rooted = divisor**r * torch.expm1(r * torch.log1p(v / divisor))
@@ -127,7 +127,7 @@ class _Root(torch.autograd.Function):
         ctx.save_for_backward(*inputs)
 
     @staticmethod
-    def backward(ctx: Any, d: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, d: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         v, delta, r = ctx.saved_tensors
         positive = delta != 0  # never negative here; NaN must show
         divisor = torch.where(positive, delta, 1.0)

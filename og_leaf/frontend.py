@@ -159,9 +159,7 @@ class Leaf(nn.Module):
         return outputs
 
 
-def _compression(
-    compression_fn: Any, n_filters: int, device: Device, dtype: torch.dtype
-) -> Callable[[Tensor], Tensor]:
+def _compression(compression_fn: Any, n_filters: int, device: Device, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
     allowed = f"must be one of {COMPRESSIONS}, a callable or None"
     if compression_fn is None:
         return nn.Identity()

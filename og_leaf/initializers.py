@@ -26,9 +26,7 @@ class Constant:
     def __init__(self, value: float) -> None:
         self.value = value
 
-    def __call__(
-        self, shape: tuple[int, ...], dtype: torch.dtype | None = None, device: Device = None
-    ) -> Tensor:
+    def __call__(self, shape: tuple[int, ...], dtype: torch.dtype | None = None, device: Device = None) -> Tensor:
         """Values of any shape."""
         return torch.full(shape, self.value, dtype=check_dtype(dtype), device=device)
 
@@ -42,9 +40,7 @@ class GlorotUniform:
     def __init__(self, fan_in: int, fan_out: int) -> None:
         self.limit = math.sqrt(6.0 / (fan_in + fan_out))
 
-    def __call__(
-        self, shape: tuple[int, ...], dtype: torch.dtype | None = None, device: Device = None
-    ) -> Tensor:
+    def __call__(self, shape: tuple[int, ...], dtype: torch.dtype | None = None, device: Device = None) -> Tensor:
         """Values of any shape."""
         return torch.empty(shape, dtype=check_dtype(dtype), device=device).uniform_(-self.limit, self.limit)
 
@@ -63,9 +59,7 @@ class PreempInit:
     def __init__(self, alpha: float = 0.97) -> None:
         self.alpha = alpha
 
-    def __call__(
-        self, shape: tuple[int, ...], dtype: torch.dtype | None = None, device: Device = None
-    ) -> Tensor:
+    def __call__(self, shape: tuple[int, ...], dtype: torch.dtype | None = None, device: Device = None) -> Tensor:
         """Values for a weight of shape [1, 1, 2].
 
         Raises:
@@ -111,9 +105,7 @@ class GaborInit:
             "normalize_energy": normalize_energy,
         }
 
-    def __call__(
-        self, shape: tuple[int, ...], dtype: torch.dtype | None = None, device: Device = None
-    ) -> Tensor:
+    def __call__(self, shape: tuple[int, ...], dtype: torch.dtype | None = None, device: Device = None) -> Tensor:
         """Values for a kernel of shape [C, 2].
 
         Raises:

@@ -6,7 +6,9 @@ The goldens, the drawn tests and ``leaf-ladder replay`` all speak of the same ca
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,8 @@ from parity.oracle.mel import measured_init
 Float32 = NDArray[np.float32]
 SIGNALS = ("noise", "tone", "chirp", "impulse_first", "impulse_last", "dc", "silence", "loud_and_weak")
 WEIGHTS = ("default", "trained", "drawn", "outside", "outside_shared")
+
+_PARSERS: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "bool": lambda text: text == "True"}
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class Case:
             if name not in own and name not in of_config:
                 raise ValueError(f"case field {name!r}: must be one of {sorted([*own, *of_config])}")
             kind = str((own.get(name) or of_config[name]).type)
-            parsed = {"int": int, "float": float, "bool": lambda v: v == "True"}.get(kind, str)(value)
+            parsed = _PARSERS.get(kind, str)(value)
             (case_args if name in own else config_args)[name] = parsed
         return cls(config=LeafConfig(**config_args), **case_args)  # type: ignore[arg-type]
 
@@ -97,11 +101,11 @@ def draw_signal(kind: str, n: int, rng: np.random.Generator) -> NDArray[np.float
     if kind == "noise":
         return rng.uniform(-1, 1, n)
     if kind == "tone":
-        return np.sin(rng.uniform(0.01, 3.1) * t + rng.uniform(0, 6))
+        return np.asarray(np.sin(rng.uniform(0.01, 3.1) * t + rng.uniform(0, 6)))
     if kind == "chirp":
-        return np.sin(np.pi * t**2 / (2 * n) * rng.uniform(0.2, 0.99))
+        return np.asarray(np.sin(np.pi * t**2 / (2 * n) * rng.uniform(0.2, 0.99)))
     if kind == "loud_and_weak":
-        return np.sin(rng.uniform(0.05, 3.0) * t) + 1e-4 * rng.uniform(-1, 1, n)
+        return np.asarray(np.sin(rng.uniform(0.05, 3.0) * t) + 1e-4 * rng.uniform(-1, 1, n))
     if kind == "dc":
         return np.ones(n)
     out = np.zeros(n)

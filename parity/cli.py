@@ -13,9 +13,7 @@ except ModuleNotFoundError as error:
         "the leaf-ladder command needs typer: python -m pip install 'leaf-ladder[report]'", name=error.name
     ) from error
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Certify a ladder of LEAF implementations."
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Certify a ladder of LEAF implementations.")
 certificate_app = typer.Typer(no_args_is_help=True, help="What a run of the suite has certified.")
 app.add_typer(certificate_app, name="certificate")
 

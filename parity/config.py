@@ -70,6 +70,8 @@ class LeafConfig:
     def __str__(self) -> str:
         default = LeafConfig()
         changed = [
-            f"{f.name}={getattr(self, f.name)}" for f in fields(self) if getattr(self, f.name) != getattr(default, f.name)
+            f"{f.name}={getattr(self, f.name)}"
+            for f in fields(self)
+            if getattr(self, f.name) != getattr(default, f.name)
         ]
         return ",".join(changed) or "default"

@@ -55,8 +55,8 @@ DIVERGENCES: tuple[Divergence, ...] = (
         "largest |difference| of the pooled energies over their largest, the frames aligned", 1e-3, 5e-2, _LEAF),
     Divergence(
         "analytic-init-sigma", ("og_leaf", "leaf"), "kept",
-        "simplified LEAF computes the initial sigma from the corners of the mel triangles; the original counts bins of a "
-        "512-point mel matrix",
+        "simplified LEAF computes the initial sigma from the corners of the mel triangles; the original counts bins of "
+        "a 512-point mel matrix",
         "largest of sigma(leaf) / sigma(og_leaf) and its inverse, 40 filters", 1.1, 1.3, _LEAF),
     Divergence(
         "analytic-init-centre", ("og_leaf", "leaf"), "kept",
@@ -64,7 +64,7 @@ DIVERGENCES: tuple[Divergence, ...] = (
         "largest |difference|, rad/sample, 40 filters", 2e-3, 7e-3, _LEAF),
     Divergence(
         "channel-order", ("og_leaf", "leaf"), "kept",
-        "the original interleaves real and imaginary parts, simplified LEAF has a block of each; the energies are the same",
+        "the original interleaves real and imaginary parts, simplified LEAF has a block of each; energies are the same",
         "share of the convolution's channels that change place, 4 filters", 0.5, 1.0, _LEAF),
     Divergence(
         "delta-clamp", ("og_leaf", "leaf"), "kept",
@@ -94,7 +94,7 @@ DIVERGENCES: tuple[Divergence, ...] = (
         "lower limit of leaf over that of efficientleaf", 2.0, 2.0, _EFFICIENT),
     Divergence(
         "projection", ("leaf", "efficientleaf"), "kept",
-        "in training EfficientLEAF's forward moves parameters outside the box back into it, in place; LEAF clamps a copy",
+        "in training EfficientLEAF's forward moves parameters outside the box into it, in place; LEAF clamps a copy",
         "share of outside parameters that a forward in training moved", 1.0, 1.0, _EFFICIENT),
     Divergence(
         "projection-in-eval", ("published efficientleaf", "efficientleaf"), "mended",

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from parity.gates.base import unit_roundoff
 from parity.gates import Accuracy, OfMax, PooledAccuracy, RelativeL2, Verdict, status
+from parity.gates.base import unit_roundoff
 from parity.report.claims import Measurement
 
 Arrays = Mapping[str, np.ndarray]

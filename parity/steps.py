@@ -67,12 +67,15 @@ class Runner:
         step: the step.
         domain: where the relation is claimed, if not on the step's own domain.
         reproduce: the command that runs the cases again, if not ``leaf-ladder replay``.
+        literal: hold the output and the gradients to their limits as they stand, with no allowance for terms that
+            cancel: on a given clip, rather than on whatever is drawn.
         pools: see :class:`parity.grid.Context`.
     """
 
     step: Step
     domain: str = ""
     reproduce: str = ""
+    literal: bool = False
     pools: dict[tuple[str, str], PooledAccuracy] = field(default_factory=dict)
 
     def context(self, case: Case | str, dtype: str = "float32") -> Context:
@@ -124,12 +127,15 @@ class Runner:
         precise = convert(standing, step.candidate, padding=step.padding, dtype="float64")
         context.sizes = forward_sizes(oracle, weights, x, exact, subtracts=True)  # one of the two always does
         context64.sizes = forward_sizes(oracle, weights, x, exact, RUNGS[step.candidate].subtracts)
+        if self.literal:
+            context.sizes = {tap: size for tap, size in context.sizes.items() if tap != "output"}
         yield from compare_forward(context, candidate.taps(climbed, x), reference.taps(standing, x), exact)
         yield from compare_algebraic(context64, candidate.taps(precise, x), exact)
 
         cotangent = cotangent_of(exact["output"].shape)
         slopes = oracle.gradients(weights, x, cotangent)
-        context.sizes = context64.sizes = gradient_sizes(oracle, weights, x, cotangent)
+        context64.sizes = gradient_sizes(oracle, weights, x, cotangent)
+        context.sizes = {} if self.literal else context64.sizes
         standing_slopes = reference.gradients(standing, x, cotangent)
         yield from compare_gradients(context, candidate.gradients(climbed, x, cotangent), standing_slopes, slopes)
         yield from compare_algebraic_gradients(context64, candidate.gradients(precise, x, cotangent), slopes)

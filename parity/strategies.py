@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -17,9 +18,9 @@ def lengths(window: int, stride: int, most: int = MOST_SAMPLES) -> st.SearchStra
     edges = {1, stride - 1, stride, stride + 1, window - 1, window, window + 1}
     multiples = st.integers(1, max(1, most // stride)).map(lambda k: k * stride)
     near = st.builds(lambda n, d: n + d, multiples, st.integers(-1, 1))
-    return st.one_of(
-        st.sampled_from(sorted(n for n in edges if 1 <= n <= most)), near, st.integers(1, most)
-    ).filter(lambda n: 1 <= n <= most)
+    return st.one_of(st.sampled_from(sorted(n for n in edges if 1 <= n <= most)), near, st.integers(1, most)).filter(
+        lambda n: 1 <= n <= most
+    )
 
 
 @st.composite
@@ -32,7 +33,7 @@ def configs(draw: st.DrawFn, *, plain: bool = False, padding: str = "same") -> L
         padding: of the configuration.
     """
     rates = (2000, 4000, 8000, 11025, 16000, 22050)
-    shared = {
+    shared: dict[str, Any] = {
         "n_filters": draw(st.integers(1, 5)),
         "sample_rate": draw(st.sampled_from(rates)),
         "window_len": draw(st.sampled_from([25.0, 25.0, 16.0, 8.5])),

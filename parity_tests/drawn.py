@@ -43,7 +43,7 @@ def check_drawn(
 def check_speech(step: str, ledger: Ledger, *, frames_aligned: bool = False) -> None:
     """Every tap and gradient on the speech clip, with the weights of its golden."""
     speech = store.load("speech")
-    runner = Runner(STEPS[step], domain="speech", reproduce=this_test())
+    runner = Runner(STEPS[step], domain="speech", reproduce=this_test(), literal=True)
     x = speech.arrays["input"]
     if frames_aligned:
         x = x[:, : (x.shape[1] - 1) // speech.config.stride * speech.config.stride + 1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -32,7 +32,7 @@ def loaded(rung: str, name: str):
     return bridge, module
 
 
-@lru_cache(maxsize=None)
+@cache
 def gradients(rung: str, name: str):
     bridge, module = loaded(rung, name)
     g = golden(name)

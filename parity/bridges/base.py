@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from parity.config import LeafConfig
 
 if TYPE_CHECKING:
     import torch
+
+Result = TypeVar("Result")
 
 
 class Bridge(ABC):
@@ -112,7 +114,11 @@ class TorchBridge(Bridge):
 
     def output(self, module: Any, x: np.ndarray) -> np.ndarray:
         """See :meth:`Bridge.output`."""
-        return self._without_training(module, lambda: module(self._audio(module, x)).detach().cpu().numpy())
+
+        def run() -> np.ndarray:
+            return np.asarray(module(self._audio(module, x)).detach().cpu().numpy())
+
+        return self._without_training(module, run)
 
     def taps(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
         """See :meth:`Bridge.taps`; ``output`` is the module's own call, not the last tap."""
@@ -153,7 +159,7 @@ class TorchBridge(Bridge):
         return torch.as_tensor(x).to(dtype=like.dtype, device=like.device)
 
     @staticmethod
-    def _without_training(module: Any, run: Callable[[], Any]) -> Any:
+    def _without_training(module: Any, run: Callable[[], Result]) -> Result:
         """Run in evaluation mode and put the module's own mode back."""
         training = module.training
         module.eval()

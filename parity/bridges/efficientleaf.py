@@ -10,6 +10,7 @@ import torch
 import efficientleaf
 from parity.bridges import names
 from parity.bridges.base import Entry, TorchBridge
+from parity.bridges.checks import reject_options
 from parity.bridges.leaf import (
     filterbank_entries,
     pcen_of,
@@ -19,7 +20,6 @@ from parity.bridges.leaf import (
     shared_smooth,
 )
 from parity.bridges.names import Variables
-from parity.bridges.checks import reject_options
 from parity.config import LeafConfig
 from parity.oracle.filterbank import Box
 
@@ -84,28 +84,28 @@ class EfficientLeafBridge(TorchBridge):
         )
         return module.to(getattr(torch, dtype)).eval()
 
-    def config(self, module: efficientleaf.EfficientLeaf) -> LeafConfig:
+    def config(self, module: Any) -> LeafConfig:
         """See :meth:`Bridge.config`."""
         pcen_tensors(module.compression)
         return LeafConfig(
             n_filters=module.filterbank.n_filters,
-            sample_rate=module.sample_rate,
+            sample_rate=int(module.sample_rate),
             window_len=module.window_len,
             window_stride=module.window_stride,
             padding="centered",
             pcen_floor=module.compression.eps,
         )
 
-    def entries(self, module: efficientleaf.EfficientLeaf) -> dict[str, Entry]:
+    def entries(self, module: Any) -> dict[str, Entry]:
         """See :meth:`TorchBridge.entries`."""
         pcen = {name: Entry((t,), tuple(t.shape)) for name, t in pcen_tensors(module.compression).items()}
         return {**filterbank_entries(module.filterbank), **pcen}
 
-    def write(self, module: efficientleaf.EfficientLeaf, variables: Variables) -> None:
+    def write(self, module: Any, variables: Variables) -> None:
         """See :meth:`Bridge.write`."""
         super().write(module, shared_smooth(variables, module.filterbank.n_filters))
 
-    def forward_taps(self, module: efficientleaf.EfficientLeaf, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    def forward_taps(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
         """See :meth:`TorchBridge.forward_taps`; the stages at a group's own rate only where there is one group."""
         bank = module.filterbank
         groups = bank.groups()
@@ -122,7 +122,7 @@ class EfficientLeafBridge(TorchBridge):
         taps["pool"] = bank(x[:, None])
         return {**taps, **pcen_taps(module.compression, taps["pool"])}
 
-    def plan(self, module: efficientleaf.EfficientLeaf) -> list[tuple[int, ...]]:
+    def plan(self, module: Any) -> list[tuple[int, ...]]:
         """The groups as plain numbers: start, stop, kernel, stride, window, pooling stride."""
         return [
             (g.start, g.stop, g.kernel_size, g.conv_stride, g.window_size, g.pool_stride)

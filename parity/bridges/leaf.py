@@ -10,8 +10,8 @@ import torch
 import leaf
 from parity.bridges import names
 from parity.bridges.base import Entry, TorchBridge
-from parity.bridges.names import Variables
 from parity.bridges.checks import reject_options
+from parity.bridges.names import Variables
 from parity.config import LeafConfig
 
 
@@ -38,7 +38,14 @@ def require_plain(rung: str, config: LeafConfig) -> None:
 def pcen_of(config: LeafConfig) -> leaf.PCEN:
     """LEAF's compression as rungs 2 and 3 have it by default, with the configuration's eps."""
     return leaf.PCEN(
-        config.n_filters, s=0.04, alpha=0.96, delta=2.0, r=0.5, eps=config.pcen_floor, learn_logs=False, clamp=1e-5
+        config.n_filters,
+        s=0.04,
+        alpha=0.96,
+        delta=2.0,
+        r=0.5,
+        eps=config.pcen_floor,
+        learn_logs=False,
+        clamp=1e-5,
     )
 
 
@@ -100,28 +107,28 @@ class LeafBridge(TorchBridge):
         )
         return module.to(getattr(torch, dtype)).eval()
 
-    def config(self, module: leaf.Leaf) -> LeafConfig:
+    def config(self, module: Any) -> LeafConfig:
         """See :meth:`Bridge.config`."""
         pcen_tensors(module.compression)
         return LeafConfig(
             n_filters=module.filterbank.n_filters,
-            sample_rate=module.sample_rate,
+            sample_rate=int(module.sample_rate),
             window_len=module.window_len,
             window_stride=module.window_stride,
             padding=module.padding,
             pcen_floor=module.compression.eps,
         )
 
-    def entries(self, module: leaf.Leaf) -> dict[str, Entry]:
+    def entries(self, module: Any) -> dict[str, Entry]:
         """See :meth:`TorchBridge.entries`."""
         pcen = {name: Entry((t,), tuple(t.shape)) for name, t in pcen_tensors(module.compression).items()}
         return {**filterbank_entries(module.filterbank), **pcen}
 
-    def write(self, module: leaf.Leaf, variables: Variables) -> None:
+    def write(self, module: Any, variables: Variables) -> None:
         """See :meth:`Bridge.write`."""
         super().write(module, shared_smooth(variables, module.filterbank.n_filters))
 
-    def forward_taps(self, module: leaf.Leaf, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    def forward_taps(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
         """See :meth:`TorchBridge.forward_taps`."""
         bank = module.filterbank
         n = bank.n_filters

@@ -60,7 +60,7 @@ class OgLeafBridge(TorchBridge):
             dtype=dtype,
         )
 
-    def config(self, module: Leaf) -> LeafConfig:
+    def config(self, module: Any) -> LeafConfig:
         """See :meth:`Bridge.config`."""
         compress = module._compress_fn
         learned = isinstance(getattr(compress, "ema", None), ExponentialMovingAverage)
@@ -70,7 +70,7 @@ class OgLeafBridge(TorchBridge):
         )
         return config_of_original(module, compression, module._preemp_conv is not None)
 
-    def entries(self, module: Leaf) -> dict[str, Entry]:
+    def entries(self, module: Any) -> dict[str, Entry]:
         """See :meth:`TorchBridge.entries`."""
         shapes = names.expected_shapes(self.config(module))
         compress = module._compress_fn
@@ -89,7 +89,7 @@ class OgLeafBridge(TorchBridge):
         }
         return {name: Entry((tensors[name](),), shape) for name, shape in shapes.items()}
 
-    def forward_taps(self, module: Leaf, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    def forward_taps(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
         """See :meth:`TorchBridge.forward_taps`."""
         conv, pooling = module._complex_conv, module._pooling
         filters = impulse_responses.gabor_filters(conv.constraint(conv._kernel), conv._kernel_size)

@@ -10,8 +10,8 @@ import tensorflow as tf
 import tf_leaf
 from parity.bridges import names
 from parity.bridges.base import Bridge
-from parity.bridges.names import Variables
 from parity.bridges.checks import compression_of, config_of_original, reject_options, require_same_padding
+from parity.bridges.names import Variables
 from parity.config import LeafConfig
 from parity.oracle.frontend import FLOOR
 from tf_leaf import impulse_responses, melfilters
@@ -94,7 +94,9 @@ class TfLeafBridge(Bridge):
         conv, pooling, compress = module._complex_conv, module._pooling, module._compress_fn
         kernel = conv._kernel.constraint(conv._kernel)
         filters = np.asarray(impulse_responses.gabor_filters(kernel, conv._kernel_size))
-        windows = np.asarray(impulse_responses.gaussian_lowpass(tf.convert_to_tensor(pooling.kernel), pooling.kernel_size))
+        windows = np.asarray(
+            impulse_responses.gaussian_lowpass(tf.convert_to_tensor(pooling.kernel), pooling.kernel_size)
+        )
         audio = self._audio(module, x)
         y = audio[:, :, tf.newaxis]
         if module._preemp:

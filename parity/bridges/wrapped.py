@@ -31,7 +31,7 @@ class Preemphasis(nn.Module):
 
 
 class FlooredLog(nn.Module):
-    """``log(max(x, 1e-5) + 1e-5)``: any shape. Source: ``log_compression`` and the floor before it in ``frontend.py``."""
+    """``log(max(x, 1e-5) + 1e-5)``: any shape; the original's ``log_compression`` and floor."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Compress energies."""

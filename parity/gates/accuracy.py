@@ -42,9 +42,7 @@ class Accuracy:
         finite = np.isfinite(c) & np.isfinite(r) & np.isfinite(o)
         c, r, o = c[finite], r[finite], o[finite]
         u = unit_roundoff(self.dtype)
-        ratios = [
-            _ratio(size(c - o), self.k * size(r - o) + u * size(o)) for size in (_rms, _peak)
-        ]
+        ratios = [_ratio(size(c - o), self.k * size(r - o) + u * size(o)) for size in (_rms, _peak)]
         return Verdict("accuracy", max(ratios), 1.0, self.reason)
 
 

@@ -30,7 +30,9 @@ class OfMax:
             allowance: an error that nobody can be held below, where terms cancel; widens the bound.
         """
         a, b = finite_pair(candidate, reference)
-        return _judged(float(np.max(np.abs(a - b), initial=0.0)), float(np.max(np.abs(b), initial=0.0)), self, allowance)
+        return _judged(
+            float(np.max(np.abs(a - b), initial=0.0)), float(np.max(np.abs(b), initial=0.0)), self, allowance
+        )
 
 
 @dataclass(frozen=True)

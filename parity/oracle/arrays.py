@@ -12,7 +12,7 @@ def exact(values: object) -> Array:
     """The values as float64; complex values stay complex, so that a complex step passes through."""
     array = np.asarray(values)
     kind = np.complex128 if np.iscomplexobj(array) else np.float64
-    return array.astype(kind, copy=False)  # type: ignore[return-value]
+    return array.astype(kind, copy=False)
 
 
 def clamp(x: Array, low: float | None = None, high: float | None = None) -> Array:

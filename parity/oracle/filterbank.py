@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -78,7 +79,13 @@ class Geometry:
 
 
 def plan_groups(
-    mu: Array, sigma: Array, n_groups: int, window: int, stride: int, conv_win_factor: float, stride_factor: float
+    mu: Array,
+    sigma: Array,
+    n_groups: int,
+    window: int,
+    stride: int,
+    conv_win_factor: float,
+    stride_factor: float,
 ) -> tuple[Group, ...]:
     """EfficientLEAF's published choice of kernel length and stride for each group, from clamped mu and sigma.
 
@@ -92,7 +99,7 @@ def plan_groups(
     divisors = [d for d in range(1, stride + 1) if stride % d == 0]
     splits = [g * len(mu) // n_groups for g in range(n_groups + 1)]
     groups = []
-    for start, stop in zip(splits[:-1], splits[1:], strict=True):
+    for start, stop in pairwise(splits):
         centre = float(np.max(mu[start:stop]))
         wanted = max(1.0, np.pi / centre * stride_factor) if centre > 0 else float(stride)
         conv_stride = max(d for d in divisors if d <= wanted)
@@ -160,7 +167,8 @@ def filterbank_adjoint(
         )
         d_x += d_signal
         d_kernel[chosen] = np.stack(
-            gabor_adjoint(mu[chosen], sigma[chosen], g.kernel_size, d_filters.reshape(tap.filters.shape)), axis=1
+            gabor_adjoint(mu[chosen], sigma[chosen], g.kernel_size, d_filters.reshape(tap.filters.shape)),
+            axis=1,
         )
     box = geometry.box
     d_kernel[:, 0] = clamp_adjoint(kernel[:, 0], d_kernel[:, 0], 0.0, np.pi)

@@ -32,7 +32,11 @@ def mel_matrix(n_filters: int, n_bins: int, sample_rate: float, min_freq: float,
 
 
 def measured_init(
-    n_filters: int, sample_rate: float = 16000, min_freq: float = 60.0, max_freq: float = 7800.0, n_fft: int = 512
+    n_filters: int,
+    sample_rate: float = 16000,
+    min_freq: float = 60.0,
+    max_freq: float = 7800.0,
+    n_fft: int = 512,
 ) -> Array:
     """The original's initial (mu, sigma), measured on a mel matrix of ``n_fft // 2 + 1`` bins: [n_filters, 2].
 
@@ -47,7 +51,11 @@ def measured_init(
 
 
 def measured_init_margin(
-    n_filters: int, sample_rate: float = 16000, min_freq: float = 60.0, max_freq: float = 7800.0, n_fft: int = 512
+    n_filters: int,
+    sample_rate: float = 16000,
+    min_freq: float = 60.0,
+    max_freq: float = 7800.0,
+    n_fft: int = 512,
 ) -> Array:
     """How far each filter of :func:`measured_init` is from another answer, relative to its peak: [n_filters].
 
@@ -66,7 +74,5 @@ def analytic_init(n_filters: int, sample_rate: float, min_freq: float, max_freq:
 
     Source: EfficientLEAF's ``model/leaf.py`` (mel peaks, ``sigma = (sample_rate / 2) / (upper - lower corner)``).
     """
-    corners = mel_to_hertz(
-        np.linspace(float(hertz_to_mel(min_freq)), float(hertz_to_mel(max_freq)), n_filters + 2)
-    )
+    corners = mel_to_hertz(np.linspace(float(hertz_to_mel(min_freq)), float(hertz_to_mel(max_freq)), n_filters + 2))
     return np.stack([corners[1:-1] * 2 * np.pi / sample_rate, sample_rate / 2 / (corners[2:] - corners[:-2])], axis=1)

@@ -76,9 +76,7 @@ def _emphasised(v: Mapping[str, Array], magnitude: Array, preemp: bool) -> Array
     return np.asarray(two[0] * magnitude + two[1] * np.pad(magnitude[:, 1:], ((0, 0), (0, 1))))
 
 
-def gradient_sizes(
-    oracle: LeafOracle, variables: Mapping[str, Array], x: Array, cotangent: Array
-) -> dict[str, Array]:
+def gradient_sizes(oracle: LeafOracle, variables: Mapping[str, Array], x: Array, cotangent: Array) -> dict[str, Array]:
     """The sum of the absolute terms of each gradient.
 
     Args:
@@ -149,9 +147,7 @@ def _compression(
     return np.asarray(d_inner * gain + d_smoothed)
 
 
-def _filterbank(
-    oracle: LeafOracle, v: Mapping[str, Array], magnitude: Array, d: Array, out: dict[str, Array]
-) -> Array:
+def _filterbank(oracle: LeafOracle, v: Mapping[str, Array], magnitude: Array, d: Array, out: dict[str, Array]) -> Array:
     """Sizes of the filterbank's gradients, for one group at full rate; returns that of the signal."""
     geometry = oracle.geometry
     magnitude = _emphasised(v, magnitude, oracle.config.preemp)

@@ -86,9 +86,7 @@ def exhibits() -> dict[str, Exhibit]:
         "og_leaf": Exhibit(port, bridges["og_leaf"]),
         'leaf, carried over, padding="same"': Exhibit(convert(port, "leaf"), bridges["leaf"]),
         "leaf": Exhibit(leaf.Leaf(), bridges["leaf"]),
-        "efficientleaf, PCEN": Exhibit(
-            efficientleaf.EfficientLeaf(compression="pcen"), bridges["efficientleaf"]
-        ),
+        "efficientleaf, PCEN": Exhibit(efficientleaf.EfficientLeaf(compression="pcen"), bridges["efficientleaf"]),
         "efficientleaf 8G-opt, PCEN": Exhibit(
             efficientleaf.EfficientLeaf(compression="pcen", **rough), bridges["efficientleaf"]
         ),
@@ -115,18 +113,12 @@ def draw(clip: Path) -> dict[str, bytes]:
     shown = exhibits()
     features = {name: item.features(audio[:, 0][None]) for name, item in shown.items()}
     names = list(features)
-    changes = {
-        f"{b} - {a}": _relative_difference(features[b], features[a]) for a, b in itertools.pairwise(names)
-    }
+    changes = {f"{b} - {a}": _relative_difference(features[b], features[a]) for a, b in itertools.pairwise(names)}
     return {
         "A sentence, on every rung": pictures.features(features),
         "The same sentence: what each rung changes": pictures.differences(changes),
-        "Filters of each rung over each other": pictures.filters(
-            {n: e.responses() for n, e in shown.items()}
-        ),
-        "Pooling windows of each rung over each other": pictures.windows(
-            {n: e.windows() for n, e in shown.items()}
-        ),
+        "Filters of each rung over each other": pictures.filters({n: e.responses() for n, e in shown.items()}),
+        "Pooling windows of each rung over each other": pictures.windows({n: e.windows() for n, e in shown.items()}),
     }
 
 

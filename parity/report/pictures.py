@@ -68,9 +68,7 @@ def differences(pairs: Mapping[str, Array], ms_per_frame: float = 10.0) -> bytes
         )
         axes.set_title(f"{name}   (largest: {peak:.1e})", fontsize=9, loc="left")
     bar = figure.colorbar(image, ax=panels, shrink=0.6, label="difference / max|reference|")
-    decades = 10.0 ** np.arange(
-        np.log10(linear), np.log10(high) + 0.5, max(1, round(np.log10(high / linear) / 4))
-    )
+    decades = 10.0 ** np.arange(np.log10(linear), np.log10(high) + 0.5, max(1, round(np.log10(high / linear) / 4)))
     bar.set_ticks([*(-decades[::-1]), 0.0, *decades])
     bar.formatter = FuncFormatter(lambda v, _: f"{v:.0e}" if v else "0")
     bar.update_ticks()

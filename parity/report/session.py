@@ -50,9 +50,7 @@ class Certifier:
             self.tests["failed" if report.when == "call" else "error"] += 1
         elif report.skipped:
             expected = getattr(report, "wasxfail", None)
-            self._skip(
-                "skipped" if expected is None else "xfailed", report.nodeid, expected or _reason(report)
-            )
+            self._skip("skipped" if expected is None else "xfailed", report.nodeid, expected or _reason(report))
         elif report.when == "call":
             self.tests["passed"] += 1
 

@@ -78,8 +78,7 @@ def brief(value: float) -> str:
 def summary(certificate: Certificate) -> str:
     """One line: how many claims of each verdict, on how many tests, in which time."""
     counts = {
-        v: sum(c.verdict == v for c in certificate.claims)
-        for v in ("certified", "slack", "divergence", "failed")
+        v: sum(c.verdict == v for c in certificate.claims) for v in ("certified", "slack", "divergence", "failed")
     }
     names = {
         "certified": "certified",
@@ -138,9 +137,7 @@ def render(certificate: Certificate, colour: bool = False) -> str:
         console.print()
     for kind, lines in (("no certificate", certificate.failures), ("note", certificate.notes)):
         for line in lines:
-            console.print(
-                Text(f"{kind}: {line}", style="" if kind == "note" else STYLE["failed"]), soft_wrap=True
-            )
+            console.print(Text(f"{kind}: {line}", style="" if kind == "note" else STYLE["failed"]), soft_wrap=True)
     console.print(Text(summary(certificate), style=STYLE[certificate.verdict]), soft_wrap=True)
     return _trimmed(out)
 

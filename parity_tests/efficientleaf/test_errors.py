@@ -51,7 +51,7 @@ def test_audio(frontend, audio, error, named):
     ({"compression": None}, ValueError, "'logtbn', 'pcen' or a module"),
 ], ids=str)  # fmt: skip
 def test_frontend(arguments, error, allowed):
-    (name, value), = arguments.items()
+    ((name, value),) = arguments.items()
     refused(lambda: EfficientLeaf(**arguments), error, f"{name}={value!r}", allowed)
 
 
@@ -66,7 +66,7 @@ def test_more_groups_than_filters():
     ({"pool_init": float("nan")}, ValueError, "finite"),
 ], ids=str)  # fmt: skip
 def test_filterbank(arguments, error, allowed):
-    (name, value), = arguments.items()
+    ((name, value),) = arguments.items()
     sizes = {"pool_size": 9, "pool_stride": 4, **arguments}
     refused(lambda: GroupedGaborFilterbank(2, 1, 60.0, 900.0, 2000, **sizes), error, f"{name}={value!r}", allowed)
 

@@ -33,7 +33,7 @@ def test_status_accepts_equal_nans():
 
 def test_direct_measures_against_the_largest_value():
     a = np.array([1.0, 2.0, 4.0])
-    verdict = OfMax(0.1, "")(a + [0, 0, 1.0], a)
+    verdict = OfMax(0.1, "")(a + np.array([0, 0, 1.0]), a)
     assert verdict.observed == 0.25
     assert not verdict.passes
 

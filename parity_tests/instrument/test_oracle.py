@@ -119,7 +119,9 @@ def test_mel_triangles_peak_at_one_and_add_up():
     matrix = mel_matrix(4, 20001, 16000, 60, 7800)
     inside = matrix.sum(axis=0)[3000:9000]
     assert np.all(matrix.max(axis=1) <= 1)
-    assert OfMax(6e-4, "half a bin (0.2 Hz, 0.3 mel at 60 Hz) beside the peak of a triangle 565 mel wide")(matrix.max(axis=1), np.ones(4)).passes
+    assert OfMax(6e-4, "half a bin (0.2 Hz, 0.3 mel at 60 Hz) beside the peak of a triangle 565 mel wide")(
+        matrix.max(axis=1), np.ones(4)
+    ).passes
     assert POINT(inside, np.ones_like(inside)).passes
 
 

@@ -51,7 +51,7 @@ def test_audio(frontend, audio, error, named):
     ({"padding": "valid"}, ValueError, "'centered', 'same'"),
 ], ids=str)  # fmt: skip
 def test_frontend(arguments, error, allowed):
-    (name, value), = arguments.items()
+    ((name, value),) = arguments.items()
     refused(lambda: leaf.Leaf(**arguments), error, f"{name}={value!r}", allowed)
 
 
@@ -65,7 +65,7 @@ def test_frontend(arguments, error, allowed):
 ], ids=str)  # fmt: skip
 def test_filterbank(arguments, error, allowed):
     sizes = {"filter_size": 9, "pool_size": 9, "pool_stride": 4}
-    (name, value), = arguments.items()
+    ((name, value),) = arguments.items()
     call = lambda: leaf.GaborFilterbank(2, 60.0, 900.0, 2000, **{**sizes, **arguments})  # noqa: E731
     refused(call, error, f"{name}={value!r}", allowed)
 
@@ -83,7 +83,7 @@ def test_filterbank(arguments, error, allowed):
     ({"clamp": float("nan")}, ValueError, "a number or None"),
 ], ids=str)  # fmt: skip
 def test_pcen(arguments, learn_logs, error, allowed):
-    (name, value), = arguments.items()
+    ((name, value),) = arguments.items()
     call = lambda: leaf.PCEN(**{"num_bands": 2, "learn_logs": learn_logs, **arguments})  # noqa: E731
     refused(call, error, f"{name}={value!r}", allowed)
 

@@ -46,7 +46,7 @@ def test_audio(frontend, audio, error, named):
     ({"dtype": torch.float16}, ValueError, "torch.float32 or torch.float64"),
 ], ids=str)  # fmt: skip
 def test_frontend(arguments, error, allowed):
-    (name, value), = arguments.items()
+    ((name, value),) = arguments.items()
     refused(lambda: og_leaf.Leaf(**arguments), error, name, repr(value), allowed)
 
 

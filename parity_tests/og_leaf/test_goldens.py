@@ -7,7 +7,6 @@ import pytest
 from parity_tests.goldens import GOLDENS, check_forward, check_gradients, check_gradients_together, check_init
 
 
-
 @pytest.mark.parametrize("name", GOLDENS)
 def test_forward(name, ledger):
     check_forward("og_leaf", name, ledger)

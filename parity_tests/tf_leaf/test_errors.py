@@ -55,7 +55,7 @@ def test_audio(frontend, audio, error, named):
     ({"dtype": "mixed_float16"}, ValueError, "'float32'"),
 ], ids=str)  # fmt: skip
 def test_frontend(tf_leaf, arguments, error, allowed):
-    (name, value), = arguments.items()
+    ((name, value),) = arguments.items()
     refused(lambda: tf_leaf.Leaf(**arguments), error, name, repr(value), allowed)
 
 
@@ -92,7 +92,13 @@ def test_layers(tf_leaf, build, error, named):
 def test_compression_built_for_another_width(tf_leaf):
     pcen = tf_leaf.PCENLayer()
     tf_leaf.Leaf(n_filters=3, compression_fn=pcen)
-    refused(lambda: tf_leaf.Leaf(n_filters=2, compression_fn=pcen), ValueError, "compression_fn", "3", "n_filters=2")
+    refused(
+        lambda: tf_leaf.Leaf(n_filters=2, compression_fn=pcen),
+        ValueError,
+        "compression_fn",
+        "3",
+        "n_filters=2",
+    )
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
