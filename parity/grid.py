@@ -28,6 +28,7 @@ GRADIENT_NORM = RelativeL2(3e-5, "as without instance norm, whose adjoint subtra
 ALGEBRAIC = OfMax(1e-13, "the same function in float64: a phase of up to 628 rad rounded to 2^-53 of it, 7e-14")
 ALGEBRAIC_GRADIENT = RelativeL2(1e-12, "the same function in float64: as the forward pass, twice over")
 CANCELS = 1e-6  # a reference gradient with a larger error against float64 is a sum that cancels: held to G1 alone
+FEWEST = 8  # arrays in a pool that say something about rounding together
 FACTORS = 4  # rounded factors of each term: of a gradient a power, the root's power, a product, the cotangent's
 
 
@@ -139,7 +140,7 @@ def compare_algebraic_gradients(context: Context, candidate: Arrays, oracle: Arr
 def pooled(context: Context) -> Iterator[Measurement]:
     """The accuracy of the arrays that were too small to be judged singly, over all cases of the context's pools."""
     for (kind, tap), pool in sorted(context.pools.items()):
-        if pool.n_arrays:
+        if pool.n_arrays >= FEWEST:
             yield context.measurement(tap, kind, pool.verdict(), "rounding")
 
 

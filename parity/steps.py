@@ -88,7 +88,7 @@ class Runner:
             reproduce=self.reproduce or f"leaf-ladder replay {self.step.name} {shlex.quote(str(case))}",
             dtype=dtype,
             pools=self.pools,
-            singly=False,
+            singly=self.literal,
         )
 
     def run(self, case: Case) -> Iterator[Measurement]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from parity.bridges.names import Variables
+from parity.bridges.names import Variables, require_fit
 from parity.config import LeafConfig
 
 if TYPE_CHECKING:
@@ -49,7 +49,11 @@ class Bridge(ABC):
 
     @abstractmethod
     def write(self, module: Any, variables: Variables) -> None:
-        """Set the module's parameters from checked hub variables."""
+        """Set the module's parameters from checked hub variables, all of them or none.
+
+        Raises:
+            ValueError: the module cannot hold a value; names the variable, the value and what is allowed.
+        """
 
     @abstractmethod
     def output(self, module: Any, x: np.ndarray) -> np.ndarray:
@@ -71,10 +75,13 @@ class Entry:
     Attributes:
         tensors: the module's parameters or buffers.
         shape: the hub's shape.
+        log_sign: 1 where the module holds the logarithm of the hub's value, -1 where it holds that of its
+            inverse, 0 where it holds the value.
     """
 
     tensors: tuple[torch.Tensor, ...]
     shape: tuple[int, ...]
+    log_sign: int = 0
 
     def assemble(self, values: Sequence[torch.Tensor]) -> np.ndarray:
         """The hub's array from one value a tensor."""
@@ -82,10 +89,32 @@ class Entry:
         joined = arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=1)
         return np.array(joined.reshape(self.shape))
 
+    def value(self) -> np.ndarray:
+        """The hub's array."""
+        held = self.assemble(self.tensors)
+        return np.exp(self.log_sign * held) if self.log_sign else held
+
+    def gradient(self, gradients: Sequence[torch.Tensor]) -> np.ndarray:
+        """The gradient to the hub's array from those to the tensors."""
+        own = self.assemble(gradients)
+        return own * self.log_sign / self.value() if self.log_sign else own
+
+    def check(self, name: str, array: np.ndarray) -> None:
+        """Refuse values that the tensors cannot hold.
+
+        Raises:
+            ValueError: names the variable, the value and what is allowed.
+        """
+        require_fit(name, array, str(self.tensors[0].dtype).removeprefix("torch."))
+        if self.log_sign and array.min() <= 0:
+            raise ValueError(f"variable {name!r}: value {array.min()}: must be above 0, the module learns its logarithm")
+
     def assign(self, array: np.ndarray) -> None:
         """Copy the hub's array into the tensors, in their dtype and on their device."""
         import torch
 
+        if self.log_sign:
+            array = self.log_sign * np.log(array.astype(np.float64))
         columns = [array] if len(self.tensors) == 1 else list(array.T)
         with torch.no_grad():
             for tensor, column in zip(self.tensors, columns, strict=True):
@@ -105,11 +134,14 @@ class TorchBridge(Bridge):
 
     def read(self, module: Any) -> Variables:
         """See :meth:`Bridge.read`."""
-        return {name: entry.assemble(entry.tensors) for name, entry in self.entries(module).items()}
+        return {name: entry.value() for name, entry in self.entries(module).items()}
 
     def write(self, module: Any, variables: Variables) -> None:
         """See :meth:`Bridge.write`."""
-        for name, entry in self.entries(module).items():
+        entries = self.entries(module)
+        for name, entry in entries.items():
+            entry.check(name, variables[name])
+        for name, entry in entries.items():
             entry.assign(variables[name])
 
     def output(self, module: Any, x: np.ndarray) -> np.ndarray:
@@ -147,7 +179,7 @@ class TorchBridge(Bridge):
             grads = iter(torch.autograd.grad(output, [audio, *tensors], seeds, materialize_grads=True))
             out = {"input": next(grads).cpu().numpy()}
             for name, entry in entries.items():
-                out[name] = entry.assemble([next(grads) for _ in entry.tensors])
+                out[name] = entry.gradient([next(grads) for _ in entry.tensors])
             return out
 
         return self._without_training(module, run)

@@ -49,22 +49,31 @@ def pcen_of(config: LeafConfig) -> leaf.PCEN:
     )
 
 
-def pcen_tensors(compression: Any) -> dict[str, torch.Tensor]:
-    """The linear PCEN parameters by hub name.
+def pcen_entries(compression: Any, n_filters: int) -> dict[str, Entry]:
+    """The PCEN parameters by hub name; learned logarithms are carried as the values that they stand for.
 
     Raises:
-        ValueError: the compression is no PCEN, or learns logarithms.
+        ValueError: the compression is no PCEN, or has another number of bands than the filterbank.
     """
     if not isinstance(compression, leaf.PCEN):
         raise ValueError(f"compression={type(compression).__name__}: must be a leaf.PCEN to be carried")
-    if compression.learn_logs:
-        raise ValueError("compression.learn_logs=True: must be False to be carried; the hub's parameters are linear")
+    if compression.num_bands != n_filters:
+        raise ValueError(f"compression.num_bands={compression.num_bands}: must be {n_filters}, the filters, to be carried")
+    log = int(compression.learn_logs)
     return {
-        names.ALPHA: compression.alpha,
-        names.DELTA: compression.delta,
-        names.ROOT: compression.r,
-        names.SMOOTH: compression.s,
+        names.ALPHA: Entry((compression.alpha,), (n_filters,), log),
+        names.DELTA: Entry((compression.delta,), (n_filters,), log),
+        names.ROOT: Entry((compression.r,), (n_filters,), -log),  # of the root's inverse: r itself is the logarithm
+        names.SMOOTH: Entry((compression.s,), (n_filters,), log),
     }
+
+
+def within_logs(compression: Any, variables: Variables) -> Variables:
+    """Learned logarithms are not limited where they are used, so the limits of alpha and the root are applied here."""
+    if not compression.learn_logs:
+        return variables
+    alpha, root = variables[names.ALPHA], variables[names.ROOT]
+    return {**variables, names.ALPHA: np.minimum(alpha, 1.0), names.ROOT: np.maximum(root, 1.0)}
 
 
 def filterbank_entries(filterbank: Any) -> dict[str, Entry]:
@@ -109,7 +118,7 @@ class LeafBridge(TorchBridge):
 
     def config(self, module: Any) -> LeafConfig:
         """See :meth:`Bridge.config`."""
-        pcen_tensors(module.compression)
+        pcen_entries(module.compression, module.filterbank.n_filters)
         return LeafConfig(
             n_filters=module.filterbank.n_filters,
             sample_rate=int(module.sample_rate),
@@ -121,12 +130,13 @@ class LeafBridge(TorchBridge):
 
     def entries(self, module: Any) -> dict[str, Entry]:
         """See :meth:`TorchBridge.entries`."""
-        pcen = {name: Entry((t,), tuple(t.shape)) for name, t in pcen_tensors(module.compression).items()}
+        pcen = pcen_entries(module.compression, module.filterbank.n_filters)
         return {**filterbank_entries(module.filterbank), **pcen}
 
     def write(self, module: Any, variables: Variables) -> None:
         """See :meth:`Bridge.write`."""
-        super().write(module, shared_smooth(variables, module.filterbank.n_filters))
+        held = shared_smooth(variables, module.filterbank.n_filters)
+        super().write(module, within_logs(module.compression, held))
 
     def forward_taps(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
         """See :meth:`TorchBridge.forward_taps`."""
@@ -147,5 +157,5 @@ class LeafBridge(TorchBridge):
 
 def pcen_taps(compression: leaf.PCEN, pool: torch.Tensor) -> dict[str, torch.Tensor]:
     """The stages of PCEN on pooled energies."""
-    floored = pool.clamp(min=compression.clamp)
+    floored = pool if compression.clamp is None else pool.clamp(min=compression.clamp)
     return {"floor": floored, "ema": compression.smooth(floored), "pcen": compression(pool)}

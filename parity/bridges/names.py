@@ -63,12 +63,14 @@ def canonical(source: Mapping[str, Any]) -> Variables:
     """A mapping under hub names.
 
     Raises:
-        TypeError: a value is no numeric array, or complex.
+        TypeError: a value is no numeric array, or complex; or a name is no string.
         ValueError: two names mean the same variable, or a value is NaN or infinite.
     """
     out: Variables = {}
     origin: dict[str, str] = {}
     for name, value in source.items():
+        if not isinstance(name, str):
+            raise TypeError(f"variable {name!r}: the name must be a string, such as {ALPHA!r}")
         known = canonical_name(name)
         if known in out:
             raise ValueError(f"variables {origin[known]!r} and {name!r} both name {known!r}: give it once")
@@ -81,8 +83,21 @@ def canonical(source: Mapping[str, Any]) -> Variables:
         if not np.isfinite(array).all():
             bad = array[~np.isfinite(array)].flat[0]
             raise ValueError(f"variable {name!r}: must be finite, got {bad}")
+        if array.dtype not in (np.float32, np.float64):  # what every framework takes
+            array = array.astype(np.float64)
         out[known], origin[known] = array, name
     return out
+
+
+def require_fit(name: str, array: NDArray[Any], dtype: str) -> None:
+    """Refuse values that are finite, but not in the module's dtype.
+
+    Raises:
+        ValueError: names the variable, the value and what is allowed.
+    """
+    largest = float(np.finfo(dtype).max)
+    if np.abs(array).max() > largest:
+        raise ValueError(f"variable {name!r}: value {np.abs(array).max()}: must be at most {largest:.6g}, the module's {dtype}")
 
 
 def checked(source: Mapping[str, Any], config: LeafConfig) -> Variables:

@@ -82,7 +82,10 @@ class TfLeafBridge(Bridge):
 
     def write(self, module: Any, variables: Variables) -> None:
         """See :meth:`Bridge.write`."""
-        for name, weight in self._weights(module).items():
+        weights = self._weights(module)
+        for name, weight in weights.items():
+            names.require_fit(name, variables[name], weight.dtype)
+        for name, weight in weights.items():
             weight.assign(variables[name])
 
     def output(self, module: Any, x: np.ndarray) -> np.ndarray:

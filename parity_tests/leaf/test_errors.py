@@ -24,7 +24,7 @@ def frontend(request):
     (torch.zeros(2, 1, 9, 1), ValueError, ("x has shape (2, 1, 9, 1)", "[batch, samples]")),
     (torch.zeros(2, 2, 9), ValueError, ("x has 2 channels", "(2, 2, 9)", "one channel")),
     ([[0.0, 1.0]], TypeError, ("x is a list", "torch.Tensor")),
-], ids=["empty", "empty rank 3", "integer", "complex", "float64", "rank 1", "rank 4", "two channels", "list"])  # fmt: skip
+], ids=["empty", "empty rank 3", "integer", "complex", "float64", "rank 1", "rank 4", "stereo", "list"])  # fmt: skip
 def test_audio(frontend, audio, error, named):
     refused(lambda: frontend(audio), error, *named)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity_tests.goldens import GOLDENS, check_forward, check_gradients, check_gradients_together, check_init
+from parity_tests.goldens import GOLDENS, check_forward, check_gradients, check_init, check_together
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -24,5 +24,5 @@ def test_init(name, ledger):
     check_init("tf_leaf", name, ledger)
 
 
-def test_gradients_together(ledger):
-    check_gradients_together("tf_leaf", ledger)
+def test_accuracy_together(ledger):
+    check_together("tf_leaf", ledger)
