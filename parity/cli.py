@@ -38,6 +38,27 @@ def show(path: Annotated[Path, typer.Argument(help="certificate.json, or the fol
     raise typer.Exit(0 if certificate.verdict == "certified" else 1)
 
 
+@certificate_app.command("summary")
+def summary(
+    path: Annotated[Path, typer.Argument(help="certificate.json, or the folder that holds it")],
+    into: Annotated[
+        Path | None, typer.Option(help="a Markdown file: written between its two summary comments")
+    ] = None,
+) -> None:
+    """Print the measured differences of each step on the goldens and on speech, as a Markdown table."""
+    from parity.report.certificate import Certificate, replace_file
+    from parity.report.summary import insert, markdown
+
+    try:
+        table = markdown(Certificate.read(path).claims)
+        if into is not None:
+            replace_file(into, insert(into.read_text(encoding="utf-8"), table).encode())
+    except (OSError, ValueError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    typer.echo(table)
+
+
 @app.command()
 def replay(
     step: Annotated[str, typer.Argument(help="og_leaf, leaf, leaf-centered, efficientleaf or efficientleaf-direct")],

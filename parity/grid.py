@@ -80,7 +80,7 @@ def compare_forward(context: Context, candidate: Arrays, reference: Arrays, orac
     """float32: each tap of the candidate against the reference's and the oracle's.
 
     Where the sizes of the terms are known, the direct bound allows for their rounding and for the reference's own
-    error; where they are not, a tap whose reference is off by more than half of the limit is held to G1 alone.
+    error; where they are not, a tap whose reference is off by more than the limit is held to G1 alone.
 
     Raises:
         KeyError: the reference has a tap that the candidate lacks.
@@ -163,7 +163,7 @@ def _compare(
     allowance = context.rounding(tap, size)
     if allowance and oracle is not None:
         allowance += 2 * float(size(np.abs(reference - oracle)))  # the reference's own error, and as much again
-    if allowance or own <= (direct.limit / 2 if cancels is None else cancels):
+    if allowance or own <= (direct.limit if cancels is None else cancels):
         yield context.measurement(tap, kind, direct(candidate, reference, allowance), "rounding")
     if oracle is None:
         return

@@ -107,7 +107,7 @@ class Entry:
         """
         require_fit(name, array, str(self.tensors[0].dtype).removeprefix("torch."))
         if self.log_sign and array.min() <= 0:
-            raise ValueError(f"variable {name!r}: value {array.min()}: must be above 0, the module learns its logarithm")
+            raise ValueError(f"variable {name!r}: value {array.min()}: must be above 0, its logarithm is learned")
 
     def assign(self, array: np.ndarray) -> None:
         """Copy the hub's array into the tensors, in their dtype and on their device."""

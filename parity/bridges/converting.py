@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from parity.bridges.names import DELTA, SMOOTH, Variables
-from parity.config import LeafConfig
+from parity.bridges.checks import SIMPLIFIED, require_carried, same_function
 from parity.rungs import RUNGS, rung_of
 
 
@@ -40,34 +37,21 @@ def convert(module: Any, to: str, *, dtype: str | None = None, **options: Any) -
     source = rung_of(module).load_bridge()
     target = RUNGS[to].load_bridge()
     config = source.config(module)
+    require_carried(module)
     variables = source.read(module)
+    dtype = dtype or str(variables["kernel"].dtype)
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype={dtype!r}: must be 'float32' or 'float64'")
     if "padding" in options:
         config = config.with_(padding=options.pop("padding"))
-    if to in ("leaf", "efficientleaf"):
-        variables = _shared_domain(config, variables)
+    variables = same_function(source.rung, to, variables)
     if to == "efficientleaf" and not {"num_groups", "conv_win_factor", "stride_factor"} & set(options):
         options["exact_for"] = variables
-    dtype = dtype or str(variables["kernel"].dtype)
     wrap = options.pop("wrap", False)
-    if wrap and to in ("leaf", "efficientleaf"):
+    if wrap and to in SIMPLIFIED:
         from parity.bridges.wrapped import wrapped
 
         return wrapped(target, config, variables, dtype, **options)
     built = target.build(config, dtype=dtype, **options)
     target.write(built, variables)
     return built
-
-
-def _shared_domain(config: LeafConfig, variables: Variables) -> Variables:
-    """The variables as simplified LEAF understands them.
-
-    The original clips the smoothing coefficient to [0, 1] in its forward pass and simplified LEAF does not, so the
-    clipped value carries the same function. A negative delta means NaN to the original and 0 to simplified LEAF: there
-    is no function to carry.
-    """
-    if config.compression != "pcen":
-        return variables
-    worst = float(np.min(variables[DELTA]))
-    if worst < 0:
-        raise ValueError(f"variable {DELTA!r}: value {worst}: must be at least 0, simplified LEAF clamps it there")
-    return {**variables, SMOOTH: np.clip(variables[SMOOTH], 0.0, 1.0)}

@@ -13,16 +13,18 @@ from parity.bridges.base import Entry, TorchBridge
 from parity.bridges.checks import reject_options
 from parity.bridges.leaf import (
     filterbank_entries,
+    pcen_entries,
     pcen_of,
     pcen_taps,
-    pcen_tensors,
     require_plain,
     shared_smooth,
+    within_logs,
 )
 from parity.bridges.names import Variables
 from parity.config import LeafConfig
 from parity.oracle.filterbank import Box
 
+FULL_RATE = 1e-9  # a stride factor under which no group that responds to sound has a stride
 OPTIONS = ("num_groups", "conv_win_factor", "stride_factor", "exact_for")
 
 
@@ -33,17 +35,23 @@ def exact_options(config: LeafConfig, variables: Variables) -> dict[str, float]:
     want another one.
 
     Raises:
-        ValueError: a sigma is under LEAF's lower limit, where EfficientLEAF's clamp (half of it) is another function.
+        ValueError: a sigma is under LEAF's lower limit, where EfficientLEAF's clamp (half of it) is another function;
+            or all filters are centred on 0 Hz, where its stride is as long as a frame.
     """
     box = Box.of_leaf(config.window)
-    sigma = variables[names.KERNEL][:, 1]
+    mu, sigma = variables[names.KERNEL].T
+    if mu.max() <= np.pi * FULL_RATE:
+        raise ValueError(
+            f"variable {names.KERNEL!r}: largest mu {mu.max()}: must be above {np.pi * FULL_RATE:.2g} rad/sample; "
+            "efficientleaf has no full rate at 0 Hz"
+        )
     if sigma.min() < box.sigma_low:
         raise ValueError(
             f"variable {names.KERNEL!r}: sigma {sigma.min()}: must be at least {box.sigma_low:.6g}; efficientleaf "
             "clamps at half of that, leaf at that"
         )
     factor = (config.window + 0.5) / min(float(sigma.max()), box.sigma_high)
-    return {"num_groups": 1, "conv_win_factor": factor, "stride_factor": 1e-9}
+    return {"num_groups": 1, "conv_win_factor": factor, "stride_factor": FULL_RATE}
 
 
 class EfficientLeafBridge(TorchBridge):
@@ -86,7 +94,7 @@ class EfficientLeafBridge(TorchBridge):
 
     def config(self, module: Any) -> LeafConfig:
         """See :meth:`Bridge.config`."""
-        pcen_tensors(module.compression)
+        pcen_entries(module.compression, module.filterbank.n_filters)
         return LeafConfig(
             n_filters=module.filterbank.n_filters,
             sample_rate=int(module.sample_rate),
@@ -98,12 +106,13 @@ class EfficientLeafBridge(TorchBridge):
 
     def entries(self, module: Any) -> dict[str, Entry]:
         """See :meth:`TorchBridge.entries`."""
-        pcen = {name: Entry((t,), tuple(t.shape)) for name, t in pcen_tensors(module.compression).items()}
+        pcen = pcen_entries(module.compression, module.filterbank.n_filters)
         return {**filterbank_entries(module.filterbank), **pcen}
 
     def write(self, module: Any, variables: Variables) -> None:
         """See :meth:`Bridge.write`."""
-        super().write(module, shared_smooth(variables, module.filterbank.n_filters))
+        held = shared_smooth(variables, module.filterbank.n_filters)
+        super().write(module, within_logs(module.compression, held))
 
     def forward_taps(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
         """See :meth:`TorchBridge.forward_taps`; the stages at a group's own rate only where there is one group."""

@@ -58,7 +58,7 @@ def pcen_entries(compression: Any, n_filters: int) -> dict[str, Entry]:
     if not isinstance(compression, leaf.PCEN):
         raise ValueError(f"compression={type(compression).__name__}: must be a leaf.PCEN to be carried")
     if compression.num_bands != n_filters:
-        raise ValueError(f"compression.num_bands={compression.num_bands}: must be {n_filters}, the filters, to be carried")
+        raise ValueError(f"compression.num_bands={compression.num_bands}: must be n_filters={n_filters} to be carried")
     log = int(compression.learn_logs)
     return {
         names.ALPHA: Entry((compression.alpha,), (n_filters,), log),

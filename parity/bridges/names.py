@@ -95,9 +95,9 @@ def require_fit(name: str, array: NDArray[Any], dtype: str) -> None:
     Raises:
         ValueError: names the variable, the value and what is allowed.
     """
-    largest = float(np.finfo(dtype).max)
-    if np.abs(array).max() > largest:
-        raise ValueError(f"variable {name!r}: value {np.abs(array).max()}: must be at most {largest:.6g}, the module's {dtype}")
+    found, largest = float(np.abs(array).max()), float(np.finfo(dtype).max)
+    if found > largest:
+        raise ValueError(f"variable {name!r}: value {found}: must be at most {largest:.6g}, the largest {dtype}")
 
 
 def checked(source: Mapping[str, Any], config: LeafConfig) -> Variables:

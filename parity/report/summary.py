@@ -1,0 +1,50 @@
+"""The measured differences of the ladder's steps as a small Markdown table; the README's comes from here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from parity.report.claims import Claim
+
+DOMAINS = ("goldens", "speech")
+OPENING, CLOSING = "<!-- summary -->", "<!-- /summary -->"
+
+
+def markdown(claims: Sequence[Claim]) -> str:
+    """One row a step and domain: the output's largest relative difference and the worst gradients.
+
+    Only differences that are measured against the reference's own size count: where terms cancel, a gradient is judged
+    against float64 instead and has no such figure.
+    """
+    rows = ["| step | on | output | input gradient | parameter gradients |", "|---|---|---|---|---|"]
+    plain = [
+        c for c in claims if c.worst.gate == "direct" and c.worst.dtype == "float32" and c.worst.domain in DOMAINS
+    ]
+    steps = dict.fromkeys((c.worst.rung, c.worst.reference, c.worst.domain) for c in plain)
+    for step in steps:
+        own = [c for c in plain if (c.worst.rung, c.worst.reference, c.worst.domain) == step]
+        cells = [
+            _worst([c for c in own if c.worst.property == "forward" and c.worst.tap == "output"]),
+            _worst([c for c in own if c.worst.property == "input gradient"]),
+            _worst([c for c in own if c.worst.property == "parameter gradient"]),
+        ]
+        rung, reference, domain = step
+        rows.append(f"| `{rung}` <- {reference} | {domain} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def insert(text: str, table: str) -> str:
+    """The text with the table between its summary comments.
+
+    Raises:
+        ValueError: it has no such comments.
+    """
+    before, opening, rest = text.partition(OPENING)
+    _, closing, after = rest.partition(CLOSING)
+    if not (opening and closing):
+        raise ValueError(f"must hold {OPENING} and then {CLOSING}")
+    return f"{before}{opening}\n{table}\n{closing}{after}"
+
+
+def _worst(claims: Sequence[Claim]) -> str:
+    return f"{max(c.highest for c in claims):.1e}" if claims else "held to float64"

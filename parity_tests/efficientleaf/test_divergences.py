@@ -1,0 +1,123 @@
+"""Where rung 3 is not rung 2, or not the published implementation: each difference exists, with its declared size."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+
+import numpy as np
+import pytest
+import torch
+
+import leaf
+from efficientleaf import EfficientLeaf
+from parity_tests.divergent import diverges, noise
+
+SECOND = "noise of 16000 samples"
+OUTSIDE = {"center_freqs": [-0.5, 4.0], "bandwidths": [0.1, 1e4], "pooling_widths": [1e-4, 2.0]}
+GROUPS8 = {"num_groups": 8}
+OPTIMISED = {"num_groups": 8, "conv_win_factor": 6, "stride_factor": 16}
+
+
+def energies(module):
+    """Pooled energies [C, frames] of one second of noise, float64."""
+    return module.eval().filterbank(torch.from_numpy(noise(16000))).detach().double().numpy()[0]
+
+
+def strides(module):
+    """The convolution's stride under each band, [C, 1]."""
+    return np.concatenate([np.full((g.stop - g.start, 1), g.conv_stride) for g in module.filterbank.groups()])
+
+
+def from_leaf(gain=False, **arguments):
+    """Mean over the bands of |difference|_2 / |LEAF's energies|_2; both start from the same weights."""
+    module = EfficientLeaf(**arguments)
+    got, expected = energies(module), energies(leaf.Leaf())
+    got = got * strides(module) if gain else got
+    return np.mean(np.linalg.norm(got - expected, axis=1) / np.linalg.norm(expected, axis=1))
+
+
+def test_published_default(ledger):
+    diverges(ledger, "published-default", from_leaf(), tap="pool", case=SECOND)
+
+
+def test_published_default_gained(ledger):
+    diverges(ledger, "published-default-gained", from_leaf(gain=True), tap="pool", case=SECOND)
+
+
+def test_published_8g(ledger):
+    diverges(ledger, "published-8g", from_leaf(**GROUPS8), tap="pool", case=SECOND)
+
+
+def test_published_8g_gained(ledger):
+    diverges(ledger, "published-8g-gained", from_leaf(gain=True, **GROUPS8), tap="pool", case=SECOND)
+
+
+def test_published_8g_opt(ledger):
+    diverges(ledger, "published-8g-opt", from_leaf(**OPTIMISED), tap="pool", case=SECOND)
+
+
+def test_published_8g_opt_gained(ledger):
+    diverges(ledger, "published-8g-opt-gained", from_leaf(gain=True, **OPTIMISED), tap="pool", case=SECOND)
+
+
+def test_stride_gain(ledger):
+    level = 10 * np.log10(energies(leaf.Leaf()).sum(axis=1) / energies(EfficientLeaf(**OPTIMISED)).sum(axis=1))
+    diverges(ledger, "stride-gain", np.abs(level).max(), tap="pool", case=SECOND)
+
+
+def test_kernel_length(ledger):
+    module = EfficientLeaf(n_filters=80, num_groups=1, stride_factor=1e-9)
+    assert [(g.kernel_size, g.conv_stride) for g in module.filterbank.groups()] == [(817, 1)]
+    got, expected = energies(module), energies(leaf.Leaf(n_filters=80))
+    size = np.abs(got - expected).max() / np.abs(expected).max()
+    diverges(ledger, "kernel-length", size, tap="pool", case=SECOND)
+
+
+def test_sigma_clamp(ledger):
+    # the peak of a kernel of unit area is 1 / (sqrt(2 pi) sigma)
+    three, two = EfficientLeaf(2, 1).filterbank.eval(), leaf.Leaf(2).filterbank
+    for bank in (three, two):
+        bank.bandwidths.data.zero_()
+    (group,) = three.groups()
+    peaks = [three.filters(group)[0].max().item(), two.filters()[0].max().item()]
+    diverges(ledger, "sigma-clamp", peaks[0] / peaks[1], tap="filters", case="sigma=0")
+
+
+def moved_share(module):
+    """Share of the parameters outside their limits that a forward pass changes."""
+    bank = module.filterbank
+    for name, values in OUTSIDE.items():
+        getattr(bank, name).data.copy_(torch.tensor(values))
+    before = {name: getattr(bank, name).detach().clone() for name in OUTSIDE}
+    module(torch.from_numpy(noise(500)))
+    return np.mean([(getattr(bank, name) != before[name]).double().mean().item() for name in OUTSIDE])
+
+
+def test_projection(ledger):
+    assert moved_share(leaf.Leaf(2).train()) == 0
+    moved = moved_share(EfficientLeaf(2, 1).train())
+    diverges(ledger, "projection", moved, tap="filters", case="6 outside", property="training step")
+
+
+def test_projection_in_eval(ledger):
+    left_alone = 1 - moved_share(EfficientLeaf(2, 1).eval())
+    diverges(ledger, "projection-in-eval", left_alone, tap="filters", case="6 outside", property="status")
+
+
+def test_pooling_width(ledger):
+    bank = EfficientLeaf(4, 1, min_freq=0.0, max_freq=40.0, stride_factor=16).filterbank
+    (group,) = bank.groups()
+    assert (group.conv_stride, group.window_size) == (160, 3)
+    # of three taps the outer two are exp(-1 / (2 width^2)), the width in steps of the stride
+    width = 160 / math.sqrt(-2 * math.log(bank.windows(group)[0, 0, 0].item()))
+    diverges(ledger, "pooling-width", 1 - width / (0.4 * 200), tap="windows", case="window 3, stride 160")
+
+
+def test_zero_centre(ledger):
+    bank = EfficientLeaf(2, 2).filterbank.eval()
+    bank.center_freqs.data[0] = 0.0
+    with pytest.raises(ZeroDivisionError):
+        bisect_right(bank.psbl_strides, max(1, math.pi / bank.center_freqs[0].item()))  # the published rule
+    taken = bank.groups()[0].conv_stride
+    diverges(ledger, "zero-centre", taken, tap="conv", case="centre 0, hop 160", property="status")

@@ -1,0 +1,37 @@
+"""Frontends and weights that the tests of the bridges share."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from parity.cases import Case
+from parity.config import LeafConfig
+from parity.rungs import RUNGS
+
+SMALL = LeafConfig(n_filters=3, sample_rate=2000)
+PADDINGS = {"og_leaf": "same", "tf_leaf": "same", "leaf": "same", "efficientleaf": "centered"}
+
+
+def fresh(rung: str, config: LeafConfig = SMALL, dtype: str = "float32"):
+    """A module of the rung, padded as the rung can."""
+    return RUNGS[rung].load_bridge().build(config.with_(padding=PADDINGS[rung]), dtype=dtype)
+
+
+def loaded(rung: str, case: Case, dtype: str = "float32", padding: str | None = None):
+    """A module of the rung that holds a case's weights, written by the rung's bridge."""
+    bridge = RUNGS[rung].load_bridge()
+    module = bridge.build(case.config.with_(padding=padding or PADDINGS[rung]), dtype=dtype)
+    bridge.write(module, dict(case.variables()))
+    return module
+
+
+def held(module) -> dict[str, np.ndarray]:
+    """Every tensor of a PyTorch module."""
+    return {name: tensor.detach().numpy().copy() for name, tensor in module.state_dict().items()}
+
+
+def same_bits(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
+    """The same names, shapes, types and bits."""
+    return {k: (v.shape, v.dtype, v.tobytes()) for k, v in a.items()} == {
+        k: (v.shape, v.dtype, v.tobytes()) for k, v in b.items()
+    }

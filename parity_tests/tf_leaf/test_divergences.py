@@ -1,0 +1,42 @@
+"""Where rung 0 is not the original: each difference exists, with its declared size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from parity_tests.divergent import diverges, noise
+from parity_tests.refusals import refused
+
+pytestmark = pytest.mark.usefixtures("tensorflow")
+
+
+def test_shared_default_compression(ledger):
+    import tf_leaf
+
+    widths = [tf_leaf.Leaf(n_filters=n)(noise(800)).shape[-1] for n in (2, 5)]
+    assert widths == [2, 5]
+    diverges(ledger, "shared-default-compression", len(widths), tap="output", case="widths 2 and 5", property="status")
+
+
+def test_sub_sample_window(ledger):
+    import tf_leaf
+
+    refused(lambda: tf_leaf.Leaf(window_len=0.01), ValueError, "window_len=0.01", "0.0625")
+    # what the original makes of it: int(16000 * 0.01 // 1000 + 1) = 1 sample
+    window = tf_leaf.gaussian_lowpass(np.full((1, 1, 2, 1), 0.4, np.float32), 1)
+    share = np.isnan(window).mean()
+    diverges(ledger, "sub-sample-window", share, tap="windows", case="window_len=0.01", property="status")
+
+
+def test_two_channels(ledger):
+    import tensorflow as tf
+
+    import tf_leaf
+
+    stereo = np.stack([noise(300)[0], np.zeros(300, np.float32)], axis=1)[None]
+    refused(lambda: tf_leaf.Leaf(n_filters=4)(stereo), ValueError, "2 channels")
+    # what the original makes of it: a kernel of one input channel under two is a convolution in two groups
+    heard = tf_leaf.GaborConv1D(8, 9)(tf.constant(stereo)).numpy()
+    share = np.mean(np.abs(heard).max(axis=(0, 1)) == 0)
+    diverges(ledger, "two-channels", share, tap="conv", case="noise beside silence, 4 filters", property="status")
