@@ -41,9 +41,7 @@ def show(path: Annotated[Path, typer.Argument(help="certificate.json, or the fol
 @certificate_app.command("summary")
 def summary(
     path: Annotated[Path, typer.Argument(help="certificate.json, or the folder that holds it")],
-    into: Annotated[
-        Path | None, typer.Option(help="a Markdown file: written between its two summary comments")
-    ] = None,
+    into: Annotated[Path | None, typer.Option(help="a Markdown file: written between its two summary comments")] = None,
 ) -> None:
     """Print the measured differences of each step on the goldens and on speech, as a Markdown table."""
     from parity.report.certificate import Certificate, replace_file

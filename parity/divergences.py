@@ -33,6 +33,7 @@ class Divergence:
 
 _LEAF = "EfficientLEAF, model/leaf.py"
 _EFFICIENT = "EfficientLEAF, model/efficientleaf.py"
+_PER_BAND = "mean over the bands of |difference|_2 / |energies of leaf|_2, noise of 16000 samples"
 
 DIVERGENCES: tuple[Divergence, ...] = (
     Divergence(
@@ -41,10 +42,30 @@ DIVERGENCES: tuple[Divergence, ...] = (
         "called; tf_leaf and og_leaf make a layer for each Leaf",
         "frontends of two widths that run in one process, of two", 2, 2, "leaf_audio/frontend.py"),
     Divergence(
+        "sub-sample-window", ("original", "tf_leaf"), "mended",
+        "a window_len of less than a sample gives the original a window of one, whose pooling is 0/0, and NaN for "
+        "features; tf_leaf and og_leaf refuse it",
+        "share of NaN in the original's pooling window", 1, 1, "leaf_audio/impulse_responses.py"),
+    Divergence(
+        "two-channels", ("original", "tf_leaf"), "mended",
+        "the original takes [B, T, 2] for a convolution in two groups, half of the filters on either channel; tf_leaf "
+        "and og_leaf refuse it",
+        "share of the original's convolution outputs that hear the second channel alone", 0.5, 0.5,
+        "leaf_audio/convolution.py"),
+    Divergence(
+        "projection-after-step", ("tf_leaf", "og_leaf"), "declared",
+        "Keras projects mu and sigma back into their box after every optimiser step; og_leaf clamps them in its "
+        "forward pass alone, so that one outside has no gradient until something moves it back",
+        "share of mu and sigma still outside after a step that leaves the box", 1, 1, "leaf_audio/convolution.py"),
+    Divergence(
+        "default-output", ("og_leaf", "leaf"), "kept",
+        "the defaults of the two, each with its own initial weights and alignment",
+        "root mean square of the difference over that of the output, noise of 16000 samples", 0.25, 0.45, _LEAF),
+    Divergence(
         "pooling-alignment", ("og_leaf", "leaf"), "kept",
         "TensorFlow's SAME pads the pooling 120 samples on the left and 121 on the right at 16000 samples and a hop of "
         "160; simplified LEAF pads 200 on both sides, so its frames lie 80 samples (5 ms) earlier",
-        "largest |difference| of the pooled energies over their largest, noise of 16000 samples", 0.05, 1.0, _LEAF),
+        "largest |difference| of the pooled energies over their largest, noise of 16000 samples", 0.25, 0.45, _LEAF),
     Divergence(
         "pooling-alignment-shift", ("og_leaf", "leaf"), "kept",
         "the same shift, located: the offset in samples at which simplified LEAF's frames equal the original's",
@@ -52,42 +73,43 @@ DIVERGENCES: tuple[Divergence, ...] = (
     Divergence(
         "even-window", ("og_leaf", "leaf"), "kept",
         "at 22.05 kHz the original's window has 552 samples, simplified LEAF's is made odd: 551",
-        "largest |difference| of the pooled energies over their largest, the frames aligned", 1e-3, 5e-2, _LEAF),
+        "largest |difference| of the pooled energies over their largest, the frames aligned", 2e-3, 3.5e-3, _LEAF),
     Divergence(
         "analytic-init-sigma", ("og_leaf", "leaf"), "kept",
         "simplified LEAF computes the initial sigma from the corners of the mel triangles; the original counts bins of "
         "a 512-point mel matrix",
-        "largest of sigma(leaf) / sigma(og_leaf) and its inverse, 40 filters", 1.1, 1.3, _LEAF),
+        "largest of sigma(leaf) / sigma(og_leaf) and its inverse, 40 filters", 1.2, 1.3, _LEAF),
     Divergence(
         "analytic-init-centre", ("og_leaf", "leaf"), "kept",
         "as above, the initial centre frequencies: a corner in Hz against the highest of 257 bins",
-        "largest |difference|, rad/sample, 40 filters", 2e-3, 7e-3, _LEAF),
+        "largest |difference|, rad/sample, 40 filters", 5e-3, 7e-3, _LEAF),
     Divergence(
         "channel-order", ("og_leaf", "leaf"), "kept",
         "the original interleaves real and imaginary parts, simplified LEAF has a block of each; energies are the same",
-        "share of the convolution's channels that change place, 4 filters", 0.5, 1.0, _LEAF),
+        "share of the convolution's channels that change place, 4 filters", 0.75, 0.75, _LEAF),
     Divergence(
         "delta-clamp", ("og_leaf", "leaf"), "kept",
         "simplified LEAF clamps delta at 0; the original takes a fractional power of a negative number",
-        "share of NaN in the original's output at delta = -0.5, alpha = 0 and weak input", 0.5, 1.0, _LEAF),
+        "share of NaN in the original's output at delta = -0.5, alpha = 0 and energies under 0.5", 1, 1, _LEAF),
     Divergence(
         "smooth-unclipped", ("og_leaf", "leaf"), "kept",
         "the original clips the smoothing coefficient to [0, 1] in its forward pass, simplified LEAF does not",
-        "largest |difference| of the smoother over its largest, s = 1.2", 0.05, 1e3, _LEAF),
+        "largest |difference| of the smoother over its largest, s = 1.2", 0.15, 0.3, _LEAF),
     Divergence(
         "eps-dtype", ("published leaf", "leaf"), "mended",
-        "the published PCEN keeps eps as a float32 tensor that .double() does not reach; here it is a number in the "
-        "input's own type",
-        "relative error that float32 eps = 1e-6 makes in a float64 gain over silence", 1e-9, 1e-7, _LEAF),
+        "the published PCEN keeps eps as a float32 tensor that .double() does not reach, and takes its logarithm in "
+        "float32; here it is a number in the input's own type",
+        "relative error of the published gain in float64, eps = 1e-12 and M = 1e-5", 2.5e-7, 5e-7, _LEAF),
     Divergence(
         "agc-form", ("published leaf", "leaf"), "mended",
         "the published gain is exp(-alpha (log eps + log1p(M / eps))) with up to 31 roundings; here it is "
         "(eps + M)^-alpha with two",
-        "error of the published form over that of the power, float32, M = 1 and eps = 1e-12", 2, 200, _LEAF),
+        "largest error of the published form over that of the power, float32, M from 0.5 to 2, eps = 1e-12",
+        7, 13, _LEAF),
     Divergence(
         "pool-padding", ("published leaf", "leaf"), "mended",
         "the published pooling pads by half of the *filter*; here by half of the pooling window (equal in Leaf itself)",
-        "frames gained at filter_size 401, pool_size 201, 1600 samples", 1, 3, _LEAF),
+        "frames gained at filter_size 401, pool_size 201, 1600 samples", 2, 2, _LEAF),
     Divergence(
         "sigma-clamp", ("leaf", "efficientleaf"), "kept",
         "EfficientLEAF's lower limit of sigma is half of LEAF's",
@@ -103,18 +125,51 @@ DIVERGENCES: tuple[Divergence, ...] = (
     Divergence(
         "stride-gain", ("leaf", "efficientleaf"), "kept",
         "a group at stride s sums s times fewer samples and puts no gain back",
-        "level of the published 8-group setting against LEAF's, the farthest band, dB", 15, 25, _EFFICIENT),
+        "level of the published optimised setting against LEAF's, the farthest band, dB", 20, 26, _EFFICIENT),
+    Divergence(
+        "kernel-length", ("leaf", "efficientleaf"), "kept",
+        "a kernel is conv_win_factor sigmas long, whatever the window: one group at full rate has LEAF's 401 "
+        "taps at the default 40 filters, and 717 at 80, where sigma is at its limit",
+        "|difference|_2 / |energies of leaf|_2 of the farthest band, 80 filters, one group, noise of 16000 samples",
+        0.15, 0.25, _EFFICIENT),
+    Divergence(
+        "published-default", ("leaf", "efficientleaf"), "kept",
+        "pooled energies of the published default (4 groups, 4.77 sigmas, stride factor 1) "
+        "against LEAF's with the same weights, as they are",
+        _PER_BAND, 0.45, 0.65, _EFFICIENT),
+    Divergence(
+        "published-default-gained", ("leaf", "efficientleaf"), "kept",
+        "as published-default, each band multiplied by its stride: what is left is the approximation",
+        _PER_BAND, 6e-3, 1.1e-2, _EFFICIENT),
+    Divergence(
+        "published-8g", ("leaf", "efficientleaf"), "kept",
+        "pooled energies of 8 groups, otherwise the default "
+        "against LEAF's with the same weights, as they are",
+        _PER_BAND, 0.45, 0.65, _EFFICIENT),
+    Divergence(
+        "published-8g-gained", ("leaf", "efficientleaf"), "kept",
+        "as published-8g, each band multiplied by its stride: what is left is the approximation",
+        _PER_BAND, 9e-3, 1.6e-2, _EFFICIENT),
+    Divergence(
+        "published-8g-opt", ("leaf", "efficientleaf"), "kept",
+        "pooled energies of the published optimised setting (8 groups, 6 sigmas, stride factor 16) "
+        "against LEAF's with the same weights, as they are",
+        _PER_BAND, 0.9, 1.0, _EFFICIENT),
+    Divergence(
+        "published-8g-opt-gained", ("leaf", "efficientleaf"), "kept",
+        "as published-8g-opt, each band multiplied by its stride: what is left is the approximation",
+        _PER_BAND, 0.12, 0.2, _EFFICIENT),
     Divergence(
         "pooling-width", ("leaf", "efficientleaf"), "kept",
         "a pooling width on the decimated grid is scaled by K / W where (K - 1) / (W - 1) keeps it",
-        "relative error of the width in seconds at window 3 (stride 160)", 0.2, 0.4, _EFFICIENT),
+        "relative error of the width in seconds at window 3 (stride 160)", 0.3, 0.37, _EFFICIENT),
     Divergence(
         "zero-centre", ("published efficientleaf", "efficientleaf"), "mended",
         "a group whose highest centre is 0 divides by zero in the published code; here it takes the largest stride",
         "the stride taken, at a hop of 160", 160, 160, _EFFICIENT),
     Divergence(
         "one-sample-window", ("published leaf", "leaf"), "mended",
-        "a window of one sample is 0/0 in the published code; here it is 1",
+        "a window of one sample divides by zero in the published code; here it is 1",
         "value of the window", 1, 1, _LEAF),
 )  # fmt: skip
 

@@ -9,7 +9,14 @@ from parity.report.claims import Ledger, Measurement
 
 
 def diverges(
-    ledger: Ledger, name: str, observed: float, *, tap: str, case: str, dtype: str = "float32", property: str = "forward"
+    ledger: Ledger,
+    name: str,
+    observed: float,
+    *,
+    tap: str,
+    case: str,
+    dtype: str = "float32",
+    property: str = "forward",
 ) -> None:
     """Records the size of a declared divergence and holds it to what was declared."""
     declared = divergence(name)

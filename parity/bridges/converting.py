@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from parity.bridges.checks import SIMPLIFIED, require_carried, same_function
+from parity.bridges.checks import SIMPLIFIED, reject_options, require_carried, same_function
 from parity.rungs import RUNGS, rung_of
+
+APPROXIMATIONS = ("num_groups", "conv_win_factor", "stride_factor")
 
 
 def convert(module: Any, to: str, *, dtype: str | None = None, **options: Any) -> Any:
@@ -45,7 +47,8 @@ def convert(module: Any, to: str, *, dtype: str | None = None, **options: Any) -
     if "padding" in options:
         config = config.with_(padding=options.pop("padding"))
     variables = same_function(source.rung, to, variables)
-    if to == "efficientleaf" and not {"num_groups", "conv_win_factor", "stride_factor"} & set(options):
+    if to == "efficientleaf" and not set(APPROXIMATIONS) & set(options):
+        reject_options(to, {name: options[name] for name in options if name == "exact_for"}, APPROXIMATIONS)
         options["exact_for"] = variables
     wrap = options.pop("wrap", False)
     if wrap and to in SIMPLIFIED:

@@ -6,6 +6,7 @@ the original's own checkpoints. NumPy alone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,7 @@ ALPHA, DELTA, ROOT, SMOOTH = "PCEN/alpha", "PCEN/delta", "PCEN/root", "PCEN/EMA/
 RNN_KERNEL, RNN_RECURRENT = RNN + "kernel", RNN + "recurrent_kernel"
 PREEMP = "tfbanks_preemp/kernel"
 GAMMA, BETA = "tfbanks_instancenorm/gamma", "tfbanks_instancenorm/beta"
+_NUMBERED = re.compile(r"\b(simple_rnn|simple_rnn_cell)_\d+(?=/)")
 _ALL = (POOLING, ALPHA, DELTA, ROOT, SMOOTH, RNN_KERNEL, RNN_RECURRENT, PREEMP, GAMMA, BETA)
 
 
@@ -47,9 +49,10 @@ def canonical_name(name: str) -> str:
     """The hub's name for a variable: ``leaf/PCEN/alpha:0`` is ``PCEN/alpha``; unknown names come back without ``:0``.
 
     The original's Gabor parameters carry no scope (``kernel:0``); one leading scope, or the layer's own name
-    ``tfbanks_complex_conv``, is accepted before it.
+    ``tfbanks_complex_conv``, is accepted before it. Keras numbers the fixed smoothers of one process
+    (``simple_rnn_1``); the number is left out.
     """
-    plain = name.split(":")[0].strip("/")
+    plain = _NUMBERED.sub(r"\1", name.split(":")[0].strip("/"))
     for known in _ALL:
         if plain == known or plain.endswith("/" + known):
             return known

@@ -148,34 +148,38 @@ def _compression(
 
 
 def _filterbank(oracle: LeafOracle, v: Mapping[str, Array], magnitude: Array, d: Array, out: dict[str, Array]) -> Array:
-    """Sizes of the filterbank's gradients, for one group at full rate; returns that of the signal."""
+    """Sizes of the filterbank's gradients, group by group; returns that of the signal."""
     geometry = oracle.geometry
     magnitude = _emphasised(v, magnitude, oracle.config.preemp)
-    (group,) = geometry.groups
     mu, sigma, width = clamped(v["kernel"], v["learnable_pooling/kernel"].reshape(-1), geometry.box)
-    t = np.abs(np.arange(-(group.kernel_size // 2), (group.kernel_size + 1) // 2))
-    kernels = np.abs(gabor(mu, sigma, group.kernel_size))
-    (tap,) = filterbank(
-        np.stack([np.zeros_like(mu), sigma], axis=1), width, magnitude, geometry
-    )  # an envelope without a carrier: the sum of the absolute taps
-    conv = np.repeat(np.abs(tap.conv[:, :, :1]), 2, axis=2)
-    windows = gaussian_window(width, group.window_size)
-    pads = geometry.pads(conv.shape[-1], group.window_size, group.pool_stride)
-    energy = (conv**2).sum(axis=2)
-    d_energy, d_windows = depthwise_adjoint(energy, windows, group.pool_stride, pads, d)
-    half = 0.5 * max(group.window_size - 1, 1)
-    z = (np.arange(group.window_size) - 0.5 * (group.window_size - 1)) / half
-    w = width[:, np.newaxis]
-    out["learnable_pooling/kernel"] = (d_windows * windows * z**2 / w**3).sum(axis=1).reshape(1, 1, -1, 1)
-    d_conv = 2 * conv * d_energy[:, :, np.newaxis]
-    pads = geometry.pads(magnitude.shape[1], group.kernel_size, group.conv_stride)
-    flat = kernels.reshape(-1, group.kernel_size)
-    d_signal, d_kernels = correlate_adjoint(
-        magnitude, flat, group.conv_stride, pads, d_conv.reshape(magnitude.shape[0], flat.shape[0], -1)
-    )
-    d_kernels = d_kernels.reshape(kernels.shape)
-    d_mu = (t * (d_kernels[:, 1] * kernels[:, 0] + d_kernels[:, 0] * kernels[:, 1])).sum(axis=1)
-    s = sigma[:, np.newaxis]
-    d_sigma = ((d_kernels * kernels).sum(axis=1) * (t**2 / s**3 + 1 / s)).sum(axis=1)
-    out["kernel"] = np.stack([d_mu, d_sigma], axis=1)
+    # envelopes without a carrier: the sums of the absolute taps
+    taps = filterbank(np.stack([np.zeros_like(mu), sigma], axis=1), width, magnitude, geometry)
+    d_kernel, d_width, d_signal = np.zeros((len(mu), 2)), np.zeros(len(mu)), np.zeros(magnitude.shape)
+    for group, tap in zip(geometry.groups, taps, strict=True):
+        chosen = slice(group.start, group.stop)
+        t = np.abs(np.arange(-(group.kernel_size // 2), (group.kernel_size + 1) // 2))
+        kernels = np.abs(gabor(mu[chosen], sigma[chosen], group.kernel_size))
+        conv = np.repeat(np.abs(tap.conv[:, :, :1]), 2, axis=2)
+        scale = geometry.pooling_scale(group)
+        w = width[chosen, np.newaxis] * scale
+        windows = gaussian_window(w[:, 0], group.window_size)
+        pads = geometry.pads(conv.shape[-1], group.window_size, group.pool_stride)
+        energy = (conv**2).sum(axis=2)
+        d_energy, d_windows = depthwise_adjoint(energy, windows, group.pool_stride, pads, d[:, chosen])
+        half = 0.5 * max(group.window_size - 1, 1)
+        z = (np.arange(group.window_size) - 0.5 * (group.window_size - 1)) / half
+        d_width[chosen] = scale * (d_windows * windows * z**2 / w**3).sum(axis=1)
+        d_conv = 2 * conv * d_energy[:, :, np.newaxis]
+        pads = geometry.pads(magnitude.shape[1], group.kernel_size, group.conv_stride)
+        flat = kernels.reshape(-1, group.kernel_size)
+        d_group, d_kernels = correlate_adjoint(
+            magnitude, flat, group.conv_stride, pads, d_conv.reshape(magnitude.shape[0], flat.shape[0], -1)
+        )
+        d_signal += d_group
+        d_kernels = d_kernels.reshape(kernels.shape)
+        d_kernel[chosen, 0] = (t * (d_kernels[:, 1] * kernels[:, 0] + d_kernels[:, 0] * kernels[:, 1])).sum(axis=1)
+        s = sigma[chosen, np.newaxis]
+        d_kernel[chosen, 1] = ((d_kernels * kernels).sum(axis=1) * (t**2 / s**3 + 1 / s)).sum(axis=1)
+    out["kernel"] = d_kernel
+    out["learnable_pooling/kernel"] = d_width.reshape(1, 1, -1, 1)
     return d_signal

@@ -92,7 +92,8 @@ def test_training_projects_in_place(moved):
     pointers = [p.data_ptr() for p in moved.parameters()]
     moved.train()(torch.rand(1, 500))
     z = np.sqrt(2 * np.log(2)) / np.pi
-    expected = {"center_freqs": [0, 1, np.pi], "bandwidths": [2 * z, 20, 401 * z], "pooling_widths": [2 / 401, 0.3, 0.5]}
+    widths = [2 / 401, 0.3, 0.5]
+    expected = {"center_freqs": [0, 1, np.pi], "bandwidths": [2 * z, 20, 401 * z], "pooling_widths": widths}
     for name, values in expected.items():
         assert getattr(moved.filterbank, name).tolist() == np.float32(values).tolist()
     assert [p.data_ptr() for p in moved.parameters()] == pointers

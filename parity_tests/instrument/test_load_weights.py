@@ -15,7 +15,7 @@ from parity.bridges.names import expected_shapes
 from parity.cases import Case
 from parity.config import LeafConfig
 from parity.gates import OfMax
-from parity.grid import FORWARD, FORWARD_NORM
+from parity.grid import ALGEBRAIC_GRADIENT, FORWARD, FORWARD_NORM
 from parity.rungs import RUNGS
 from parity_tests.instrument.weights import SMALL, fresh, held, loaded, same_bits
 from parity_tests.refusals import refused
@@ -126,18 +126,41 @@ def test_smoothing_acts_as_in_the_original(weights):
     assert module.compression.s.tolist() == [0.0, 0.25, 1.0]
 
 
+def test_learned_logarithms_hold_what_the_original_limits():
+    # where they are used, logarithms are not limited: alpha above 1 and a root below 1 are carried as 1
+    weights = Case(config=SMALL, weights="outside_shared", seed=2).variables()
+    assert weights["PCEN/alpha"].max() > 1 > weights["PCEN/root"].min()
+    module = leaf.Leaf(3, 60, 900, 2000, compression=leaf.PCEN(3, clamp=1e-5))
+    load_weights(module, weights)
+    _, alpha, _, r = module.compression.parameters_linear()
+    assert LOGS(alpha.detach().numpy(), np.minimum(weights["PCEN/alpha"], 1)).passes
+    assert LOGS(r.detach().numpy(), 1 / np.maximum(weights["PCEN/root"], 1)).passes
+
+
+def test_gradient_of_learned_logarithms_is_the_linear_one():
+    case = Case(config=SMALL, weights="trained", n_samples=200, seed=3)
+    bridge, x = RUNGS["leaf"].load_bridge(), case.input()
+    linear = loaded("leaf", case, "float64", "centered")
+    logs = leaf.Leaf(3, 60, 900, 2000, compression=leaf.PCEN(3, eps=1e-12, clamp=1e-5)).double()
+    load_weights(logs, linear)
+    cotangent = case.cotangent(bridge.output(linear, x).shape)
+    expected, found = (bridge.gradients(module, x, cotangent) for module in (linear, logs))
+    for name, value in expected.items():
+        assert ALGEBRAIC_GRADIENT(found[name], value).passes, name
+
+
 def changed(**values):
     return lambda weights: {**weights, **{name.replace("__", "/"): value for name, value in values.items()}}
 
 
 NAN, INF = np.float32([0.1, np.nan, 0.1]), np.float32([0.1, 0.1, -np.inf])
-KERNEL_SHAPE = (("kernel", "(2, 3)", "(3, 2)"), changed(kernel=np.ones((2, 3))))
+PREEMP = np.ones((2, 1, 1))
 REFUSED = {
-    "missing": (ValueError, ("missing ['PCEN/alpha']", "allowed are"), lambda w: {k: w[k] for k in w if "alpha" not in k}),
+    "missing": (ValueError, ("missing ['PCEN/alpha']",), lambda w: {k: w[k] for k in w if "alpha" not in k}),
     "nothing": (ValueError, ("missing", "PCEN/EMA/smooth", "kernel"), lambda w: {}),
     "extra": (ValueError, ("not expected ['PCEN/beta']", "allowed are"), changed(PCEN__beta=np.ones(3))),
-    "not held": (ValueError, ("not expected ['tfbanks_preemp/kernel']",), changed(tfbanks_preemp__kernel=np.ones((2, 1, 1)))),
-    "misshapen": (ValueError, *KERNEL_SHAPE),
+    "not held": (ValueError, ("not expected ['tfbanks_preemp/kernel']",), changed(tfbanks_preemp__kernel=PREEMP)),
+    "misshapen": (ValueError, ("'kernel'", "(2, 3)", "(3, 2)"), changed(kernel=np.ones((2, 3)))),
     "another width": (ValueError, ("'PCEN/root'", "(4,)", "(3,)"), changed(PCEN__root=np.ones(4))),
     "scalar": (ValueError, ("'PCEN/root'", "()", "(3,)"), changed(PCEN__root=2.0)),
     "shared": (ValueError, ("'PCEN/EMA/smooth'", "(1,)", "(3,)"), changed(PCEN__EMA__smooth=np.ones(1))),

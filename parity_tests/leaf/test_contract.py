@@ -1,4 +1,4 @@
-"""Rung 2 keeps the published contract: names, defaults, state dicts, shapes, modes; an import line is all that changes."""
+"""Rung 2 keeps the published contract: names, defaults, state dicts, shapes, modes: users change an import line."""
 
 from __future__ import annotations
 
@@ -131,6 +131,14 @@ def test_constructor_of_learned_logarithms_gives_what_was_asked_for(dtype):
     gate = OfMax(4 * 2.0**-24, "a float32 logarithm: |log 0.025| = 3.7 roundings")
     for value, expected in zip(got, values, strict=True):
         assert gate(np.array([value]), np.array([expected])).passes
+
+
+def test_linear_parameters_act_within_their_limits():
+    pcen = leaf.PCEN(2, learn_logs=False)
+    for name, values in {"s": (-0.5, 1.5), "alpha": (0.5, 1.5), "delta": (-0.5, 2.0), "r": (0.5, 4.0)}.items():
+        getattr(pcen, name).data.copy_(torch.tensor(values))
+    acting = [p.tolist() for p in pcen.parameters_linear()]
+    assert acting == [[-0.5, 1.5], [0.5, 1.0], [0.0, 2.0], [1.0, 0.25]]
 
 
 def test_shared_parameters_serve_any_number_of_bands():

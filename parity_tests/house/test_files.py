@@ -1,0 +1,119 @@
+"""The repository's files: small, and true on any machine."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MOST_LINES = 300
+SOURCES = ("tf_leaf", "og_leaf", "leaf", "efficientleaf", "parity", "parity_tests", "fixtures", "benchmarks")
+LEFT_OUT = {".git", ".tox", ".venv", "venv", "build", "dist", "certificate", "__pycache__"}
+MACHINE = re.compile(r"(?<![\w.~-])/(?:work|tmp|root|home|Users|mnt|opt)/")
+HOSTS = {"arxiv.org", "doi.org", "github.com", "pytorch.org", "www.festvox.org", "opensource.org", "www.apache.org"}
+# an index other than the public one is a matter of the machine, never of the repository
+INDEX = re.compile(r"--(?:extra-)?index-url|index-url\s*=|trusted-host|--find-links|(?<!torch )@ file:")
+
+
+def repository_files() -> list[Path]:
+    """What is, or would be, committed; without git (an archive of the source), everything but what tools leave."""
+    try:
+        listed = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
+        found = [ROOT / name for name in listed.split("\0") if name]
+    except (OSError, subprocess.CalledProcessError):
+        hidden = {"." + name for name in ("hypothesis", "mypy_cache", "pytest_cache", "ruff_cache")}
+        found = [path for path in ROOT.rglob("*") if not (LEFT_OUT | hidden) & set(path.relative_to(ROOT).parts)]
+        found = [path for path in found if not any(part.endswith(".egg-info") for part in path.parts)]
+    return sorted(path for path in found if path.is_file())
+
+
+def texts() -> dict[str, str]:
+    """Path and content of every text file."""
+    out = {}
+    for path in repository_files():
+        data = path.read_bytes()
+        if b"\0" not in data:
+            out[path.relative_to(ROOT).as_posix()] = data.decode("utf-8")
+    return out
+
+
+@pytest.fixture(scope="module")
+def text():
+    return texts()
+
+
+def test_listing_has_the_rooms(text):
+    assert {"README.md", "pyproject.toml", "leaf/filterbank.py", "fixtures/goldens/manifest.json"} <= set(text)
+
+
+def test_source_files_fit_in_the_head(text):
+    sizes = {name: len(content.splitlines()) for name, content in text.items() if name.endswith(".py")}
+    assert {name: size for name, size in sizes.items() if size > MOST_LINES} == {}
+
+
+def test_no_path_of_a_machine(text):
+    found = {
+        name: MACHINE.findall(content) for name, content in text.items() if name != "parity_tests/house/test_files.py"
+    }
+    assert {name: hits for name, hits in found.items() if hits} == {}
+
+
+def test_links_go_to_public_pages(text):
+    found = {
+        (name, host)
+        for name, content in text.items()
+        for host in re.findall(r"https?://([^/\s\"'<>)\]`]+)", content)
+        if host not in HOSTS
+    }
+    assert found == set()
+
+
+def test_no_package_index_but_the_users_own(text):
+    found = {
+        name for name, content in text.items() if INDEX.search(content) and name != "parity_tests/house/test_files.py"
+    }
+    assert found == set()
+
+
+def environments() -> set[str]:
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(ROOT / "tox.ini")
+    named = {section.partition(":")[2] for section in tox.sections() if section.startswith("testenv:")}
+    return named | set(re.split(r"[,\s]+", tox["tox"]["env_list"].strip()))
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", ".ci/run", "fixtures/README.md"])
+def test_tox_environments_that_are_named_exist(name, text):
+    assert set(re.findall(r"tox -e ([\w-]+)", text[name])) <= environments()
+
+
+def test_readme_names_both_commands(text):
+    for command in ("tox -e certify", "tox -e tests"):
+        assert f"python -m pip install tox && {command}" in text["README.md"]
+
+
+def test_ci_runs_the_readmes_test_command(text):
+    assert "pip install tox" in text[".ci/run"]
+    assert text[".ci/run"].rstrip().endswith("-m tox -e tests")
+    assert (ROOT / ".ci/run").stat().st_mode & 0o111
+
+
+def test_files_that_documents_link_to_exist(text):
+    for name, content in text.items():
+        if name.endswith(".md"):
+            for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", content):
+                assert (ROOT / name).parent.joinpath(target).exists(), f"{name} links to {target}"
+
+
+def test_every_package_is_typed_and_listed(text):
+    listed = set(re.findall(r'^  "([\w.]+)",$', text["pyproject.toml"], re.MULTILINE))
+    for room in ("tf_leaf", "og_leaf", "leaf", "efficientleaf", "parity"):
+        assert (ROOT / room / "py.typed").is_file()
+        for init in (ROOT / room).rglob("__init__.py"):
+            assert init.parent.relative_to(ROOT).as_posix().replace("/", ".") in listed

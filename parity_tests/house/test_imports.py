@@ -1,0 +1,131 @@
+"""Who imports whom, read off the source: the rungs' independence is the evidence."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+STANDARD = sys.stdlib_module_names
+OURS = {"tf_leaf", "og_leaf", "leaf", "efficientleaf", "parity", "fixtures", "parity_tests", "benchmarks"}
+ALLOWED = {
+    "tf_leaf": {"tf_leaf", "tensorflow", "keras", "numpy"},
+    "og_leaf": {"og_leaf", "torch", "numpy"},
+    "leaf": {"leaf", "torch", "numpy"},
+    "efficientleaf": {"efficientleaf", "leaf", "torch", "numpy"},
+}
+NUMPY_ALONE = (
+    "parity/config.py",
+    "parity/cases.py",
+    "parity/bridges/names.py",
+    "fixtures/store.py",
+    "fixtures/cases.py",
+)
+TENSORFLOW = {"tensorflow", "keras", "tf_keras"}
+
+
+def files(room: str) -> list[Path]:
+    found = sorted((ROOT / room).rglob("*.py"))
+    assert found, f"{room} is not there"
+    return found
+
+
+def imported(path: Path, at_module_level: bool = False) -> Iterator[str]:
+    """Dotted names of the modules that a file imports; those for type checkers do not count."""
+
+    def walk(node: ast.AST) -> Iterator[str]:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        if at_module_level and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            return
+        children = list(ast.iter_child_nodes(node))
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            children = node.orelse
+        for child in children:
+            yield from walk(child)
+
+    yield from walk(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def packages(path: Path, at_module_level: bool = False) -> set[str]:
+    return {name.split(".")[0] for name in imported(path, at_module_level)} - STANDARD
+
+
+@pytest.mark.parametrize("rung", ALLOWED)
+def test_rung_imports_nothing_but_its_framework(rung):
+    for path in files(rung):
+        assert packages(path) <= ALLOWED[rung], path
+
+
+def test_oracle_imports_numpy_and_itself_alone():
+    for path in files("parity/oracle"):
+        assert packages(path) <= {"numpy", "parity"}, path
+        ours = {name for name in imported(path) if name.startswith("parity")}
+        assert all(name.startswith(("parity.oracle", "parity.config")) or name == "parity" for name in ours), path
+
+
+@pytest.mark.parametrize("name", NUMPY_ALONE)
+def test_data_imports_numpy_alone(name):
+    assert packages(ROOT / name) <= {"numpy", "parity", "fixtures"}
+
+
+def test_gates_and_claims_import_no_framework():
+    for path in [*files("parity/gates"), ROOT / "parity/report/claims.py", ROOT / "parity/divergences.py"]:
+        assert packages(path) <= {"numpy", "parity"}, path
+
+
+def test_parity_itself_imports_nothing():
+    assert packages(ROOT / "parity/__init__.py", at_module_level=True) == set()
+
+
+def test_plugin_imports_pytest_alone():
+    assert packages(ROOT / "parity/plugin.py", at_module_level=True) == {"pytest"}
+
+
+def test_recorder_imports_numpy_alone():
+    for path in files("fixtures"):
+        assert packages(path) <= {"numpy", "parity", "fixtures"}, path
+        ours = {name for name in imported(path) if name.startswith("parity.")}
+        allowed = ("parity.oracle", "parity.cases", "parity.config")
+        assert all(name.startswith(allowed) for name in ours), path
+
+
+@pytest.mark.parametrize("room", ["tf_leaf", "og_leaf", "leaf", "efficientleaf", "parity"])
+def test_the_wheel_imports_nothing_that_it_does_not_hold(room):
+    for path in files(room):
+        assert not packages(path) & {"fixtures", "parity_tests", "benchmarks"}, path
+
+
+@pytest.mark.parametrize("room", sorted(OURS - {"parity_tests"}))
+def test_nothing_imports_the_tests(room):
+    for path in sorted((ROOT / room).rglob("*.py")):
+        assert "parity_tests" not in packages(path), path
+
+
+def test_tensorflow_is_imported_by_what_asks_for_it():
+    of_rung_0 = {*files("tf_leaf"), ROOT / "parity/bridges/tf_leaf.py"}
+    for room in sorted(OURS):
+        for path in sorted((ROOT / room).rglob("*.py")):
+            if path not in of_rung_0:
+                found = packages(path, at_module_level=True)
+                assert not found & {*TENSORFLOW, "tf_leaf"}, path
+                assert "parity.bridges.tf_leaf" not in set(imported(path, at_module_level=True)), path
+
+
+def test_reader_sees_what_it_should(tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text(
+        "from typing import TYPE_CHECKING\nimport a.b\nif TYPE_CHECKING:\n    import c\nelse:\n    import d\n"
+        "class K:\n    from e import f\n    def g(self):\n        import h\n"
+        "try:\n    import i\nexcept ImportError: pass\n"
+    )
+    assert packages(path, at_module_level=True) == {"a", "d", "e", "i"}
+    assert packages(path) == {"a", "d", "e", "h", "i"}
