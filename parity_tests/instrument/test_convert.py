@@ -157,6 +157,15 @@ def test_wrapped_function_is_kept(what, to):
     expect(run(module, case), oracle_of(case.config.with_(**options), case))
 
 
+@pytest.mark.parametrize("compression", ["log", "none", "pcen"])
+def test_wrapped_floor_is_kept(compression):
+    case = Case(SMALL.with_(preemp=True, compression=compression), "trained", "noise", 333, 2, amplitude=0.01, seed=6)
+    floored = LeafOracle(case.config).taps(case.variables(), case.input())["pool"] < 1e-5
+    assert floored.any()
+    assert not floored.all()
+    expect(run(convert(loaded("og_leaf", case, "float64"), "leaf", wrap=True), case), oracle_of(case.config, case))
+
+
 def test_wrapped_parameters_learn():
     case = Case(config=SMALL.with_(preemp=True, mean_var_norm=True), weights="trained", n_samples=333)
     module = convert(loaded("og_leaf", case), "leaf", wrap=True)

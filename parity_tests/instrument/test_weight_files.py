@@ -92,5 +92,6 @@ def test_folder(tmp_path):
 
 @pytest.mark.parametrize("name", ["w.pt", "w.pkl", "w.npy", "w", "model.ckpt"])
 def test_another_suffix(name, tmp_path):
-    (tmp_path / name).write_bytes(b"")
+    np.savez(tmp_path / "w.npz", **WEIGHTS)
+    (tmp_path / "w.npz").rename(tmp_path / name)
     refuses(tmp_path / name, ".npz")

@@ -50,7 +50,10 @@ def test_pooling_alignment_shift(ledger):
     original, audio = og_leaf.Leaf(n_filters=4), noise(3200)
     centred, inner = convert(original, "leaf", padding="centered"), slice(4, -4)
     expected = pooled(original, audio)[:, inner]
-    late = {s: of_max(pooled(centred, np.pad(audio[:, s:], ((0, 0), (0, s))))[:, inner], expected) for s in range(161)}
+    late = {}
+    for shift in {*range(0, 161, 5), 79, 81}:
+        moved = torch.from_numpy(np.pad(audio[:, shift:], ((0, 0), (0, shift))))
+        late[shift] = of_max(centred.filterbank(moved).detach().numpy()[0, :, inner], expected)
     shift = min(late, key=late.get)
     assert late[shift] < 1e-6
     diverges(ledger, "pooling-alignment-shift", shift, tap="pool", case="noise of 3200 samples")
