@@ -60,7 +60,7 @@ def gauss_windows(size: int, sigmas: Tensor) -> Tensor:
     """
     middle = (size - 1) / 2
     t = torch.arange(size, device=sigmas.device, dtype=sigmas.dtype)
-    # one sample has no half-width and the published 2 / (size - 1) gives 0/0: its only tap is the peak, 1
+    # one sample has no half-width and the published 2 / (size - 1) divides by zero: its only tap is the peak, 1
     return torch.exp(-0.5 * ((t - middle) / (middle or 1.0) / sigmas.unsqueeze(1)) ** 2)
 
 
