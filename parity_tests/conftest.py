@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, settings
 
 _RELAXED = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile(
-    "ci", derandomize=True, print_blob=False, deadline=None, max_examples=150, suppress_health_check=_RELAXED
+    "ci", derandomize=True, print_blob=False, deadline=None, max_examples=100, suppress_health_check=_RELAXED
 )
-settings.register_profile("random", deadline=None, max_examples=150, suppress_health_check=_RELAXED)
+settings.register_profile("random", deadline=None, max_examples=100, suppress_health_check=_RELAXED)
 settings.register_profile("search", deadline=None, max_examples=1000, suppress_health_check=_RELAXED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
