@@ -46,7 +46,7 @@ class Context:
         with_norm: the configuration has instance norm.
         pools: G1's arrays that are too small to be judged singly, by (property, tap); judged by :func:`pooled`.
         sizes: the absolute terms of each tap and gradient, where known, see :mod:`parity.oracle.sizes`.
-        singly: judge arrays that are large enough by themselves (the goldens), rather than all of them together over
+        singly: judge large enough arrays by themselves (the speech clip), rather than all of them together over
             the cases: an array of one filter or one frame carries the one or two roundings that its values share.
     """
 

@@ -9,16 +9,12 @@ import torch
 
 import efficientleaf
 from parity.bridges import names
-from parity.bridges.base import Entry, TorchBridge
 from parity.bridges.checks import reject_options
 from parity.bridges.leaf import (
-    filterbank_entries,
-    pcen_entries,
+    PlainBridge,
     pcen_of,
     pcen_taps,
     require_plain,
-    shared_smooth,
-    within_logs,
 )
 from parity.bridges.names import Variables
 from parity.config import LeafConfig
@@ -54,7 +50,7 @@ def exact_options(config: LeafConfig, variables: Variables) -> dict[str, float]:
     return {"num_groups": 1, "conv_win_factor": factor, "stride_factor": FULL_RATE}
 
 
-class EfficientLeafBridge(TorchBridge):
+class EfficientLeafBridge(PlainBridge):
     """Reads and writes ``efficientleaf.EfficientLeaf`` with PCEN."""
 
     rung = "efficientleaf"
@@ -91,28 +87,6 @@ class EfficientLeafBridge(TorchBridge):
             **{"num_groups": min(4, config.n_filters), **options},
         )
         return module.to(getattr(torch, dtype)).eval()
-
-    def config(self, module: Any) -> LeafConfig:
-        """See :meth:`Bridge.config`."""
-        pcen_entries(module.compression, module.filterbank.n_filters)
-        return LeafConfig(
-            n_filters=module.filterbank.n_filters,
-            sample_rate=int(module.sample_rate),
-            window_len=module.window_len,
-            window_stride=module.window_stride,
-            padding="centered",
-            pcen_floor=module.compression.eps,
-        )
-
-    def entries(self, module: Any) -> dict[str, Entry]:
-        """See :meth:`TorchBridge.entries`."""
-        pcen = pcen_entries(module.compression, module.filterbank.n_filters)
-        return {**filterbank_entries(module.filterbank), **pcen}
-
-    def write(self, module: Any, variables: Variables) -> None:
-        """See :meth:`Bridge.write`."""
-        held = shared_smooth(variables, module.filterbank.n_filters)
-        super().write(module, within_logs(module.compression, held))
 
     def forward_taps(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
         """See :meth:`TorchBridge.forward_taps`; the stages at a group's own rate only where there is one group."""

@@ -92,7 +92,33 @@ def shared_smooth(variables: Variables, n_filters: int) -> Variables:
     return {**variables, names.SMOOTH: np.repeat(variables[names.SMOOTH], n_filters)}
 
 
-class LeafBridge(TorchBridge):
+class PlainBridge(TorchBridge):
+    """What rungs 2 and 3 share: a filterbank and a PCEN whose parameters have the same names."""
+
+    def config(self, module: Any) -> LeafConfig:
+        """See :meth:`Bridge.config`."""
+        pcen_entries(module.compression, module.filterbank.n_filters)
+        return LeafConfig(
+            n_filters=module.filterbank.n_filters,
+            sample_rate=int(module.sample_rate),
+            window_len=module.window_len,
+            window_stride=module.window_stride,
+            padding=getattr(module, "padding", "centered"),  # rung 3 has no other
+            pcen_floor=module.compression.eps,
+        )
+
+    def entries(self, module: Any) -> dict[str, Entry]:
+        """See :meth:`TorchBridge.entries`."""
+        pcen = pcen_entries(module.compression, module.filterbank.n_filters)
+        return {**filterbank_entries(module.filterbank), **pcen}
+
+    def write(self, module: Any, variables: Variables) -> None:
+        """See :meth:`Bridge.write`."""
+        held = shared_smooth(variables, module.filterbank.n_filters)
+        super().write(module, within_logs(module.compression, held))
+
+
+class LeafBridge(PlainBridge):
     """Reads and writes ``leaf.Leaf`` with PCEN."""
 
     rung = "leaf"
@@ -115,28 +141,6 @@ class LeafBridge(TorchBridge):
             padding=config.padding,
         )
         return module.to(getattr(torch, dtype)).eval()
-
-    def config(self, module: Any) -> LeafConfig:
-        """See :meth:`Bridge.config`."""
-        pcen_entries(module.compression, module.filterbank.n_filters)
-        return LeafConfig(
-            n_filters=module.filterbank.n_filters,
-            sample_rate=int(module.sample_rate),
-            window_len=module.window_len,
-            window_stride=module.window_stride,
-            padding=module.padding,
-            pcen_floor=module.compression.eps,
-        )
-
-    def entries(self, module: Any) -> dict[str, Entry]:
-        """See :meth:`TorchBridge.entries`."""
-        pcen = pcen_entries(module.compression, module.filterbank.n_filters)
-        return {**filterbank_entries(module.filterbank), **pcen}
-
-    def write(self, module: Any, variables: Variables) -> None:
-        """See :meth:`Bridge.write`."""
-        held = shared_smooth(variables, module.filterbank.n_filters)
-        super().write(module, within_logs(module.compression, held))
 
     def forward_taps(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
         """See :meth:`TorchBridge.forward_taps`."""
