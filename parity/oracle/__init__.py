@@ -1,9 +1,10 @@
 """LEAF in plain NumPy float64: forward and hand-written adjoints. It calls no rung and no torch."""
 
+from parity.oracle.bounds import LeafBounds
 from parity.oracle.filterbank import Box, Geometry, Group, plan_groups
 from parity.oracle.frontend import ORIGINAL, SIMPLIFIED, Conventions, LeafOracle
 from parity.oracle.mel import analytic_init, measured_init, measured_init_margin, mel_matrix
-from parity.oracle.sizes import forward_sizes, gradient_sizes
+from parity.oracle.running import Precision, Running
 
 __all__ = [
     "ORIGINAL",
@@ -12,10 +13,11 @@ __all__ = [
     "Conventions",
     "Geometry",
     "Group",
+    "LeafBounds",
     "LeafOracle",
+    "Precision",
+    "Running",
     "analytic_init",
-    "forward_sizes",
-    "gradient_sizes",
     "measured_init",
     "measured_init_margin",
     "mel_matrix",
