@@ -43,12 +43,16 @@ def summary(
     path: Annotated[Path, typer.Argument(help="certificate.json, or the folder that holds it")],
     into: Annotated[Path | None, typer.Option(help="a Markdown file: written between its two summary comments")] = None,
 ) -> None:
-    """Print the measured differences of each step on the goldens and on speech, as a Markdown table."""
+    """Print what was measured on the goldens and on speech, and the line on the instrument, in Markdown."""
     from parity.report.certificate import Certificate, replace_file
+    from parity.report.instrument import line
     from parity.report.summary import insert, markdown
 
     try:
-        table = markdown(Certificate.read(path).claims)
+        certificate = Certificate.read(path)
+        table = markdown(certificate.claims)
+        if certificate.evidence:
+            table += f"\n\nThe instrument: {line(certificate)}."
         if into is not None:
             replace_file(into, insert(into.read_text(encoding="utf-8"), table).encode())
     except (OSError, ValueError) as error:
@@ -58,23 +62,67 @@ def summary(
 
 
 @app.command()
+def search(
+    rungs: Annotated[list[str] | None, typer.Argument(help="the rungs to search; all if none is named")] = None,
+    examples: Annotated[int, typer.Option(help="cases a rung")] = 1000,
+    seed: Annotated[int, typer.Option(help="of the search")] = 0,
+    record: Annotated[Path | None, typer.Option(help="a JSON file that keeps the worst cases")] = None,
+) -> None:
+    """Search for cases that come nearest to the running-error bound; ends with 1 if one violates a bound."""
+    from parity.search import DOMAINS, Searched, write
+    from parity.search import search as search_for
+
+    failed = False
+    for rung in rungs or list(DOMAINS):
+
+        def progress(found: Searched) -> None:
+            if found.n_examples % 500 == 0:
+                name, ratio, _ = found.nearest
+                typer.echo(f"{found.rung}: {found.n_examples} cases; nearest to its bound: {name}, {ratio:.3g}")
+                if record is not None:  # an hour of searching is not lost with a terminal
+                    write(record, found)
+
+        try:
+            found, coverage = search_for(rung, examples, seed, progress)
+        except ValueError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(2) from None
+        name, ratio, case = found.nearest
+        n_violations = len(found.violations)
+        typer.echo(f"{rung}: {found.n_examples} cases, {n_violations} violations; nearest: {name}, {ratio:.3g}")
+        typer.echo(f"  {case}")
+        typer.echo(coverage.table())
+        for violation in found.violations[:10]:
+            typer.echo(violation, err=True)
+        failed = failed or bool(found.violations)
+        if record is not None:
+            write(record, found)
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
 def replay(
-    step: Annotated[str, typer.Argument(help="og_leaf, leaf, leaf-centered, efficientleaf or efficientleaf-direct")],
+    step: Annotated[
+        str, typer.Argument(help="og_leaf, leaf, leaf-centered, efficientleaf, efficientleaf-direct, or RUNG-alone")
+    ],
     case: Annotated[str, typer.Argument(help="a case as the certificate prints it, for example 'seed=3,n_filters=2'")],
 ) -> None:
     """Run one case on one step of the ladder and print every measurement; ends with 1 if one does not hold."""
+    from parity.alone import SUFFIX, alone
     from parity.cases import Case
     from parity.report.table import render_measurements
+    from parity.rungs import RUNGS
     from parity.steps import STEPS, Runner
 
-    if step not in STEPS:
-        typer.echo(f"step={step!r}: must be one of {', '.join(STEPS)}", err=True)
+    by_itself = [f"{rung}{SUFFIX}" for rung in RUNGS]
+    if step not in (*STEPS, *by_itself):
+        typer.echo(f"step={step!r}: must be one of {', '.join((*STEPS, *by_itself))}", err=True)
         raise typer.Exit(2)
     try:
         parsed = Case.parse(case)
     except ValueError as error:
         typer.echo(f"case={case!r}: {error}", err=True)
         raise typer.Exit(2) from None
-    measured = list(Runner(STEPS[step]).run(parsed))
+    measured = list(Runner(STEPS[step]).run(parsed) if step in STEPS else alone(step.removesuffix(SUFFIX), parsed))
     typer.echo(render_measurements(measured, colour=sys.stdout.isatty()), nl=False)
     raise typer.Exit(0 if all(m.holds for m in measured) else 1)

@@ -55,7 +55,8 @@ DIVERGENCES: tuple[Divergence, ...] = (
     Divergence(
         "projection-after-step", ("tf_leaf", "og_leaf"), "declared",
         "Keras projects mu and sigma back into their box after every optimiser step; og_leaf clamps them in its "
-        "forward pass alone, so that one outside has no gradient until something moves it back",
+        "forward pass alone, so that one outside has no gradient until something moves it back, unless "
+        "og_leaf.project_after_step has made the optimiser project them",
         "share of mu and sigma still outside after a step that leaves the box", 1, 1, "leaf_audio/convolution.py"),
     Divergence(
         "default-output", ("og_leaf", "leaf"), "kept",

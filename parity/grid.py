@@ -1,23 +1,31 @@
 """The grid: what is compared at each step of the ladder, and by which gate.
 
-``compare`` is the one place where arrays become measurements. The certification suite and ``leaf-ladder replay`` only
-choose cases and hand over what they ran.
+``compare`` is the one place where arrays become measurements. The certification suite, ``leaf-ladder replay``, the
+planted faults and foreign ports only choose cases and hand over what they ran.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from parity.gates import Accuracy, OfMax, PooledAccuracy, RelativeL2, Verdict, status
-from parity.gates.base import unit_roundoff
+from parity.expected import Arrays, Expected, Produced
+from parity.gates import (
+    Accuracy,
+    OfMax,
+    PooledAccuracy,
+    RelativeL2,
+    Verdict,
+    norm,
+    one_operation,
+    peak,
+    soundness,
+    status,
+)
+from parity.gates.accuracy import UNMEASURED
 from parity.report.claims import Measurement
-
-Arrays = Mapping[str, np.ndarray]
-Size = Callable[[np.ndarray], Any]
 
 # Published 1:1 ports stay within 4e-7 of max|y| of TensorFlow (1.2e-6 with instance norm) and TensorFlow's eager and
 # graph modes are up to 4.8e-7 apart: twice that is what "the same in float32" means here.
@@ -25,11 +33,13 @@ FORWARD = OfMax(1e-6, "twice TensorFlow's own eager-graph difference (4.8e-7 of 
 FORWARD_NORM = OfMax(2e-6, "twice TensorFlow's own difference; instance norm divides by a standard deviation")
 GRADIENT = RelativeL2(5e-6, "ten times the forward difference: a gradient sums products of several rounded factors")
 GRADIENT_NORM = RelativeL2(3e-5, "as without instance norm, whose adjoint subtracts two means that nearly cancel")
-ALGEBRAIC = OfMax(1e-13, "the same function in float64: a phase of up to 628 rad rounded to 2^-53 of it, 7e-14")
-ALGEBRAIC_GRADIENT = RelativeL2(1e-12, "the same function in float64: as the forward pass, twice over")
-CANCELS = 1e-6  # a reference gradient with a larger error against float64 is a sum that cancels: held to G1 alone
-FEWEST = 8  # arrays in a pool that say something about rounding together
-FACTORS = 4  # rounded factors of each term: of a gradient a power, the root's power, a product, the cotangent's
+CANCELS = 1e-6  # a reference gradient with a larger error against float64 is a sum that cancels: not held to G3
+FEWEST = 16  # arrays in a pool that say something about rounding together: as many as k was measured on
+
+
+def unmeasured(property: str, tap: str) -> float:
+    """G1's k where the reference was not executed again."""
+    return UNMEASURED
 
 
 @dataclass
@@ -44,10 +54,11 @@ class Context:
         reproduce: the command that runs it again.
         dtype: of the candidate.
         with_norm: the configuration has instance norm.
-        pools: G1's arrays that are too small to be judged singly, by (property, tap); judged by :func:`pooled`.
-        sizes: the absolute terms of each tap and gradient, where known, see :mod:`parity.oracle.sizes`.
+        pools: G1's arrays that are judged together, by (property, tap); judged by :func:`pooled`.
         singly: judge large enough arrays by themselves (the speech clip), rather than all of them together over
             the cases: an array of one filter or one frame carries the one or two roundings that its values share.
+        literal: hold these taps and gradients to their direct limit as it stands, whatever cancels in them.
+        factor: G1's k by (property, tap), over all cases together.
     """
 
     rung: str
@@ -58,118 +69,150 @@ class Context:
     dtype: str = "float32"
     with_norm: bool = False
     pools: dict[tuple[str, str], PooledAccuracy] = field(default_factory=dict)
-    sizes: Arrays = field(default_factory=dict)
     singly: bool = True
-
-    def rounding(self, name: str, size: Size) -> float:
-        """The rounding of each term of a tap or a gradient; 0 where the terms are not known."""
-        if name not in self.sizes:
-            return 0.0
-        return FACTORS * unit_roundoff(self.dtype) * float(size(self.sizes[name]))
+    literal: Callable[[str], bool] = lambda name: False
+    factor: Callable[[str, str], float] = unmeasured
 
     def measurement(self, tap: str, property: str, verdict: Verdict, relation: str) -> Measurement:
         """A verdict of a gate as a measurement of this context."""
+        # G2 holds the candidate against the oracle, whatever else it stands on
+        reference = "oracle" if verdict.gate == "soundness" else self.reference
         return Measurement(
-            rung=self.rung, reference=self.reference, tap=tap, property=property, domain=self.domain,
+            rung=self.rung, reference=reference, tap=tap, property=property, domain=self.domain,
             dtype=self.dtype, gate=verdict.gate, relation=relation, observed=verdict.observed, bound=verdict.bound,
             case=self.case, reproduce=self.reproduce, reason=verdict.reason,
         )  # fmt: skip
 
 
-def compare_forward(context: Context, candidate: Arrays, reference: Arrays, oracle: Arrays) -> Iterator[Measurement]:
-    """float32: each tap of the candidate against the reference's and the oracle's.
+def kind_of(name: str) -> str:
+    """The property that the gradient of this name belongs to."""
+    return "input gradient" if name == "input" else "parameter gradient"
 
-    Where the sizes of the terms are known, the direct bound allows for their rounding and for the reference's own
-    error; where they are not, a tap whose reference is off by more than the limit is held to G1 alone.
+
+def compare_forward(context: Context, candidate: Arrays, expected: Expected) -> Iterator[Measurement]:
+    """float32: each tap of the candidate against the reference's and the oracle's.
 
     Raises:
         KeyError: the reference has a tap that the candidate lacks.
     """
     direct = FORWARD_NORM if context.with_norm else FORWARD
-    for tap, expected in reference.items():
-        exact = oracle.get(tap)
-        yield from _compare(context, tap, "forward", candidate[tap], expected, exact, direct, np.max)
+    errors, rounding = expected.errors(context.dtype), expected.rounding(context.dtype)
+    for tap, reference in expected.reference.items():
+        arrays = candidate[tap], reference, expected.taps.get(tap)
+        least = None if context.literal(tap) else rounding.get(tap)
+        yield from _compare(context, tap, "forward", arrays, direct, errors.get(tap), least)
 
 
-def compare_gradients(context: Context, candidate: Arrays, reference: Arrays, oracle: Arrays) -> Iterator[Measurement]:
+def compare_gradients(context: Context, candidate: Arrays, expected: Expected) -> Iterator[Measurement]:
     """float32: the gradient of each tensor against the reference's and the oracle's.
 
-    Where the sizes of the terms are known, the direct bound allows for their rounding and for the reference's own
-    error; where they are not, a tensor whose reference is off by more than ``CANCELS`` is held to G1 alone.
+    A tensor that is held to its limit as it stands, but whose reference is off by more than ``CANCELS``, is held to
+    G1 and G2 alone.
 
     Raises:
         KeyError: the reference has a gradient that the candidate lacks.
     """
     direct = GRADIENT_NORM if context.with_norm else GRADIENT
-    for name, expected in reference.items():
-        kind = "input gradient" if name == "input" else "parameter gradient"
-        yield from _compare(
-            context, name, kind, candidate[name], expected, oracle[name], direct, np.linalg.norm, CANCELS
-        )
+    errors, rounding = expected.gradient_errors(context.dtype), expected.gradient_rounding(context.dtype)
+    for name, reference in expected.reference_gradients.items():
+        arrays = candidate[name], reference, expected.gradients[name]
+        least = None if context.literal(name) else rounding[name]
+        yield from _compare(context, name, kind_of(name), arrays, direct, errors[name], least, CANCELS)
 
 
-def compare_algebraic(context: Context, candidate: Arrays, oracle: Arrays) -> Iterator[Measurement]:
-    """float64: each tap of the candidate is the oracle's function.
+def compare_sound(
+    context: Context, candidate: Arrays, expected: Arrays, errors: Arrays, kind: Callable[[str], str]
+) -> Iterator[Measurement]:
+    """Any dtype, no reference: the status of each array and its running-error bound (G0 and G2)."""
+    for name, values in candidate.items():
+        yield context.measurement(name, kind(name), _finite(values, expected[name]), "rounding")
+        verdict = soundness(values, expected[name], errors[name])
+        yield context.measurement(name, kind(name), verdict, "rounding")
+
+
+def compare_algebraic(context: Context, candidate: Arrays, expected: Expected) -> Iterator[Measurement]:
+    """float64: each tap of the candidate is the oracle's function, to one rounding an operation.
 
     Raises:
         KeyError: the candidate has a tap that the oracle lacks.
     """
+    rounding = expected.rounding("float64")
     for name, values in candidate.items():
-        state = status(values, oracle[name])
+        state = status(values, expected.taps[name])
         yield context.measurement(name, "forward", state, "algebraic")
         if state.passes:
-            verdict = ALGEBRAIC(values, oracle[name], context.rounding(name, np.max))
+            verdict = one_operation(values, expected.taps[name], rounding[name], peak)
             yield context.measurement(name, "forward", verdict, "algebraic")
 
 
-def compare_algebraic_gradients(context: Context, candidate: Arrays, oracle: Arrays) -> Iterator[Measurement]:
-    """float64: each gradient of the candidate is the oracle's.
+def compare_algebraic_gradients(context: Context, candidate: Arrays, expected: Expected) -> Iterator[Measurement]:
+    """float64: each gradient of the candidate is the oracle's, to one rounding an operation.
 
     Raises:
         KeyError: the candidate has a gradient that the oracle lacks.
     """
+    rounding = expected.gradient_rounding("float64")
     for name, values in candidate.items():
-        kind = "input gradient" if name == "input" else "parameter gradient"
-        state = status(values, oracle[name])
-        yield context.measurement(name, kind, state, "algebraic")
+        state = status(values, expected.gradients[name])
+        yield context.measurement(name, kind_of(name), state, "algebraic")
         if state.passes:
-            verdict = ALGEBRAIC_GRADIENT(values, oracle[name], context.rounding(name, np.linalg.norm))
-            yield context.measurement(name, kind, verdict, "algebraic")
+            verdict = one_operation(values, expected.gradients[name], rounding[name], norm)
+            yield context.measurement(name, kind_of(name), verdict, "algebraic")
 
 
-def pooled(context: Context) -> Iterator[Measurement]:
-    """The accuracy of the arrays that were too small to be judged singly, over all cases of the context's pools."""
+def compare(single: Context, double: Context, produced: Produced, expected: Expected) -> Iterator[Measurement]:
+    """Everything that one run of a candidate is held to, in the order of the computation."""
+    yield from compare_forward(single, produced.taps, expected)
+    yield from compare_algebraic(double, produced.precise_taps, expected)
+    yield from compare_gradients(single, produced.gradients, expected)
+    yield from compare_algebraic_gradients(double, produced.precise_gradients, expected)
+
+
+def pooled(context: Context, fewest: int = FEWEST) -> Iterator[Measurement]:
+    """The accuracy of the arrays that are judged together, over all cases of the context's pools.
+
+    Args:
+        context: of the claims.
+        fewest: arrays in a pool; a smaller one is left to the gates that judge singly.
+    """
     for (kind, tap), pool in sorted(context.pools.items()):
-        if pool.n_arrays >= FEWEST:
-            yield context.measurement(tap, kind, pool.verdict(), "rounding")
+        if pool.n_arrays >= fewest:
+            yield context.measurement(tap, kind, pool.verdict(context.factor(kind, tap)), "rounding")
+
+
+def _finite(values: np.ndarray, oracle: np.ndarray) -> Verdict:
+    """The status against the oracle, whose dtype is another."""
+    return status(values, oracle.astype(values.dtype))
 
 
 def _compare(
     context: Context,
     tap: str,
     kind: str,
-    candidate: np.ndarray,
-    reference: np.ndarray,
-    oracle: np.ndarray | None,
+    arrays: tuple[np.ndarray, np.ndarray, np.ndarray | None],
     direct: OfMax | RelativeL2,
-    size: Size,
+    errors: np.ndarray | None,
+    least: np.ndarray | None,
     cancels: float | None = None,
 ) -> Iterator[Measurement]:
+    candidate, reference, oracle = arrays
     state = status(candidate, reference)
     yield context.measurement(tap, kind, state, "rounding")
     if not state.passes:
         return
-    own = 0.0 if oracle is None else direct(reference, oracle).observed
-    allowance = context.rounding(tap, size)
-    if allowance and oracle is not None:
-        allowance += 2 * float(size(np.abs(reference - oracle)))  # the reference's own error, and as much again
-    if allowance or own <= (direct.limit if cancels is None else cancels):
-        yield context.measurement(tap, kind, direct(candidate, reference, allowance), "rounding")
+    if least is not None:
+        size = norm if isinstance(direct, RelativeL2) else peak
+        yield context.measurement(tap, kind, one_operation(candidate, reference, least, size), "rounding")
+    elif oracle is None or direct(reference, oracle).observed <= (direct.limit if cancels is None else cancels):
+        yield context.measurement(tap, kind, direct(candidate, reference), "rounding")
     if oracle is None:
         return
-    accuracy = Accuracy(dtype=context.dtype)
-    if context.singly and accuracy.applies(oracle):
+    if errors is not None:
+        yield context.measurement(tap, kind, soundness(candidate, oracle, errors), "rounding")
+    if context.singly and Accuracy.applies(oracle):
+        # k is measured over many arrays together; of one array alone, no spread was measured
+        accuracy = Accuracy(dtype=context.dtype)
         yield context.measurement(tap, kind, accuracy(candidate, reference, oracle), "rounding")
     else:
-        pool = context.pools.setdefault((kind, tap), PooledAccuracy(dtype=context.dtype))
+        pool = context.pools.setdefault((kind, tap), PooledAccuracy(context.dtype))
         pool.add(candidate, reference, oracle)

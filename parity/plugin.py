@@ -11,19 +11,25 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from parity.report.claims import Ledger
+    from parity.report.ledger import Ledger
 
 LEDGER: pytest.StashKey[Ledger] = pytest.StashKey()
 NEEDED = ("jinja2", "rich")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--certificate``."""
-    parser.getgroup("leaf-ladder").addoption(
+    """Add ``--certificate`` and ``--complete``."""
+    group = parser.getgroup("leaf-ladder")
+    group.addoption(
         "--certificate",
         metavar="DIR",
         default=None,
         help="write DIR/certificate.json and DIR/index.html of what the tests measured; fail unless all held",
+    )
+    group.addoption(
+        "--complete",
+        action="store_true",
+        help="with --certificate: fail if a cell of the ladder's grid (rung x tap x property x dtype) stays empty",
     )
 
 
@@ -48,7 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def ledger_of(config: pytest.Config) -> Ledger:
     """The ledger of this pytest process, made on first use."""
-    from parity.report.claims import Ledger
+    from parity.report.ledger import Ledger
 
     if LEDGER not in config.stash:
         config.stash[LEDGER] = Ledger()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from parity.bridges.base import Bridge
+if TYPE_CHECKING:
+    from parity.bridges.base import Bridge
 
 
 @dataclass(frozen=True)

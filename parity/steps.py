@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -12,16 +13,10 @@ from parity.bridges.converting import convert
 from parity.bridges.names import checked
 from parity.cases import Case
 from parity.config import LeafConfig
-from parity.gates import PooledAccuracy
-from parity.grid import (
-    Context,
-    compare_algebraic,
-    compare_algebraic_gradients,
-    compare_forward,
-    compare_gradients,
-)
-from parity.oracle import LeafOracle, forward_sizes, gradient_sizes
-from parity.report.claims import Measurement
+from parity.expected import Expected, Produced
+from parity.gates import Exactly, PooledAccuracy
+from parity.grid import Context, compare
+from parity.report.claims import TAPS, Measurement
 from parity.rungs import RUNGS
 
 
@@ -59,6 +54,9 @@ STEPS: dict[str, Step] = {
 }
 
 
+INNER_TAPS = frozenset(TAPS) - {"output", "input"}
+
+
 @dataclass
 class Runner:
     """Runs cases on a step and keeps what is judged over all of them.
@@ -89,7 +87,15 @@ class Runner:
             dtype=dtype,
             pools=self.pools,
             singly=self.literal,
+            factor=self.factor,
+            literal=(lambda name: name not in INNER_TAPS) if self.literal else (lambda name: False),
         )
+
+    def factor(self, property: str, tap: str) -> float:
+        """G1's k: measured on the reference, the first time that it is asked for."""
+        from parity.reexecution import measure
+
+        return measure(self.step.reference).factor(property, tap)
 
     def run(self, case: Case) -> Iterator[Measurement]:
         """Everything that is claimed of the candidate on one case, measured."""
@@ -112,37 +118,57 @@ class Runner:
             cotangent_of: from the output's shape to a cotangent, float32.
             case: name of the case.
         """
-        step, config = self.step, config.with_(padding=self.step.reference_padding)
+        expected = self.expected(config, variables, x, cotangent_of)
+        single, double = self.context(case), self.context(case, "float64")
+        single.with_norm = config.mean_var_norm
+        yield from compare(single, double, self.produce(expected), expected)
+
+    def expected(
+        self,
+        config: LeafConfig,
+        variables: Mapping[str, np.ndarray],
+        x: np.ndarray,
+        cotangent_of: Callable[[tuple[int, ...]], np.ndarray],
+    ) -> Expected:
+        """What the candidate is held against; arguments as for :meth:`measure`."""
+        config = config.with_(padding=self.step.reference_padding)
         weights = checked(variables, config)
-        reference = RUNGS[step.reference].load_bridge()
-        candidate = RUNGS[step.candidate].load_bridge()
-        standing = reference.build(config)
-        reference.write(standing, weights)
-        oracle = LeafOracle(config)
-        exact = oracle.taps(weights, x)
-        context, context64 = self.context(case), self.context(case, "float64")
-        context.with_norm = config.mean_var_norm
+        bridge = RUNGS[self.step.reference].load_bridge()
+        standing = bridge.build(config)
+        bridge.write(standing, weights)
+        taps = bridge.taps(standing, x)
+        cotangent = cotangent_of(taps["output"].shape)
+        return Expected(
+            config=config,
+            variables=weights,
+            x=x,
+            cotangent=cotangent,
+            reference=taps,
+            reference_gradients=bridge.gradients(standing, x, cotangent),
+            subtracts=RUNGS[self.step.candidate].subtracts,
+        )
 
-        climbed = convert(standing, step.candidate, padding=step.padding)
-        precise = convert(standing, step.candidate, padding=step.padding, dtype="float64")
-        forward = forward_sizes(oracle, weights, x, exact, subtracts=True)  # one of the two always subtracts
-        context.sizes = forward
-        context64.sizes = forward_sizes(oracle, weights, x, exact, RUNGS[step.candidate].subtracts)
-        if self.literal:
-            context.sizes = {tap: size for tap, size in context.sizes.items() if tap != "output"}
-        yield from compare_forward(context, candidate.taps(climbed, x), reference.taps(standing, x), exact)
-        yield from compare_algebraic(context64, candidate.taps(precise, x), exact)
+    def produce(self, expected: Expected) -> Produced:
+        """Run the candidate, converted from the reference with the same weights."""
+        bridge = RUNGS[self.step.candidate].load_bridge()
+        single, double = self.climbed(expected)
+        return Produced(
+            taps=bridge.taps(single, expected.x),
+            gradients=bridge.gradients(single, expected.x, expected.cotangent),
+            precise_taps=bridge.taps(double, expected.x),
+            precise_gradients=bridge.gradients(double, expected.x, expected.cotangent),
+        )
 
-        cotangent = cotangent_of(exact["output"].shape)
-        slopes = oracle.gradients(weights, x, cotangent)
-        # The terms inherit the energies' own rounding, which is many roundings where a convolution cancels.
-        inherited = max(1.0, float(np.mean(forward["floor"] / exact["floor"])))
-        sizes = gradient_sizes(oracle, weights, x, cotangent)
-        context64.sizes = {name: inherited * size for name, size in sizes.items()}
-        context.sizes = {} if self.literal else context64.sizes
-        standing_slopes = reference.gradients(standing, x, cotangent)
-        yield from compare_gradients(context, candidate.gradients(climbed, x, cotangent), standing_slopes, slopes)
-        yield from compare_algebraic_gradients(context64, candidate.gradients(precise, x, cotangent), slopes)
+    def climbed(self, expected: Expected) -> tuple[Any, Any]:
+        """The candidate in float32 and in float64, with the weights of the case."""
+        below = RUNGS[self.step.reference].load_bridge()
+        standing = below.build(expected.config)
+        below.write(standing, expected.variables)
+        single, double = (
+            convert(standing, self.step.candidate, padding=self.step.padding, dtype=dtype)
+            for dtype in ("float32", "float64")
+        )
+        return single, double
 
 
 def round_trip(step: Step, case: Case) -> Iterator[Measurement]:
@@ -154,11 +180,23 @@ def round_trip(step: Step, case: Case) -> Iterator[Measurement]:
     reference.write(standing, sent)
     climbed = convert(standing, step.candidate, padding=step.padding)
     returned = reference.read(convert(climbed, step.reference))
-    context = Runner(step).context(case)
+    yield from _same_bits(Runner(step).context(case), sent, returned)
+
+
+def there_and_back(rung: str, case: Case) -> Iterator[Measurement]:
+    """Parameters written into a rung and read again are the same bits."""
+    bridge = RUNGS[rung].load_bridge()
+    module, sent = bridge.build(case.config), checked(case.variables(), case.config)
+    bridge.write(module, sent)
+    again = f"pytest parity_tests/{rung} -k there_and_back"
+    context = Context(rung, "oracle", "drawn configurations and weights", str(case), again)
+    yield from _same_bits(context, sent, bridge.read(module))
+
+
+def _same_bits(
+    context: Context, sent: Mapping[str, np.ndarray], returned: Mapping[str, np.ndarray]
+) -> Iterator[Measurement]:
+    gate = Exactly("carried, not computed: every bit survives")
     for name, values in sent.items():
-        differing = float(np.sum(values.view(np.uint32) != returned[name].view(np.uint32)))
-        yield Measurement(
-            rung=step.candidate, reference=step.reference, tap=name, property="bridge round trip", domain=step.domain,
-            dtype="float32", gate="status", relation="bitwise", observed=differing, bound=0.0, case=context.case,
-            reproduce=context.reproduce, reason="numbers that differ in any bit after carrying",
-        )  # fmt: skip
+        verdict = gate(returned[name].view(np.uint32), values.view(np.uint32))
+        yield context.measurement(name, "bridge round trip", verdict, "bitwise")

@@ -162,6 +162,18 @@ class TorchBridge(Bridge):
 
         return self._without_training(module, run)
 
+    def autocast_taps(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
+        """The taps under torch's autocast to bfloat16, as float32 numbers."""
+        import torch
+
+        def run() -> dict[str, np.ndarray]:
+            audio = self._audio(module, x)
+            with torch.no_grad(), torch.autocast(audio.device.type, dtype=torch.bfloat16):
+                taps = {**self.forward_taps(module, audio), "output": module(audio)}
+            return {name: tap.float().cpu().numpy() for name, tap in taps.items()}
+
+        return self._without_training(module, run)
+
     def gradients(self, module: Any, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
         """See :meth:`Bridge.gradients`."""
         import torch
@@ -188,7 +200,8 @@ class TorchBridge(Bridge):
         import torch
 
         like = next(module.parameters())
-        return torch.as_tensor(x).to(dtype=like.dtype, device=like.device)
+        # a copy: a module that writes into its input must not reach the caller's array
+        return torch.tensor(x, dtype=like.dtype, device=like.device)
 
     @staticmethod
     def _without_training(module: Any, run: Callable[[], Result]) -> Result:

@@ -100,7 +100,7 @@ class EfficientLeafBridge(PlainBridge):
                 "filters": bank.filters(group).reshape(2, n, -1).transpose(0, 1),
                 "windows": bank.windows(group).reshape(n, -1),
                 "conv": convolved.reshape(x.shape[0], 2, n, -1).transpose(1, 2),
-                "modulus": convolved[:, :n] ** 2 + convolved[:, n:] ** 2,
+                "modulus": bank.modulus(convolved),
             }
         taps["pool"] = bank(x[:, None])
         return {**taps, **pcen_taps(module.compression, taps["pool"])}

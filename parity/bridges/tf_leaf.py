@@ -107,7 +107,7 @@ class TfLeafBridge(Bridge):
         convolved = conv(y)
         modulus = module._activation(convolved)
         pool = pooling(modulus)
-        floored = tf.maximum(pool, tf.cast(FLOOR, pool.dtype))
+        floored = tf.maximum(pool, FLOOR)
         taps = {
             "filters": np.stack([filters.real, filters.imag], axis=1),
             "windows": np.ascontiguousarray(windows[0, :, :, 0].T),

@@ -2,7 +2,23 @@
 
 from parity.gates.accuracy import Accuracy, PooledAccuracy
 from parity.gates.base import Verdict
-from parity.gates.direct import OfMax, RelativeL2
+from parity.gates.direct import OfMax, RelativeL2, norm, one_operation, peak
+from parity.gates.plain import AtMost, Exactly
+from parity.gates.soundness import judged, soundness
 from parity.gates.status import status
 
-__all__ = ["Accuracy", "OfMax", "PooledAccuracy", "RelativeL2", "Verdict", "status"]
+__all__ = [
+    "Accuracy",
+    "AtMost",
+    "Exactly",
+    "OfMax",
+    "PooledAccuracy",
+    "RelativeL2",
+    "Verdict",
+    "judged",
+    "norm",
+    "one_operation",
+    "peak",
+    "soundness",
+    "status",
+]

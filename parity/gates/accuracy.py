@@ -8,6 +8,7 @@ import numpy as np
 
 from parity.gates.base import Array, Verdict, unit_roundoff
 
+UNMEASURED = 2.0  # k where the reference was not executed again
 SMALLEST = 64  # distinct oracle values under which one array says too little about rounding
 
 
@@ -22,13 +23,13 @@ class Accuracy:
         dtype: of the candidate; gives u.
     """
 
-    k: float = 2.0
+    k: float = UNMEASURED
     dtype: str = "float32"
 
     @property
     def reason(self) -> str:
         """Derivation of the bound."""
-        return f"error against the float64 oracle at most {self.k:g} times the reference's, plus one rounding"
+        return f"error against the float64 oracle at most {self.k:.3g} times the reference's, plus one rounding"
 
     @staticmethod
     def applies(oracle: Array) -> bool:
@@ -51,34 +52,36 @@ class PooledAccuracy:
     """G1 over arrays too small to be judged singly: their errors, each in its own unit, are added up in squares.
 
     Attributes:
-        k: as in :class:`Accuracy`.
         dtype: of the candidate.
+        n_arrays: how many were pooled.
     """
 
-    k: float = 2.0
     dtype: str = "float32"
     n_arrays: int = 0
     _sums: dict[str, float] = field(default_factory=lambda: {"candidate": 0.0, "reference": 0.0, "rounding": 0.0})
 
     def add(self, candidate: Array, reference: Array, oracle: Array) -> None:
-        """Pool one array's errors, in units of what both err on it together: every array then counts alike."""
+        """Pool one array's errors, in units of what both err on it together: every array then counts alike.
+
+        An array that should be zero has no size to err relative to; the running-error bound judges it.
+        """
         c, r, o = (np.asarray(a, dtype=np.float64) for a in (candidate, reference, oracle))
         finite = np.isfinite(c) & np.isfinite(r) & np.isfinite(o)
         c, r, o = c[finite], r[finite], o[finite]
         rounding = unit_roundoff(self.dtype) * _rms(o)
         unit = _rms(c - o) + _rms(r - o) + rounding
-        if unit == 0.0:
+        if unit == 0.0 or rounding == 0.0:
             return
         self.n_arrays += 1
         for name, value in (("candidate", _rms(c - o)), ("reference", _rms(r - o)), ("rounding", rounding)):
             self._sums[name] += (value / unit) ** 2
 
-    def verdict(self) -> Verdict:
-        """Judge the pooled root mean squares."""
+    def verdict(self, k: float = UNMEASURED) -> Verdict:
+        """Judge the pooled root mean squares; k as in :class:`Accuracy`."""
         c, r, rounding = (float(np.sqrt(self._sums[name])) for name in ("candidate", "reference", "rounding"))
-        gate = Accuracy(self.k, self.dtype)
+        gate = Accuracy(k, self.dtype)
         reason = f"{gate.reason}; pooled over {self.n_arrays} small arrays"
-        return Verdict("accuracy", _ratio(c, self.k * r + rounding), 1.0, reason)
+        return Verdict("accuracy", _ratio(c, k * r + rounding), 1.0, reason)
 
 
 def _rms(values: Array) -> float:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from parity.gates.base import Array, Verdict, finite_pair
+
+Size = Callable[[Array], float]
+ONE_OPERATION = "twice the one-operation bound: each operation rounds once, sums are exact, propagated in float64"
 
 
 @dataclass(frozen=True)
@@ -21,18 +25,10 @@ class OfMax:
     limit: float
     reason: str
 
-    def __call__(self, candidate: Array, reference: Array, allowance: float = 0.0) -> Verdict:
-        """Judge two arrays of one shape; where the reference is all zero, any difference is infinite.
-
-        Args:
-            candidate: what is judged.
-            reference: what it is held against.
-            allowance: an error that nobody can be held below, where terms cancel; widens the bound.
-        """
+    def __call__(self, candidate: Array, reference: Array) -> Verdict:
+        """Judge two arrays of one shape; where the reference is all zero, any difference is infinite."""
         a, b = finite_pair(candidate, reference)
-        return _judged(
-            float(np.max(np.abs(a - b), initial=0.0)), float(np.max(np.abs(b), initial=0.0)), self, allowance
-        )
+        return Verdict("direct", _relative(peak(a - b), peak(b)), self.limit, self.reason)
 
 
 @dataclass(frozen=True)
@@ -47,30 +43,38 @@ class RelativeL2:
     limit: float
     reason: str
 
-    def __call__(self, candidate: Array, reference: Array, allowance: float = 0.0) -> Verdict:
-        """Judge two arrays of one shape; where the reference is all zero, any difference is infinite.
-
-        Args:
-            candidate: what is judged.
-            reference: what it is held against.
-            allowance: L2 norm of an error that nobody can be held below, where terms cancel; widens the bound.
-        """
+    def __call__(self, candidate: Array, reference: Array) -> Verdict:
+        """Judge two arrays of one shape; where the reference is all zero, any difference is infinite."""
         a, b = finite_pair(candidate, reference)
-        return _judged(_norm(a - b), _norm(b), self, allowance)
+        return Verdict("direct", _relative(norm(a - b), norm(b)), self.limit, self.reason)
 
 
-def _judged(error: float, size: float, gate: OfMax | RelativeL2, allowance: float) -> Verdict:
-    """The error against the limit times the size; or, with an allowance, in units of what the two allow together."""
-    if allowance == 0.0:
-        return Verdict("direct", _relative(error, size), gate.limit, gate.reason)
-    reason = f"in units of {gate.limit:g} of its size ({gate.reason}) plus the rounding of terms that cancel"
-    return Verdict("direct", _relative(error, gate.limit * size + allowance), 1.0, reason)
+def one_operation(candidate: Array, reference: Array, rounding: Array, size: Size) -> Verdict:
+    """The difference in units of what one rounding an operation makes of either; 1 is the bound.
+
+    Two implementations of one function differ in how they round. With every operation rounded once, and sums as if
+    they were exact, each is off by at most the one-operation bound, and the two differ by at most twice of it.
+
+    Args:
+        candidate: what is judged.
+        reference: what it is held against.
+        rounding: the one-operation bound of each value, see :class:`parity.oracle.Precision`.
+        size: :func:`peak` or :func:`norm`.
+    """
+    a, b = finite_pair(candidate, reference)
+    whole = 2 * size(rounding) if np.isfinite(rounding).all() else np.inf
+    return Verdict("direct", _relative(size(a - b), whole), 1.0, ONE_OPERATION)
 
 
-def _norm(values: Array) -> float:
+def peak(values: Array) -> float:
+    """The largest magnitude; 0 of nothing."""
+    return float(np.max(np.abs(values), initial=0.0))
+
+
+def norm(values: Array) -> float:
     """The L2 norm, scaled first so that squares neither overflow nor vanish."""
-    peak = float(np.max(np.abs(values), initial=0.0))
-    return 0.0 if peak == 0 else peak * float(np.linalg.norm(values / peak))
+    largest = peak(values)
+    return 0.0 if largest == 0 else largest * float(np.linalg.norm(values / largest))
 
 
 def _relative(error: float, scale: float) -> float:

@@ -1,0 +1,106 @@
+"""What one case is held against: the reference's arrays, the oracle's, and the rounding between them.
+
+All of it is computed once and can be shared by many candidates; nothing here runs a candidate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from parity.config import LeafConfig
+from parity.oracle import ORIGINAL, Conventions, Geometry, LeafBounds, LeafOracle, Precision
+
+Arrays = Mapping[str, np.ndarray]
+
+
+@dataclass
+class Expected:
+    """One case's inputs, and what should come out.
+
+    Attributes:
+        config: of the oracle.
+        variables: weights, by hub names, float32.
+        x: audio, float32 [B, T].
+        cotangent: of the output, float32 [B, C, F].
+        reference: the reference's float32 taps; empty where there is none.
+        reference_gradients: the same of its gradients.
+        subtracts: the candidate's PCEN subtracts ``delta^r``, see :class:`parity.rungs.Rung`.
+        conventions: whose limits on the PCEN parameters the oracle follows.
+        geometry: of the oracle, if not LEAF's own.
+    """
+
+    config: LeafConfig
+    variables: Arrays
+    x: np.ndarray
+    cotangent: np.ndarray
+    reference: Arrays = field(default_factory=dict)
+    reference_gradients: Arrays = field(default_factory=dict)
+    subtracts: bool = True
+    conventions: Conventions = ORIGINAL
+    geometry: Geometry | None = None
+
+    @cached_property
+    def oracle(self) -> LeafOracle:
+        """The oracle of the configuration."""
+        return LeafOracle(self.config, self.conventions, self.geometry)
+
+    @cached_property
+    def taps(self) -> Arrays:
+        """The oracle's taps."""
+        return self.oracle.taps(self.variables, self.x)
+
+    @cached_property
+    def gradients(self) -> Arrays:
+        """The oracle's gradients."""
+        return self.oracle.gradients(self.variables, self.x, self.cotangent)
+
+    def errors(self, dtype: str) -> Arrays:
+        """The running error of every tap: G2's bound."""
+        return self._bounds(dtype, False)[0]
+
+    def gradient_errors(self, dtype: str) -> Arrays:
+        """The running error of every gradient."""
+        return self._bounds(dtype, False)[1]
+
+    def rounding(self, dtype: str) -> Arrays:
+        """The one-operation bound of every tap: what G3 never goes below."""
+        return self._bounds(dtype, True)[0]
+
+    def gradient_rounding(self, dtype: str) -> Arrays:
+        """The one-operation bound of every gradient."""
+        return self._bounds(dtype, True)[1]
+
+    def _bounds(self, dtype: str, one_operation: bool) -> tuple[Arrays, Arrays]:
+        key = (dtype, one_operation)
+        if key not in self._kept:
+            # of two float32 implementations one always subtracts; in float64 the candidate stands alone
+            subtracts = self.subtracts or dtype != "float64"
+            precision = Precision.of(dtype, one_operation)
+            bounds = LeafBounds(self.oracle, self.variables, self.x, precision, subtracts)
+            self._kept[key] = bounds.forward(), bounds.gradients(self.cotangent)
+        return self._kept[key]
+
+    @cached_property
+    def _kept(self) -> dict[tuple[str, bool], tuple[Arrays, Arrays]]:
+        return {}
+
+
+@dataclass(frozen=True)
+class Produced:
+    """What a candidate made of a case.
+
+    Attributes:
+        taps: float32.
+        gradients: float32, by hub names and ``input``.
+        precise_taps: the same module in float64.
+        precise_gradients: float64.
+    """
+
+    taps: Arrays = field(default_factory=dict)
+    gradients: Arrays = field(default_factory=dict)
+    precise_taps: Arrays = field(default_factory=dict)
+    precise_gradients: Arrays = field(default_factory=dict)
