@@ -1,0 +1,177 @@
+"""The constants of rungs 2 and 3; what rung 3 takes from rung 2 is looked at in both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor
+from torch.func import functional_call
+
+from efficientleaf.compression import TemporalBatchNorm
+from parity.bridges import names
+from parity.faults.base import Plant, replaced
+from parity.faults.constants import Constant
+from parity.faults.fresh import beside_thresholds, own_floor, start
+from parity.faults.looks import Look, Scene, compression, grouped
+from parity.faults.scaling import Sized, scaled, shifted
+from parity.probes.initial import _Probe
+from parity.probes.plans import Setting
+from parity.report.claims import Measurement
+
+OUTSIDE = "weights=outside_shared,n_filters=8,sample_rate=4000,n_samples=200,seed=1"  # every limit, from either side
+INSIDE = "weights=drawn,n_filters=3,sample_rate=4000,signal=impulse_first,n_samples=400,seed=5,amplitude=10.0"
+QUIET = "weights=trained,n_filters=3,sample_rate=4000,n_samples=400,amplitude=0.001,pcen_floor=1e-06"
+CENTERED = ",padding=centered"
+# one group at full rate, some of whose 24 bands stand outside of each limit, on either side
+LIMITS, SEED = Setting(24, 1, 4.77, 1.0, 2000, 8.5, 7.0), 0
+SMALLEST_DRAW, QUIETEST_DRAW = 1, 6
+FILTERS, BANK = "leaf.filters", "leaf.filterbank:GaborFilterbank"
+GROUPED = "efficientleaf.filterbank:GroupedGaborFilterbank"
+_norm_init = TemporalBatchNorm.__init__
+
+
+def of(rung: str) -> tuple[Constant, ...]:
+    """The constants of ``leaf`` or ``efficientleaf``."""
+    if rung == "leaf":
+        return (*_shared(rung), *_of_leaf())
+    return (*_shared(rung), *_of_efficientleaf())
+
+
+def _shared(rung: str) -> Iterator[Constant]:
+    """What rung 2 computes, and rung 3 with it."""
+    step, more = rung, CENTERED if rung == "efficientleaf" else ""
+    inside, quiet = (Scene(step, case + more) for case in (INSIDE, QUIET))
+    outside: Look = grouped(LIMITS, SEED) if rung == "efficientleaf" else Scene(step, OUTSIDE)
+    analytic = start(rung, _analytic)
+    fresh, floor = start(rung, lambda probe: probe.constants()), own_floor(rung)
+    pcen, limited = "leaf.pcen:PCEN.forward", "leaf.pcen:PCEN.parameters_linear"
+    default = "leaf.pcen:leaf_pcen"
+    frontend = {"leaf": "leaf.frontend:Leaf", "efficientleaf": "efficientleaf.frontend:EfficientLeaf"}[rung]
+    bank = {"leaf": BANK, "efficientleaf": GROUPED}[rung]
+
+    def one(name: str, tap: str, statement: str, plant: Sized, look: Look) -> Constant:
+        return Constant(rung, name, tap, statement, plant, look)
+
+    def start_at(name: str, tap: str, statement: str, expression: str, nth: int = 0) -> Constant:
+        return one(name, tap, statement, scaled(f"{FILTERS}:mel_filter_params", expression, nth), analytic)
+
+    def pair(name: str, statement: str, expression: str) -> Constant:
+        return one(name, "filters", statement, scaled(f"{FILTERS}:gabor_pair", expression), inside)
+
+    def window(name: str, statement: str, expression: str, nth: int = 0) -> Constant:
+        return one(name, "windows", statement, scaled(f"{FILTERS}:gauss_windows", expression, nth), inside)
+
+    yield start_at("mel-factor", "init", "1127, from Hz to mel", "1127")
+    yield start_at("mel-factor-back", "init", "1127, from mel to Hz", "1127", 1)
+    yield start_at("mel-break", "init", "700 Hz, from Hz to mel", "700")
+    yield start_at("mel-break-back", "init", "700 Hz, from mel to Hz", "700", 1)
+    yield start_at("hertz-to-radians", "init", "2 pi over the rate", "2 * math.pi / sample_rate")
+    yield start_at("sigma-start", "init", "half of the rate, over the width", "sample_rate / 2")
+    init = f"{frontend}.__init__"
+    yield one("mel-lowest", "init", "60 Hz, the lowest corner", scaled(init, "60.0"), analytic)
+    yield one("mel-highest", "init", "7800 Hz, the highest corner", scaled(init, "7800.0"), analytic)
+    yield one("pooling-start", names.POOLING, "0.4", scaled(f"{bank}.__init__", "0.4"), fresh)
+    yield one("smooth-start", names.SMOOTH, "0.04", scaled(default, "0.04"), fresh)
+    yield one("alpha-start", names.ALPHA, "0.96", scaled(default, "0.96"), fresh)
+    yield one("delta-start", names.DELTA, "2", scaled(default, "2.0"), fresh)
+    yield one("root-start", names.ROOT, "0.5, its inverse", scaled(default, "0.5"), fresh)
+    yield one("eps-start", "pcen", "1e-12", scaled(default, "1e-12"), fresh)
+    yield one("floor-start", "floor", "1e-5, the least energy", scaled(default, "1e-5"), floor)
+    yield pair("height-2", "2 of sqrt(2 pi) sigma", "2 * math.pi")
+    yield pair("height-pi", "pi of it", "math.pi")
+    yield pair("exponent-2", "2 of 2 sigma^2", "2 * sigmas**2")
+    yield window("window-middle", "half of W - 1, where it stands", "middle")
+    yield window("window-half", "half of W - 1, what its width is relative to", "middle", 1)
+    yield window("window-exponent", "0.5 of the exponent", "0.5")
+    yield one("floor-acting", "pcen", "the least energy, as it acts", scaled(pcen, "self.clamp", 1), quiet)
+    yield one("eps", "pcen", "the floor of the smoother as it is added", scaled(pcen, "self.eps"), quiet)
+    yield one("alpha-most", "pcen", "1", scaled(limited, "1.0"), outside)
+    yield one("root-least", "pcen", "1", scaled(limited, "1.0", 1), outside)
+    yield one("root-inverse", "pcen", "1 of 1 / root", scaled(limited, "1 / self.r.clamp(min=1.0)"), inside)
+
+
+def _of_leaf() -> Iterator[Constant]:
+    """The limits of rung 2."""
+    outside = Scene("leaf", OUTSIDE)
+    filters, windows = f"{BANK}.filters", f"{BANK}.windows"
+    for name, tap, statement, plant in (
+        ("mu-least", "filters", "0", shifted(filters, "0.0")),
+        ("mu-most", "filters", "pi", scaled(filters, "math.pi")),
+        ("sigma-least", "filters", "4 bins", scaled(filters, "4")),
+        ("sigma-per-sample-low", "filters", "sqrt(2 log 2) / pi, of 4", scaled(filters, "SIGMA_PER_SAMPLE")),
+        ("sigma-per-sample", "filters", "sqrt(2 log 2) / pi, of the size", scaled(filters, "SIGMA_PER_SAMPLE", 1)),
+        ("width-least", "windows", "2 samples", scaled(windows, "2")),
+        ("width-most", "windows", "0.5", scaled(windows, "0.5")),
+    ):
+        yield Constant("leaf", name, tap, statement, plant, outside)
+
+
+def _of_efficientleaf() -> Iterator[Constant]:
+    """The limits, the plan and the compression of rung 3."""
+    outside = grouped(LIMITS, SEED)
+    init, get_stride = f"{GROUPED}.__init__", f"{GROUPED}.get_stride"
+    frontend = "efficientleaf.frontend:EfficientLeaf.__init__"
+    logarithm = "efficientleaf.compression:Log1p.forward"
+    learned, quiet = compression("logarithm", SMALLEST_DRAW), compression("normalisation", QUIETEST_DRAW)
+    fresh = start("efficientleaf", lambda probe: probe.constants())
+    per_sample = "self.pool_size * SIGMA_PER_SAMPLE"
+    for name, tap, statement, plant, look in (
+        ("mu-least", "filters", "0", shifted(init, "0.0"), outside),
+        ("mu-most", "filters", "pi", scaled(init, "math.pi"), outside),
+        ("sigma-least", "filters", "2 bins", scaled(init, "2 * SIGMA_PER_SAMPLE"), outside),
+        ("sigma-per-sample", "filters", "sqrt(2 log 2) / pi, of the size", scaled(init, per_sample), outside),
+        ("width-least", "windows", "2 samples", scaled(init, "2 / self.pool_size"), outside),
+        ("width-most", "windows", "0.5", scaled(init, "0.5"), outside),
+        ("width-ratio", "windows", "K / W, to a group's rate", scaled(f"{GROUPED}.windows", "self.pool_size"), outside),
+        ("kernel-factor", "filters", "4.77, a kernel's length in sigmas", scaled(frontend, "4.77"), beside_thresholds),
+        ("stride-factor", "filters", "1 half period", scaled(frontend, "1.0"), beside_thresholds),
+        ("stride-pi", "filters", "pi of a half period", scaled(get_stride, "math.pi"), beside_thresholds),
+        ("exponent-start", "log1p.a", "5", scaled(frontend, "5"), fresh),
+        ("base-learned", "log1p", "10, of a learned exponent", scaled(logarithm, "10"), learned),
+        ("base-fixed", "log1p", "10, of a fixed exponent", scaled(logarithm, "10", 1), learned),
+        ("norm-eps", "batchnorm", "1e-5, PyTorch's default", _scaled_norm("eps"), quiet),
+        ("norm-momentum", "batchnorm", "0.1, PyTorch's default", _scaled_norm("momentum"), quiet),
+    ):
+        yield Constant("efficientleaf", name, tap, statement, plant, look)
+
+
+def _analytic(probe: _Probe) -> Iterator[Measurement]:
+    yield from probe.analytic(23, 16000)
+
+
+def _scaled_norm(name: str) -> Sized:
+    """A constant of the batch norm, which PyTorch holds."""
+
+    def sized(factor: float) -> Plant:
+        def init(self: TemporalBatchNorm, *args: Any, **kwargs: Any) -> None:
+            _norm_init(self, *args, **kwargs)
+            setattr(self.bn, name, factor * getattr(self.bn, name))
+
+        return replaced((TemporalBatchNorm, "__init__", init))
+
+    return sized
+
+
+def _parameter_of_norm(name: str) -> Sized:
+    """The weight or the bias of the batch norm."""
+
+    def sized(factor: float) -> Plant:
+        def forward(self: TemporalBatchNorm, x: Tensor) -> Tensor:
+            flat = x.flatten(1, -2) if self.per_channel else x.reshape(-1, *x.shape[-2:])
+            y: Tensor = functional_call(self.bn, {name: factor * getattr(self.bn, name)}, (flat,))
+            return y.reshape(x.shape)
+
+        return replaced((TemporalBatchNorm, "forward", forward))
+
+    return sized
+
+
+_WHOLE = compression("whole", SMALLEST_DRAW)
+COMPRESSION_PARAMETERS: tuple[Constant, ...] = (
+    Constant("efficientleaf", "log1p.a", "output", "the exponents of the logarithm",
+             scaled("efficientleaf.compression:Log1p.forward", "self.a", 1), _WHOLE),
+    Constant("efficientleaf", "TBN.bn.weight", "output", "the scales of the norm", _parameter_of_norm("weight"),
+             _WHOLE),
+    Constant("efficientleaf", "TBN.bn.bias", "output", "the offsets of the norm", _parameter_of_norm("bias"), _WHOLE),
+)  # fmt: skip

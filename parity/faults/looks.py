@@ -1,0 +1,142 @@
+"""Where a change of a rung is looked for: at the taps of one scene, and with nothing else in the way.
+
+A look builds what it needs under whatever is planted, runs it in one dtype, and hands over its measurements. What it
+is held against is computed once, on its first use, which must be without a change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from parity.bridges.base import Bridge
+from parity.bridges.converting import convert
+from parity.expected import Expected
+from parity.faults.bench import CLEAN, shared
+from parity.grid import Context, compare_algebraic, compare_forward
+from parity.report.claims import Measurement
+from parity.rungs import RUNGS
+from parity.steps import STEPS, Runner, Step
+
+Look = Callable[[str], Iterator[Measurement]]  # from a dtype
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The taps of a case on a step of the ladder.
+
+    Attributes:
+        step: its name.
+        case: as text.
+        literal: hold the output to its limit as it stands, as the suite does on the goldens; see
+            :class:`parity.grid.Context`.
+        rebuilt: build the candidate again for each change, of what acts while it is built.
+    """
+
+    step: str
+    case: str
+    literal: bool = False
+    rebuilt: bool = False
+
+    def __call__(self, dtype: str) -> Iterator[Measurement]:
+        """Every tap of the candidate, under whatever is planted."""
+        module = self.built(dtype) if self.rebuilt else standing(self, dtype)
+        yield from self.compared(dtype, self.bridge.taps(module, self.expected.x))
+
+    @property
+    def of(self) -> Step:
+        """The step."""
+        return CLEAN if self.step == CLEAN.name else STEPS[self.step]
+
+    @property
+    def bridge(self) -> Bridge:
+        """The candidate's bridge."""
+        return RUNGS[self.of.candidate].load_bridge()
+
+    @property
+    def expected(self) -> Expected:
+        """What the candidate is held against."""
+        return shared(self.step, self.case)
+
+    def built(self, dtype: str) -> Any:
+        """A candidate with the weights of the case."""
+        below = _reference(self.step, self.case)
+        return convert(below, self.of.candidate, padding=self.of.padding, dtype=dtype)
+
+    def compared(self, dtype: str, taps: Mapping[str, np.ndarray]) -> Iterator[Measurement]:
+        """Taps of the candidate against the reference and the oracle."""
+        context = Runner(self.of, domain="resolution", literal=self.literal).context(self.case, dtype)
+        context.with_norm = self.expected.config.mean_var_norm
+        context.singly = False  # one small array says little about G1
+        if dtype == "float64":
+            yield from compare_algebraic(context, taps, self.expected)
+        else:
+            whole = {**self.expected.reference, **taps}
+            yield from (m for m in compare_forward(context, whole, self.expected) if m.tap in taps)
+
+
+@cache
+def standing(scene: Scene, dtype: str) -> Any:
+    """A scene's candidate, to be used again; made without a change, as is all that a look is held against."""
+    return scene.built(dtype)
+
+
+@cache
+def _reference(step: str, case: str) -> Any:
+    """The reference with the weights of a case."""
+    scene = Scene(step, case)
+    below = RUNGS[scene.of.reference].load_bridge()
+    module = below.build(scene.expected.config)
+    below.write(module, dict(scene.expected.variables))
+    return module
+
+
+def grouped(setting: Any, seed: int) -> Look:
+    """The taps of EfficientLEAF in groups, on weights outside of its limits; from a ``plans.Setting``."""
+
+    def look(dtype: str) -> Iterator[Measurement]:
+        from parity.bridges.efficientleaf import EfficientLeafBridge
+        from parity.grid import compare_sound
+        from parity.probes import plans
+
+        bridge, right = EfficientLeafBridge(), plans.expected(setting, seed)
+        module = bridge.build(setting.config, dtype, **setting.options)
+        bridge.write(module, dict(right.variables))
+        context, taps = of_efficientleaf(str(setting), dtype), bridge.taps(module, right.x)
+        if dtype == "float64":
+            yield from compare_algebraic(context, taps, right)
+        else:
+            yield from compare_sound(context, taps, right.taps, right.errors(dtype), lambda _: "forward")
+
+    return look
+
+
+def compression(stage: str, which: int) -> Look:
+    """A stage of EfficientLEAF's compression on one of the drawn energies of its probe.
+
+    Args:
+        stage: ``logarithm``, ``normalisation`` or ``whole``.
+        which: of the draws.
+    """
+
+    def look(dtype: str) -> Iterator[Measurement]:
+        from parity.probes import compressions
+
+        probe = compressions._Probe(compressions.DRAWS[which], dtype)
+        if stage == "logarithm":
+            yield from probe.logarithm()
+        elif stage == "normalisation":
+            yield from probe.normalisation(per_channel=True)
+        else:
+            yield from (m for m in probe.whole(training=True) if m.property == "forward")
+
+    return look
+
+
+def of_efficientleaf(case: str, dtype: str) -> Context:
+    """What the measurements of rung 3 against the oracle have in common."""
+    return Context("efficientleaf", "oracle", "resolution", case, "leaf-ladder certify", dtype)
