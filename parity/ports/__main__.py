@@ -1,0 +1,57 @@
+"""``python -m parity.ports FILE NAME CASE``: one case of a port again, every measurement and what they say."""
+
+from __future__ import annotations
+
+import argparse
+import runpy
+import sys
+from pathlib import Path
+
+from parity.cases import Case
+from parity.ports.examination import OPTION, Examination
+from parity.ports.port import Port
+
+
+def load(file: Path, name: str) -> Port:
+    """The port of that name that a file describes; what lies beside the file can be imported by it.
+
+    Raises:
+        ValueError: the file describes no such port.
+    """
+    if (folder := str(file.resolve().parent)) not in sys.path:
+        sys.path.insert(0, folder)
+    ports = {value.name: value for value in runpy.run_path(str(file)).values() if isinstance(value, Port)}
+    if name not in ports:
+        raise ValueError(f"name={name!r}: {file} describes {sorted(ports) or 'no port'}")
+    return ports[name]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one case; 0 if everything holds."""
+    parser = argparse.ArgumentParser(prog="python -m parity.ports", description=__doc__)
+    parser.add_argument("file", type=Path, help="the file that describes the port")
+    parser.add_argument("name", help="of the port")
+    parser.add_argument("case", help="as the diagnosis or the certificate prints it")
+    parser.add_argument(OPTION, action="store_true", help="put some of the weights onto their limits")
+    given = parser.parse_args(arguments)
+    try:
+        port, case = load(given.file, given.name), Case.parse(given.case)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    examination = Examination(port, file=str(given.file))
+    if given.on_limits:
+        examination.run_on_limits(case)
+    else:
+        examination.run(case)
+    try:
+        from parity.report.table import render_measurements
+    except ModuleNotFoundError:  # the table is for those who have the report's libraries
+        pass
+    else:
+        print(render_measurements(examination.measured, colour=sys.stdout.isatty()))
+    print(examination.diagnosis())
+    return int(not all(m.holds for m in examination.measured))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

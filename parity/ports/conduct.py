@@ -1,0 +1,97 @@
+"""How a port behaves: whether it is a function, and whether it refuses what the rung refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from parity.config import LeafConfig
+from parity.gates import Verdict
+from parity.grid import Context
+from parity.ports.port import Port, reference
+from parity.probes import purity
+from parity.report.claims import Measurement
+
+# Inputs that the rungs refuse, by what is wrong with them: shape and dtype.
+REFUSED: dict[str, tuple[tuple[int, ...], str]] = {
+    "no batch": ((400,), "float32"),
+    "four axes": ((2, 1, 1, 400), "float32"),
+    "two channels": ((2, 2, 400), "float32"),
+    "no samples": ((2, 1, 0), "float32"),
+    "integers": ((2, 1, 400), "int16"),
+    "another float type": ((2, 1, 400), "float64"),
+}
+SMALL = LeafConfig(n_filters=3, sample_rate=4000)
+
+
+def is_a_function(port: Port, again: str) -> Iterator[Measurement]:
+    """The port called again and again, and beside others of its own: see :mod:`parity.probes.purity`."""
+    probe = _Probe(port, again)
+    n_filters = port.allowed("n_filters")
+    arguments = {"n_filters": SMALL.n_filters if n_filters is None else n_filters[0]}
+    try:
+        yield from probe.calls(arguments)
+        if n_filters is None or purity.WIDER in n_filters:
+            yield from probe.side_by_side(arguments)
+    except Exception as error:  # a backward through an input that was changed in place, for one
+        context = Context(port.name, port.name, "purity", "a call", again)
+        verdict = Verdict("status", float("inf"), 0.0, f"{type(error).__name__}: {error}")
+        yield context.measurement("output", "status", verdict, "bitwise")
+
+
+def refuses(port: Port, again: str) -> Iterator[Measurement]:
+    """Every input that the claimed rung refuses, given to the port as well."""
+    from parity.ports.bridge import PortBridge
+
+    config = port.held(SMALL)
+    rung, module = reference(port).build(config), PortBridge(port).build(config).inner
+    for what, (shape, dtype) in REFUSED.items():
+        x = np.ones(shape, dtype=dtype)
+        if port.audio == "bt" and what in ("no samples", "integers", "another float type"):
+            x = x[:, 0]
+        accepted, expected = _accepts(module, x), _accepts(rung, x)
+        context = Context(port.name, port.claims, "refusals", what, again)
+        if what in port.accepts:
+            yield Measurement(
+                **_fields(context), gate="divergence", relation="divergent", observed=accepted, bound=1.0, at_least=1.0,
+                reason="declared: the port takes what the rung refuses",
+            )  # fmt: skip
+            continue
+        verdict = Verdict("status", float(accepted != expected), 0.0, "the same inputs are refused")
+        yield context.measurement("output", "status", verdict, "bitwise")
+
+
+def _accepts(module: Any, x: np.ndarray) -> bool:
+    import torch
+
+    try:
+        module(torch.from_numpy(x))
+    except Exception:  # an answer of any other kind is what is asked for
+        return False
+    return True
+
+
+def _fields(context: Context) -> dict[str, Any]:
+    return {
+        "rung": context.rung, "reference": context.reference, "tap": "output", "property": "status",
+        "domain": context.domain, "dtype": context.dtype, "case": context.case, "reproduce": context.reproduce,
+    }  # fmt: skip
+
+
+class _Probe(purity._Probe):
+    """The rungs' probe, on a port."""
+
+    def __init__(self, port: Port, again: str) -> None:
+        super().__init__(port.claims, "held")
+        self.port, self.again = port, again
+
+    def build(self, arguments: Mapping[str, Any]) -> Any:
+        from parity.ports.bridge import PortBridge
+
+        return PortBridge(self.port).build(self.port.held(SMALL).with_(**arguments))
+
+    def same(self, what: str, got: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> Measurement:
+        m = super().same(what, got, expected)
+        return Measurement(**{**vars(m), "rung": self.port.name, "reference": self.port.name, "reproduce": self.again})

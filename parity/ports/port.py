@@ -1,0 +1,176 @@
+"""What a person says of a port: the one thing to write. Imports no framework."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from importlib.util import find_spec
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from parity.bridges import names
+from parity.cases import WEIGHTS
+from parity.config import LeafConfig
+from parity.rungs import RUNGS
+
+if TYPE_CHECKING:
+    from parity.bridges.base import Bridge
+
+CLAIMS = ("og_leaf", "leaf")
+LAYOUTS = ("bct", "btc")
+ON_LIMITS = "on the limits"  # of the domain where weights lie on them
+TOGETHER = "all drawn cases"  # the case of what is judged over all of them
+AUDIO = ("bt", "b1t")
+PARTS = ("interleaved", "blocks")
+# The stages that can be read off a port, in the order of the computation.
+STAGES = ("filters", "windows", "conv", "modulus", "pool", "floor", "ema", "pcen", "norm")
+# What a port is drawn with, where its `configs` do not say more: trainable PCEN, and nothing before or after.
+PLAIN: Mapping[str, tuple[Any, ...]] = {
+    "compression": ("pcen",),
+    "per_channel_smooth": (True,),
+    "preemp": (False,),
+    "mean_var_norm": (False,),
+}
+PADDING = {"og_leaf": ("same",), "leaf": ("centered",)}
+
+Build = Callable[[LeafConfig], Any]
+Tap = str | Callable[[Any, Any], Any]
+Keys = str | tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Port:
+    """A PyTorch module that claims to be a rung of the ladder.
+
+    Attributes:
+        name: of the port, as the certificate calls it.
+        claims: the rung that it claims to be: ``"og_leaf"`` (the original: TensorFlow's SAME padding) or ``"leaf"``
+            (simplified LEAF: centred padding, unless ``configs`` says ``{"padding": "same"}``).
+        build: from a :class:`parity.config.LeafConfig` to a module; its initial values do not matter.
+        parameters: hub name to state-dict key. ``kernel`` [C, 2] may be two keys: centre frequencies, then sigmas.
+            The names are ``kernel``, ``learnable_pooling/kernel``, ``PCEN/alpha``, ``PCEN/delta``, ``PCEN/root``,
+            ``PCEN/EMA/smooth``, and those of :mod:`parity.bridges.names` for whatever else is held.
+        taps: where a stage of ``STAGES`` can be read: the name of a submodule, whose output is taken, or a function
+            of the module and the audio as it was given. What is left out is not seen.
+        layout: of the output: ``"bct"`` is [B, C, frames], ``"btc"`` is [B, frames, C].
+        taps_layout: the same of the stages; as ``layout``, if not given.
+        audio: how the module takes its audio: ``"bt"`` is [B, T], ``"b1t"`` is [B, 1, T].
+        parts: real and imaginary parts of ``filters`` and ``conv``: ``"interleaved"``, or in two ``"blocks"``; says
+            nothing where they are complex.
+        configs: the values that a field of the configuration may take, one or a tuple of them. What is not named is
+            drawn, but for ``PLAIN``.
+        weights: the kinds of weights to draw, see :class:`parity.cases.Case`; by default, for ``og_leaf`` with those
+            outside of every limit, for ``leaf`` with those outside of the limits that it has.
+        holds: whether a drawn configuration can be held, where ``configs`` cannot say it.
+        double: whether ``.double()`` makes it compute in float64; otherwise float64 is not claimed.
+        accepts: inputs that the rung refuses and the port takes, declared: see :data:`parity.ports.conduct.REFUSED`.
+
+    Raises:
+        ValueError: a name, a stage, a field or a choice that does not exist.
+    """
+
+    name: str
+    claims: str
+    build: Build
+    parameters: Mapping[str, Keys]
+    taps: Mapping[str, Tap] = field(default_factory=dict)
+    layout: str = "bct"
+    taps_layout: str = ""
+    audio: str = "bt"
+    parts: str = "interleaved"
+    configs: Mapping[str, Any] = field(default_factory=dict)
+    weights: tuple[str, ...] = ()
+    holds: Callable[[LeafConfig], bool] = lambda config: True
+    double: bool = True
+    accepts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("claims", CLAIMS),
+            ("layout", LAYOUTS),
+            ("taps_layout", ("", *LAYOUTS)),
+            ("audio", AUDIO),
+            ("parts", PARTS),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name}={getattr(self, name)!r}: must be one of {allowed}")
+        for what, given, known in (
+            ("taps", self.taps, STAGES),
+            ("weights", self.weights, WEIGHTS),
+            ("parameters", self.parameters, _VARIABLES),
+            ("configs", self.configs, tuple(f.name for f in fields(LeafConfig))),
+        ):
+            if unknown := [name for name in given if name not in known]:
+                raise ValueError(f"{what}={unknown}: must be among {known}")
+        if self.claims == "leaf" and any(self.allowed(name) != values for name, values in PLAIN.items()):
+            raise ValueError(f"configs={dict(self.configs)}: leaf holds no other {', '.join(PLAIN)} than {PLAIN}")
+        if missing := [name for name in names.expected_shapes(self.held(_PLAIN)) if name not in self.parameters]:
+            raise ValueError(f"parameters: must name {missing} as well")
+
+    def allowed(self, name: str) -> tuple[Any, ...] | None:
+        """The values that a field of the configuration may take; None: any."""
+        plain = {**PLAIN, "padding": PADDING[self.claims]}
+        values = self.configs.get(name, plain.get(name))
+        return values if values is None or isinstance(values, tuple) else (values,)
+
+    def held(self, config: LeafConfig, turn: int = 0) -> LeafConfig:
+        """The configuration with whatever the port does not hold replaced by what it does.
+
+        Args:
+            config: any.
+            turn: chooses among several allowed values.
+        """
+        changes: dict[str, Any] = {}
+        for name in (f.name for f in fields(LeafConfig)):
+            allowed = self.allowed(name)
+            if allowed is not None and (name in self.configs or getattr(config, name) not in allowed):
+                changes[name] = allowed[turn % len(allowed)]
+                turn //= len(allowed)
+        return config.with_(**changes)
+
+    def stages(self, config: LeafConfig) -> tuple[str, ...]:
+        """The stages that a frontend of this configuration has, whether the port shows them or not."""
+        absent = set() if config.compression in ("pcen", "fixed_pcen") else {"ema", "pcen"}
+        return tuple(s for s in STAGES if s not in absent and (s != "norm" or config.mean_var_norm))
+
+    @property
+    def known_stages(self) -> tuple[str, ...]:
+        """The stages of all configurations that are held."""
+        kinds = product(self.allowed("compression") or (), self.allowed("mean_var_norm") or ())
+        had = {
+            stage for kind, norm in kinds for stage in self.stages(_PLAIN.with_(compression=kind, mean_var_norm=norm))
+        }
+        return tuple(stage for stage in STAGES if stage in had)
+
+    @property
+    def domain(self) -> str:
+        """Where the claim is made, in words."""
+        padding = "/".join(map(str, self.allowed("padding") or ()))
+        own = [f"{name}={value}" for name, value in self.configs.items() if name != "padding"]
+        own += [f"weights={'/'.join(dict.fromkeys(self.weights))}"] if self.weights else []
+        return ", ".join(["drawn", f"padding={padding}", *own])
+
+
+def reference(port: Port) -> Bridge:
+    """The bridge of the rung that a port claims to be.
+
+    Raises:
+        ImportError: another module has the rung's name, as one called ``leaf.py`` beside the port would.
+    """
+    found, own = find_spec(port.claims), Path(__file__).parents[2] / port.claims
+    if found is None or found.origin is None or Path(found.origin).parent.resolve() != own.resolve():
+        raise ImportError(
+            f"module {port.claims!r} is {found.origin if found else None}: must be leaf-ladder's; rename the other"
+        )
+    return RUNGS[port.claims].load_bridge()
+
+
+_PLAIN = LeafConfig()
+_VARIABLES = tuple(
+    dict.fromkeys(
+        name
+        for config in (LeafConfig(preemp=True, mean_var_norm=True), LeafConfig(compression="fixed_pcen"))
+        for name in names.expected_shapes(config)
+    )
+)
