@@ -12,7 +12,7 @@ from typing import Any
 
 from parity.report.claims import Claim
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Certificate:
         skipped: ``{"test", "reason"}`` of each test that was skipped or expected to fail.
         failures: why the run is no certificate; empty when it is one.
         notes: what else the reader should know, for example pictures that could not be drawn.
+        evidence: rows about the instrument itself, by section: see :mod:`parity.report.instrument`.
     """
 
     claims: Sequence[Claim]
@@ -40,6 +41,7 @@ class Certificate:
     skipped: list[dict[str, str]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    evidence: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @property
     def verdict(self) -> str:
@@ -59,6 +61,7 @@ class Certificate:
             "tests": {**self.tests, "total": sum(self.tests.values())},
             "skipped": self.skipped,
             "environment": self.environment,
+            "evidence": self.evidence,
             "claims": [c.as_dict() for c in self.claims],
         }
 
@@ -71,7 +74,7 @@ class Certificate:
         """
         if data.get("schema") != SCHEMA:
             raise ValueError(f"schema={data.get('schema')!r}: must be {SCHEMA}")
-        names = ("environment", "date", "duration_s", "command", "tests", "skipped", "failures", "notes")
+        names = ("environment", "date", "duration_s", "command", "tests", "skipped", "failures", "notes", "evidence")
         if missing := [n for n in (*names, "claims") if n not in data]:
             raise ValueError(f"certificate: must have {', '.join(missing)}")
         own = {n: data[n] for n in names}

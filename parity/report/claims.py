@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -31,6 +31,9 @@ TAPS = (
     "modulus",
     "pool",
     "floor",
+    "log1p",
+    "median",
+    "batchnorm",
     "ema",
     "pcen",
     "norm",
@@ -200,7 +203,7 @@ class Claim:
     def as_dict(self) -> dict[str, Any]:
         """For JSON: flat; numbers that JSON has no word for are the strings ``nan``, ``inf`` and ``-inf``."""
         own = {"n_cases": self.n_cases, "lowest": self.lowest, "highest": self.highest, "slack": self.slack}
-        return {k: _plain(v) for k, v in {**asdict(self.worst), **own, "verdict": self.verdict}.items()}
+        return {k: plain(v) for k, v in {**asdict(self.worst), **own, "verdict": self.verdict}.items()}
 
     @classmethod
     def from_dict(cls, row: dict[str, Any]) -> Claim:
@@ -225,67 +228,5 @@ def _place(names: Sequence[str], name: str) -> tuple[int, str]:
     return (names.index(name) if name in names else len(names), name)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-class Ledger:
-    """Keeps the worst measurement of each kind; no threads, no files."""
-
-    def __init__(self) -> None:
-        self._worst: dict[Key, Measurement] = {}
-        self._cases: dict[Key, set[str]] = {}
-        self._range: dict[Key, tuple[float, float]] = {}
-
-    def check(self, measurement: Measurement) -> None:
-        """Record a measurement, then hold it to its bound.
-
-        Raises:
-            AssertionError: it is not inside; the message names claim, numbers, case and command.
-        """
-        __tracebackhide__ = True
-        self.record(measurement)
-        if not measurement.holds:
-            raise AssertionError(str(measurement))
-
-    def record(self, m: Measurement) -> None:
-        """Record a measurement without holding it to anything: a failed one still fails the certificate."""
-        key = m.key
-        worst = self._worst.get(key, m)
-        # ties by name, so that the order of the tests does not show in the certificate
-        if _badness(m) > _badness(worst) or (_badness(m) == _badness(worst) and m.case <= worst.case):
-            self._worst[key] = m
-        self._cases.setdefault(key, set()).add(m.case)
-        low, high = self._range.get(key, (m.observed, m.observed))
-        # NaN is neither smaller nor larger: once seen, it stays
-        self._range[key] = (_least(low, m.observed), -_least(-high, -m.observed))
-
-    @property
-    def claims(self) -> list[Claim]:
-        """Every claim, up the ladder."""
-        made = [Claim(m, len(self._cases[k]), *self._range[k]) for k, m in self._worst.items()]
-        return sorted(made, key=lambda claim: claim.order)
-
-    def __len__(self) -> int:
-        return len(self._worst)
-
-    def dump(self) -> list[dict[str, Any]]:
-        """Plain lists and strings, for another process to ``merge``."""
-        return [{**c.as_dict(), "cases": sorted(self._cases[c.key])} for c in self.claims]
-
-    def merge(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Take over what the ledger of another process has dumped."""
-        for row in rows:
-            claim = Claim.from_dict(row)
-            self.record(claim.worst)
-            self._cases[claim.key].update(row["cases"])
-            low, high = self._range[claim.key]
-            self._range[claim.key] = (_least(low, claim.lowest), -_least(-high, -claim.highest))
-
-
-def _badness(m: Measurement) -> tuple[bool, float]:
-    return (not m.holds, m.ratio)
-
-
-def _least(a: float, b: float) -> float:
-    return math.nan if math.isnan(a) or math.isnan(b) else min(a, b)

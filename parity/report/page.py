@@ -8,8 +8,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from parity.cells import verdicts
 from parity.divergences import DIVERGENCES, Divergence
-from parity.report import table
+from parity.report import instrument, table
 from parity.report.certificate import Certificate
 from parity.report.claims import Claim
 
@@ -21,6 +22,7 @@ def render(certificate: Certificate, pictures: Mapping[str, bytes] | None = None
         certificate: what to show.
         pictures: caption to PNG file.
     """
+    ladder = instrument.of_the_ladder(certificate.claims)
     environment = Environment(
         loader=PackageLoader("parity.report", "."),
         autoescape=True,
@@ -36,9 +38,18 @@ def render(certificate: Certificate, pictures: Mapping[str, bytes] | None = None
         observed=table.observed,
         bound=table.bound,
         steps=_steps(certificate),
-        divergences=divergences(certificate.claims),
+        divergences=divergences(certificate.claims) if ladder else [],
         pictures={name: base64.b64encode(png).decode() for name, png in (pictures or {}).items()},
         environment=_lines(certificate.environment),
+        instrument=instrument.line(certificate) if certificate.evidence else "",
+        sections=[
+            (title, columns, certificate.evidence[name])
+            for name, (title, columns) in instrument.SECTIONS.items()
+            if certificate.evidence.get(name)
+        ],
+        kills=instrument.kills(certificate.evidence.get("faults", [])),
+        tightness=instrument.tightness(certificate.claims),
+        cells=[v for v in verdicts(certificate.claims) if v.state != "certified"] if ladder else [],
     )
     return html
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from parity.cells import verdicts
 from parity.report.certificate import Certificate, replace_file
-from parity.report.claims import Ledger
 from parity.report.environment import describe
+from parity.report.ledger import Ledger
 
 CLIP = Path("fixtures", "speech", "arctic_a0009.wav")
 
@@ -128,6 +129,7 @@ class Certifier:
             skipped=self.skipped,
             failures=failures,
             notes=notes,
+            evidence=self.ledger.evidence,
         )
         from parity.report.page import render
 
@@ -146,6 +148,8 @@ class Certifier:
             out.append(f"the run ended early (pytest exit status {exitstatus})")
         if not len(self.ledger):
             out.append("no claim was recorded")
+        if self.config.getoption("--complete"):
+            out += [f"an empty cell: {v.cell}" for v in verdicts(self.ledger.claims) if v.state == "empty"]
         if self.skipped and in_ci():
             out.append(f"tests skipped although CI is set: {len(self.skipped)}")
         return out

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from parity.report.certificate import Certificate
 from parity.report.claims import Claim, Measurement
+from parity.report.instrument import line
 
 STYLE = {"certified": "green", "divergence": "cyan", "slack": "yellow", "failed": "bold red"}
 WIDEST = 400  # a terminal wraps long rows better than rich breaks cells
@@ -136,8 +137,10 @@ def render(certificate: Certificate, colour: bool = False) -> str:
         console.print(table)
         console.print()
     for kind, lines in (("no certificate", certificate.failures), ("note", certificate.notes)):
-        for line in lines:
-            console.print(Text(f"{kind}: {line}", style="" if kind == "note" else STYLE["failed"]), soft_wrap=True)
+        for text in lines:
+            console.print(Text(f"{kind}: {text}", style="" if kind == "note" else STYLE["failed"]), soft_wrap=True)
+    if certificate.evidence:
+        console.print(Text(f"instrument: {line(certificate)}"), soft_wrap=True)
     console.print(Text(summary(certificate), style=STYLE[certificate.verdict]), soft_wrap=True)
     return _trimmed(out)
 

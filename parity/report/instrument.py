@@ -1,0 +1,80 @@
+"""What the certificate says of the instrument itself: could it have failed, how fine does it see, what did it cover."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from parity.cells import Verdict, verdicts
+from parity.report.certificate import Certificate
+from parity.report.claims import Claim
+from parity.rungs import RUNGS
+
+# Sections of the evidence, as tests note them, and the columns of their tables.
+SECTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "k": ("Measured k of gate G1", ("reference", "property", "tap", "k", "set_by")),
+    "faults": ("Planted faults", ("name", "kind", "caught_at", "gate", "ratio", "statement")),
+    "benign": ("Benign reformulations", ("name", "verdict", "statement", "reason")),
+    "resolution": ("The smallest relative change noticed", ("rung", "name", "kind", "at", "change", "single")),
+    "search": ("Searched", ("rung", "n_examples", "worst_ratio", "worst_at", "reproduce", "recorded")),
+    "ports": ("Ports", ("port", "claims", "first_departure", "departs", "holds", "not_seen")),
+    "coverage": ("What the strategies drew", ("step", "what", "classes")),
+}
+
+
+def line(certificate: Certificate) -> str:
+    """One line on the instrument; empty where the run said nothing of it."""
+    evidence = certificate.evidence
+    parts = []
+    if faults := evidence.get("faults"):
+        parts.append(f"{sum(row['killed'] for row in faults)} of {len(faults)} planted faults killed")
+    if benign := evidence.get("benign"):
+        parts.append(f"{sum(row['verdict'] != 'passed' for row in benign)} of {len(benign)} benign changes refused")
+    for kind, words in (("parameter", "of a trained parameter end to end"), ("constant", "of a constant at its tap")):
+        rows = [row for row in evidence.get("resolution", ()) if row["kind"] == kind]
+        if rows:
+            worst = max(rows, key=lambda row: float(row["change"]))
+            single = max(float(row["single"]) for row in rows) if kind == "parameter" else None
+            alone = "" if single is None else f", {single:.1g} by float32 alone"
+            where = f"{worst['rung']} {worst['name']}"
+            parts.append(f"coarsest resolution {float(worst['change']):.1g} {words} ({where}{alone})")
+    if search := evidence.get("search"):
+        worst = max(search, key=lambda row: float(row["worst_ratio"]))
+        total = sum(row["n_examples"] for row in search)
+        parts.append(f"{total} searched examples, worst {worst['worst_ratio']:.2g} of the running-error bound")
+    for row in evidence.get("ports", ()):
+        departs = f"departs from {row['claims']} first at {row['first_departure']}"
+        parts.append(f"{row['port']} {departs if row['departs'] else 'is ' + row['claims']}")
+    if of_the_ladder(certificate.claims):
+        parts.append(cells_line(verdicts(certificate.claims)))
+    return "; ".join(parts)
+
+
+def of_the_ladder(claims: Sequence[Claim]) -> bool:
+    """Whether a rung is among the candidates: a certificate of a port alone has no cell of the grid to fill."""
+    return any(claim.worst.rung in RUNGS for claim in claims)
+
+
+def cells_line(found: Sequence[Verdict]) -> str:
+    """How many cells of the grid are in which state."""
+    counts = Counter(v.state for v in found)
+    states = ", ".join(f"{counts[state]} {state}" for state in ("certified", "declared", "failed", "empty"))
+    return f"{len(found)} cells: {states}"
+
+
+def tightness(claims: Sequence[Claim]) -> list[tuple[str, str, str, float]]:
+    """How near the running-error bound comes: (rung, property, tap, bound over the worst error seen)."""
+    return [
+        (c.worst.rung, c.worst.property, c.worst.tap, c.slack)
+        for c in claims
+        if c.worst.gate == "soundness" and c.worst.dtype == "float32"
+    ]
+
+
+def kills(faults: Sequence[dict[str, Any]]) -> tuple[list[str], list[str], dict[tuple[str, str], int]]:
+    """Kills by tap and gate: the taps, the gates and the counts."""
+    counts = Counter((row["caught_at"], row["gate"]) for row in faults if row["killed"])
+    taps = list(dict.fromkeys(tap for tap, _ in sorted(counts)))
+    gates = sorted({gate for _, gate in counts})
+    return taps, gates, dict(counts)
