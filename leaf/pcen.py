@@ -90,9 +90,10 @@ class PCEN(nn.Module):
             x = x.clamp(min=self.clamp)
         _, alpha, delta, r = (p.unsqueeze(-1) for p in self.parameters_linear())
         # By power rather than by exp(-alpha (log eps + log1p(M / eps))) as published: the logarithms lose
-        # up to 31 units in the last place where M >> eps.
-        gain = (self.eps + self.smooth(x)) ** -alpha
-        y: Tensor = _Root.apply(x * gain, delta, r)  # type: ignore[no-untyped-call]
+        # up to 31 units in the last place where M >> eps. And divided by it: of a power of -alpha the gradient
+        # needs that of -alpha - 1, whose rounding, times log M, is what remains where gain and smoother cancel.
+        control = (self.eps + self.smooth(x)) ** alpha
+        y: Tensor = _Root.apply(x / control, delta, r)  # type: ignore[no-untyped-call]
         return y
 
     def extra_repr(self) -> str:

@@ -8,7 +8,7 @@ published port (EfficientLEAF, ``model/OG_leaf.py``).
 
 from __future__ import annotations
 
-from og_leaf.convolution import GaborConstraint, GaborConv1D, same_padding
+from og_leaf.convolution import GaborConstraint, GaborConv1D, project_after_step, same_padding
 from og_leaf.frontend import Leaf, SquaredModulus, log_compression
 from og_leaf.impulse_responses import gabor_filters, gabor_impulse_response, gaussian_lowpass
 from og_leaf.initializers import Constant, GaborInit, GlorotUniform, PreempInit
@@ -35,5 +35,6 @@ __all__ = [
     "gabor_impulse_response",
     "gaussian_lowpass",
     "log_compression",
+    "project_after_step",
     "same_padding",
 ]

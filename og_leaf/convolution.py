@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from og_leaf import impulse_responses
 from og_leaf.checks import check_count, check_dtype, check_padding
@@ -58,7 +60,7 @@ class GaborConv1D(nn.Module):
     """Convolves a mono signal with complex Gabor wavelets; two parameters per filter.
 
     Parameters: ``_kernel`` [C, 2] (radians per sample, samples) and, with ``use_bias``, ``_bias`` [2 C]. The
-    constraint is applied in ``forward``; it does not change the parameter.
+    constraint is applied in ``forward``; it does not change the parameter: see :func:`project_after_step`.
 
     Args:
         filters: number of output channels, two per wavelet.
@@ -118,3 +120,39 @@ class GaborConv1D(nn.Module):
         stacked = stacked.reshape(2 * self._filters, 1, self._kernel_size)
         padded = pad_time(inputs, self._kernel_size, self._strides, self._padding)
         return F.conv1d(padded, stacked, bias=self._bias, stride=self._strides)
+
+
+def project_after_step(optimizer: torch.optim.Optimizer, module: nn.Module) -> RemovableHandle:
+    """Makes an optimiser put the Gabor parameters back into their box after every step, as Keras does.
+
+    A parameter outside of its box has no gradient, and without this call stays there until something else moves it.
+    Projected onto the limit it has its gradient again, since the gradient at a limit is 1. As in Keras, a kernel
+    that a step does not move, because it is frozen or has no gradient, is left alone, and slots are not touched.
+
+    Args:
+        optimizer: any PyTorch optimiser; its :meth:`step` is what projects from now on.
+        module: a :class:`GaborConv1D`, or a module that contains at least one, such as :class:`og_leaf.Leaf`.
+
+    Returns:
+        A handle whose ``remove()`` undoes the call.
+
+    Raises:
+        ValueError: the module contains no ``GaborConv1D``, or one whose trainable kernel the optimiser does not hold.
+
+    Source: the ``constraint`` of the kernel in ``leaf_audio/convolution.py``, which Keras' optimisers apply.
+    """
+    layers = [layer for layer in module.modules() if isinstance(layer, GaborConv1D)]
+    if not layers:
+        raise ValueError(f"module={type(module).__name__}: must contain a GaborConv1D")
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    for layer in layers:
+        if layer._kernel.requires_grad and id(layer._kernel) not in held:
+            raise ValueError(f"module={type(module).__name__}: the optimizer must hold the kernel of its GaborConv1D")
+
+    def project(*_: Any) -> None:
+        with torch.no_grad():
+            for layer in layers:
+                if layer._kernel.grad is not None:
+                    layer._kernel.copy_(layer.constraint(layer._kernel))
+
+    return optimizer.register_step_post_hook(project)
