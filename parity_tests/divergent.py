@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from parity.divergences import divergence
-from parity.report.claims import Ledger, Measurement
+from parity.report.claims import Measurement
+from parity.report.ledger import Ledger
 
 
 def diverges(

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from hypothesis import given, settings
 
 from fixtures import store
+from parity import reexecution, search
+from parity.alone import alone
 from parity.cases import Case
+from parity.coverage import Coverage
 from parity.grid import pooled
-from parity.report.claims import Ledger
-from parity.steps import STEPS, Runner, round_trip
+from parity.report.ledger import Ledger
+from parity.steps import STEPS, Runner, round_trip, there_and_back
 from parity.strategies import aligned, cases
 
+SEARCHED = Path(__file__).parent / "searched.json"
 DEFAULT_WEIGHTS = ("drawn", "drawn", "trained", "outside")
 
 
@@ -28,16 +33,33 @@ def check_drawn(
     """Every tap and gradient of drawn cases; the small arrays are judged together at the end."""
     runner = Runner(STEPS[step])
     drawn = cases(plain=plain, padding=padding, weights=weights)
+    coverage = Coverage.of(plain=plain, weights=weights, frames_aligned=frames_aligned)
 
     @given(case=drawn.map(aligned) if frames_aligned else drawn)
     def check(case: Case) -> None:
+        coverage.add(case)
         for measurement in runner.run(case):
             ledger.check(measurement)
 
     check()
+    for dimension, classes in coverage.counts.items():
+        ledger.note("coverage", step=step, what=dimension, classes=", ".join(f"{k} {n}" for k, n in classes.items()))
     runner.reproduce = this_test()
     for measurement in pooled(runner.context("all drawn cases")):
         ledger.check(measurement)
+    note_factors(ledger, STEPS[step].reference)
+
+
+def note_factors(ledger: Ledger, reference: str) -> None:
+    """The measured k of a reference and what set it, once in a certificate."""
+    if any(row["reference"] == reference for row in ledger.evidence.get("k", [])):
+        return
+    factors = reexecution.measure(reference)
+    for (kind, tap), k in factors.k.items():
+        rows = [row for row in factors.evidence if (row.property, row.tap) == (kind, tap)]
+        widest = max(rows, key=lambda row: row.ratio)
+        set_by = f"{widest.variant} against {widest.against}, {widest.n_arrays} arrays"
+        ledger.note("k", reference=reference, property=kind, tap=tap, k=k, set_by=set_by)
 
 
 def check_speech(step: str, ledger: Ledger, *, frames_aligned: bool = False) -> None:
@@ -52,6 +74,47 @@ def check_speech(step: str, ledger: Ledger, *, frames_aligned: bool = False) -> 
         ledger.check(measurement)
     for measurement in pooled(runner.context("speech")):
         ledger.check(measurement)
+
+
+def check_alone(
+    rung: str,
+    ledger: Ledger,
+    dtype: str,
+    *,
+    plain: bool = False,
+    padding: str = "same",
+    weights: tuple[str, ...] = DEFAULT_WEIGHTS,
+) -> None:
+    """Every value of drawn cases under its running-error bound, with no reference."""
+
+    @given(case=cases(plain=plain, padding=padding, weights=weights))
+    def check(case: Case) -> None:
+        for measurement in alone(rung, case, dtype):
+            ledger.check(measurement)
+
+    check()
+
+
+def check_searched(rung: str, ledger: Ledger) -> None:
+    """The worst cases that `tox -e search` has found, again; and what it found, for the certificate."""
+    (found,) = (searched for searched in search.read(SEARCHED) if searched.rung == rung)
+    assert found.violations == []
+    for case in sorted({case for _, case in found.worst.values()}):
+        for measurement in alone(rung, Case.parse(case), domain="the worst of the searched"):
+            ledger.check(measurement)
+    ledger.note("search", **found.row())
+
+
+def check_there_and_back(rung: str, ledger: Ledger) -> None:
+    """Rung 0 has no rung below: its parameters written and read are the same bits."""
+
+    @settings(max_examples=20)
+    @given(case=cases())
+    def check(case: Case) -> None:
+        for measurement in there_and_back(rung, case):
+            ledger.check(measurement)
+
+    check()
 
 
 def this_test() -> str:

@@ -85,9 +85,9 @@ def test_compression(build, error, named):
 
 def test_refused_audio_leaves_the_parameters_alone():
     bank = EfficientLeaf(n_filters=2, num_groups=1).filterbank.train()
-    bank.bandwidths.data[0] = 1e6
+    bank.bandwidths.data[0] = 1_000_000
     refused(lambda: bank(torch.zeros(2, 2, 9)), ValueError, "x has 2 channels")
-    assert bank.bandwidths[0] == 1e6
+    assert bank.bandwidths[0] == 1_000_000
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity_tests.drawn import check_drawn, check_round_trips, check_speech
+from parity_tests.drawn import check_alone, check_drawn, check_round_trips, check_searched, check_speech
 
 INSIDE = ("drawn", "drawn", "trained")
 
@@ -29,3 +29,11 @@ def test_speech(ledger):
 @pytest.mark.usefixtures("tensorflow")
 def test_speech_straight_from_tensorflow(ledger):
     check_speech("efficientleaf-direct", ledger, frames_aligned=True)
+
+
+def test_autocast(ledger):
+    check_alone("efficientleaf", ledger, "bfloat16", plain=True, padding="centered", weights=INSIDE)
+
+
+def test_the_worst_that_was_searched(ledger):
+    check_searched("efficientleaf", ledger)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import venv
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
@@ -39,10 +40,10 @@ def metadata_of(wheel: Path) -> str:
         return file.read(name).decode()
 
 
-def required(wheel: Path) -> dict[str, Distribution]:
-    """Everything that ``pip install WHEEL`` would bring, found where this process has it."""
+def required(wheel: Path, also: Sequence[str] = ()) -> dict[str, Distribution]:
+    """Everything that ``pip install WHEEL ALSO`` would bring, found where this process has it."""
     found: dict[str, Distribution] = {}
-    todo = re.findall(r"^Requires-Dist: (.+)$", metadata_of(wheel), re.MULTILINE)
+    todo = [*re.findall(r"^Requires-Dist: (.+)$", metadata_of(wheel), re.MULTILINE), *also]
     while todo:
         requirement = Requirement(todo.pop())
         wanted = requirement.marker is None or any(
@@ -81,8 +82,8 @@ class Environment:
         return done.stdout
 
 
-def install(wheel: Path, folder: Path) -> Environment:
-    """Install the wheel with pip; what it requires is linked in rather than downloaded.
+def install(wheel: Path, folder: Path, also: Sequence[str] = ()) -> Environment:
+    """Install the wheel with pip; what it requires, and what else is asked for, is linked in rather than downloaded.
 
     ``--system-site-packages``, or this process' site-packages on the path, would bring TensorFlow, the report's
     libraries and the checkout itself, so that nothing would be shown; a download of torch is a gigabyte and a network.
@@ -92,7 +93,7 @@ def install(wheel: Path, folder: Path) -> Environment:
     venv.create(home, with_pip=False, symlinks=True)
     python = home / "bin" / "python"
     (site,) = home.glob("lib/python*/site-packages")
-    for held in required(wheel).values():
+    for held in required(wheel, also).values():
         for top in {file.parts[0] for file in held.files or [] if ".." not in file.parts}:
             target = Path(str(held.locate_file(top)))
             if target.name != "__pycache__" and not (site / top).exists():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parity.gates import Accuracy, OfMax, PooledAccuracy, RelativeL2, status
+from parity.gates import Accuracy, AtMost, Exactly, OfMax, PooledAccuracy, RelativeL2, Verdict, status
 
 RNG = np.random.default_rng(0)
 ORACLE = RNG.standard_normal(1000)
@@ -33,20 +33,21 @@ def test_status_accepts_equal_nans():
 
 def test_direct_measures_against_the_largest_value():
     a = np.array([1.0, 2.0, 4.0])
-    verdict = OfMax(0.1, "")(a + np.array([0, 0, 1.0]), a)
-    assert verdict.observed == 0.25
-    assert not verdict.passes
+    assert OfMax(0.25, "one in four")(a + np.array([0, 0, 1.0]), a).passes
+    assert not OfMax(0.2499, "a little less")(a + np.array([0, 0, 1.0]), a).passes
 
 
 def test_direct_refuses_any_difference_from_zero():
-    assert not OfMax(1e3, "")(np.array([1e-30]), np.zeros(1)).passes
-    assert OfMax(0.0, "")(np.zeros(1), np.zeros(1)).passes
+    assert not OfMax(1e3, "whatever is allowed")(np.array([1e-30]), np.zeros(1)).passes
+    assert OfMax(0.0, "nothing is")(np.zeros(1), np.zeros(1)).passes
 
 
 def test_relative_l2_does_not_overflow_or_vanish():
     for scale in (1e300, 1e-300):
         a = np.array([3.0, 4.0]) * scale
-        assert RelativeL2(1.0, "")(a * 1.5, a).observed == pytest.approx(0.5, abs=U)
+        half = RelativeL2(0.0, "for what it measures")(a * 1.5, a).observed
+        gate = OfMax(2.0**-50, "a root of a sum of two squares, and a quotient")
+        assert gate(np.array([half]), np.array([0.5])).passes
 
 
 def test_accuracy_passes_an_equal_error_and_fails_a_threefold_one():
@@ -78,4 +79,25 @@ def test_pool_fails_a_candidate_that_is_often_worse():
 
 
 def test_nan_never_passes():
-    assert not OfMax(1.0, "")(np.array([0.0]), np.array([0.0])).__class__("direct", float("nan"), 1.0, "").passes
+    assert not Verdict("direct", float("nan"), 1.0, "").passes
+    assert not AtMost(1.0, "anything that is a number")(float("nan")).passes
+
+
+def test_at_most_includes_its_limit():
+    gate = AtMost(2, "a count")
+    assert gate(2).passes
+    assert not gate(np.nextafter(2, 3)).passes
+
+
+@pytest.mark.parametrize(("candidate", "expected", "n_differing"), [
+    (np.float32([0.1, 0.2]), [0.1, 0.2], 0),  # in the candidate's type
+    (np.array([0.1, 0.2]), np.float32([0.1, 0.2]), 2),
+    (np.float32([0.1, np.nan]), np.float32([0.1, np.nan]), 0),
+    (np.array([1, 2]), np.array([1.5, 2]), 1),
+    ([True, False], [True, True], 1),
+    (np.zeros(3), np.zeros(2), np.inf),
+])  # fmt: skip
+def test_exactly_counts_what_differs(candidate, expected, n_differing):
+    verdict = Exactly("known to the bit")(candidate, expected)
+    assert verdict.observed == n_differing
+    assert verdict.passes == (n_differing == 0)

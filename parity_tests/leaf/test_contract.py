@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import leaf
-from parity.gates import OfMax, RelativeL2
+from parity.gates import Exactly, OfMax, RelativeL2
 
 # Facts of the published model/leaf.py: (name, default) in order.
 PUBLISHED = {
@@ -46,11 +46,13 @@ def test_state_dict_is_the_published_one(padding):
 
 
 def test_default_parameters_hold_the_published_values():
+    module = leaf.Leaf()
+    constant = Exactly("a constant in the parameter's own type")
     # r holds the inverse of the root; the three others their values
-    values = {k: v.unique().tolist() for k, v in leaf.Leaf().compression.state_dict().items()}
-    assert values == {k: [np.float32(v)] for k, v in {"s": 0.04, "alpha": 0.96, "delta": 2.0, "r": 2.0}.items()}
-    assert leaf.Leaf().filterbank.pooling_widths.unique().tolist() == [np.float32(0.4)]
-    assert (leaf.Leaf().compression.eps, leaf.Leaf().compression.clamp) == (1e-12, 1e-5)
+    for name, value in {"s": 0.04, "alpha": 0.96, "delta": 2.0, "r": 2.0}.items():
+        assert constant(getattr(module.compression, name).detach().unique(), [value]).passes
+    assert constant(module.filterbank.pooling_widths.detach().unique(), [0.4]).passes
+    assert constant([module.compression.eps, module.compression.clamp], [1e-12, 1e-5]).passes
 
 
 @pytest.mark.parametrize(("shape", "frames"), [((2, 16000), 100), ((2, 1, 16001), 101), ((1, 1), 1), ((3, 159), 1)])
@@ -138,7 +140,8 @@ def test_linear_parameters_act_within_their_limits():
     for name, values in {"s": (-0.5, 1.5), "alpha": (0.5, 1.5), "delta": (-0.5, 2.0), "r": (0.5, 4.0)}.items():
         getattr(pcen, name).data.copy_(torch.tensor(values))
     acting = [p.tolist() for p in pcen.parameters_linear()]
-    assert acting == [[-0.5, 1.5], [0.5, 1.0], [0.0, 2.0], [1.0, 0.25]]
+    binary = Exactly("limits and fractions that float32 holds")
+    assert binary(acting, [[-0.5, 1.5], [0.5, 1.0], [0.0, 2.0], [1.0, 0.25]]).passes
 
 
 def test_shared_parameters_serve_any_number_of_bands():
@@ -151,4 +154,5 @@ def test_shared_parameters_serve_any_number_of_bands():
 def test_gabor_filters_are_complex_and_windows_peak_at_one():
     mu, sigma = leaf.mel_filter_params(4, 60.0, 7800.0, 16000)
     assert leaf.gabor_filters(401, mu, sigma).dtype == torch.complex64
-    assert leaf.gauss_windows(401, torch.full((4,), 0.4)).amax(dim=1).tolist() == [1.0] * 4
+    widths = torch.full((4,), 0.4)
+    assert leaf.gauss_windows(401, widths).amax(dim=1).tolist() == [1] * 4

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parity_tests.drawn import check_drawn, check_round_trips, check_speech
+from parity_tests.drawn import check_alone, check_drawn, check_round_trips, check_searched, check_speech
 
 SHARED = ("drawn", "drawn", "trained", "outside_shared")
 
@@ -21,3 +21,11 @@ def test_parameters_survive_the_way_there_and_back(ledger):
 
 def test_speech(ledger):
     check_speech("leaf", ledger)
+
+
+def test_autocast(ledger):
+    check_alone("leaf", ledger, "bfloat16", plain=True, weights=SHARED)
+
+
+def test_the_worst_that_was_searched(ledger):
+    check_searched("leaf", ledger)

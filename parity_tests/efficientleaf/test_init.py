@@ -1,0 +1,17 @@
+"""What a fresh frontend of rung 3 starts from: mel filters, Gabor parameters, constants."""
+
+from __future__ import annotations
+
+from parity.probes.initial import initial
+
+STARTS = {
+    "init", "learnable_pooling/kernel", "PCEN/alpha", "PCEN/delta", "PCEN/root", "PCEN/EMA/smooth", "log1p.a",
+    "TBN.bn.weight", "TBN.bn.running_var",
+}  # fmt: skip
+
+
+def test_starts_from_the_published_values(ledger):
+    measured = list(initial("efficientleaf"))
+    assert {m.tap for m in measured} >= STARTS
+    for measurement in measured:
+        ledger.check(measurement)

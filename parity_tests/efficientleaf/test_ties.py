@@ -1,0 +1,14 @@
+"""Gradients of rung 3 on the limits of its parameters and energies, on both sides of each."""
+
+from __future__ import annotations
+
+from parity.probes.ties import ties
+
+LIMITED = {"kernel", "learnable_pooling/kernel", "PCEN/alpha", "PCEN/root", "PCEN/delta", "floor"}
+
+
+def test_gradient_is_whole_on_every_limit_and_zero_beyond(ledger):
+    measured = list(ties("efficientleaf"))
+    assert {m.tap for m in measured if m.property != "status"} == LIMITED
+    for measurement in measured:
+        ledger.check(measurement)

@@ -1,0 +1,72 @@
+"""The grid of cells: enumerated from the rungs, and what claims make of each."""
+
+from __future__ import annotations
+
+import pytest
+
+from parity.cells import Cell, cells, verdicts
+from parity.report.claims import Measurement
+from parity.report.instrument import cells_line
+from parity.report.ledger import Ledger
+from parity.rungs import RUNGS
+from parity_tests.instrument.scratch import HOLDS, run
+from parity_tests.instrument.test_certificate import FIELDS
+
+OUTPUT = Cell("og_leaf", "forward", "output", "float32")
+
+
+def state(*changes: dict) -> str:
+    ledger = Ledger()
+    for change in changes:
+        ledger.record(Measurement(**{**FIELDS, **change}))
+    (found,) = (v for v in verdicts(ledger.claims) if v.cell == OUTPUT)
+    return found.state
+
+
+def test_no_cell_comes_twice():
+    assert len(set(cells())) == len(cells())
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+def test_every_tap_of_a_rung_has_cells_in_both_types(rung):
+    for dtype in ("float32", "float64"):
+        assert {c.tap for c in cells() if (c.rung, c.property, c.dtype) == (rung, "forward", dtype)} == set(
+            RUNGS[rung].taps
+        )
+
+
+def test_every_property_has_cells():
+    properties = {cell.property for cell in cells()}
+    assert properties == {
+        "status", "forward", "input gradient", "parameter gradient", "training step", "trajectory", "bridge round trip",
+    }  # fmt: skip
+
+
+DIVERGES = {"gate": "divergence", "relation": "divergent"}
+
+
+@pytest.mark.parametrize(("changes", "expected"), [
+    ([], "empty"),
+    ([{}], "certified"),
+    ([{"tap": "pool"}], "empty"),
+    ([DIVERGES], "declared"),
+    ([DIVERGES, {}], "certified"),
+    ([{}, {"observed": 2.0}], "failed"),
+    ([DIVERGES, {"observed": 2.0, "gate": "accuracy"}], "failed"),
+], ids=str)  # fmt: skip
+def test_state_of_a_cell(changes, expected):
+    assert state(*changes) == expected
+
+
+def test_the_line_counts_every_cell():
+    ledger = Ledger()
+    ledger.record(Measurement(**FIELDS))
+    n = len(cells())
+    assert cells_line(verdicts(ledger.claims)) == f"{n} cells: 1 certified, 0 declared, 0 failed, {n - 1} empty"
+
+
+def test_an_empty_cell_fails_a_complete_run(tmp_path):
+    done = run(tmp_path, HOLDS, "--complete")
+    assert done.status == 1
+    assert f"an empty cell: {Cell('leaf', 'forward', 'conv', 'float64')}" in done.certificate["failures"]
+    assert f"an empty cell: {OUTPUT}" not in done.certificate["failures"]

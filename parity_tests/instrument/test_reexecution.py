@@ -1,0 +1,222 @@
+"""k is what a reference's own executions say it is: no less, no more, and from executions that did happen."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+import numpy as np
+import pytest
+
+from parity.bridges.names import expected_shapes
+from parity.gates import Exactly, OfMax, PooledAccuracy
+from parity.gates.base import unit_roundoff
+from parity.reexecution import factors_of, measure
+from parity.reexecution.calibration import CASES, MOVED, NOTHING, Arrays, Draw, Inputs, calibration_cases, moved
+from parity.reexecution.executions import BASE, Execution
+from parity.reexecution.factors import pooled_ratio, rms
+from parity.reexecution.ways import TORCH_WAYS, Runner, compiled, plainly
+from parity.reexecution.worker import Worker, load, main, save
+from parity.rungs import RUNGS
+
+U = unit_roundoff("float32")
+TIMES = 3  # as large an error
+QUOTIENT = OfMax(2.0**-20, "an error of 2^-26 of a value keeps 27 bits when the value is taken off it in float64")
+SAME_BITS = Exactly("the same operations on the same numbers")
+
+
+@pytest.fixture(params=["og_leaf", "leaf", "tf_leaf"])
+def reference(request):
+    if RUNGS[request.param].framework == "tensorflow":
+        request.getfixturevalue("tensorflow")
+    return request.param
+
+
+@cache
+def exact(draw: Draw = NOTHING) -> list[Arrays]:
+    return [Inputs.of(case, draw).exact() for case in CASES]
+
+
+def off(draw: Draw = NOTHING, scale: float = U) -> list[Arrays]:
+    """The oracle with random relative errors of a given size, the same ones at every call."""
+    rng = np.random.default_rng(0)
+    return [{key: a * (1 + scale * rng.standard_normal(a.shape)) for key, a in run.items()} for run in exact(draw)]
+
+
+def synthetic(*others: Execution):
+    return factors_of("tf_leaf", [Execution(BASE, NOTHING, off()), *others], exact())
+
+
+def test_a_threefold_error_makes_k_three():
+    factors = synthetic(Execution("worse", NOTHING, off(scale=TIMES * U)))
+    assert QUOTIENT(np.array(list(factors.k.values())), np.full(len(factors.k), TIMES)).passes
+    setting = {(row.variant, row.against) for row in factors.evidence if row.ratio > 1}
+    assert setting == {("worse", BASE)}
+
+
+def test_a_reference_more_accurate_than_its_executions_does_not_hide_it():
+    better = synthetic(Execution("better", NOTHING, off(scale=U / TIMES)))
+    assert QUOTIENT(np.array(list(better.k.values())), np.full(len(better.k), TIMES)).passes
+    assert better.factor("forward", "conv") == better.k["forward", "conv"]
+
+
+def test_executions_without_a_difference_give_one():
+    assert set(synthetic(Execution("again", NOTHING, off())).k.values()) == {1}
+
+
+@pytest.mark.parametrize("draw", MOVED, ids=str)
+def test_what_is_moved_is_judged_on_what_was_moved(draw):
+    """Against the unmoved oracle the movement itself, a hundred times the error here, would count as error."""
+    fine = U / 100
+    done = [Execution(BASE, NOTHING, off(scale=fine)), Execution("moved", draw, off(draw, fine))]
+    k = factors_of("tf_leaf", done, exact()).k
+    assert max(k.values()) < TIMES
+    unmoved = factors_of("tf_leaf", [done[0], Execution("moved", NOTHING, done[1].runs)], exact()).k
+    assert max(unmoved.values()) > TIMES
+
+
+def test_no_k_comes_from_what_is_not_finite_or_never_errs():
+    spoiled = off()
+    spoiled[0]["forward", "conv"].flat[0] = np.nan
+    with pytest.raises(ValueError, match="must be finite"):
+        synthetic(Execution("spoiled", NOTHING, spoiled))
+    with pytest.raises(ValueError, match="above 0"):
+        synthetic(Execution("perfect", NOTHING, exact()))
+
+
+def test_errors_are_pooled_as_the_gate_pools_them():
+    key = ("forward", "pool")
+    runs = {"one": off(), "other": [{key: a[key].astype(np.float32)} for a in exact()]}
+    sizes = {
+        name: [{key: (rms(run[key] - a[key]), rms(a[key]))} for run, a in zip(done, exact(), strict=True)]
+        for name, done in runs.items()
+    }
+    ratio = pooled_ratio(key, "one", "other", sizes).ratio
+    pool = PooledAccuracy()
+    for one, other, a in zip(runs["one"], runs["other"], exact(), strict=True):
+        pool.add(one[key], other[key], a[key])
+    verdicts = [pool.verdict(k).observed for k in (0, 1)]  # without the reference's error in the bound, and with it
+    assert QUOTIENT(np.array([1 / verdicts[1] - 1 / verdicts[0]]), np.array([1 / ratio])).passes
+
+
+def test_the_envelope_is_the_farthest_that_an_execution_went():
+    done, key = off(), ("forward", "pool")
+    expected = np.array(done[3][key])
+    done[3][key].flat[7] += TIMES * exact()[3][key].max()
+    envelope = synthetic(Execution("far", NOTHING, done), Execution("again", NOTHING, off())).envelope
+    distance = np.abs(done[3][key] - expected).max()
+    found = np.array([envelope[key].roundings, envelope[key].relative])
+    assert QUOTIENT(found, distance / np.array([exact()[3][key].max(), np.abs(expected).max()])).passes
+    assert envelope[key].variant == "far"
+    assert envelope["forward", "conv"].relative == 0
+
+
+def test_numbers_move_to_a_neighbour_and_zeros_stay():
+    values = np.random.default_rng(1).standard_normal(1000).astype(np.float32)
+    values[:10] = 0
+    after = moved(values, np.random.default_rng(2))
+    assert after.dtype == np.float32
+    assert set(np.sign(after - values).tolist()) == {-1, 0, 1}
+    assert np.abs(after.view(np.int32) - values.view(np.int32)).max() == 1
+    assert not after[:10].any()
+
+
+def test_moving_changes_the_input_and_nothing_else():
+    plain, once, again = (Inputs.of(CASES[0], draw) for draw in (NOTHING, *MOVED))
+    for one, other in ((plain, once), (plain, again), (once, again)):
+        assert not np.array_equal(one.x, other.x)
+        assert not np.array_equal(one.cotangent, other.cotangent)
+        for name, values in one.variables.items():
+            assert SAME_BITS(other.variables[name], values).passes, name
+
+
+def test_every_tap_and_tensor_of_a_reference_has_its_k(reference):
+    factors = measure(reference)
+    taps = {tap for property, tap in factors.k if property == "forward"}
+    assert taps == set(RUNGS[reference].taps) - {"mel", "init"}  # initial values are no function of audio
+    named = {name for case in calibration_cases(reference) for name in expected_shapes(case.config)}
+    fixed = {name for name in named if "simple_rnn" in name}  # not trained
+    assert {tap for property, tap in factors.k if property == "parameter gradient"} == named - fixed
+    assert ("input gradient", "input") in factors.k
+    for key, k in factors.k.items():
+        rows = [row for row in factors.evidence if (row.property, row.tap) == key]
+        assert k == max(1, *(row.ratio for row in rows))
+        assert np.isfinite(k)
+    assert measure(reference) is factors
+
+
+def test_a_port_many_times_less_accurate_fails_at_every_tap(reference):
+    """Ten times: at the windows the gate's one rounding is twice the reference's own error."""
+    factors, runner = measure(reference), Runner(reference)
+    good, bad = ({key: PooledAccuracy() for key in factors.k} for _ in range(2))
+    for case in calibration_cases(reference):
+        inputs = Inputs.of(case)
+        oracle = inputs.exact()
+        for key, values in runner(inputs, plainly).items():
+            good[key].add(values, values, oracle[key])
+            bad[key].add(oracle[key] + 10 * (values - oracle[key]), values, oracle[key])
+    assert [key for key, pool in good.items() if not pool.verdict(factors.k[key]).passes] == []
+    assert [key for key, pool in bad.items() if pool.verdict(factors.k[key]).passes] == []
+
+
+def test_the_certificate_holds_what_was_executed(reference):
+    held = json.loads(json.dumps(measure(reference).as_dict(), allow_nan=False))
+    ways = {"graph", "one thread", "oneDNN off"} if reference == "tf_leaf" else set(TORCH_WAYS)
+    done = {row["variant"] for row in held["evidence"]}
+    assert ways <= done
+    assert all(any(str(draw) in name for name in done) for draw in MOVED)
+    assert held["differing"][BASE] == 0
+    assert all(changed for name, changed in held["differing"].items() if "moved" in name)
+    assert any(held["differing"][way] for way in ways)  # some way that leaves the input alone has other bits
+
+
+@pytest.mark.parametrize("way", TORCH_WAYS)
+def test_every_way_computes_the_same_function(way):
+    runner = Runner("og_leaf")
+    for case in CASES[:6:5]:
+        inputs = Inputs.of(case)
+        plain, other = runner(inputs, plainly), runner(inputs, TORCH_WAYS[way])
+        assert {key: a.shape for key, a in other.items()}.items() <= {k: a.shape for k, a in plain.items()}.items()
+        for key, values in other.items():
+            scale = np.abs(plain[key]).max()
+            assert np.abs(values - plain[key]).max() <= scale * np.sqrt(U), key
+
+
+@pytest.mark.usefixtures("tensorflow")
+def test_a_graph_is_traced_where_one_is_asked_for():
+    modules = []
+
+    def prepare(module):
+        compiled(module)
+        modules.append(module)
+
+    run = Runner("tf_leaf", prepare)(Inputs.of(CASES[0]), plainly)
+    (module,) = modules
+    for layer in (module, module._complex_conv, module._pooling, module._compress_fn, module._compress_fn.ema):
+        assert layer.call.experimental_get_tracing_count() > 0
+    assert run.keys() == exact()[0].keys()
+
+
+def test_a_process_of_its_own_brings_back_what_it_computed(tmp_path):
+    main(["og_leaf", str(tmp_path / "arrays.npz")])
+    runner = Runner("og_leaf")
+    for case, run in zip(CASES, load(tmp_path / "arrays.npz"), strict=True):
+        here = runner(Inputs.of(case), plainly)
+        assert run.keys() == here.keys()
+        for key, values in here.items():
+            assert SAME_BITS(run[key], values).passes, key
+
+
+def test_arrays_survive_the_way_through_a_file(tmp_path):
+    runs: list[Arrays] = [{("parameter gradient", "PCEN/EMA/smooth"): np.arange(3)} for _ in range(11)]
+    runs[10]["forward", "conv"] = np.ones((2, 3), np.float32)
+    save(tmp_path / "x.npz", runs)
+    back = load(tmp_path / "x.npz")
+    assert len(back) == len(runs)
+    assert back[10].keys() == runs[10].keys()
+    assert SAME_BITS(back[10]["forward", "conv"], runs[10]["forward", "conv"]).passes
+
+
+def test_a_process_that_fails_says_so(tmp_path):
+    with pytest.raises(RuntimeError, match="no_such_rung"):
+        Worker.start("no_such_rung", tmp_path / "x.npz").arrays()

@@ -1,0 +1,184 @@
+"""How fine the certificate sees: that a constant can be changed where it stands, and a few that are noticed."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from leaf import filterbank, filters
+from parity.faults.base import replaced
+from parity.faults.constants import compression_parameters, constants
+from parity.faults.fresh import own
+from parity.faults.resolution import (
+    OF_CONSTANTS,
+    OF_PARAMETERS,
+    changes,
+    resolution,
+    resolution_of_parameter,
+    smallest,
+)
+from parity.faults.scaling import NotPlantedError, scaled, shifted
+from parity.gates import Exactly, OfMax
+
+WINDOWS = "leaf.filters:gauss_windows"
+SAME = Exactly("nothing was changed")
+KNOWN = Exactly("one of the values that are tried")
+ROUNDED = OfMax(1e-14, "a few roundings of float64")
+SIZE, WIDTH = 9, torch.tensor([0.3], dtype=torch.float64)
+
+
+@pytest.fixture(params=["tf_leaf", "og_leaf", "leaf", "efficientleaf"])
+def rung(request):
+    if request.param == "tf_leaf":
+        request.getfixturevalue("tensorflow")
+    return request.param
+
+
+def listed(rung: str, *names: str):
+    return [c for c in (*compression_parameters(rung), *constants(rung)) if c.name in names]
+
+
+def ids(constant) -> str:
+    return f"{constant.rung}-{constant.name}"
+
+
+def test_an_expression_is_multiplied_where_it_stands():
+    z = (np.arange(SIZE) - (SIZE - 1) / 2) / ((SIZE - 1) / 2) / 0.3
+    with scaled(WINDOWS, "0.5")(3.0)():
+        # by the name under which another module has imported it
+        got = filterbank.gauss_windows(SIZE, WIDTH)
+    assert ROUNDED(got[0].numpy(), np.exp(-1.5 * z**2)).passes
+
+
+def test_the_second_occurrence_is_another():
+    half = (SIZE - 1) / 2
+    with scaled(WINDOWS, "middle", 1)(2.0)():
+        got = filters.gauss_windows(SIZE, WIDTH)
+    assert ROUNDED(got[0].numpy(), np.exp(-0.5 * ((np.arange(SIZE) - half) / (2 * half) / 0.3) ** 2)).passes
+
+
+def test_a_limit_at_zero_is_shifted():
+    bank = filterbank.GaborFilterbank(1, 60.0, 1900.0, 4000, SIZE, SIZE, 4)
+    with torch.no_grad():
+        bank.center_freqs.fill_(-1.0)
+    with shifted("leaf.filterbank:GaborFilterbank.filters", "0.0")(1.25)():
+        got = bank.filters()[:, 0].detach()
+    with torch.no_grad():
+        bank.center_freqs.fill_(0.25)
+    assert SAME(got.numpy(), bank.filters()[:, 0].detach().numpy()).passes
+
+
+def test_what_was_planted_is_taken_out():
+    code, before = filters.gauss_windows.__code__, filters.gauss_windows(SIZE, WIDTH)
+
+    def planted() -> None:
+        with scaled(WINDOWS, "0.5")(3.0)():
+            assert filters.gauss_windows.__code__ is not code
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        planted()
+    assert filters.gauss_windows.__code__ is code
+    assert SAME(filters.gauss_windows(SIZE, WIDTH).numpy(), before.numpy()).passes
+
+
+@pytest.mark.parametrize(("expression", "nth"), [("0.25", 0), ("0.5", 1)])
+def test_an_expression_that_has_gone_is_named(expression, nth):
+    with pytest.raises(NotPlantedError, match=f"{WINDOWS}.*{expression}"), scaled(WINDOWS, expression, nth)(2.0)():
+        pass
+
+
+def test_a_constant_that_has_gone_is_no_resolution():
+    gone = replace(listed("leaf", "window-exponent")[0], plant=scaled(WINDOWS, "0.25"))
+    with pytest.raises(NotPlantedError):
+        resolution(gone)
+
+
+@pytest.mark.parametrize("threshold", [3e-7, 1e-2, 2e-15])
+def test_the_smallest_that_is_noticed_is_found(threshold):
+    tried = changes(("float64",))
+    found = smallest(lambda change: abs(change) > threshold, tried)
+    assert KNOWN(found, min(change for change in tried if change > threshold)).passes
+
+
+@pytest.mark.parametrize(("up", "down"), [(1e-9, 3e-6), (3e-6, 1e-9)])
+def test_the_coarser_of_the_two_signs_counts(up, down):
+    tried = changes(("float64",))
+    found = smallest(lambda change: not -down <= change <= up, tried)
+    assert KNOWN(found, min(change for change in tried if change > max(up, down))).passes
+
+
+def test_the_ends_of_what_is_tried():
+    tried = changes(("float64", "float32"))
+    assert KNOWN(smallest(lambda change: True, tried), tried[0]).passes
+    assert KNOWN(smallest(lambda change: False, tried), math.inf).passes
+    assert KNOWN(smallest(lambda change: abs(change) == tried[-1], tried), tried[-1]).passes
+
+
+def test_every_constant_can_be_planted(rung):
+    planted = (*compression_parameters(rung), *constants(rung))
+    for constant in planted:
+        with constant.plant(1.0)():
+            pass
+    repeated = {name: n for name, n in Counter(c.name for c in planted).items() if n > 1}
+    assert not repeated
+
+
+def test_what_a_frontend_decides_for_itself(rung, ledger):
+    for measurement in own(rung):
+        ledger.check(measurement)
+
+
+A_FEW = [
+    *listed("leaf", "mel-break", "mu-most", "mu-least", "window-middle", "eps"),
+    *listed("efficientleaf", "width-ratio", "sigma-least", "kernel-factor", "norm-eps", "norm-momentum"),
+]
+PARAMETERS = [("leaf", "PCEN/alpha"), ("leaf", "kernel"), ("efficientleaf", "learnable_pooling/kernel")]
+
+
+@pytest.mark.parametrize("constant", A_FEW, ids=ids)
+def test_a_constant_is_seen_at_its_tap(constant):
+    assert OF_CONSTANTS(resolution(constant)).passes
+
+
+@pytest.mark.parametrize("dtypes", [("float64", "float32"), ("float32",)], ids="-".join)
+@pytest.mark.parametrize(("rung", "variable"), PARAMETERS)
+def test_a_parameter_is_seen_end_to_end(rung, variable, dtypes):
+    assert OF_PARAMETERS(resolution_of_parameter(rung, variable, dtypes)).passes
+
+
+@pytest.mark.parametrize("parameter", listed("efficientleaf", "log1p.a", "TBN.bn.bias"), ids=ids)
+def test_a_parameter_of_the_compression_is_seen_end_to_end(parameter):
+    assert OF_PARAMETERS(resolution(parameter, ("float32",))).passes
+
+
+@pytest.mark.usefixtures("tensorflow")
+@pytest.mark.parametrize("constant", listed("og_leaf", "mel-lowest", "half-peak", "norm-eps"), ids=ids)
+def test_a_constant_of_the_original_is_seen_at_its_tap(constant):
+    assert OF_CONSTANTS(resolution(constant)).passes
+
+
+def test_no_other_tap_is_looked_at():
+    elsewhere = replace(listed("leaf", "window-exponent")[0], tap="filters")
+    assert KNOWN(resolution(elsewhere), math.inf).passes
+
+
+def test_a_tap_that_is_not_measured_is_no_resolution():
+    nowhere = replace(listed("leaf", "window-exponent")[0], tap="norm")
+    with pytest.raises(ValueError, match="norm must be measured"):
+        resolution(nowhere)
+
+
+def test_a_change_that_the_rung_refuses_is_noticed():
+    def refuse(size: int, widths: torch.Tensor) -> torch.Tensor:
+        raise ValueError
+
+    refused = replace(
+        listed("leaf", "window-exponent")[0], plant=lambda factor: replaced((filterbank, "gauss_windows", refuse))
+    )
+    assert KNOWN(resolution(refused), changes(("float64",))[0]).passes

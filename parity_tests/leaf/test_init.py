@@ -1,0 +1,14 @@
+"""What a fresh frontend of rung 2 starts from: mel filters, Gabor parameters, constants."""
+
+from __future__ import annotations
+
+from parity.probes.initial import initial
+
+STARTS = {"init", "learnable_pooling/kernel", "PCEN/alpha", "PCEN/delta", "PCEN/root", "PCEN/EMA/smooth"}
+
+
+def test_starts_from_the_published_values(ledger):
+    measured = list(initial("leaf"))
+    assert {m.tap for m in measured} >= STARTS
+    for measurement in measured:
+        ledger.check(measurement)

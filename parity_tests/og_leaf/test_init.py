@@ -1,0 +1,17 @@
+"""What a fresh frontend of rung 1 starts from: mel filters, Gabor parameters, constants."""
+
+from __future__ import annotations
+
+from parity.probes.initial import initial
+
+STARTS = {
+    "mel", "init", "learnable_pooling/kernel", "PCEN/alpha", "PCEN/delta", "PCEN/root", "PCEN/EMA/smooth",
+    "tfbanks_preemp/kernel", "tfbanks_instancenorm/gamma", "tfbanks_instancenorm/beta",
+}  # fmt: skip
+
+
+def test_starts_from_the_published_values(ledger):
+    measured = list(initial("og_leaf"))
+    assert {m.tap for m in measured} >= STARTS
+    for measurement in measured:
+        ledger.check(measurement)

@@ -1,0 +1,26 @@
+from flawed import FlawedLeaf
+
+from parity.ports import Port, suite
+
+PORT = Port(
+    name="flawed",
+    claims="og_leaf",
+    build=lambda config: FlawedLeaf(config.n_filters, config.window, config.stride, config.pcen_floor),
+    parameters={
+        "kernel": ("gabor.mu", "gabor.sigma"),
+        "learnable_pooling/kernel": "pooling.width",
+        "PCEN/alpha": "pcen.alpha",
+        "PCEN/delta": "pcen.delta",
+        "PCEN/root": "pcen.root",
+        "PCEN/EMA/smooth": "pcen.smoother.s",
+    },
+    taps={
+        "windows": lambda port, audio: port.pooling.window(),
+        "conv": "gabor",
+        "modulus": "energy",
+        "pool": "pooling",
+        "ema": "pcen.smoother",
+    },
+    audio="b1t",
+)
+TestFlawed = suite(PORT)

@@ -1,0 +1,183 @@
+"""What a port may look like, and what is refused in its description."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+import og_leaf
+from parity.bridges.leaf import LeafBridge
+from parity.bridges.og_leaf import OgLeafBridge
+from parity.config import LeafConfig
+from parity.ports import Port
+from parity.ports.__main__ import load, main
+from parity.ports.examination import Examination
+from parity.ports.suite import examine, sample
+from parity_tests.ports.bench import CERTIFY, ORIGINAL, SIMPLIFIED, SMALL, flawed
+
+
+class Backwards(nn.Module):
+    """A frontend whose output and stages have the time axis before the channels."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner(x).transpose(1, 2)
+
+
+SHARED = ("drawn", "trained", "outside_shared")
+EVERYTHING = {"preemp": (False, True), "mean_var_norm": (False, True), "per_channel_smooth": (False, True)}
+FAITHFUL = {
+    "the original with everything": Port(
+        "everything", "og_leaf", OgLeafBridge().build, ORIGINAL, configs={**SMALL, **EVERYTHING},
+        taps={"conv": "_complex_conv", "modulus": "_activation", "pool": "_pooling", "norm": "_instance_norm"},
+    ),
+    "time before channels": Port(
+        "backwards", "og_leaf", lambda config: Backwards(OgLeafBridge().build(config)),
+        {name: f"inner.{key}" for name, key in ORIGINAL.items()}, layout="btc", configs=SMALL,
+        taps={
+            "filters": lambda port, x: og_leaf.impulse_responses.gabor_filters(
+                port.inner._complex_conv.constraint(port.inner._complex_conv._kernel), port.inner._pooling.kernel_size
+            ),
+            "conv": lambda port, x: port.inner._complex_conv(x[:, None]).transpose(1, 2),
+        },
+    ),
+    "stages the other way round": Port(
+        "mixed", "og_leaf", lambda config: Backwards(OgLeafBridge().build(config)), configs=SMALL,
+        parameters={name: f"inner.{key}" for name, key in ORIGINAL.items()}, layout="btc", taps_layout="bct",
+        taps={"modulus": "inner._activation", "ema": lambda port, x: _smoothed(port.inner, x)},
+    ),
+    "blocks, TensorFlow's padding": Port(
+        "blocks", "og_leaf", LeafBridge().build, SIMPLIFIED, parts="blocks", configs=SMALL, weights=SHARED,
+        taps={
+            "filters": lambda port, x: port.filterbank.filters(), "windows": lambda port, x: port.filterbank.windows(),
+            "conv": lambda port, x: port.filterbank.convolve(x), "pool": "filterbank", "pcen": "compression",
+        },
+    ),
+    "simplified": Port(
+        "simplified", "leaf", LeafBridge().build, SIMPLIFIED, audio="b1t", configs=SMALL,
+        taps={"conv": lambda port, x: torch.complex(*port.filterbank.convolve(x).chunk(2, 1)), "pcen": "compression"},
+    ),
+}  # fmt: skip
+
+
+def _smoothed(port: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    energies = port._pooling(port._activation(port._complex_conv(x[:, None]))).clamp(min=1e-5)
+    return port._compress_fn.ema(energies, energies[..., 0])
+
+
+@pytest.mark.parametrize("name", FAITHFUL)
+def test_faithful_port_passes_in_whatever_layout(name):
+    port = FAITHFUL[name]
+    found = examine(port, examples=6)
+    assert found.departures == []
+    assert {m.tap for m in found.measured} >= {*port.taps, "output", "input", "kernel"}
+    assert not any(line.startswith("  no such in LEAF") for line in str(found).splitlines())
+
+
+def test_parts_that_lie_otherwise_than_was_said_are_found():
+    found = examine(replace(FAITHFUL["blocks, TensorFlow's padding"], parts="interleaved"), examples=3)
+    assert {d.tap for d in found.departures} == {"filters", "conv"}
+    assert found.departures[0].tap == "filters"
+
+
+def test_layout_that_is_not_as_was_said_is_found():
+    found = examine(replace(FAITHFUL["time before channels"], layout="bct", taps_layout="btc"), examples=3)
+    assert found.departures[0].tap == "output"
+    assert "shapes" in found.departures[0].how
+
+
+def test_known_divergence_of_another_rung_is_found():
+    # simplified LEAF does not limit the smoothing coefficient, as the original does
+    found = examine(replace(FAITHFUL["blocks, TensorFlow's padding"], weights=("outside",)), examples=4)
+    assert found.departures[0].tap == "pcen"
+    assert found.suspects == ["floor", "ema"]
+
+
+def test_everything_that_a_port_holds_is_drawn():
+    configs = [case.config for case in sample(FAITHFUL["the original with everything"], 40)]
+    for field in ("preemp", "mean_var_norm", "per_channel_smooth"):
+        assert {getattr(config, field) for config in configs} == {False, True}
+    assert len({(config.preemp, config.mean_var_norm, config.per_channel_smooth) for config in configs}) == 8
+    assert {config.sample_rate for config in configs} == {2000, 4000}
+    assert {config.compression for config in configs} == {"pcen"}
+
+
+FLOOR = LeafConfig().pcen_floor  # one of two that are drawn
+
+
+def test_fixed_configuration_is_kept_and_its_edges_are_drawn():
+    fixed = flawed(())
+    configs = {"n_filters": 2, "sample_rate": 16000, "window_len": 25.0, "window_stride": 10.0}
+    cases = sample(replace(fixed, configs=configs, holds=lambda config: config.pcen_floor == FLOOR), 60)
+    assert {(c.config.n_filters, c.config.window, c.config.stride) for c in cases} == {(2, 401, 160)}
+    assert {case.config.pcen_floor for case in cases} == {FLOOR}
+    assert {case.n_samples % 160 for case in cases} >= {0, 1, 159}
+    assert {case.weights for case in cases} == {"drawn", "trained", "outside"}
+
+
+def described(**changes):
+    return replace(flawed(()), **changes)
+
+
+WRONG = {
+    "a rung that is none": ({"claims": "tf_leaf"}, "claims='tf_leaf': must be one of"),
+    "a layout that is none": ({"layout": "tcb"}, "layout='tcb': must be one of"),
+    "a stage that is none": ({"taps": {"mel": "gabor"}}, r"taps=\['mel'\]: must be among"),
+    "a variable that is none": (
+        {"parameters": {**flawed(()).parameters, "alpha": "pcen.alpha"}}, r"parameters=\['alpha'\]: must be among"
+    ),
+    "a variable left out": (
+        {"parameters": {k: v for k, v in flawed(()).parameters.items() if k != "PCEN/root"}},
+        r"parameters: must name \['PCEN/root'\] as well",
+    ),
+    "a field that is none": ({"configs": {"rate": 16000}}, r"configs=\['rate'\]: must be among"),
+    "weights that are none": ({"weights": ("random",)}, r"weights=\['random'\]: must be among"),
+    "more than leaf has": ({"claims": "leaf", "configs": {"preemp": True}}, "leaf holds no other"),
+}  # fmt: skip
+BROKEN = {
+    "a key that is none": ({"parameters": {**flawed(()).parameters, "PCEN/alpha": "alpha"}}, "must be among"),
+    "a tensor of another shape": (
+        {"parameters": {**flawed(()).parameters, "kernel": "gabor.mu"}}, r"shape \(\d,\), must be \(\d, 2\)"
+    ),
+    "three keys": (
+        {"parameters": {**flawed(()).parameters, "kernel": ("gabor.mu", "gabor.sigma", "pcen.alpha")}}, "one or two"
+    ),
+    "a submodule that is none": ({"taps": {"conv": "conv1"}}, "taps\\['conv'\\]='conv1': must be among"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "message"), WRONG.values(), ids=WRONG)
+def test_wrong_description_is_refused_by_name(changes, message):
+    with pytest.raises(ValueError, match=message):
+        described(**changes)
+
+
+@pytest.mark.parametrize(("changes", "message"), BROKEN.values(), ids=BROKEN)
+def test_description_that_the_module_does_not_bear_out_is_refused_by_name(changes, message):
+    port = described(**changes)
+    with pytest.raises(ValueError, match=message):
+        Examination(port).run(sample(port, 1)[0])
+
+
+def test_module_that_hides_the_rung_is_named(monkeypatch, tmp_path):
+    (tmp_path / "leaf.py").write_text("Leaf = None\n")
+    hidden = importlib.util.spec_from_file_location("leaf", tmp_path / "leaf.py")
+    monkeypatch.setattr("parity.ports.port.find_spec", lambda name: hidden)
+    with pytest.raises(ImportError, match=r"module 'leaf' is .*leaf\.py: must be leaf-ladder's"):
+        Examination(FAITHFUL["simplified"])
+
+
+def test_file_without_the_port_is_refused(capsys):
+    with pytest.raises(ValueError, match=r"describes \['flawed'\]"):
+        load(CERTIFY, "another")
+    with pytest.raises(SystemExit) as ended:
+        main([str(CERTIFY), "flawed", "no_such_field=1"])
+    assert ended.value.code == 2
+    assert "no_such_field" in capsys.readouterr().err

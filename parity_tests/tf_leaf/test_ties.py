@@ -1,0 +1,18 @@
+"""Gradients of rung 0 on the limits of its parameters and energies, on both sides of each."""
+
+from __future__ import annotations
+
+import pytest
+
+from parity.probes.ties import ties
+
+pytestmark = pytest.mark.usefixtures("tensorflow")
+
+LIMITED = {"kernel", "learnable_pooling/kernel", "PCEN/alpha", "PCEN/root", "PCEN/EMA/smooth", "floor"}
+
+
+def test_gradient_is_whole_on_every_limit_and_zero_beyond(ledger):
+    measured = list(ties("tf_leaf"))
+    assert {m.tap for m in measured if m.property != "status"} == LIMITED
+    for measurement in measured:
+        ledger.check(measurement)
