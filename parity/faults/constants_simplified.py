@@ -15,7 +15,7 @@ from parity.faults.constants import Constant
 from parity.faults.fresh import beside_thresholds, own_floor, start
 from parity.faults.looks import Look, Scene, compression, grouped
 from parity.faults.scaling import Sized, scaled, shifted
-from parity.probes.initial import _Probe
+from parity.probes.initial import Probe
 from parity.probes.plans import Setting
 from parity.report.claims import Measurement
 
@@ -136,7 +136,7 @@ def _of_efficientleaf() -> Iterator[Constant]:
         yield Constant("efficientleaf", name, tap, statement, plant, look)
 
 
-def _analytic(probe: _Probe) -> Iterator[Measurement]:
+def _analytic(probe: Probe) -> Iterator[Measurement]:
     yield from probe.analytic(23, 16000)
 
 

@@ -126,7 +126,7 @@ def compression(stage: str, which: int) -> Look:
     def look(dtype: str) -> Iterator[Measurement]:
         from parity.probes import compressions
 
-        probe = compressions._Probe(compressions.DRAWS[which], dtype)
+        probe = compressions.Probe(compressions.DRAWS[which], dtype)
         if stage == "logarithm":
             yield from probe.logarithm()
         elif stage == "normalisation":

@@ -28,7 +28,7 @@ SMALL = LeafConfig(n_filters=3, sample_rate=4000)
 
 def is_a_function(port: Port, again: str) -> Iterator[Measurement]:
     """The port called again and again, and beside others of its own: see :mod:`parity.probes.purity`."""
-    probe = _Probe(port, again)
+    probe = _Conduct(port, again)
     n_filters = port.allowed("n_filters")
     arguments = {"n_filters": SMALL.n_filters if n_filters is None else n_filters[0]}
     try:
@@ -80,7 +80,7 @@ def _fields(context: Context) -> dict[str, Any]:
     }  # fmt: skip
 
 
-class _Probe(purity._Probe):
+class _Conduct(purity.Probe):
     """The rungs' probe, on a port."""
 
     def __init__(self, port: Port, again: str) -> None:

@@ -73,7 +73,7 @@ def compressions() -> Iterator[Measurement]:
     """Every stage of LogTBN on the drawn energies: values, gradients and running statistics."""
     for dtype in ("float64", "float32"):
         for draw in DRAWS:
-            probe = _Probe(draw, dtype)
+            probe = Probe(draw, dtype)
             yield from probe.logarithm()
             yield from probe.median()
             for per_channel in (False, True):
@@ -82,7 +82,7 @@ def compressions() -> Iterator[Measurement]:
                 yield from probe.whole(training)
 
 
-class _Probe:
+class Probe:
     """One draw in one precision."""
 
     def __init__(self, draw: Draw, dtype: str) -> None:

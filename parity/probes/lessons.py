@@ -24,6 +24,8 @@ from parity.rungs import RUNGS
 
 CONFIG = LeafConfig(n_filters=4, sample_rate=8000)
 CASES = tuple(Case(CONFIG, weights="trained", n_samples=1600, batch=2, seed=seed) for seed in (0, 1))
+# with pre-emphasis and instance norm, for the rungs that hold them
+FULL = Case(CONFIG.with_(preemp=True, mean_var_norm=True), weights="trained", n_samples=1600, batch=2, seed=3)
 CLAMP = Case(CONFIG.with_(n_filters=8, compression="log"), weights="trained", n_samples=1600, batch=2)
 KINDS = ("sgd", "momentum", "adam")
 N_STEPS = 5
@@ -32,6 +34,11 @@ LARGEST_MOVE = 2.0**-6  # of a parameter, relative, in the first step of SGD
 EPSILON = 2.0**-10  # of Adam: one that the gradients do not drown, so that its convention shows
 
 Batch = tuple[np.ndarray, np.ndarray]
+
+
+def cases_of(rung: str) -> tuple[Case, ...]:
+    """What a rung is taught on."""
+    return (*CASES, FULL) if "norm" in RUNGS[rung].taps else CASES
 
 
 @dataclass(frozen=True)
@@ -223,7 +230,7 @@ def _teach(
 
 
 def _scatter(teacher: Trainer, state: State, batch: Batch, box: Box, rng: np.random.Generator) -> Variables:
-    """Largest distances of the reference's gradient from itself, audio and parameters moved by one ulp each time.
+    """Largest distances of the reference's gradient from itself, all that it is computed from moved by one ulp.
 
     Parameters stay in their box, outside of which there is no gradient. One rounding is the least that can be asked.
     """
@@ -234,6 +241,6 @@ def _scatter(teacher: Trainer, state: State, batch: Batch, box: Box, rng: np.ran
         moved = inside({name: moved_by_an_ulp(values, rng) for name, values in state.variables.items()}, box)
         moved[KERNEL] = moved[KERNEL].astype(np.float32)
         teacher.load(State(moved, state.slots, state.n_steps))
-        for name, g in teacher.gradients(moved_by_an_ulp(batch[0], rng), batch[1]).items():
+        for name, g in teacher.gradients(*(moved_by_an_ulp(values, rng) for values in batch)).items():
             out[name] = np.maximum(out[name], np.abs(g.astype(np.float64) - plain[name]))
     return out

@@ -7,18 +7,19 @@ the optimiser's slots. Free runs are in :mod:`parity.probes.trajectories`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from parity.bridges.names import KERNEL
+from parity.bridges.names import KERNEL, expected_shapes
 from parity.gates import PooledAccuracy, Verdict, status
 from parity.gates.base import unit_roundoff
 from parity.gates.envelope import Carried, Envelope
 from parity.optimizers import State
 from parity.oracle.optimizers import PARAMETER, Adam, project
-from parity.probes.lessons import CASES, CONFIG, KINDS, N_MOVED, N_STEPS, Lesson, build, lessons, out_and_back
+from parity.probes.lessons import CASES, FULL, KINDS, N_MOVED, N_STEPS, Lesson, build, cases_of, lessons, out_and_back
 from parity.probes.trajectories import free_run
 from parity.report.claims import Measurement
 from parity.steps import STEPS, Step
@@ -27,9 +28,9 @@ __all__ = ["STEP_NAMES", "free_run", "prepare", "teacher_forced", "through_the_c
 
 STEP_NAMES = ("og_leaf", "leaf", "efficientleaf")
 PROJECTING = ("tf_leaf", "og_leaf")  # Keras by itself, og_leaf by its public call
-N_ELEMENTS = 7 * CONFIG.n_filters  # of the gradient
+N_ELEMENTS = sum(math.prod(shape) for shape in expected_shapes(FULL.config).values())  # of the largest gradient
 
-SCATTER = Envelope(N_MOVED, len(STEP_NAMES) * len(KINDS) * len(CASES) * N_STEPS * N_ELEMENTS)
+SCATTER = Envelope(N_MOVED, len(STEP_NAMES) * len(KINDS) * (len(CASES) + 1) * N_STEPS * N_ELEMENTS)
 CARRIED = Carried(
     f"{SCATTER.factor:.3g} times the gradient's scatter, carried through the rule to first order, plus the roundings "
     f"of the rule on both sides; scatter: the {SCATTER.reason.removeprefix('times the ')}"
@@ -51,7 +52,7 @@ def teacher_forced(step_name: str, kinds: Sequence[str] = KINDS) -> Iterator[Mea
     step = STEPS[step_name]
     for kind in kinds:
         claim = _Claim(step, "interior weights")
-        for case in CASES:
+        for case in cases_of(step.candidate):
             for lesson in lessons(step.reference, step.reference_padding, case, kind):
                 yield from claim.compared(lesson)
         for tap, pool in claim.pools.items():
@@ -61,7 +62,9 @@ def teacher_forced(step_name: str, kinds: Sequence[str] = KINDS) -> Iterator[Mea
 def _lessons_against_the_oracle(kinds: Sequence[str]) -> Iterator[Measurement]:
     below = STEPS["og_leaf"]
     claim = _Claim(Step("tf_leaf", "tf_leaf", "oracle", below.domain), "interior weights")
-    for lesson in (lesson for kind in kinds for case in CASES for lesson in lessons("tf_leaf", "same", case, kind)):
+    for lesson in (
+        lesson for kind in kinds for case in cases_of("tf_leaf") for lesson in lessons("tf_leaf", "same", case, kind)
+    ):
         for variable in lesson.gradient:
             bounds = bound(lesson, variable, "float32", True, "tf_leaf")
             for key, expected in lesson.exact(variable, True).items():
@@ -94,7 +97,7 @@ def prepare(step_names: Sequence[str] = STEP_NAMES) -> None:
     """Compute what single steps keep of the reference: to be called before a fault is planted into a rung."""
     for step in (STEPS[name] for name in step_names if name in STEPS):
         for kind in KINDS:
-            for case in CASES:
+            for case in cases_of(step.candidate):
                 lessons(step.reference, step.reference_padding, case, kind)
     if {"og_leaf", "tf_leaf"} & set(step_names):
         out_and_back()

@@ -88,7 +88,10 @@ def environments() -> set[str]:
     return named | set(re.split(r"[,\s]+", tox["tox"]["env_list"].strip()))
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", ".ci/run", "fixtures/README.md"])
+@pytest.mark.parametrize(
+    "name",
+    ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", ".ci/run", "fixtures/README.md", "docs/certify-your-port.md"],
+)
 def test_tox_environments_that_are_named_exist(name, text):
     assert set(re.findall(r"tox -e ([\w-]+)", text[name])) <= environments()
 
