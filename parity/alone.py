@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from parity.bridges.base import Bridge
+from parity.bridges.base import Bridge, TorchBridge
 from parity.bridges.names import checked
 from parity.cases import Case
 from parity.expected import Expected
@@ -59,6 +59,8 @@ def alone(
         dtype=dtype,
     )
     if dtype == "bfloat16":
+        if not isinstance(bridge, TorchBridge):
+            raise ValueError(f"dtype='bfloat16': {rung} has no autocast; a PyTorch rung is needed")
         taps = bridge.autocast_taps(module, x)
         yield from compare_sound(context, taps, expected.taps, expected.errors(dtype), lambda tap: "forward")
         return

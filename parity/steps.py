@@ -163,7 +163,7 @@ class Runner:
         """The candidate in float32 and in float64, with the weights of the case."""
         below = RUNGS[self.step.reference].load_bridge()
         standing = below.build(expected.config)
-        below.write(standing, expected.variables)
+        below.write(standing, dict(expected.variables))
         single, double = (
             convert(standing, self.step.candidate, padding=self.step.padding, dtype=dtype)
             for dtype in ("float32", "float64")

@@ -32,7 +32,7 @@ def convolve_above(a: Array, b: Array, n: int, first: int) -> Array:
     below what it does to the zeros beside them.
     """
     lengths = [np.linalg.norm(x, axis=-1, keepdims=True) for x in (a, b)]
-    return np.maximum(convolve(a, b, n, first), 0.0) + 2.0**-48 * lengths[0] * lengths[1]
+    return np.asarray(np.maximum(convolve(a, b, n, first), 0.0) + 2.0**-48 * lengths[0] * lengths[1])
 
 
 def _promised(error: Array) -> Array:
@@ -160,7 +160,7 @@ class LeafBounds:
         if not self.oracle.config.preemp:
             return self.x
         two = self._given(self.v["tfbanks_preemp/kernel"].reshape(2))
-        ahead = Running(*(np.pad(a[:, 1:], ((0, 0), (0, 1))) for a in (self.x.value, self.x.error)), self.precision)
+        ahead = self.x.arranged(lambda a: np.pad(a[:, 1:], ((0, 0), (0, 1))))
         return two[0] * self.x + two[1] * ahead
 
     def smoother_gains(self) -> tuple[Running, Running]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from parity.oracle.arrays import Array, exact
 from parity.oracle.bounds import Correlation, smoothed
@@ -39,7 +40,7 @@ def gradients(bounds: LeafBounds, cotangent: Array) -> dict[str, Running]:
     return out
 
 
-def _near(x: Running, limit: float) -> Array:
+def _near(x: Running, limit: float) -> NDArray[np.bool_]:
     """Where rounding decides on which side of a limit an implementation finds itself."""
     return np.asarray(np.abs(x.value - limit) <= x.error + 2 * x.precision.u * limit)
 
@@ -48,7 +49,7 @@ def _limited(x: Running, parameter: Array, low: float | None, high: float | None
     """The gradient to a clamped parameter. The limit is a rounded constant: on it, either side is faithful."""
     open_ = np.ones(parameter.shape, dtype=bool)
     uncertain = np.zeros(parameter.shape, dtype=bool)
-    for limit, inside in ((low, lambda p, c: p >= c), (high, lambda p, c: p <= c)):
+    for limit, inside in ((low, np.greater_equal), (high, np.less_equal)):
         if limit is not None:
             open_ &= inside(parameter, limit)
             uncertain |= np.abs(parameter - limit) <= 4 * x.precision.u * abs(limit)
@@ -123,7 +124,7 @@ def _compression(bounds: LeafBounds, d: Running, out: dict[str, Running]) -> Run
 def _smoother(d: Running, gain_in: Running, gain_back: Running) -> tuple[Running, Running]:
     """Back through the recursion: cotangent of M to that of its input, and that of the state at each frame."""
     zero = np.zeros((*d.value.shape[:-1], 1))
-    flipped = Running(*(np.concatenate([zero, a[..., ::-1]], axis=-1) for a in (d.value, d.error)), d.precision)
+    flipped = d.arranged(lambda a: np.concatenate([zero, a[..., ::-1]], axis=-1))
     one = Running.given(np.ones(1), d.precision)
     state = smoothed(flipped, one, gain_back)[..., :0:-1]
     reached = state * gain_in.reshape(-1, 1)
@@ -137,10 +138,8 @@ def _smoother(d: Running, gain_in: Running, gain_back: Running) -> tuple[Running
 def _smooth_coefficient(bounds: LeafBounds, x: Running, d_state: Running) -> Running:
     """The gradient to s sums ``(x[t] - M[t-1])`` times the state's cotangent; the two may also be summed apart."""
     m = bounds.tail["ema"]
-    before = Running(
-        *(np.concatenate([a[..., :1], b[..., :-1]], axis=-1) for a, b in ((x.value, m.value), (x.error, m.error))),
-        x.precision,
-    )
+    value, error = (np.concatenate([a[..., :1], b[..., :-1]], -1) for a, b in ((x.value, m.value), (x.error, m.error)))
+    before = Running(value, error, x.precision)
     n = x.value.shape[0] * x.value.shape[2]
     terms = (d_state * (x - before)).sum((0, 2))
     apart = ((x.size + before.size) * d_state.size).sum(axis=(0, 2))
@@ -207,12 +206,12 @@ def _preemphasis(bounds: LeafBounds, d: Running, out: dict[str, Running]) -> Run
     """The two taps' gradients, and the signal's."""
     two = Running.given(bounds.v["tfbanks_preemp/kernel"].reshape(2), bounds.precision)
     x = bounds.x
-    ahead = Running(*(np.pad(a[:, 1:], ((0, 0), (0, 1))) for a in (x.value, x.error)), x.precision)
+    ahead = x.arranged(lambda a: np.pad(a[:, 1:], ((0, 0), (0, 1))))
     taps = [_reformed((d * source).sum((0, 1))) for source in (x, ahead)]
     out["tfbanks_preemp/kernel"] = Running(
         np.stack([tap.value for tap in taps]).reshape(2, 1, 1),
         np.stack([tap.error for tap in taps]).reshape(2, 1, 1),
         bounds.precision,
     )
-    behind = Running(*(np.pad(a[:, :-1], ((0, 0), (1, 0))) for a in (d.value, d.error)), d.precision)
+    behind = d.arranged(lambda a: np.pad(a[:, :-1], ((0, 0), (1, 0))))
     return _reformed(two[0] * d + two[1] * behind)

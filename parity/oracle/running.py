@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from parity.oracle.arrays import Array, exact
 
@@ -170,14 +172,18 @@ class Running:
             self.value.sum(axis=axes, keepdims=keepdims), error + self.precision.gamma(n) * terms, self.precision
         )
 
+    def arranged(self, f: Callable[[Array], Array]) -> Running:
+        """Values and errors put elsewhere, or padded with exact zeros: nothing is computed."""
+        return Running(f(self.value), f(self.error), self.precision)
+
     def reshape(self, *shape: int) -> Running:
         """Another shape."""
-        return Running(self.value.reshape(shape), self.error.reshape(shape), self.precision)
+        return self.arranged(lambda a: a.reshape(shape))
 
-    def __getitem__(self, index: object) -> Running:
-        return Running(self.value[index], self.error[index], self.precision)  # type: ignore[index]
+    def __getitem__(self, index: Any) -> Running:
+        return self.arranged(lambda a: a[index])
 
-    def passed(self, open_: Array, uncertain: Array) -> Running:
+    def passed(self, open_: NDArray[np.bool_], uncertain: NDArray[np.bool_]) -> Running:
         """A gradient behind a limit: kept where open, dropped where not, and either where that is uncertain."""
         value = np.where(open_, self.value, 0.0)
         return Running(value, np.where(uncertain, self.size, np.where(open_, self.error, 0.0)), self.precision)
