@@ -28,6 +28,7 @@ class Expected:
         cotangent: of the output, float32 [B, C, F].
         reference: the reference's float32 taps; empty where there is none.
         reference_gradients: the same of its gradients.
+        reference_again: taps and gradients of further executions of the reference, its input moved by an ulp.
         subtracts: the candidate's PCEN subtracts ``delta^r``, see :class:`parity.rungs.Rung`.
         conventions: whose limits on the PCEN parameters the oracle follows.
         geometry: of the oracle, if not LEAF's own.
@@ -39,6 +40,7 @@ class Expected:
     cotangent: np.ndarray
     reference: Arrays = field(default_factory=dict)
     reference_gradients: Arrays = field(default_factory=dict)
+    reference_again: list[tuple[Arrays, Arrays]] = field(default_factory=list)
     subtracts: bool = True
     conventions: Conventions = ORIGINAL
     geometry: Geometry | None = None

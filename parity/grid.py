@@ -6,8 +6,8 @@ planted faults and foreign ports only choose cases and hand over what they ran.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -33,7 +33,6 @@ FORWARD = OfMax(1e-6, "twice TensorFlow's own eager-graph difference (4.8e-7 of 
 FORWARD_NORM = OfMax(2e-6, "twice TensorFlow's own difference; instance norm divides by a standard deviation")
 GRADIENT = RelativeL2(5e-6, "ten times the forward difference: a gradient sums products of several rounded factors")
 GRADIENT_NORM = RelativeL2(3e-5, "as without instance norm, whose adjoint subtracts two means that nearly cancel")
-CANCELS = 1e-6  # a reference gradient with a larger error against float64 is a sum that cancels: not held to G3
 FEWEST = 16  # arrays in a pool that say something about rounding together: as many as k was measured on
 
 
@@ -57,7 +56,7 @@ class Context:
         pools: G1's arrays that are judged together, by (property, tap); judged by :func:`pooled`.
         singly: judge large enough arrays by themselves (the speech clip), rather than all of them together over
             the cases: an array of one filter or one frame carries the one or two roundings that its values share.
-        literal: hold these taps and gradients to their direct limit as it stands, whatever cancels in them.
+        literal: hold these taps and gradients to their direct limit, see :func:`limited`.
         factor: G1's k by (property, tap), over all cases together.
     """
 
@@ -99,15 +98,15 @@ def compare_forward(context: Context, candidate: Arrays, expected: Expected) -> 
     errors, rounding = expected.errors(context.dtype), expected.rounding(context.dtype)
     for tap, reference in expected.reference.items():
         arrays = candidate[tap], reference, expected.taps.get(tap)
-        least = None if context.literal(tap) else rounding.get(tap)
-        yield from _compare(context, tap, "forward", arrays, direct, errors.get(tap), least)
+        # an array of a few values shares one or two roundings, which no reference's error speaks for
+        literal = context.literal(tap) and Accuracy.applies(reference)
+        least = None if literal else rounding.get(tap)
+        again = [taps[tap] for taps, _ in expected.reference_again]
+        yield from _compare(context, tap, "forward", arrays, direct, errors.get(tap), least, again)
 
 
 def compare_gradients(context: Context, candidate: Arrays, expected: Expected) -> Iterator[Measurement]:
     """float32: the gradient of each tensor against the reference's and the oracle's.
-
-    A tensor that is held to its limit as it stands, but whose reference is off by more than ``CANCELS``, is held to
-    G1 and G2 alone.
 
     Raises:
         KeyError: the reference has a gradient that the candidate lacks.
@@ -116,8 +115,11 @@ def compare_gradients(context: Context, candidate: Arrays, expected: Expected) -
     errors, rounding = expected.gradient_errors(context.dtype), expected.gradient_rounding(context.dtype)
     for name, reference in expected.reference_gradients.items():
         arrays = candidate[name], reference, expected.gradients[name]
-        least = None if context.literal(name) else rounding[name]
-        yield from _compare(context, name, kind_of(name), arrays, direct, errors[name], least, CANCELS)
+        # relative to a gradient that should be zero, everything is infinitely far
+        literal = context.literal(name) and bool(np.any(expected.gradients[name]))
+        least = None if literal else rounding[name]
+        again = [gradients[name] for _, gradients in expected.reference_again]
+        yield from _compare(context, name, kind_of(name), arrays, direct, errors[name], least, again)
 
 
 def compare_sound(
@@ -180,6 +182,20 @@ def pooled(context: Context, fewest: int = FEWEST) -> Iterator[Measurement]:
             yield context.measurement(tap, kind, pool.verdict(context.factor(kind, tap)), "rounding")
 
 
+def limited(direct: OfMax | RelativeL2, reference: np.ndarray, oracle: np.ndarray | None) -> OfMax | RelativeL2:
+    """A direct limit as it stands, or what G1 leaves between two implementations where that is more.
+
+    The reference is off by e, the candidate may be by k e: they are at most (1 + k) e apart. Where a sum cancels, that
+    is more than any limit for all cases.
+    """
+    if oracle is None:
+        return direct
+    apart = (1 + UNMEASURED) * direct(reference, oracle).observed
+    if apart <= direct.limit or not np.isfinite(apart):
+        return direct
+    return replace(direct, limit=apart, reason=f"{1 + UNMEASURED:g} times what the reference is off: it, and G1's k")
+
+
 def _finite(values: np.ndarray, oracle: np.ndarray) -> Verdict:
     """The status against the oracle, whose dtype is another."""
     return status(values, oracle.astype(values.dtype))
@@ -193,7 +209,7 @@ def _compare(
     direct: OfMax | RelativeL2,
     errors: np.ndarray | None,
     least: np.ndarray | None,
-    cancels: float | None = None,
+    again: Sequence[np.ndarray] = (),
 ) -> Iterator[Measurement]:
     candidate, reference, oracle = arrays
     state = status(candidate, reference)
@@ -203,16 +219,16 @@ def _compare(
     if least is not None:
         size = norm if isinstance(direct, RelativeL2) else peak
         yield context.measurement(tap, kind, one_operation(candidate, reference, least, size), "rounding")
-    elif oracle is None or direct(reference, oracle).observed <= (direct.limit if cancels is None else cancels):
-        yield context.measurement(tap, kind, direct(candidate, reference), "rounding")
+    else:
+        yield context.measurement(tap, kind, limited(direct, reference, oracle)(candidate, reference), "rounding")
     if oracle is None:
         return
     if errors is not None:
         yield context.measurement(tap, kind, soundness(candidate, oracle, errors), "rounding")
     if context.singly and Accuracy.applies(oracle):
-        # k is measured over many arrays together; of one array alone, no spread was measured
-        accuracy = Accuracy(dtype=context.dtype)
-        yield context.measurement(tap, kind, accuracy(candidate, reference, oracle), "rounding")
+        # k is measured over many arrays together; of one array alone, the spread is that of the executions at hand
+        verdict = Accuracy(dtype=context.dtype)(candidate, reference, oracle, again)
+        yield context.measurement(tap, kind, verdict, "rounding")
     else:
         pool = context.pools.setdefault((kind, tap), PooledAccuracy(context.dtype))
         pool.add(candidate, reference, oracle)

@@ -13,9 +13,10 @@ from parity.bridges.converting import convert
 from parity.bridges.names import checked
 from parity.cases import Case
 from parity.config import LeafConfig
-from parity.expected import Expected, Produced
+from parity.expected import Arrays, Expected, Produced
 from parity.gates import Exactly, PooledAccuracy
 from parity.grid import Context, compare
+from parity.reexecution.calibration import moved
 from parity.report.claims import TAPS, Measurement
 from parity.rungs import RUNGS
 
@@ -54,6 +55,7 @@ STEPS: dict[str, Step] = {
 }
 
 
+N_AGAIN = 3  # executions of the reference beside the first, where an array is judged by itself
 INNER_TAPS = frozenset(TAPS) - {"output", "input"}
 
 
@@ -138,6 +140,10 @@ class Runner:
         bridge.write(standing, weights)
         taps = bridge.taps(standing, x)
         cotangent = cotangent_of(taps["output"].shape)
+        again: list[tuple[Arrays, Arrays]] = []
+        for seed in range(N_AGAIN if self.literal else 0):
+            nearby = moved(x, np.random.default_rng(seed))
+            again.append((bridge.taps(standing, nearby), bridge.gradients(standing, nearby, cotangent)))
         return Expected(
             config=config,
             variables=weights,
@@ -145,6 +151,7 @@ class Runner:
             cotangent=cotangent,
             reference=taps,
             reference_gradients=bridge.gradients(standing, x, cotangent),
+            reference_again=again,
             subtracts=RUNGS[self.step.candidate].subtracts,
         )
 

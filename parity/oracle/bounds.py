@@ -214,9 +214,9 @@ class LeafBounds:
         if not self.oracle.config.mean_var_norm:
             return y
         gamma, beta = (self.column(f"tfbanks_instancenorm/{name}") for name in ("gamma", "beta"))
-        self.mean = y.sum(2, keepdims=True).times(1 / y.value.shape[2])
+        self.mean = y.mean(2)
         self.centred = y - self.mean
-        variance = (self.centred * self.centred).sum(2, keepdims=True).times(1 / y.value.shape[2])
+        variance = (self.centred * self.centred).mean(2)
         self.scale = (variance + self.constant(NORM_EPS)).power(self._given(np.full(1, -0.5)))
         gain = self.scale * gamma
         out = self.centred * gain + beta

@@ -73,8 +73,8 @@ def _norm(bounds: LeafBounds, d: Running, out: dict[str, Running]) -> Running:
     out["tfbanks_instancenorm/gamma"] = _sum_of_products(d, unit)
     out["tfbanks_instancenorm/beta"] = d.sum((0, 2))
     d = d * bounds.column("tfbanks_instancenorm/gamma")
-    mean = d.sum(2, keepdims=True).times(1 / n)
-    along = unit * (d * unit).sum(2, keepdims=True).times(1 / n)
+    mean = d.mean(2)
+    along = unit * (d * unit).mean(2)
     spread = _reformed((d - mean - along) * bounds.scale)
     # the form ``x gain + (beta - mean gain)`` sums d x and d mean apart before they cancel
     lost = (d.size * (bounds.mean.size + np.abs(bounds.centred.value)) * bounds.scale.size).sum(2, keepdims=True)

@@ -172,6 +172,11 @@ class Running:
             self.value.sum(axis=axes, keepdims=keepdims), error + self.precision.gamma(n) * terms, self.precision
         )
 
+    def mean(self, axis: int) -> Running:
+        """The mean along an axis that stays: a sum, divided or multiplied by a reciprocal that is rounded itself."""
+        total = self.sum(axis, keepdims=True).times(1 / self.value.shape[axis])
+        return total.rounded(total.value, total.error, 2.0)
+
     def arranged(self, f: Callable[[Array], Array]) -> Running:
         """Values and errors put elsewhere, or padded with exact zeros: nothing is computed."""
         return Running(f(self.value), f(self.error), self.precision)

@@ -61,7 +61,9 @@ class Ledger:
     def merge(self, dumped: dict[str, Any]) -> None:
         """Take over what the ledger of another process has dumped."""
         for section, evidence in dumped["evidence"].items():
-            self.evidence.setdefault(section, []).extend(evidence)
+            rows = self.evidence.setdefault(section, [])
+            rows += [row for row in evidence if row not in rows]  # what every process measured again
+            rows.sort(key=lambda row: str(list(row.values())))  # not by who came first
         for row in dumped["claims"]:
             claim = Claim.from_dict(row)
             self.record(claim.worst)
