@@ -220,7 +220,7 @@ class LeafBounds:
         self.scale = (variance + self.constant(NORM_EPS)).power(self._given(np.full(1, -0.5)))
         gain = self.scale * gamma
         out = self.centred * gain + beta
-        lost = 3 * self.precision.u * gain.size * (y.size + self.mean.size)
+        lost = self.precision.u * (3 * gain.size * (y.size + self.mean.size) + beta.size)
         self.tail["norm"] = Running(out.value, out.error + lost, self.precision)
         return self.tail["norm"]
 
