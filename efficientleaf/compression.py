@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from leaf.checks import count, real
+from leaf.streaming import Framewise
 
 
-class Log1p(nn.Module):
+class Log1p(Framewise):
     """``log(1 + 10**a * x)`` of energies x [..., bands, T].
 
     Args:
@@ -44,7 +45,7 @@ class Log1p(nn.Module):
         return f"trainable={self.trainable}, per_band={self.per_band}"
 
 
-class TemporalBatchNorm(nn.Module):
+class TemporalBatchNorm(Framewise):
     """Batch normalisation of [B, bands, T] or [B, channels, bands, T] over all but the bands.
 
     Args:
@@ -73,7 +74,7 @@ class TemporalBatchNorm(nn.Module):
         return y.reshape(x.shape)
 
 
-class LogTBN(nn.Module):
+class LogTBN(Framewise):
     """:class:`Log1p`, the median over time taken off if wanted, :class:`TemporalBatchNorm`.
 
     Args:
@@ -103,6 +104,11 @@ class LogTBN(nn.Module):
         self.TBN = TemporalBatchNorm(num_bands, affine, append_filtered, 2 if append_filtered else 1)
         self.median_filter = median_filter
         self.append_filtered = append_filtered
+
+    @property
+    def whole_clip(self) -> str:
+        """Why it cannot stream, if so."""
+        return "its median over time is the whole clip's" if self.median_filter else ""
 
     def forward(self, x: Tensor) -> Tensor:
         """Energies [B, bands, T] to the same shape, or to [B, 2, bands, T] with ``append_filtered``."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from leaf.checks import count, real, waveform
 from leaf.filters import SIGMA_PER_SAMPLE, gabor_pair, gauss_windows, mel_filter_params, squared_modulus
+from leaf.streaming import Band, Bank, Windowed
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,30 @@ class GroupedGaborFilterbank(nn.Module):
         if self.training:
             self.clamp_parameters()
         return torch.cat([self.pool(self.modulus(self.convolve(x, g)), g) for g in self.groups()], dim=1)
+
+    def bank(self) -> Bank:
+        """The filterbank as it stands, for audio that arrives in pieces."""
+        return Bank([self._band(group) for group in self.groups()])
+
+    def _band(self, group: Group) -> Band:
+        filters, windows, n_bands = self.filters(group), self.windows(group), group.stop - group.start
+        return Band(
+            Windowed(
+                lambda x: F.conv1d(x, filters, stride=group.conv_stride),
+                group.kernel_size,
+                group.conv_stride,
+                group.kernel_size // 2,
+                group.kernel_size // 2,
+            ),
+            self.modulus,
+            Windowed(
+                lambda e: F.conv1d(e, windows, stride=group.pool_stride, groups=n_bands),
+                group.window_size,
+                group.pool_stride,
+                group.window_size // 2,
+                group.window_size // 2,
+            ),
+        )
 
     def extra_repr(self) -> str:
         return (

@@ -10,5 +10,14 @@ from leaf.filterbank import GaborFilterbank
 from leaf.filters import gabor_filters, gauss_windows, mel_filter_params
 from leaf.frontend import Leaf
 from leaf.pcen import PCEN
+from leaf.smoother import exponential_moving_average
 
-__all__ = ["PCEN", "GaborFilterbank", "Leaf", "gabor_filters", "gauss_windows", "mel_filter_params"]
+__all__ = [
+    "PCEN",
+    "GaborFilterbank",
+    "Leaf",
+    "exponential_moving_average",
+    "gabor_filters",
+    "gauss_windows",
+    "mel_filter_params",
+]

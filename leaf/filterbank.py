@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from leaf.checks import count, real, waveform
 from leaf.filters import SIGMA_PER_SAMPLE, gabor_pair, gauss_windows, mel_filter_params, squared_modulus
+from leaf.streaming import Band, Bank, Windowed
 
 PADDINGS = ("centered", "same")
 
@@ -109,13 +110,38 @@ class GaborFilterbank(nn.Module):
             f"pool_stride={self.pool_stride}, padding={self.padding!r}"
         )
 
+    def bank(self, n_samples: int | None = None) -> Bank:
+        """The filterbank as it stands, for audio that arrives in pieces, ``n_samples`` of them if that is known.
+
+        Raises ValueError for ``padding="same"`` without ``n_samples``.
+        """
+        if n_samples is None and self.padding == "same":
+            raise ValueError(
+                'padding="same" places every frame by the length of the audio: n_samples= is needed to stream'
+            )
+        n = n_samples or 0
+        filters, windows = self.filters(), self.windows()
+        pads = self._pads(n, self.filter_size, 1)
+        convolve = Windowed(lambda x: F.conv1d(x, filters), self.filter_size, 1, *pads)
+        pads = self._pads(n + sum(pads) - self.filter_size + 1, self.pool_size, self.pool_stride)
+        pool = Windowed(
+            lambda e: F.conv1d(e, windows, stride=self.pool_stride, groups=self.n_filters),
+            self.pool_size,
+            self.pool_stride,
+            *pads,
+        )
+        return Bank([Band(convolve, self.modulus, pool)])
+
+    def _pads(self, n_samples: int, size: int, stride: int) -> tuple[int, int]:
+        """Zeros before and after ``n_samples``."""
+        if self.padding == "centered":
+            return size // 2, size // 2
+        frames = -(-n_samples // stride)
+        total = max((frames - 1) * stride + size - n_samples, 0)
+        return total // 2, total - total // 2
+
     def _conv(self, x: Tensor, kernel: Tensor, stride: int, groups: int) -> Tensor:
-        size, n_samples = kernel.shape[-1], x.shape[-1]
-        left = right = size // 2
-        if self.padding == "same":
-            frames = -(-n_samples // stride)
-            total = max((frames - 1) * stride + size - n_samples, 0)
-            left, right = total // 2, total - total // 2
+        left, right = self._pads(x.shape[-1], kernel.shape[-1], stride)
         if left != right:  # conv1d itself pads evenly only, but without a copy of x
             x = F.pad(x, (left, right))
             left = 0

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Iterable, Iterator
 
 from torch import Tensor, nn
 
 from leaf.checks import duration
 from leaf.filterbank import GaborFilterbank
 from leaf.pcen import leaf_pcen
+from leaf.streaming import length, step_of, stream
 
 
 class Leaf(nn.Module):
@@ -78,3 +80,25 @@ class Leaf(nn.Module):
         """
         y: Tensor = self.compression(self.filterbank(x))
         return y
+
+    def stream(self, chunks: Iterable[Tensor], n_samples: int | None = None) -> Iterator[Tensor]:
+        """The front end over audio in chunks of any size, in memory that does not grow.
+
+        The frames, one after another, are those of the whole audio to rounding. Weights and compression are
+        copied when this is called and evaluated without gradients; training may go on.
+
+        Args:
+            chunks: consecutive audio, [B, n] or [B, 1, n] each, any n, in the module's dtype.
+            n_samples: the length of the whole, needed with ``padding="same"``; checked where it is given.
+
+        Returns an iterator over [B, C, k] frames, k >= 1.
+        Raises ValueError at once for a compression that needs the whole clip or for
+        ``padding="same"`` without ``n_samples``; while
+        it runs, what :meth:`forward` raises, and ValueError for chunks of another batch size, or for a length
+        other than ``n_samples``.
+        """
+        n_samples = length(n_samples)
+        frontend = copy.deepcopy(self).eval()
+        step = step_of(frontend.compression)
+        bank = frontend.filterbank.bank(n_samples)
+        return stream(chunks, bank, step, frontend.filterbank.center_freqs, n_samples)

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from leaf.checks import count, real
+from leaf.smoother import exponential_moving_average
+
+FORMS = ("accurate", "published")
 
 
 class PCEN(nn.Module):
@@ -25,6 +28,9 @@ class PCEN(nn.Module):
         eps: >= 0, added to the smoother, in the dtype of the computation.
         learn_logs: learn logarithms (PCEN paper) or the values and 1 / r (LEAF paper).
         clamp: lower limit of the input; None for none.
+        form: how gain and root are computed. "accurate": the gain by power and the root without subtraction,
+            which err least against float64, forward and backward. "published": the gain by
+            ``exp(-alpha (log eps + log1p(M / eps)))``, eps > 0, and the root by subtraction.
 
     Raises TypeError or ValueError for arguments outside these ranges.
     Source: EfficientLEAF's ``model/leaf.py``; ``leaf_audio/postprocessing.py``; PCEN, arXiv 1607.05666.
@@ -40,6 +46,8 @@ class PCEN(nn.Module):
         eps: float = 1e-6,
         learn_logs: bool = True,
         clamp: float | None = None,
+        *,
+        form: str = "accurate",
     ) -> None:
         super().__init__()
         self.num_bands = count("num_bands", num_bands)
@@ -59,6 +67,11 @@ class PCEN(nn.Module):
         if clamp is not None and math.isnan(clamp):
             raise ValueError(f"clamp={clamp!r}: a number or None is needed")
         self.clamp = clamp
+        if form not in FORMS:
+            raise ValueError(f"form={form!r}: one of {', '.join(map(repr, FORMS))} is needed")
+        if form == "published" and self.eps == 0:
+            raise ValueError("eps=0: form='published' takes its logarithm, so more than 0 is needed")
+        self.form = form
 
     def parameters_linear(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(s, alpha, delta, r) as they act: [num_bands] each, out of the logarithm or clamped, r the root."""
@@ -66,17 +79,10 @@ class PCEN(nn.Module):
             return self.s.exp(), self.alpha.exp(), self.delta.exp(), self.r.exp()
         return self.s, self.alpha.clamp(max=1.0), self.delta.clamp(min=0.0), 1 / self.r.clamp(min=1.0)
 
-    def smooth(self, x: Tensor) -> Tensor:
-        """The smoother M [..., num_bands, T] of energies x (same shape), frame by frame from M[0] = x[0]."""
+    def smooth(self, x: Tensor, initial: Tensor | None = None) -> Tensor:
+        """The smoother M [..., num_bands, T] of energies x (same shape), from M[-1] = ``initial`` or else x[0]."""
         s = self.parameters_linear()[0].to(x.dtype)
-        first, *others = x.unbind(-1)
-        frames = [first]
-        for frame in others:
-            # lerp is M + s (x - M) below s = 0.5 and x - (1 - s) (x - M) above. The published
-            # (1 - s) M + s x rounds more at small s, and M + s (x - M) alone loses a quiet x after a loud M
-            # when s is near 1.
-            frames.append(torch.lerp(frames[-1], frame, s))
-        return torch.stack(frames, -1)
+        return exponential_moving_average(x, s, x[..., 0] if initial is None else initial)
 
     def forward(self, x: Tensor) -> Tensor:
         """Energies [..., num_bands, T] to the same shape.
@@ -84,20 +90,39 @@ class PCEN(nn.Module):
         Raises TypeError for integer or complex input and ValueError for another number of bands or no
         frames. Values are not looked at.
         """
+        return self.step(x)[0]
+
+    def step(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """:meth:`forward` of energies that follow on others: what came before is in the state.
+
+        Args:
+            x: energies [..., num_bands, T].
+            state: the smoother after the frame before, [..., num_bands]; None if there is none.
+
+        Returns the compressed energies, and the state after the last of them.
+        Raises as :meth:`forward`, and ValueError for a state of another shape.
+        """
         self._check(x)
+        if state is not None and state.shape != x.shape[:-1]:
+            raise ValueError(f"state has shape {tuple(state.shape)}: {tuple(x.shape[:-1])} is needed")
         x = x.to(torch.promote_types(x.dtype, self.s.dtype))  # autocast hands over half-precision energies
         if self.clamp is not None:
             x = x.clamp(min=self.clamp)
         _, alpha, delta, r = (p.unsqueeze(-1) for p in self.parameters_linear())
-        # By power rather than by exp(-alpha (log eps + log1p(M / eps))) as published: the logarithms lose
-        # up to 31 units in the last place where M >> eps. And divided by it: of a power of -alpha the gradient
-        # needs that of -alpha - 1, whose rounding, times log M, is what remains where gain and smoother cancel.
-        control = (self.eps + self.smooth(x)) ** alpha
-        y: Tensor = _Root.apply(x / control, delta, r)  # type: ignore[no-untyped-call]
-        return y
+        m = self.smooth(x) if state is None else self.smooth(x, state)
+        if self.form == "published":
+            gained = x * torch.exp(-alpha * (math.log(self.eps) + torch.log1p(m / self.eps)))
+            return (gained + delta) ** r - delta**r, m[..., -1]
+        # By power: the logarithms lose up to 31 units in the last place where M >> eps. And divided by it: of a
+        # power of -alpha the gradient needs that of -alpha - 1, whose rounding, times log M, is what remains where
+        # gain and smoother cancel.
+        y: Tensor = _Root.apply(x / (self.eps + m) ** alpha, delta, r)  # type: ignore[no-untyped-call]
+        return y, m[..., -1]
 
     def extra_repr(self) -> str:
-        return f"{self.num_bands}, eps={self.eps:g}, learn_logs={self.learn_logs}, clamp={self.clamp}"
+        return (
+            f"{self.num_bands}, eps={self.eps:g}, learn_logs={self.learn_logs}, clamp={self.clamp}, form={self.form!r}"
+        )
 
     def _check(self, x: Tensor) -> None:
         if not x.is_floating_point():

@@ -55,7 +55,7 @@ def smoothing(
 ) -> Plant:
     """The smoother from another first state, from (x[0], s), or by another step, from (M, x, s)."""
 
-    def smooth(self: PCEN, x: Tensor) -> Tensor:
+    def smooth(self: PCEN, x: Tensor, initial: Tensor | None = None) -> Tensor:
         s = self.parameters_linear()[0].to(x.dtype)
         frames = [first(x[..., 0], s)]
         for frame in x.unbind(-1)[1:]:
@@ -84,7 +84,7 @@ def _built(change: Callable[[PCEN], None]) -> Plant:
     return replaced((PCEN, "__init__", init))
 
 
-def _lagged(self: PCEN, x: Tensor) -> Tensor:
+def _lagged(self: PCEN, x: Tensor, initial: Tensor | None = None) -> Tensor:
     m = _smooth(self, x)
     return torch.cat([m[..., :1], m[..., :-1]], dim=-1)
 
@@ -101,7 +101,7 @@ def _floored_in_place(self: PCEN, x: Tensor) -> Tensor:
     return x if self.clamp is None else x.clamp_(min=self.clamp)
 
 
-def _continued(self: PCEN, x: Tensor) -> Tensor:
+def _continued(self: PCEN, x: Tensor, initial: Tensor | None = None) -> Tensor:
     """Goes on from where the call before has stopped."""
     s, last = self.parameters_linear()[0].to(x.dtype), getattr(self, "_last", None)
     frames = [x[..., 0] if last is None or last.shape != x.shape[:-1] else torch.lerp(last, x[..., 0], s)]

@@ -23,7 +23,11 @@ PUBLISHED = {
     leaf.gabor_filters: "size center_freqs sigmas",
     leaf.gauss_windows: "size sigmas",
 }
-OWN = {leaf.Leaf: "padding='centered'", leaf.GaborFilterbank: "padding='centered'"}
+OWN = {
+    leaf.Leaf: "padding='centered'",
+    leaf.GaborFilterbank: "padding='centered'",
+    leaf.PCEN: "form='accurate'",
+}
 
 
 def written(parameters):
