@@ -12,7 +12,7 @@ from typing import Any
 
 from parity.report.claims import Claim
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Certificate:
         failures: why the run is no certificate; empty when it is one.
         notes: what else the reader should know, for example pictures that could not be drawn.
         evidence: rows about the instrument itself, by section: see :mod:`parity.report.instrument`.
+        recorded: what longer runs have measured before, see :class:`parity.report.recorded.Record`, each with
+            ``changed``: the sources that have changed since.
     """
 
     claims: Sequence[Claim]
@@ -42,6 +44,7 @@ class Certificate:
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     evidence: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    recorded: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def verdict(self) -> str:
@@ -62,6 +65,7 @@ class Certificate:
             "skipped": self.skipped,
             "environment": self.environment,
             "evidence": self.evidence,
+            "recorded": self.recorded,
             "claims": [c.as_dict() for c in self.claims],
         }
 
@@ -74,7 +78,18 @@ class Certificate:
         """
         if data.get("schema") != SCHEMA:
             raise ValueError(f"schema={data.get('schema')!r}: must be {SCHEMA}")
-        names = ("environment", "date", "duration_s", "command", "tests", "skipped", "failures", "notes", "evidence")
+        names = (
+            "environment",
+            "date",
+            "duration_s",
+            "command",
+            "tests",
+            "skipped",
+            "failures",
+            "notes",
+            "evidence",
+            "recorded",
+        )
         if missing := [n for n in (*names, "claims") if n not in data]:
             raise ValueError(f"certificate: must have {', '.join(missing)}")
         own = {n: data[n] for n in names}

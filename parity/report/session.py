@@ -7,6 +7,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from parity.cells import verdicts
+from parity.report import recorded
 from parity.report.certificate import Certificate, replace_file
 from parity.report.environment import describe
 from parity.report.ledger import Ledger
@@ -130,6 +132,10 @@ class Certifier:
             failures=failures,
             notes=notes,
             evidence=self.ledger.evidence,
+            recorded=[
+                {**asdict(record), "changed": record.changed(self.config.rootpath)}
+                for record in recorded.read(self.config.rootpath)
+            ],
         )
         from parity.report.page import render
 

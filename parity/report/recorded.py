@@ -1,0 +1,113 @@
+"""What runs too long for the certificate have measured: kept as data with its commit, and stale once that has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from parity.report.certificate import replace_file
+from parity.report.claims import plain
+from parity.report.environment import commit, describe
+
+FOLDER = Path("benchmarks", "results")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One table of numbers, and where it comes from.
+
+    Attributes:
+        name: of the file, without its suffix.
+        title: of the table.
+        note: what it shows, in a sentence or two.
+        command: that measures it again.
+        commit: that was measured; with ``+`` where files had changed since.
+        date: ISO 8601, UTC.
+        machine: that it ran on.
+        sources: SHA-256 by path of the files that the numbers depend on.
+        rows: plain values by column; all rows have the first one's columns.
+    """
+
+    name: str
+    title: str
+    note: str
+    command: str
+    commit: str
+    date: str
+    machine: dict[str, Any]
+    sources: dict[str, str]
+    rows: list[dict[str, Any]]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(self.rows[0]) if self.rows else ()
+
+    def changed(self, root: Path) -> list[str]:
+        """The sources that are no longer what was measured; with one of them the record is stale."""
+        return [path for path, digest in self.sources.items() if _digest(root / path) != digest]
+
+
+def keep(
+    name: str,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    title: str,
+    note: str,
+    command: str,
+    sources: Sequence[str],
+    root: Path,
+) -> Path:
+    """Write a record to ``benchmarks/results/NAME.json``; what is there is replaced at once or not at all.
+
+    Args:
+        name: of the file.
+        rows: the numbers.
+        title, note, command: see :class:`Record`.
+        sources: paths below ``root`` of the files that the numbers depend on.
+        root: the repository.
+
+    Raises:
+        ValueError: there are no rows, a row has other columns than the first, or a source is missing; names it.
+    """
+    table = [{column: plain(value) for column, value in row.items()} for row in rows]
+    if not table:
+        raise ValueError("rows: at least one is needed")
+    if odd := [row for row in table if list(row) != list(table[0])]:
+        raise ValueError(f"rows: every one must have the columns {list(table[0])}, not {list(odd[0])}")
+    if missing := [path for path in sources if not (root / path).is_file()]:
+        raise ValueError(f"sources: {', '.join(missing)}: no such file")
+    record = Record(
+        name=name,
+        title=title,
+        note=note,
+        command=command,
+        commit=_commit(root),
+        date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        machine=describe(root),
+        sources={path: _digest(root / path) for path in sources},
+        rows=table,
+    )
+    path = root / FOLDER / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, (json.dumps(asdict(record), indent=1, allow_nan=False) + "\n").encode())
+    return path
+
+
+def read(root: Path) -> list[Record]:
+    """Every record of a repository, by name; none where it has no such folder."""
+    return [Record(**json.loads(path.read_text())) for path in sorted((root / FOLDER).glob("*.json"))]
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def _commit(root: Path) -> str:
+    found = commit(root)
+    return "" if found is None else found["id"][:9] + ("+" if found["dirty"] else "")
