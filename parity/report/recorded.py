@@ -1,4 +1,4 @@
-"""What runs too long for the certificate have measured: kept as data with its commit, and stale once that has changed."""
+"""What runs too long for the certificate has measured: data with its commit, and stale once that has changed."""
 
 from __future__ import annotations
 
