@@ -5,12 +5,16 @@ All layers here take [B, C, frames].
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from og_leaf.checks import check_count, check_dtype
 from og_leaf.impulse_responses import clip
 from og_leaf.initializers import Device
+
+Scan = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class ExponentialMovingAverage(nn.Module):
@@ -24,6 +28,8 @@ class ExponentialMovingAverage(nn.Module):
         per_channel: one coefficient per channel rather than one for all.
         trainable: whether the coefficient is learned.
         device, dtype: of the parameter; float32 or float64.
+        scan: computes the recurrence from (inputs, w [C] or [1], initial_state) in place of the original's loop over
+            frames, for long inputs; ``leaf.exponential_moving_average`` does.
 
     Raises:
         TypeError: ``num_channels`` is not an integer.
@@ -40,8 +46,10 @@ class ExponentialMovingAverage(nn.Module):
         trainable: bool = False,
         device: Device = None,
         dtype: torch.dtype | None = None,
+        scan: Scan | None = None,
     ) -> None:
         super().__init__()
+        self.scan = scan
         size = check_count("num_channels", num_channels) if per_channel else 1
         weights = torch.full((size,), coeff_init, dtype=check_dtype(dtype), device=device)
         self._weights = nn.Parameter(weights, requires_grad=trainable)
@@ -49,6 +57,8 @@ class ExponentialMovingAverage(nn.Module):
     def forward(self, inputs: Tensor, initial_state: Tensor) -> Tensor:
         """Smooths [B, C, frames], the first frame included, from ``initial_state`` [B, C] on."""
         w = clip(self._weights, 0.0, 1.0)
+        if self.scan is not None:
+            return self.scan(inputs, w, initial_state)
         state, smoothed = initial_state, []
         for frame in inputs.unbind(-1):
             state = w * frame + (1.0 - w) * state
@@ -113,6 +123,7 @@ class PCENLayer(nn.Module):
         learn_smooth_coef: a learned smoother, else a :class:`SimpleRNN`.
         per_channel_smooth_coef: one learned coefficient per channel rather than one for all.
         device, dtype: of the parameters; float32 or float64.
+        scan: of a learned smoother, see :class:`ExponentialMovingAverage`.
 
     Raises:
         TypeError: ``num_channels`` is not an integer.
@@ -136,6 +147,7 @@ class PCENLayer(nn.Module):
         per_channel_smooth_coef: bool = False,
         device: Device = None,
         dtype: torch.dtype | None = None,
+        scan: Scan | None = None,
     ) -> None:
         super().__init__()
         self.num_channels = check_count("num_channels", num_channels)
@@ -151,7 +163,7 @@ class PCENLayer(nn.Module):
         self._floor = floor
         if learn_smooth_coef:
             self.ema = ExponentialMovingAverage(
-                num_channels, smooth_coef, per_channel_smooth_coef, trainable, device=device, dtype=dtype
+                num_channels, smooth_coef, per_channel_smooth_coef, trainable, device=device, dtype=dtype, scan=scan
             )
         else:
             self.ema = SimpleRNN(num_channels, smooth_coef, device=device, dtype=dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -108,7 +109,7 @@ def replay(
     case: Annotated[str, typer.Argument(help="a case as the certificate prints it, for example 'seed=3,n_filters=2'")],
 ) -> None:
     """Run one case on one step of the ladder and print every measurement; ends with 1 if one does not hold."""
-    from parity.alone import SUFFIX, alone
+    from parity.alone import DTYPES, SUFFIX, alone
     from parity.cases import Case
     from parity.report.table import render_measurements
     from parity.rungs import RUNGS
@@ -123,6 +124,51 @@ def replay(
     except ValueError as error:
         typer.echo(f"case={case!r}: {error}", err=True)
         raise typer.Exit(2) from None
-    measured = list(Runner(STEPS[step]).run(parsed) if step in STEPS else alone(step.removesuffix(SUFFIX), parsed))
+    if step in STEPS:
+        measured = list(Runner(STEPS[step]).run(parsed))
+    else:
+        rung = step.removesuffix(SUFFIX)
+        dtypes = [dtype for dtype in DTYPES if dtype != "bfloat16" or RUNGS[rung].framework == "torch"]
+        measured = [m for dtype in dtypes for m in alone(rung, parsed, dtype)]
     typer.echo(render_measurements(measured, colour=sys.stdout.isatty()), nl=False)
     raise typer.Exit(0 if all(m.holds for m in measured) else 1)
+
+
+@app.command()
+def features(
+    source: Annotated[Path, typer.Argument(help="a recording, in any format that soundfile reads")],
+    target: Annotated[Path, typer.Argument(help="the .npy file to write, float32 [filters, frames]")],
+    frontend: Annotated[str, typer.Option(help="leaf or efficientleaf, with PCEN")] = "leaf",
+    weights: Annotated[Path | None, typer.Option(help=".npz of hub variables, or .pt state dict; else fresh")] = None,
+    n_filters: Annotated[int, typer.Option(help="number of filters")] = 40,
+    sample_rate: Annotated[int, typer.Option(help="of the front end, Hz")] = 16000,
+    padding: Annotated[str, typer.Option(help="of leaf: centered, or same as TensorFlow's")] = "centered",
+    channel: Annotated[int | None, typer.Option(help="of a recording that has several, from 0")] = None,
+) -> None:
+    """Write the features of a recording of any length, in memory that does not grow with it."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from parity.features import build, extract, load
+
+    try:
+        module = build(frontend, sample_rate, n_filters, padding)
+        if weights is not None:
+            load(module, weights)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns) as bar:
+            task, began = bar.add_task(source.name, speed="", visible=False), time.monotonic()
+
+            def progress(done: int, total: int) -> None:
+                times = done / sample_rate / max(time.monotonic() - began, 1e-9)
+                bar.update(task, completed=done, total=total, visible=True, speed=f"{times:.0f} x real time")
+
+            shape = extract(source, target, module, channel, progress)
+    except ValueError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    typer.echo(f"{target}: {shape[0]} filters, {shape[1]} frames")

@@ -8,7 +8,7 @@ cases; a faithful implementation can come near them, never beyond, while the ass
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -173,9 +173,14 @@ class Running:
         )
 
     def mean(self, axis: int) -> Running:
-        """The mean along an axis that stays: a sum, divided or multiplied by a reciprocal that is rounded itself."""
-        total = self.sum(axis, keepdims=True).times(1 / self.value.shape[axis])
-        return total.rounded(total.value, total.error, 2.0)
+        """The mean along an axis that stays: a sum, divided or multiplied by a reciprocal that is rounded itself.
+
+        The roundings of the sum are counted in full, in a one-operation bound too: of equal values they all go one
+        way, and taken off these values the mean leaves nothing but them.
+        """
+        every = Running(self.value, self.error, replace(self.precision, longest=np.inf))
+        total = every.sum(axis, keepdims=True).times(1 / self.value.shape[axis])
+        return replace(total.rounded(total.value, total.error, 2.0), precision=self.precision)
 
     def arranged(self, f: Callable[[Array], Array]) -> Running:
         """Values and errors put elsewhere, or padded with exact zeros: nothing is computed."""
