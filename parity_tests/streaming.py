@@ -1,0 +1,66 @@
+"""What rungs 2 and 3 share of streaming: drawn cuts, memory, and the snapshot that a stream is of."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from parity.cases import Case
+from parity.gates import Exactly
+from parity.memory import Peak
+from parity.probes.streaming import streamed
+from parity.report.ledger import Ledger
+from parity.strategies import cases
+
+SAME_BITS = Exactly("a copy of the same numbers in the same order")
+
+
+def check_cuts(rung: str, ledger: Ledger, dtype: str, padding: str) -> None:
+    """Any way of cutting gives the frames of the whole."""
+
+    @settings(max_examples=60)
+    @given(case=cases(plain=True, padding=padding, weights=("drawn", "trained")), data=st.data())
+    def check(case: Case, data: st.DataObject) -> None:
+        cuts = data.draw(st.lists(st.integers(0, case.n_samples), max_size=8).map(sorted))
+        for measurement in streamed(rung, case, cuts, dtype):
+            ledger.check(measurement)
+
+    check()
+
+
+def check_sample_by_sample(rung: str, ledger: Ledger) -> None:
+    """The smallest chunks there are."""
+    case = Case.parse("n_filters=2,sample_rate=2000,window_len=8.5,n_samples=150,padding=centered,weights=trained")
+    for measurement in streamed(rung, case, range(1, case.n_samples)):
+        ledger.check(measurement)
+
+
+def joined(frontend: torch.nn.Module, x: torch.Tensor, size: int) -> torch.Tensor:
+    """The frames of audio in chunks of a size."""
+    return torch.cat(list(frontend.stream(torch.split(x, size, -1))), -1)
+
+
+def check_is_a_snapshot(frontend: torch.nn.Module) -> None:
+    """Weights that change while it runs do not show; nothing asks for gradients; the module's mode stays."""
+    x = torch.randn(1, 4000, generator=torch.Generator().manual_seed(0))
+    expected = joined(frontend, x, 500)
+    frontend.train()
+    stream = frontend.stream(torch.split(x, 500, -1))
+    frames = [next(stream)]
+    with torch.no_grad():
+        for parameter in frontend.parameters():
+            parameter.mul_(1.5)
+    frames.extend(stream)
+    assert SAME_BITS(torch.cat(frames, -1).numpy(), expected.numpy()).passes
+    assert not any(piece.requires_grad for piece in frames)
+    assert frontend.training
+
+
+def peak_of(frontend: torch.nn.Module, n_samples: int, size: int) -> int:
+    """Bytes alive at once while audio is streamed in chunks of a size and its frames are dropped."""
+    chunk = torch.zeros(1, size)
+    with Peak() as peak:
+        for _ in frontend.stream(chunk for _ in range(n_samples // size)):
+            pass
+    return peak.most
