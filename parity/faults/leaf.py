@@ -102,6 +102,8 @@ BENIGN: tuple[Benign, ...] = (
            replaced((GaborFilterbank, "_conv", _by_fourier))),
     Benign("leaf/smoother-in-blocks", "leaf", f"values by blocks of {BLOCK} frames, a triangular matrix each",
            "the recursion written out", replaced((PCEN, "smooth", _in_blocks))),
+    Benign("leaf/smoother-frame-by-frame", "leaf", "a loop of M + s (x - M) for the scan", "the recurrence itself",
+           smoothing(lambda x, s: x)),
     Benign("leaf/smoother-as-published", "leaf", "(1 - s) M + s x for M + s (x - M)", "the same mean of two, expanded",
            smoothing(lambda x, s: x, lambda m, x, s: (1 - s) * m + s * x)),
     Benign("leaf/kernels-by-complex-exponential", "leaf", "a Gaussian of t / sigma times exp(i mu t)",
