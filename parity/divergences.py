@@ -35,6 +35,30 @@ _LEAF = "EfficientLEAF, model/leaf.py"
 _EFFICIENT = "EfficientLEAF, model/efficientleaf.py"
 _PER_BAND = "mean over the bands of |difference|_2 / |energies of leaf|_2, noise of 16000 samples"
 
+
+
+def _breaking(rung: str, short: str) -> tuple[Divergence, ...]:
+    """Where the original's PCEN ends in NaN or infinity and leaf's, with ``learn_logs`` or its own clamp, does not."""
+    between, source = ("leaf", rung), "leaf_audio/postprocessing.py"
+    return (
+        Divergence(
+            f"{short}-delta-through-zero", between, "kept",
+            "nothing keeps the original's delta above 0: plain SGD towards louder features takes it from 2 through 0, "
+            "and the root of a negative number is NaN; with learn_logs leaf's cannot go below",
+            "share of NaN in the output, 100 steps of SGD at 0.2", 1, 1, source),
+        Divergence(
+            f"{short}-delta-gradient", between, "kept",
+            "the gradient to the original's delta grows as delta^(r - 1) and is infinite at 0; leaf's, with "
+            "learn_logs, is to log delta, so delta times that, which vanishes",
+            "size of one frame's gradient to delta, at delta = 1e-12, r = 1/2 and energy 1", 4.99e5, 5.01e5, source),
+        Divergence(
+            f"{short}-silence-without-floor", between, "kept",
+            "with floor = 0 the original's PCEN divides silence by 0, for the floor of the energies is Leaf's; that of "
+            "leaf is PCEN's own clamp (and where neither it nor eps is above 0, leaf divides by 0 as well)",
+            "share of NaN in the output over silence, floor and eps 0", 1, 1, source),
+    )  # fmt: skip
+
+
 DIVERGENCES: tuple[Divergence, ...] = (
     Divergence(
         "shared-default-compression", ("original", "tf_leaf"), "mended",
@@ -172,6 +196,8 @@ DIVERGENCES: tuple[Divergence, ...] = (
         "one-sample-window", ("published leaf", "leaf"), "mended",
         "a window of one sample divides by zero in the published code; here it is 1",
         "value of the window", 1, 1, _LEAF),
+    *_breaking("tf_leaf", "tf"),
+    *_breaking("og_leaf", "og"),
 )  # fmt: skip
 
 

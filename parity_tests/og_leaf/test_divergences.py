@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import og_leaf
+from parity.probes import breaking
 from parity_tests.divergent import diverges
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
@@ -49,3 +50,23 @@ def test_projection_after_step(ledger):
 
 def test_projection_after_step_ends_with_the_documented_call():
     assert np.array_equal(torch_kernel(project=True)[1], keras_kernel())
+
+
+def test_og_delta_through_zero(ledger):
+    delta, outcome = breaking.through_zero(breaking.layer("og_leaf"))
+    assert delta < 0  # the last that was a number
+    assert set(outcome.broken) == {"output", "input", "alpha", "delta", "root", "smooth"}
+    diverges(ledger, "og-delta-through-zero", outcome.nan, tap="pcen", case="one band, 16 frames", property="status")
+
+
+def test_og_delta_gradient(ledger):
+    gradient = breaking.at_delta("og_leaf", 1e-12)
+    assert np.isneginf(breaking.at_delta("og_leaf", 0.0))
+    diverges(ledger, "og-delta-gradient", -gradient, tap="pcen", case="one frame of 1", property="parameter gradient")
+
+
+def test_og_silence_without_floor(ledger):
+    outcome = breaking.over_silence("og_leaf", floor=0.0)
+    assert not breaking.over_silence("og_leaf", floor=1e-12).broken
+    assert set(outcome.broken) == {"output", "input", "alpha", "delta", "root", "smooth"}
+    diverges(ledger, "og-silence-without-floor", outcome.nan, tap="pcen", case="8 frames of 0", property="status")

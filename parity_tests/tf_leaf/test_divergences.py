@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from parity.probes import breaking
 from parity_tests.divergent import diverges, noise
 from parity_tests.refusals import refused
 
@@ -40,3 +41,23 @@ def test_two_channels(ledger):
     heard = tf_leaf.GaborConv1D(8, 9)(tf.constant(stereo)).numpy()
     share = np.mean(np.abs(heard).max(axis=(0, 1)) == 0)
     diverges(ledger, "two-channels", share, tap="conv", case="noise beside silence, 4 filters", property="status")
+
+
+def test_tf_delta_through_zero(ledger):
+    delta, outcome = breaking.through_zero(breaking.layer("tf_leaf"))
+    assert delta < 0  # the last that was a number
+    assert set(outcome.broken) == {"output", "input", "alpha", "delta", "root", "smooth"}
+    diverges(ledger, "tf-delta-through-zero", outcome.nan, tap="pcen", case="one band, 16 frames", property="status")
+
+
+def test_tf_delta_gradient(ledger):
+    gradient = breaking.at_delta("tf_leaf", 1e-12)
+    assert np.isneginf(breaking.at_delta("tf_leaf", 0.0))
+    diverges(ledger, "tf-delta-gradient", -gradient, tap="pcen", case="one frame of 1", property="parameter gradient")
+
+
+def test_tf_silence_without_floor(ledger):
+    outcome = breaking.over_silence("tf_leaf", floor=0.0)
+    assert not breaking.over_silence("tf_leaf", floor=1e-12).broken
+    assert set(outcome.broken) == {"output", "input", "alpha", "delta", "root", "smooth"}
+    diverges(ledger, "tf-silence-without-floor", outcome.nan, tap="pcen", case="8 frames of 0", property="status")
