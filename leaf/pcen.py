@@ -12,6 +12,7 @@ from leaf.checks import count, real
 from leaf.smoother import exponential_moving_average
 
 FORMS = ("accurate", "published")
+LOG_2 = math.log(2)
 
 
 class PCEN(nn.Module):
@@ -20,7 +21,8 @@ class PCEN(nn.Module):
     M starts from the first frame. Parameters ``s``, ``alpha``, ``delta``, ``r``, each [num_bands]: with
     ``learn_logs`` the logarithms; without, ``r`` holds the inverse of the root, and alpha <= 1, delta >= 0
     and root <= 1 are enforced where they are used. ``s`` is not clamped: beyond [0, 1] the smoother may
-    swing.
+    swing. So the logarithms hold any s, alpha, delta, r > 0, and the linear parameters any s, alpha <= 1,
+    delta >= 0, r in (0, 1]; with s, alpha, r in (0, 1] and delta > 0 either holds the same function.
 
     Args:
         num_bands: number of bands, >= 1; 1 serves any number of bands with shared parameters.
@@ -28,9 +30,9 @@ class PCEN(nn.Module):
         eps: >= 0, added to the smoother, in the dtype of the computation.
         learn_logs: learn logarithms (PCEN paper) or the values and 1 / r (LEAF paper).
         clamp: lower limit of the input; None for none.
-        form: how gain and root are computed. "accurate": the gain by power and the root without subtraction,
-            which err least against float64, forward and backward. "published": the gain by
-            ``exp(-alpha (log eps + log1p(M / eps)))``, eps > 0, and the root by subtraction.
+        form: how gain and root are computed. "accurate": the gain by power and the root without cancellation,
+            which err least against float64, forward and backward (``leaf-ladder formulations``). "published": the
+            gain by ``exp(-alpha (log eps + log1p(M / eps)))``, eps > 0, and the root by subtraction.
 
     Raises TypeError or ValueError for arguments outside these ranges.
     Source: EfficientLEAF's ``model/leaf.py``; ``leaf_audio/postprocessing.py``; PCEN, arXiv 1607.05666.
@@ -113,10 +115,8 @@ class PCEN(nn.Module):
         if self.form == "published":
             gained = x * torch.exp(-alpha * (math.log(self.eps) + torch.log1p(m / self.eps)))
             return (gained + delta) ** r - delta**r, m[..., -1]
-        # By power: the logarithms lose up to 31 units in the last place where M >> eps. And divided by it: of a
-        # power of -alpha the gradient needs that of -alpha - 1, whose rounding, times log M, is what remains where
-        # gain and smoother cancel.
-        y: Tensor = _Root.apply(x / (self.eps + m) ** alpha, delta, r)  # type: ignore[no-untyped-call]
+        v: Tensor = _Gain.apply(x, self.eps + m, alpha)  # type: ignore[no-untyped-call]
+        y: Tensor = _Root.apply(v, delta, r)  # type: ignore[no-untyped-call]
         return y, m[..., -1]
 
     def extra_repr(self) -> str:
@@ -133,20 +133,42 @@ class PCEN(nn.Module):
             raise ValueError(f"x has no frames (shape {tuple(x.shape)}): at least one is needed")
 
 
-class _Root(torch.autograd.Function):
-    """``(v + delta)**r - delta**r`` and its gradients without the subtractions, which lose all digits of a small v.
+class _Gain(torch.autograd.Function):
+    """``x / base**alpha``.
 
-    With ``L = log1p(v / delta)`` the value is ``delta**r expm1(r L)``; the gradient to delta,
-    ``r delta**(r - 1) expm1((r - 1) L)``, would cancel if autograd took it from that. At delta = 0 the value is
-    ``v**r``, and the gradient to delta, infinite there for r < 1, is 0 by convention.
+    By power: logarithms lose up to 31 units in the last place. And the gradient to base is ``-alpha y / base``: that of
+    a power has the exponent less 1, rounded, and what is left where gain and smoother cancel is such roundings.
+    """
+
+    @staticmethod
+    def forward(x: Tensor, base: Tensor, alpha: Tensor) -> Tensor:
+        return x / base**alpha
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, d: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x, base, alpha = ctx.saved_tensors
+        power = base**alpha
+        d_y = d * (x / power)
+        return d / power, -alpha * (d_y / base), -(d_y * torch.log(base)).sum_to_size(alpha.shape)
+
+
+class _Root(torch.autograd.Function):
+    """``(v + delta)**r - delta**r`` and its gradients, by whichever form does not cancel.
+
+    With ``L = log1p(v / delta)`` the value is ``delta**r expm1(r L)``, which holds where a subtraction loses all digits
+    of a small v, but where v >> delta is off by ``r L`` roundings, up to 70. There, from ``(v + delta)**r`` twice
+    ``delta**r`` on, the subtraction costs two bits at most. At delta = 0 the value is ``v**r``, and the gradient to
+    delta, infinite there for r < 1, is 0 by convention.
     """
 
     @staticmethod
     def forward(v: Tensor, delta: Tensor, r: Tensor) -> Tensor:
-        positive = delta != 0  # never negative here; NaN must show
-        divisor = torch.where(positive, delta, 1.0)
-        rooted = divisor**r * torch.expm1(r * torch.log1p(v / divisor))
-        return torch.where(positive, rooted, v**r)
+        _, exponent, rest, power = _parts(v, delta, r)
+        return torch.where(exponent < LOG_2, rest * torch.expm1(exponent), power - rest)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
@@ -155,16 +177,24 @@ class _Root(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, d: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         v, delta, r = ctx.saved_tensors
-        positive = delta != 0  # never negative here; NaN must show
+        log_ratio, exponent, rest, power = _parts(v, delta, r)
+        positive, w = delta != 0, v + delta
         divisor = torch.where(positive, delta, 1.0)
-        log_ratio = torch.log1p(v / divisor)
-        slope = r * divisor ** (r - 1)
-        d_delta = torch.where(positive, slope * torch.expm1((r - 1) * log_ratio), 0.0)
-        d_v = torch.where(positive, slope * torch.exp((r - 1) * log_ratio), r * v ** (r - 1))
-        grown = torch.exp(r * log_ratio) * log_ratio
-        d_r = divisor**r * (torch.expm1(r * log_ratio) * torch.log(divisor) + grown)
-        d_r = torch.where(positive, d_r, torch.xlogy(v**r, v))
+        # Powers of r divided, not powers of r - 1, which is rounded. At w = 0 the limit, infinite for r < 1
+        d_v = r * torch.where(w != 0, power / torch.where(w != 0, w, 1.0), w ** (r - 1))
+        d_delta = torch.where(positive, r * (rest / divisor) * torch.expm1((r - 1) * log_ratio), 0.0)
+        near = rest * torch.expm1(exponent) * torch.log(divisor) + power * log_ratio
+        far = torch.xlogy(power, w) - torch.xlogy(rest, divisor)
+        d_r = torch.where(exponent < LOG_2, near, far)
         return d * d_v, (d * d_delta).sum_to_size(delta.shape), (d * d_r).sum_to_size(r.shape)
+
+
+def _parts(v: Tensor, delta: Tensor, r: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """``L``, ``r L``, ``delta**r`` and ``(v + delta)**r``; at delta = 0, ``r L`` is 1: beyond log 2, and finite."""
+    positive = delta != 0  # never negative here; NaN must show
+    ratio = v / torch.where(positive, delta, 1.0)  # may overflow at delta under 1e-20, and r - 1 be 0
+    log_ratio = torch.log1p(ratio.clamp(max=torch.finfo(ratio.dtype).max))
+    return log_ratio, torch.where(positive, r * log_ratio, 1.0), delta**r, (v + delta) ** r
 
 
 def leaf_pcen(n_filters: int) -> PCEN:

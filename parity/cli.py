@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -172,3 +173,60 @@ def features(
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     typer.echo(f"{target}: {shape[0]} filters, {shape[1]} frames")
+
+
+@app.command()
+def long(
+    frames: Annotated[
+        list[int] | None, typer.Option(help="a length; may be given again. Else 1000 to 10 million")
+    ] = None,
+    drawn: Annotated[int, typer.Option(help="cases drawn from the domain of the parameters, short ones")] = 5000,
+    record: Annotated[bool, typer.Option(help="keep the tables in benchmarks/results, for the certificate")] = False,
+) -> None:
+    """Measure PCEN on long inputs against the oracle; ends with 1 if a bound is exceeded or NaN appears."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+
+    from parity import long_runs
+
+    if bad := [n for n in frames or [] if n < 1]:
+        typer.echo(f"frames={bad[0]}: must be at least 1", err=True)
+        raise typer.Exit(2)
+    root = Path(__file__).resolve().parents[1]
+    before = long_runs.measured(root)
+    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn()) as bar:
+
+        def progress(what: str, total: int) -> Callable[[], None]:
+            task = bar.add_task(what, total=total)
+            return lambda: bar.advance(task)
+
+        tables = long_runs.tables(frames, drawn, progress)
+    console = Console(width=max(Console().width, 180))
+    for table in tables:
+        console.print(table.rendered())
+    if record and long_runs.measured(root) != before:
+        typer.echo(f"{' or '.join(long_runs.SOURCES)} has changed meanwhile: nothing kept", err=True)
+        raise typer.Exit(1)
+    if record:
+        for table in tables:
+            typer.echo(str(table.keep(root)))
+    raise typer.Exit(0 if all(table.holds for table in tables) else 1)
+
+
+@app.command()
+def formulations(
+    record: Annotated[bool, typer.Option(help="keep the table in benchmarks/results, for the certificate")] = False,
+) -> None:
+    """Measure the ways to compute PCEN's gain and root against float64; seconds."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from parity import formulations as found
+
+    rows, console = found.table(), Console(width=max(Console().width, 160))
+    shown = Table(*rows[0], title=found.TITLE, caption=found.NOTE)
+    for row in rows:
+        shown.add_row(*row.values())
+    console.print(shown)
+    if record:
+        typer.echo(str(found.record(rows, Path(__file__).resolve().parents[1])))

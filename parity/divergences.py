@@ -36,7 +36,6 @@ _EFFICIENT = "EfficientLEAF, model/efficientleaf.py"
 _PER_BAND = "mean over the bands of |difference|_2 / |energies of leaf|_2, noise of 16000 samples"
 
 
-
 def _breaking(rung: str, short: str) -> tuple[Divergence, ...]:
     """Where the original's PCEN ends in NaN or infinity and leaf's, with ``learn_logs`` or its own clamp, does not."""
     between, source = ("leaf", rung), "leaf_audio/postprocessing.py"

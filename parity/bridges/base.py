@@ -92,7 +92,8 @@ class Entry:
     def value(self) -> np.ndarray:
         """The hub's array."""
         held = self.assemble(self.tensors)
-        return np.exp(self.log_sign * held) if self.log_sign else held
+        # in float64, rounded once
+        return np.exp(self.log_sign * held.astype(np.float64)).astype(held.dtype) if self.log_sign else held
 
     def gradient(self, gradients: Sequence[torch.Tensor]) -> np.ndarray:
         """The gradient to the hub's array from those to the tensors."""

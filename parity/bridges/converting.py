@@ -23,15 +23,17 @@ def convert(module: Any, to: str, *, dtype: str | None = None, **options: Any) -
         dtype: ``"float32"`` or ``"float64"``; the module's own by default.
         **options: ``padding="centered"`` accepts the other alignment of the frames where a rung is built so (rungs 2
             and 3); ``wrap=True`` puts what ``leaf`` and ``efficientleaf`` cannot hold (pre-emphasis, instance norm,
-            log or no compression) around them as modules; for ``efficientleaf`` also ``num_groups``,
-            ``conv_win_factor``, ``stride_factor``.
+            log or no compression) around them as modules; ``learn_logs`` says whether the PCEN of these two learns
+            logarithms, False if nothing is said; for ``efficientleaf`` also ``num_groups``, ``conv_win_factor``,
+            ``stride_factor``.
 
     Returns:
         A new module; the given one is left as it is.
 
     Raises:
         TypeError: the module belongs to no rung.
-        ValueError: ``to`` is no rung, an option is unknown, or the rung cannot hold the configuration or a value;
+        ValueError: ``to`` is no rung, an option is unknown, or the rung cannot hold the configuration or a value, or
+            a value is outside of what logarithms and values share where ``learn_logs`` changes one into the other;
             the message names it.
     """
     if to not in RUNGS:
@@ -50,11 +52,27 @@ def convert(module: Any, to: str, *, dtype: str | None = None, **options: Any) -
     if to == "efficientleaf" and not set(APPROXIMATIONS) & set(options):
         reject_options(to, {name: options[name] for name in options if name == "exact_for"}, APPROXIMATIONS)
         options["exact_for"] = variables
-    wrap = options.pop("wrap", False)
-    if wrap and to in SIMPLIFIED:
+    learn_logs = options.pop("learn_logs", None) if to in SIMPLIFIED else None
+    if options.pop("wrap", False) and to in SIMPLIFIED:
         from parity.bridges.wrapped import wrapped
 
-        return wrapped(target, config, variables, dtype, **options)
-    built = target.build(config, dtype=dtype, **options)
-    target.write(built, variables)
+        built = wrapped(target, config, variables, dtype, **options)
+        inside: Any = built.frontend
+    else:
+        built = inside = target.build(config, dtype=dtype, **options)
+        target.write(built, variables)
+    if learn_logs is not None:
+        inside.compression = _relearned(module, inside, learn_logs, dtype)
     return built
+
+
+def _relearned(module: Any, built: Any, learn_logs: bool, dtype: str) -> Any:
+    """The compression of what was built, its parameters straight from the module's where this has the same."""
+    import leaf
+    from parity.bridges.logs import relearned
+
+    if not isinstance(built.compression, leaf.PCEN):
+        raise ValueError(f"learn_logs={learn_logs!r}: {type(built.compression).__name__} has no parameters to learn")
+    own = getattr(module, "compression", None)
+    pcen = own if isinstance(own, leaf.PCEN) else built.compression
+    return relearned(pcen, learn_logs, dtype).eval()

@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from parity.oracle import scan
 from parity.oracle.arrays import Array, exact
 from parity.oracle.filterbank import Group
 from parity.oracle.frontend import FLOOR, LOG_OFFSET, NORM_EPS, LeafOracle
+from parity.oracle.recurrence import either, smoothed
 from parity.oracle.running import Precision, Running, bilinear
 
 Errors = dict[str, Array]
@@ -188,6 +190,8 @@ class LeafBounds:
             return (x + self.constant(LOG_OFFSET)).log()
         gain_in, gain_back = self.smoother_gains()
         ema = smoothed(x, gain_in, gain_back)
+        if config.compression == "pcen":
+            ema = either(ema, scan.average, x, gain_in.value, x[..., 0])
         alpha, delta, r = self.pcen_parameters()
         scaled = x * (self.constant(config.pcen_floor) + ema).power(-alpha)
         rooted = self._rooted(scaled, delta, r)
@@ -279,22 +283,3 @@ class GroupBounds:
 def _joined(parts: list[Running]) -> Running:
     value, error = (np.concatenate([getattr(p, name) for p in parts], axis=1) for name in ("value", "error"))
     return Running(value, error, parts[0].precision)
-
-
-def smoothed(x: Running, gain_in: Running, gain_back: Running) -> Running:
-    """The smoother, frame by frame; counts the roundings of ``a x + b m`` and of ``m + a (x - m)``."""
-    u, tiny = x.precision.u, x.precision.tiny
-    lost = ~np.isfinite(x.error)  # nothing is promised of such a frame, nor of those behind it
-    x = Running(x.value, np.where(lost, 0.0, x.error), x.precision)
-    a, b = gain_in.size, np.abs(gain_back.value)
-    b_error = gain_back.error
-    value, error = np.empty(x.value.shape), np.empty(x.value.shape)
-    state, state_error = x.value[..., 0], x.error[..., 0]
-    fresh = np.abs(gain_in.value)[..., np.newaxis] * x.error + (gain_in.error[..., np.newaxis]) * x.size
-    fresh = fresh + 3 * u * a[..., np.newaxis] * x.size + tiny
-    kept = b_error + 3 * u * (a + b + b_error)
-    for t in range(x.value.shape[-1]):
-        state_error = fresh[..., t] + b * state_error + kept * (np.abs(state) + state_error)
-        state = gain_in.value * x.value[..., t] + gain_back.value * state
-        value[..., t], error[..., t] = state, state_error
-    return Running(value, np.where(np.logical_or.accumulate(lost, axis=-1), np.inf, error), x.precision)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from parity.oracle import scan
 from parity.oracle.arrays import Array, exact
-from parity.oracle.bounds import Correlation, smoothed
+from parity.oracle.bounds import Correlation
 from parity.oracle.frontend import FLOOR, LOG_OFFSET
+from parity.oracle.recurrence import either, smoothed
 from parity.oracle.running import Running, bilinear
 
 if TYPE_CHECKING:
@@ -110,7 +112,7 @@ def _compression(bounds: LeafBounds, d: Running, out: dict[str, Running]) -> Run
     d_gain = d_inner * x
     d_m = _reformed(-(d_gain * alpha * gain / m))
     gain_in, gain_back = bounds.smoother_gains()
-    d_smoothed, d_state = _smoother(d_m, gain_in, gain_back)
+    d_smoothed, d_state = _smoother(d_m, gain_in, gain_back, config.compression == "pcen")
     v, limits = bounds.v, bounds.oracle.conventions
     d_alpha = -(d_gain * gain * m.log())
     out["PCEN/alpha"] = _limited(_reformed(d_alpha.sum((0, 2))), v["PCEN/alpha"], None, 1.0)
@@ -121,12 +123,16 @@ def _compression(bounds: LeafBounds, d: Running, out: dict[str, Running]) -> Run
     return _reformed(d_inner * gain + d_smoothed)
 
 
-def _smoother(d: Running, gain_in: Running, gain_back: Running) -> tuple[Running, Running]:
+def _smoother(d: Running, gain_in: Running, gain_back: Running, by_scan: bool) -> tuple[Running, Running]:
     """Back through the recursion: cotangent of M to that of its input, and that of the state at each frame."""
     zero = np.zeros((*d.value.shape[:-1], 1))
     flipped = d.arranged(lambda a: np.concatenate([zero, a[..., ::-1]], axis=-1))
     one = Running.given(np.ones(1), d.precision)
     state = smoothed(flipped, one, gain_back)[..., :0:-1]
+    if by_scan:
+        start = Running.given(np.zeros(d.value.shape[:-1]), d.precision)
+        backwards = d[..., ::-1]
+        state = either(state[..., ::-1], scan.decayed, backwards, gain_in.value, start)[..., ::-1]
     reached = state * gain_in.reshape(-1, 1)
     first = state[..., :1] * gain_back.reshape(-1, 1)  # the initial state is the first frame
     value, error = reached.value.copy(), reached.error.copy()

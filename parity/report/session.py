@@ -169,9 +169,9 @@ class Certifier:
         with warnings.catch_warnings():
             warnings.simplefilter("default")
             try:
-                from parity.report import gallery
+                from parity.report import gallery, lengths
 
-                return dict(gallery.draw(clip))
+                return {**gallery.draw(clip), **lengths.draw(self.config.rootpath)}
             except Exception as error:  # whatever it is, the measurements still have to be written
                 if isinstance(error, ModuleNotFoundError) and error.name in ("matplotlib", "soundfile"):
                     notes.append(f"no pictures: {error}")
