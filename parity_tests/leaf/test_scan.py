@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import leaf
 from leaf.smoother import exponential_moving_average
-from parity.gates import Exactly, OfMax, judged, soundness
+from parity.gates import Exactly, OfMax, Verdict, judged, soundness
 from parity.grid import Context
 from parity.long import KINDS
 from parity.oracle import scan
@@ -63,6 +63,13 @@ def expected(x, s, first, d, dtype) -> dict[str, scan.Running]:
     return {"m": m, **dict(zip(("x", "s", "initial"), gradients, strict=True))}
 
 
+def held(got: np.ndarray, true: scan.Running) -> Verdict:
+    """The verdict on values that must all be finite, and all be judged."""
+    assert np.isfinite(got).all()
+    assert judged(true.error) == 1
+    return soundness(got, true.value, true.error)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_frame_and_gradient_is_under_its_bound(ledger, dtype):
     @settings(max_examples=150)
@@ -74,9 +81,7 @@ def test_every_frame_and_gradient_is_under_its_bound(ledger, dtype):
         context = Context("leaf", "oracle", "scan, drawn", case, this_test(), dtype)
         true = expected(x, s, first, d, dtype)
         for name, got in ran(exponential_moving_average, x, s, first, d).items():
-            assert np.isfinite(got).all(), (name, case)
-            assert judged(true[name].error) == 1, (name, case)
-            verdict = soundness(got, true[name].value, true[name].error)
+            verdict = held(got, true[name])
             kind_of = {"m": "forward", "s": "parameter gradient"}.get(name, "input gradient")
             ledger.check(context.measurement(TAPS[name], kind_of, verdict, "rounding"))
 
@@ -138,7 +143,7 @@ def test_a_shared_coefficient_is_the_same_repeated(n, s, kind, seed):
     for name in ("m", "x", "initial"):
         assert SAME_BITS(one[name], many[name]).passes, name
     true = expected(x, np.full(1, np.float32(s)), first, d, "float32")["s"]
-    assert soundness(one["s"], true.value, true.error).passes
+    assert held(one["s"], true).passes
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -148,7 +153,7 @@ def test_beyond_its_range_the_recurrence_is_the_same(n, dtype):
     s = np.array([1.5, -0.1, 1.0], dtype=dtype)
     true = expected(x, s, first, d, dtype)
     for name, got in ran(exponential_moving_average, x, s, first, d).items():
-        verdict = soundness(got, true[name].value, true[name].error)
+        verdict = held(got, true[name])
         assert verdict.passes, (name, verdict)
 
 
@@ -168,7 +173,7 @@ def test_compiles_whole():
     s = np.array([0.0, 0.02, 1.0], dtype=np.float32)
     true = expected(x, s, first, d, "float32")
     for name, got in ran(compiled, x, s, first, d).items():
-        assert soundness(got, true[name].value, true[name].error).passes, name
+        assert held(got, true[name]).passes, name
 
 
 @own_warning
@@ -185,7 +190,7 @@ def test_pcen_compiles_whole():
     pairs = [(out, bounds.out), (energies.grad, true["x"])]
     pairs += [(getattr(pcen, name).grad, true[name]) for name in ("s", "alpha", "delta")]
     for got, running in pairs:
-        assert soundness(got.detach().numpy(), running.value, running.error).passes
+        assert held(got.detach().numpy(), running).passes
 
 
 class Counted(TorchDispatchMode):
