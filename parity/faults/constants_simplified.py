@@ -45,7 +45,7 @@ def _shared(rung: str) -> Iterator[Constant]:
     outside: Look = grouped(LIMITS, SEED) if rung == "efficientleaf" else Scene(step, OUTSIDE)
     analytic = start(rung, _analytic)
     fresh, floor = start(rung, lambda probe: probe.constants()), own_floor(rung)
-    pcen, limited = "leaf.pcen:PCEN.forward", "leaf.pcen:PCEN.parameters_linear"
+    pcen, limited = "leaf.pcen:PCEN.step", "leaf.pcen:PCEN.parameters_linear"
     default = "leaf.pcen:leaf_pcen"
     frontend = {"leaf": "leaf.frontend:Leaf", "efficientleaf": "efficientleaf.frontend:EfficientLeaf"}[rung]
     bank = {"leaf": BANK, "efficientleaf": GROUPED}[rung]
@@ -85,7 +85,7 @@ def _shared(rung: str) -> Iterator[Constant]:
     yield window("window-half", "half of W - 1, what its width is relative to", "middle", 1)
     yield window("window-exponent", "0.5 of the exponent", "0.5")
     yield one("floor-acting", "pcen", "the least energy, as it acts", scaled(pcen, "self.clamp", 1), quiet)
-    yield one("eps", "pcen", "the floor of the smoother as it is added", scaled(pcen, "self.eps"), quiet)
+    yield one("eps", "pcen", "the floor of the smoother as it is added", scaled(pcen, "self.eps", 2), quiet)
     yield one("alpha-most", "pcen", "1", scaled(limited, "1.0"), outside)
     yield one("root-least", "pcen", "1", scaled(limited, "1.0", 1), outside)
     yield one("root-inverse", "pcen", "1 of 1 / root", scaled(limited, "1 / self.r.clamp(min=1.0)"), inside)
