@@ -111,13 +111,16 @@ class PCEN(nn.Module):
         if self.clamp is not None:
             x = x.clamp(min=self.clamp)
         _, alpha, delta, r = (p.unsqueeze(-1) for p in self.parameters_linear())
-        m = self.smooth(x) if state is None else self.smooth(x, state)
+        # in half precision a state of its own would lose what a small s adds
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        m = self.smooth(wide) if state is None else self.smooth(wide, state)
+        state, m = m[..., -1], m.to(x.dtype)
         if self.form == "published":
             gained = x * torch.exp(-alpha * (math.log(self.eps) + torch.log1p(m / self.eps)))
-            return (gained + delta) ** r - delta**r, m[..., -1]
+            return (gained + delta) ** r - delta**r, state
         v: Tensor = _Gain.apply(x, self.eps + m, alpha)  # type: ignore[no-untyped-call]
         y: Tensor = _Root.apply(v, delta, r)  # type: ignore[no-untyped-call]
-        return y, m[..., -1]
+        return y, state
 
     def extra_repr(self) -> str:
         return (
@@ -140,6 +143,8 @@ class _Gain(torch.autograd.Function):
     a power has the exponent less 1, rounded, and what is left where gain and smoother cancel is such roundings.
     """
 
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(x: Tensor, base: Tensor, alpha: Tensor) -> Tensor:
         return x / base**alpha
@@ -161,9 +166,11 @@ class _Root(torch.autograd.Function):
 
     With ``L = log1p(v / delta)`` the value is ``delta**r expm1(r L)``, which holds where a subtraction loses all digits
     of a small v, but where v >> delta is off by ``r L`` roundings, up to 70. There, from ``(v + delta)**r`` twice
-    ``delta**r`` on, the subtraction costs two bits at most. At delta = 0 the value is ``v**r``, and the gradient to
-    delta, infinite there for r < 1, is 0 by convention.
+    ``delta**r`` on, the subtraction costs two bits at most. At delta = 0 the value is ``v**r``, and the
+    gradients that are infinite there for r < 1, to delta, and to v at v = 0, are 0 by convention.
     """
+
+    generate_vmap_rule = True
 
     @staticmethod
     def forward(v: Tensor, delta: Tensor, r: Tensor) -> Tensor:
@@ -180,8 +187,8 @@ class _Root(torch.autograd.Function):
         log_ratio, exponent, rest, power = _parts(v, delta, r)
         positive, w = delta != 0, v + delta
         divisor = torch.where(positive, delta, 1.0)
-        # Powers of r divided, not powers of r - 1, which is rounded. At w = 0 the limit, infinite for r < 1
-        d_v = r * torch.where(w != 0, power / torch.where(w != 0, w, 1.0), w ** (r - 1))
+        # powers of r divided, not powers of r - 1, which is rounded
+        d_v = r * torch.where(w != 0, power / torch.where(w != 0, w, 1.0), (r >= 1).to(w.dtype))
         d_delta = torch.where(positive, r * (rest / divisor) * torch.expm1((r - 1) * log_ratio), 0.0)
         near = rest * torch.expm1(exponent) * torch.log(divisor) + power * log_ratio
         far = torch.xlogy(power, w) - torch.xlogy(rest, divisor)
@@ -192,8 +199,11 @@ class _Root(torch.autograd.Function):
 def _parts(v: Tensor, delta: Tensor, r: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """``L``, ``r L``, ``delta**r`` and ``(v + delta)**r``; at delta = 0, ``r L`` is 1: beyond log 2, and finite."""
     positive = delta != 0  # never negative here; NaN must show
-    ratio = v / torch.where(positive, delta, 1.0)  # may overflow at delta under 1e-20, and r - 1 be 0
-    log_ratio = torch.log1p(ratio.clamp(max=torch.finfo(ratio.dtype).max))
+    divisor, most = torch.where(positive, delta, 1.0), torch.finfo(v.dtype).max
+    ratio = v / divisor
+    # where the ratio overflows, at delta under 1e-20; and of a finite v, as r - 1 may be 0
+    apart = torch.log(v.clamp(max=most)) - torch.log(divisor)
+    log_ratio = torch.where(ratio > most, apart, torch.log1p(ratio))
     return log_ratio, torch.where(positive, r * log_ratio, 1.0), delta**r, (v + delta) ** r
 
 

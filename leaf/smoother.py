@@ -60,6 +60,8 @@ def _before(states: Tensor, initial: Tensor) -> Tensor:
 class _Decay(torch.autograd.Function):
     """``h[t] = (1 - s) h[t-1] + u[t]``; its adjoint is itself, backwards in time."""
 
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(u: Tensor, s: Tensor, initial: Tensor) -> Tensor:
         return _decayed(u, s, initial)
@@ -79,6 +81,8 @@ class _Decay(torch.autograd.Function):
 
 class _Average(torch.autograd.Function):
     """The moving average. Its gradient to s is a sum of ``x[t] - M[t-1]``, not a difference of two sums."""
+
+    generate_vmap_rule = True
 
     @staticmethod
     def forward(x: Tensor, s: Tensor, initial: Tensor) -> Tensor:

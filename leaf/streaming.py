@@ -117,9 +117,9 @@ def step_of(compression: object) -> Step:
     Raises:
         ValueError: it looks at the whole clip, or has no ``step``, so that nobody knows; names it.
     """
-    if isinstance(compression, nn.Identity):
+    if type(compression) is nn.Identity:
         return lambda x, state: (x, None)
-    if isinstance(compression, nn.Sequential):
+    if type(compression) is nn.Sequential:
         steps = [step_of(part) for part in compression]
 
         def chain(x: Tensor, states: Any) -> tuple[Tensor, Any]:
@@ -137,8 +137,16 @@ def step_of(compression: object) -> Step:
         raise ValueError(
             f"compression={name} cannot stream: a step(frames, state) -> (frames, state) is needed, as leaf.PCEN has it"
         )
+    if not isinstance(compression, Framewise) and _overrides(type(compression), "forward", "step"):
+        raise ValueError(f"compression={name} cannot stream: it overrides forward, but not the step that would run")
     step: Step = compression.step
     return step
+
+
+def _overrides(kind: type, name: str, other: str) -> bool:
+    """Whether a class defines ``name`` nearer to itself than ``other``."""
+    owners = [next((i for i, base in enumerate(kind.__mro__) if n in vars(base)), 0) for n in (name, other)]
+    return owners[0] < owners[1]
 
 
 @torch.no_grad()

@@ -85,14 +85,16 @@ def extract(
 
     Returns the shape.
     Raises:
-        ValueError: the recording cannot be read, is empty, has another rate, or has several channels and none is
-            chosen; names what is wrong and what is allowed.
+        ValueError: there is no folder to write to; the recording cannot be read to its end, is empty, has another rate,
+            or has several channels and none is chosen; names what is wrong and what is allowed.
     """
     import soundfile
 
+    if not target.parent.is_dir():
+        raise ValueError(f"target={str(target)!r}: there is no such folder")
     try:
         recording = soundfile.SoundFile(source)
-    except (soundfile.LibsndfileError, OSError) as error:
+    except (soundfile.LibsndfileError, OSError, TypeError) as error:  # TypeError: headerless, so nothing says its rate
         raise ValueError(f"source={str(source)!r}: must be audio that soundfile reads ({error})") from error
     with recording:
         if recording.samplerate != module.sample_rate:
@@ -107,14 +109,18 @@ def extract(
         if not n_samples:
             raise ValueError(f"source={str(source)!r} has no samples: at least one is needed")
         chunks = _chunks(recording, channel or 0, lambda done: progress(done, n_samples))
-        return _write(target, module.stream(chunks, n_samples), module.filterbank.n_filters)
+        try:
+            return _write(target, module.stream(chunks, n_samples), module.filterbank.n_filters)
+        except soundfile.LibsndfileError as error:
+            raise ValueError(f"source={str(source)!r}: must be audio that can be read to its end ({error})") from error
 
 
 def _chunks(recording: Any, channel: int, progress: Callable[[int], None]) -> Iterator[Any]:
     import torch
 
     done = 0
-    for block in recording.blocks(BLOCK, dtype="float32", always_2d=True):
+    # not by `blocks`, which after a short read goes on with what its buffer held before
+    while len(block := recording.read(BLOCK, dtype="float32", always_2d=True)):
         yield torch.from_numpy(block[:, channel].copy()).unsqueeze(0)
         done += len(block)
         progress(done)

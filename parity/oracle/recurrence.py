@@ -20,7 +20,7 @@ def smoothed(x: Running, gain_in: Running, gain_back: Running) -> Running:
     value, error = np.empty(x.value.shape), np.empty(x.value.shape)
     state, state_error = x.value[..., 0], x.error[..., 0]
     fresh = np.abs(gain_in.value)[..., np.newaxis] * x.error + (gain_in.error[..., np.newaxis]) * x.size
-    fresh = fresh + 3 * u * a[..., np.newaxis] * x.size + tiny
+    fresh = fresh + 3 * u * a[..., np.newaxis] * x.size + 3 * tiny  # two products and their sum
     kept = b_error + 3 * u * (a + b + b_error)
     for t in range(x.value.shape[-1]):
         state_error = fresh[..., t] + b * state_error + kept * (np.abs(state) + state_error)

@@ -108,6 +108,21 @@ def test_what_is_no_audio(tmp_path, content):
     assert "must be audio that soundfile reads" in done.output
 
 
+def test_a_recording_that_breaks_off(tmp_path):
+    path, out = tmp_path / "in.flac", tmp_path / "out.npy"
+    soundfile.write(path, np.random.default_rng(2).uniform(-0.5, 0.5, 200_000), 16000)
+    path.write_bytes(path.read_bytes()[:200_000])
+    done = command(path, out)
+    assert done.exit_code == 2
+    assert not out.exists()
+
+
+def test_no_folder_to_write_to(recording, tmp_path):
+    done = command(recording, tmp_path / "none" / "out.npy", "--sample-rate", RATE)
+    assert done.exit_code == 2
+    assert "there is no such folder" in done.output
+
+
 def test_an_empty_recording(tmp_path):
     path = tmp_path / "in.wav"
     soundfile.write(path, np.zeros(0), 16000)

@@ -20,6 +20,7 @@ AGAIN = "pytest parity_tests/leaf/test_formulations.py"
 FLOAT64 = AtMost(
     2.0**-44, "2^-53 times r log(v / delta), at most 69, of a power taken from its logarithm, and a few more"
 )
+OVERFLOWED = AtMost(2.0**-17, "100 of a logarithm, 4 roundings of it, behind an exponent that is near 0")
 NONE = Exactly("what is not finite is counted")
 SAME = Exactly("the same operations in the same order")
 NAMES = {"gain": ("x", "M", "alpha"), "root": ("v", "delta", "r")}
@@ -217,3 +218,27 @@ def test_oracle_of_single_values_is_right():
             off = float(abs(expected - float(exact.value[at])))
             verdict = FLOAT64(off / exact.size[at] if off else 0.0)
             assert verdict.passes, (quantity, at, verdict)
+
+
+def test_silence_at_delta_0_has_gradients_of_0_by_convention():
+    pcen = leaf.PCEN(1, delta=0.0, r=0.5, learn_logs=False)
+    x = torch.tensor([[[1.0, 0.0, 1.0]]], requires_grad=True)
+    gradients = torch.autograd.grad(pcen(x).sum(), (x, *pcen.parameters()))
+    assert all(torch.isfinite(g).all() for g in gradients)
+
+
+def test_a_ratio_beyond_float32_is_taken_apart():
+    given = tuple(torch.full((1,), value, requires_grad=True) for value in (1e6, 2e-38, 1e-3))
+    y = leaf.pcen._Root.apply(*given)
+    got = [y, *torch.autograd.grad(y, given)]
+    with mpmath.workdps(50):
+        v, delta, r = (mpmath.mpf(t.item()) for t in given)
+        w = v + delta
+        true = (
+            w**r - delta**r,
+            r * w ** (r - 1),
+            r * (w ** (r - 1) - delta ** (r - 1)),
+            w**r * mpmath.log(w) - delta**r * mpmath.log(delta),
+        )
+        worst = max(abs(mpmath.mpf(g.item()) / t - 1) for g, t in zip(got, true, strict=True))
+    assert OVERFLOWED(float(worst)).passes

@@ -36,6 +36,7 @@ coefficients = st.one_of(
 several = st.lists(coefficients, min_size=N_BANDS, max_size=N_BANDS)
 kinds = st.sampled_from([*KINDS, "of both signs"])
 starts = st.sampled_from(["first frame", "zero", "loud"])
+VMAPPED = OfMax(2.0**-20, "the same sums of 40 terms, in whichever order")
 
 
 def signal(kind: str, start: str, n: int, seed: int, dtype: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -215,3 +216,18 @@ def test_does_not_walk_over_the_frames():
     a_level = operations(128) - operations(64)
     assert operations(4096) - operations(64) == 6 * a_level
     assert operations(4096) < 4096
+
+
+def test_a_gradient_a_clip_by_vmap():
+    x = torch.rand(3, 2, 40, generator=torch.Generator().manual_seed(3))
+    pcen = leaf.PCEN(2, delta=2.0, r=0.5)
+    held = dict(pcen.named_parameters())
+
+    def loss(parameters, clip):
+        return torch.func.functional_call(pcen, parameters, (clip.unsqueeze(0),)).square().sum()
+
+    each = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(held, x)
+    for i, clip in enumerate(x):
+        alone = torch.autograd.grad(loss(held, clip), list(held.values()))
+        for name, got in zip(held, alone, strict=True):
+            assert VMAPPED(each[name][i].detach().numpy(), got.numpy()).passes, name

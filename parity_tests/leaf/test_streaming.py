@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,6 +13,8 @@ from parity_tests.refusals import refused
 from parity_tests.streaming import check_cuts, check_is_a_snapshot, check_sample_by_sample, joined, peak_of
 
 SAME = OfMax(2.0**-20, "two roundings a level of the scan, five levels, in either order, and a root")
+
+ROUNDED = OfMax(2.0**-20, "some 20 roundings in float32")
 
 
 def small(**arguments):
@@ -51,6 +54,15 @@ def test_a_state_is_what_came_before():
     assert SAME(torch.cat((head, tail), -1).detach().numpy(), pcen(x).detach().numpy()).passes
 
 
+def test_a_state_in_half_precision_keeps_what_a_small_s_adds():
+    pcen = leaf.PCEN(1, s=2.0**-12).to(torch.bfloat16)
+    _, state = pcen.step(torch.zeros(1, 1, 1, dtype=torch.bfloat16))
+    for _ in range(4):
+        _, state = pcen.step(torch.ones(1, 1, 1024, dtype=torch.bfloat16), state)
+    s = float(pcen.parameters_linear()[0].detach())  # rounded to bfloat16
+    assert ROUNDED(state.detach().numpy(), np.full((1, 1), -np.expm1(4096 * np.log1p(-s)))).passes
+
+
 def test_compressions_in_a_row_stream():
     pcen = leaf.PCEN(2, delta=2.0, r=0.5)
     x = torch.randn(1, 3000, generator=torch.Generator().manual_seed(1))
@@ -58,7 +70,19 @@ def test_compressions_in_a_row_stream():
     assert torch.equal(joined(one, x, 700), joined(many, x, 700))
 
 
+class Doubled(leaf.PCEN):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+class Twice(torch.nn.Sequential):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
 @pytest.mark.parametrize(("arguments", "named"), [
+    ({"compression": Doubled(2)}, ("compression=Doubled", "overrides forward")),
+    ({"compression": Twice(leaf.PCEN(2))}, ("compression=Twice", "step(frames, state)")),
     ({"padding": "same"}, ('padding="same"', "n_samples=")),
     ({"compression": torch.log1p}, ("compression=log1p", "step(frames, state)")),
     ({"compression": torch.nn.InstanceNorm1d(2)}, ("compression=InstanceNorm1d", "step(frames, state)")),
