@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from parity.gates import norm, soundness
+from parity.gates import judged, norm, soundness
 from parity.oracle.normalised import PcenBounds
 from parity.oracle.running import Running
 
