@@ -56,7 +56,7 @@ class Context:
         pools: G1's arrays that are judged together, by (property, tap); judged by :func:`pooled`.
         singly: judge large enough arrays by themselves (the speech clip), rather than all of them together over
             the cases: an array of one filter or one frame carries the one or two roundings that its values share.
-        literal: hold these taps and gradients to their direct limit, see :func:`limited`.
+        literal: hold these taps and gradients to their direct limit, or to :func:`apart`.
         factor: G1's k by (property, tap), over all cases together.
     """
 
@@ -186,18 +186,21 @@ def pooled(context: Context, fewest: int = FEWEST) -> Iterator[Measurement]:
             yield context.measurement(tap, kind, pool.verdict(context.factor(kind, tap)), "rounding")
 
 
-def limited(direct: OfMax | RelativeL2, reference: np.ndarray, oracle: np.ndarray | None) -> OfMax | RelativeL2:
-    """A direct limit as it stands, or what G1 leaves between two implementations where that is more.
+def apart(
+    direct: OfMax | RelativeL2, candidate: np.ndarray, reference: np.ndarray, oracle: np.ndarray | None
+) -> Verdict | None:
+    """G3 in units of what G1 leaves between two implementations; None where the reference's error is unknown.
 
     The reference is off by e, the candidate may be by k e: they are at most (1 + k) e apart. Where a sum cancels, that
     is more than any limit for all cases.
     """
     if oracle is None:
-        return direct
-    apart = (1 + UNMEASURED) * direct(reference, oracle).observed
-    if apart <= direct.limit or not np.isfinite(apart):
-        return direct
-    return replace(direct, limit=apart, reason=f"{1 + UNMEASURED:g} times what the reference is off: it, and G1's k")
+        return None
+    most = (1 + UNMEASURED) * direct(reference, oracle).observed
+    if not 0 < most < np.inf:
+        return None
+    reason = f"{1 + UNMEASURED:g} times what the reference is off: it, and G1's k"
+    return Verdict("direct", direct(candidate, reference).observed / most, 1.0, reason)
 
 
 def _finite(values: np.ndarray, oracle: np.ndarray) -> Verdict:
@@ -225,13 +228,10 @@ def _compare(
         where = context.aside() if context.literal(tap) else context
         yield where.measurement(tap, kind, one_operation(candidate, reference, least, size), "rounding")
     else:
-        verdict = direct(candidate, reference)
-        if not verdict.passes and (apart := limited(direct, reference, oracle)) is not direct:
-            verdict = apart(candidate, reference)
-            verdict = replace(verdict, observed=verdict.observed / verdict.bound, bound=1.0)
-            yield context.aside().measurement(tap, kind, verdict, "rounding")
-        else:
-            yield context.measurement(tap, kind, verdict, "rounding")
+        verdict, where = direct(candidate, reference), context
+        if not verdict.passes and (other := apart(direct, candidate, reference, oracle)) is not None:
+            verdict, where = other, context.aside()
+        yield where.measurement(tap, kind, verdict, "rounding")
     if oracle is None:
         return
     if errors is not None:

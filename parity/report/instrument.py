@@ -42,7 +42,7 @@ def line(certificate: Certificate) -> str:
     if search := evidence.get("search"):
         worst = max(search, key=lambda row: float(row["worst_ratio"]))
         total = sum(row["n_examples"] for row in search)
-        parts.append(f"{total} searched examples, worst {worst['worst_ratio']:.2g} of the running-error bound")
+        parts.append(f"{total} searched examples, worst {worst['worst_ratio']:.4g} of the running-error bound")
     for row in evidence.get("ports", ()):
         departs = f"departs from {row['claims']} first at {row['first_departure']}"
         parts.append(f"{row['port']} {departs if row['departs'] else 'is ' + row['claims']}")

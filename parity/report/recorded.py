@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -100,8 +100,17 @@ def keep(
 
 
 def read(root: Path) -> list[Record]:
-    """Every record of a repository, by name; none where it has no such folder."""
-    return [Record(**json.loads(path.read_text())) for path in sorted((root / FOLDER).glob("*.json"))]
+    """Every record of a repository, by name; none where it has no such folder. Other JSON files are not ours."""
+    names = {field.name for field in fields(Record)}
+    found = []
+    for path in sorted((root / FOLDER).glob("*.json")):
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            continue
+        if isinstance(data, dict) and set(data) == names:
+            found.append(Record(**data))
+    return found
 
 
 def _digest(path: Path) -> str:

@@ -45,3 +45,10 @@ def test_refusals_keep_nothing(root, rows, sources, message):
     with pytest.raises(ValueError, match=message):
         keep(root, rows, sources)
     assert recorded.read(root) == []
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"name": "a"}', "no json"])
+def test_files_of_others_are_left_alone(root, content):
+    keep(root)
+    (root / recorded.FOLDER / "other.json").write_text(content)
+    assert [record.name for record in recorded.read(root)] == ["a"]

@@ -10,8 +10,11 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import leaf
 import og_leaf
 from og_leaf.impulse_responses import clip
+from parity.gates import judged, soundness
+from parity.oracle import Precision, Running, scan
 
 
 def small(**arguments):
@@ -132,3 +135,20 @@ def test_same_padding_is_tensorflows(n, window, stride):
     padded = np.pad(ramp, og_leaf.same_padding(n, window, stride))
     got = np.lib.stride_tricks.sliding_window_view(padded, window)[::stride].sum(axis=1)
     assert got.tolist() == expected.numpy().ravel().tolist()
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_the_smoother_takes_a_scan(per_channel):
+    rng = np.random.default_rng(0)
+    x, initial = rng.uniform(0.1, 1.0, (2, 3, 300)).astype(np.float32), np.float32([[0.5, 1.0, 2.0]] * 2)
+    layer = og_leaf.ExponentialMovingAverage(3, 0.04, per_channel, scan=leaf.exponential_moving_average)
+    got = layer(torch.from_numpy(x), torch.from_numpy(initial)).detach().numpy()
+    single = Precision.of("float32")
+    true = scan.average(Running.given(x, single), layer._weights.detach().numpy(), Running.given(initial, single))
+    assert judged(true.error) == 1
+    assert soundness(got, true.value, true.error).passes
+
+
+def test_pcen_hands_its_scan_to_the_smoother():
+    layer = og_leaf.PCENLayer(3, learn_smooth_coef=True, scan=leaf.exponential_moving_average)
+    assert layer.ema.scan is leaf.exponential_moving_average
