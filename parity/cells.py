@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from parity.bridges import names
 from parity.config import LeafConfig
+from parity.inventory.names import PUBLIC, PublicName
 from parity.report.claims import Claim
 from parity.rungs import RUNGS, Rung
 
@@ -16,6 +17,8 @@ _FULLEST = (
     LeafConfig(compression="fixed_pcen"),
 )
 _PLAIN = (LeafConfig(),)
+# the rungs that have every public name of the original
+WHOLE = ("tf_leaf", "og_leaf")
 # float32 numbers behind bfloat16 convolutions: the taps from the first convolution on
 AUTOCAST_TAPS = ("conv", "modulus", "pool", "floor", "ema", "pcen", "output")
 
@@ -27,7 +30,7 @@ class Cell:
     Attributes:
         rung: the candidate.
         property: one of :data:`parity.report.claims.PROPERTIES`.
-        tap: a tap, ``input`` or a hub variable.
+        tap: a tap, ``input``, a hub variable or, of rungs 0 and 1, a public name of the original.
         dtype: ``float64``, ``float32`` or ``bfloat16``.
     """
 
@@ -57,7 +60,14 @@ class Verdict:
 
 def cells() -> tuple[Cell, ...]:
     """Every cell of the grid."""
-    return tuple(cell for rung in RUNGS.values() for cell in _of(rung))
+    return tuple(cell for rung in RUNGS.values() for cell in (*_of(rung), *_of_names(rung)))
+
+
+def claimed(entry: PublicName, property: str) -> str:
+    """The property of a claim, one of ``report.claims.PROPERTIES``, that is a property of a public name."""
+    gradient = "parameter gradient" if "weights" in entry.properties else "input gradient"
+    words = {"gradient": gradient, "weights": "bridge round trip", "training": "training step"}
+    return words.get(property, property)
 
 
 def variables(rung: Rung) -> tuple[str, ...]:
@@ -83,6 +93,12 @@ def _of(rung: Rung) -> Iterator[Cell]:
         yield from (Cell(rung.name, "trajectory", name, "float32") for name in names.expected_shapes(LeafConfig()))
     if rung.framework == "torch":
         yield from (Cell(rung.name, "forward", tap, "bfloat16") for tap in rung.taps if tap in AUTOCAST_TAPS)
+
+
+def _of_names(rung: Rung) -> Iterator[Cell]:
+    if rung.name in WHOLE:
+        for entry in PUBLIC:
+            yield from (Cell(rung.name, claimed(entry, p), entry.name, "float32") for p in entry.properties)
 
 
 def verdicts(claims: Sequence[Claim]) -> list[Verdict]:

@@ -8,9 +8,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from parity.cells import verdicts
+from parity.cells import WHOLE, verdicts
 from parity.divergences import DIVERGENCES, Divergence
-from parity.report import instrument, table
+from parity.inventory.names import PROPERTIES
+from parity.report import instrument, names, table
 from parity.report.certificate import Certificate
 from parity.report.claims import Claim
 
@@ -39,6 +40,8 @@ def render(certificate: Certificate, pictures: Mapping[str, bytes] | None = None
         bound=table.bound,
         steps=_steps(certificate),
         divergences=divergences(certificate.claims) if ladder else [],
+        names=names.rows(certificate.claims) if ladder else [],
+        name_columns=[(rung, property) for rung in WHOLE for property in PROPERTIES],
         pictures={name: base64.b64encode(png).decode() for name, png in (pictures or {}).items()},
         environment=_lines(certificate.environment),
         instrument=instrument.line(certificate) if certificate.evidence else "",

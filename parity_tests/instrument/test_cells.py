@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from parity.cells import Cell, cells, verdicts
+from parity.cells import WHOLE, Cell, cells, verdicts
+from parity.inventory.names import PUBLIC
 from parity.report.claims import Measurement
 from parity.report.instrument import cells_line
 from parity.report.ledger import Ledger
@@ -30,9 +31,14 @@ def test_no_cell_comes_twice():
 @pytest.mark.parametrize("rung", RUNGS)
 def test_every_tap_of_a_rung_has_cells_in_both_types(rung):
     for dtype in ("float32", "float64"):
-        assert {c.tap for c in cells() if (c.rung, c.property, c.dtype) == (rung, "forward", dtype)} == set(
-            RUNGS[rung].taps
-        )
+        taps = {c.tap for c in cells() if (c.rung, c.property, c.dtype) == (rung, "forward", dtype)}
+        assert taps - {entry.name for entry in PUBLIC} == set(RUNGS[rung].taps)
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+def test_every_public_name_has_cells_in_rungs_0_and_1(rung):
+    found = [c for c in cells() if c.rung == rung and c.tap in {entry.name for entry in PUBLIC}]
+    assert len(found) == (sum(len(entry.properties) for entry in PUBLIC) if rung in WHOLE else 0)
 
 
 def test_every_property_has_cells():
