@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from parity.bridges.names import Variables, require_fit
+from parity.bridges.names import Variables, expected_shapes, require_fit
 from parity.config import LeafConfig
 
 if TYPE_CHECKING:
@@ -42,6 +42,10 @@ class Bridge(ABC):
     @abstractmethod
     def config(self, module: Any) -> LeafConfig:
         """The configuration of a module, read off it."""
+
+    def shapes(self, module: Any) -> dict[str, tuple[int, ...]]:
+        """Hub name and shape of every variable that the module holds."""
+        return expected_shapes(self.config(module))
 
     @abstractmethod
     def read(self, module: Any) -> Variables:
@@ -77,16 +81,19 @@ class Entry:
         shape: the hub's shape.
         log_sign: 1 where the module holds the logarithm of the hub's value, -1 where it holds that of its
             inverse, 0 where it holds the value.
+        reverse: the module has the hub's axes the other way round.
     """
 
     tensors: tuple[torch.Tensor, ...]
     shape: tuple[int, ...]
     log_sign: int = 0
+    reverse: bool = False
 
     def assemble(self, values: Sequence[torch.Tensor]) -> np.ndarray:
         """The hub's array from one value a tensor."""
         arrays = [v.detach().cpu().numpy() for v in values]
         joined = arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=1)
+        joined = joined.transpose() if self.reverse else joined
         return np.array(joined.reshape(self.shape))
 
     def value(self) -> np.ndarray:
@@ -116,6 +123,8 @@ class Entry:
 
         if self.log_sign:
             array = self.log_sign * np.log(array.astype(np.float64))
+        if self.reverse:
+            array = array.transpose()
         columns = [array] if len(self.tensors) == 1 else list(array.T)
         with torch.no_grad():
             for tensor, column in zip(self.tensors, columns, strict=True):

@@ -24,8 +24,14 @@ ALPHA, DELTA, ROOT, SMOOTH = "PCEN/alpha", "PCEN/delta", "PCEN/root", "PCEN/EMA/
 RNN_KERNEL, RNN_RECURRENT = RNN + "kernel", RNN + "recurrent_kernel"
 PREEMP = "tfbanks_preemp/kernel"
 GAMMA, BETA = "tfbanks_instancenorm/gamma", "tfbanks_instancenorm/beta"
-_NUMBERED = re.compile(r"\b(simple_rnn|simple_rnn_cell)_\d+(?=/)")
-_ALL = (POOLING, ALPHA, DELTA, ROOT, SMOOTH, RNN_KERNEL, RNN_RECURRENT, PREEMP, GAMMA, BETA)
+# of the other frontends: Keras' own convolutions and layer normalisation carry their layers' names
+CONV, POOLING_2D = "tfbanks_complex_conv/kernel", "learnable_pooling/conv2d/kernel"
+NORM_GAMMA, NORM_BETA = "layer_normalization/gamma", "layer_normalization/beta"
+_NUMBERED = re.compile(r"\b(simple_rnn|simple_rnn_cell|conv2d|layer_normalization)_\d+(?=/)")
+_ALL = (
+    POOLING, ALPHA, DELTA, ROOT, SMOOTH, RNN_KERNEL, RNN_RECURRENT, PREEMP, GAMMA, BETA, POOLING_2D, NORM_GAMMA,
+    NORM_BETA,
+)  # fmt: skip
 
 
 def expected_shapes(config: LeafConfig) -> dict[str, tuple[int, ...]]:
@@ -60,6 +66,15 @@ def canonical_name(name: str) -> str:
     if parts[-1] == KERNEL and (len(parts) <= 2 or parts[-2] == "tfbanks_complex_conv"):
         return KERNEL
     return plain
+
+
+def suffix(name: str) -> str:
+    """The hub's name that a full name ends in, or nothing: ``model/leaf/PCEN/alpha:0`` ends in ``PCEN/alpha``.
+
+    A kernel counts where its layer's name, ``tfbanks_complex_conv``, stands before it.
+    """
+    plain = _NUMBERED.sub(r"\1", name.split(":")[0].strip("/"))
+    return next((known for known in (*_ALL, CONV) if plain == known or plain.endswith("/" + known)), "")
 
 
 def canonical(source: Mapping[str, Any]) -> Variables:
@@ -103,15 +118,22 @@ def require_fit(name: str, array: NDArray[Any], dtype: str) -> None:
         raise ValueError(f"variable {name!r}: value {found}: must be at most {largest:.6g}, the largest {dtype}")
 
 
-def checked(source: Mapping[str, Any], config: LeafConfig) -> Variables:
+def checked(source: Mapping[str, Any], wanted: LeafConfig | Mapping[str, tuple[int, ...]]) -> Variables:
     """The variables of exactly this configuration, under hub names.
+
+    Args:
+        source: by any of their names.
+        wanted: the configuration, or the shapes by hub name. Where these have ``tfbanks_complex_conv/kernel`` (Keras'
+            own convolution), a plain ``kernel`` is taken for it.
 
     Raises:
         TypeError: as :func:`canonical`.
         ValueError: a variable is missing, not expected, or of another shape; or as :func:`canonical`.
     """
     variables = canonical(source)
-    shapes = expected_shapes(config)
+    shapes = expected_shapes(wanted) if isinstance(wanted, LeafConfig) else dict(wanted)
+    if CONV in shapes and CONV not in variables and KERNEL in variables:
+        variables[CONV] = variables.pop(KERNEL)
     missing = sorted(set(shapes) - set(variables))
     extra = sorted(set(variables) - set(shapes))
     if missing or extra:

@@ -1,0 +1,69 @@
+"""How the original lays out each variable and how PyTorch does: the one table of transformations. NumPy alone.
+
+TensorFlow has a convolution's taps first and its outputs last, [W, in, out], PyTorch [out, in, W]; a pooling is a
+two-dimensional convolution there, [1, W, 1, 1] or one deviation a channel, [1, 1, C, 1].
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parity.bridges import names
+
+Array = NDArray[Any]
+TAPS = (names.KERNEL, names.CONV, names.POOLING, names.PREEMP)  # reversed in PyTorch where they have three dimensions
+# a published port's state dict (EfficientLEAF, model/OG_leaf.py), which og_leaf's follows
+STATE_DICT = {
+    "_preemp_conv.weight": names.PREEMP,
+    "_complex_conv._kernel": names.KERNEL,
+    "_complex_conv.weight": names.CONV,
+    "_pooling.kernel": names.POOLING,
+    "_pooling.pool.weight": names.POOLING_2D,
+    "_compress_fn.alpha": names.ALPHA,
+    "_compress_fn.delta": names.DELTA,
+    "_compress_fn.root": names.ROOT,
+    "_compress_fn.ema._weights": names.SMOOTH,
+    "_compress_fn.ema.input_weights": names.RNN_KERNEL,
+    "_compress_fn.ema.recurrent_weights": names.RNN_RECURRENT,
+    "_compress_fn.weight": names.NORM_GAMMA,
+    "_compress_fn.bias": names.NORM_BETA,
+    "_instance_norm.weight": names.GAMMA,
+    "_instance_norm.bias": names.BETA,
+}
+
+
+def hub_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The original's shape of a variable from PyTorch's."""
+    if name == names.POOLING_2D:
+        return (1, int(np.prod(shape)), 1, 1)
+    if name == names.POOLING and len(shape) == 4:  # one deviation a channel
+        return (1, 1, shape[0], 1)
+    return shape[::-1] if reversed_axes(name, len(shape)) else shape
+
+
+def reversed_axes(name: str, rank: int) -> bool:
+    """Whether PyTorch has a variable's axes the other way round."""
+    return name in TAPS and rank == 3
+
+
+def to_hub(name: str, array: Array) -> Array:
+    """PyTorch's array in the original's layout."""
+    shape = hub_shape(name, array.shape)
+    return array.transpose() if reversed_axes(name, array.ndim) else array.reshape(shape)
+
+
+def from_state_dict(arrays: dict[str, Array]) -> dict[str, Array]:
+    """The variables of a state dict by hub names and in the original's layout; unknown names come back as they are."""
+    out = {}
+    for name, array in arrays.items():
+        known = STATE_DICT.get(name)
+        out[known or name] = to_hub(known, array) if known else array
+    return out
+
+
+def is_state_dict(found: Any) -> bool:
+    """Whether names are those of a state dict that holds a frontend, and not the original's."""
+    return any(name in STATE_DICT for name in found)

@@ -1,0 +1,125 @@
+"""What a file of weights holds: the frontends in it, their scopes, and their variables by the hub's names."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+class Contents(ABC):
+    """An opened file of weights. Values are read when they are asked for, those of one frontend alone.
+
+    A scope is where in the file a frontend stands: the path of attributes, groups or names that leads to it, joined
+    with ``/``; ``""`` is the file itself.
+
+    Attributes:
+        path: of the file, for messages.
+    """
+
+    path: Path
+
+    @abstractmethod
+    def scopes(self) -> tuple[str, ...]:
+        """Where frontends are, those that can be told by their structure."""
+
+    @abstractmethod
+    def names(self, scope: str) -> dict[str, str]:
+        """The variables under a scope: the hub's name (what is no frontend's: the file's own) to the key in the file.
+
+        Optimiser slots, counters and metrics are left out.
+
+        Raises:
+            ValueError: there is no such scope.
+        """
+
+    @abstractmethod
+    def load(self, key: str) -> Array:
+        """A value.
+
+        Raises:
+            ValueError: it is torn, or of a type that is no number.
+        """
+
+    def hints(self, scope: str) -> dict[str, str]:
+        """What the file says of the frontend beside its variables: ``model`` (its name), ``conv1d_cls``, ..."""
+        del scope
+        return {}
+
+    def chosen(self, scope: str | None) -> str:
+        """The scope that is meant: the one given, or the only frontend's; the file itself where none can be told.
+
+        Raises:
+            ValueError: there are several frontends and no scope is given; names them.
+        """
+        if scope is not None:
+            return scope.strip("/")
+        found = self.scopes()
+        if len(found) > 1:
+            raise ValueError(f"scope=None: {str(self.path)!r} holds frontends at {list(found)}; give one of these")
+        return found[0] if found else ""
+
+    def variables(self, scope: str | None = None) -> dict[str, Array]:
+        """The variables of a frontend by the hub's names.
+
+        Raises:
+            ValueError: as :meth:`chosen`, :meth:`names` and :meth:`load`.
+        """
+        return {name: self.load(key) for name, key in self.names(self.chosen(scope)).items()}
+
+    def no_scope(self, scope: str) -> ValueError:
+        """The error for a scope that is not there."""
+        return ValueError(f"scope={scope!r}: {str(self.path)!r} has no such scope; frontends are at {self._found()}")
+
+    def _found(self) -> str:
+        found = self.scopes()
+        return str(list(found)) if found else "none that can be told"
+
+
+class Mapped(Contents):
+    """Arrays by name, as ``.npz``, ``.safetensors`` and ``.pt`` hold them, under a scope or as they are.
+
+    Args:
+        path: for messages.
+        arrays: by the file's names.
+        separator: between the parts of a name: ``/`` or, of a state dict, ``.``.
+    """
+
+    def __init__(self, path: Path, arrays: Mapping[str, Any], separator: str = "/") -> None:
+        self.path = path
+        self.arrays = arrays
+        self.separator = separator
+
+    def scopes(self) -> tuple[str, ...]:
+        """None: every array must be the frontend's unless a scope is given."""
+        return ()
+
+    def names(self, scope: str) -> dict[str, str]:
+        """See :meth:`Contents.names`."""
+        if not scope:
+            return {name: name for name in self.arrays}
+        prefix = scope.replace("/", self.separator) + self.separator
+        found = {name.removeprefix(prefix): name for name in self.arrays if name.startswith(prefix)}
+        if not found:
+            raise self.no_scope(scope)
+        return found
+
+    def load(self, key: str) -> Array:
+        """See :meth:`Contents.load`."""
+        return np.asarray(self.arrays[key])
+
+    def no_scope(self, scope: str) -> ValueError:
+        """The error for a scope that is not there."""
+        heads = sorted({name.split(self.separator)[0] for name in self.arrays})
+        return ValueError(f"scope={scope!r}: {str(self.path)!r} has no such scope; names begin with {heads}")
+
+
+def joined(parts: Iterable[str]) -> str:
+    """Parts of a scope or name, those that are empty left out."""
+    return "/".join(part for part in parts if part)

@@ -1,0 +1,159 @@
+"""Variables by Keras' names alone, as a name-based checkpoint and a Keras 2 ``.h5`` weights file hold them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from parity.bridges import names as hub
+from parity.checkpoints.contents import Array, Contents, joined
+
+# what a classifier's own layers may be called as well: no sign of a frontend, unless a Gabor or sinc kernel is there
+COMMON = (hub.NORM_GAMMA, hub.NORM_BETA)
+BARE = re.compile(r"kernel(_\d+)?")
+OPTIMIZERS = re.compile(
+    r"(training|optimizer|adam|adamw|adamax|adafactor|adagrad|adadelta|ftrl|nadam|rmsprop|sgd|lion|momentum"
+    r"|gradientdescent)(_\d+)?",
+    re.IGNORECASE,
+)
+COUNTERS = re.compile(
+    r"(iter|iterations?|learning_rate|decay|beta_?[12](_power)?|global_step|save_counter|rho|momentum|epsilon|total"
+    r"|count)(_\d+)?",
+    re.IGNORECASE,
+)
+SLOT = re.compile(r"m|v|vhat|momentum|rms|accumulator|velocity")
+NAMES = {"leaf": "Leaf", "tfbanks": "TimeDomainFilterbanks", "sincnet": "SincNet", "sincnet_plus": "SincNetPlus"}
+
+
+class Named(Contents):
+    """Variables by full name; a frontend's share a prefix, but for the kernels that carry none.
+
+    Args:
+        path: of the file, for messages.
+        keys: full name, with or without ``:0``, to the key that loads it.
+        load: reads a key.
+    """
+
+    def __init__(self, path: Path, keys: Mapping[str, str], load: Callable[[str], Array]) -> None:
+        self.path = path
+        plain = {name.split(":")[0]: key for name, key in keys.items()}
+        self.keys = {name: key for name, key in plain.items() if not of_training(name)}
+        self._load = load
+
+    def scopes(self) -> tuple[str, ...]:
+        """See :meth:`Contents.scopes`: the prefixes of names that only a frontend has."""
+        matched = {name: known for name in self.keys if (known := hub.suffix(name))}
+        own = {_prefix(name, known) for name, known in matched.items() if known not in COMMON}
+        if not own and any(BARE.fullmatch(name) for name in self.keys):
+            own = {_prefix(name, known) for name, known in matched.items()} or {""}
+        return tuple(sorted(own))
+
+    def names(self, scope: str) -> dict[str, str]:
+        """See :meth:`Contents.names`; a kernel without a prefix goes to the only frontend.
+
+        Raises:
+            ValueError: there is no such scope, or several kernels have no prefix.
+        """
+        if not scope:
+            return dict(self.keys)
+        found = {n.removeprefix(scope + "/"): key for n, key in self.keys.items() if n.startswith(scope + "/")}
+        if not found:
+            raise self.no_scope(scope)
+        bare = [name for name in self.keys if BARE.fullmatch(name)]
+        if bare and not any(hub.suffix(name) == hub.CONV for name in found):
+            if len(bare) > 1:
+                raise ValueError(
+                    f"source={str(self.path)!r}: {bare} name no frontend; save it by itself, or by objects"
+                )
+            found[hub.KERNEL] = self.keys[bare[0]]
+        return found
+
+    def load(self, key: str) -> Array:
+        """See :meth:`Contents.load`."""
+        return self._load(key)
+
+    def hints(self, scope: str) -> dict[str, str]:
+        """See :meth:`Contents.hints`."""
+        return model_name(joined((scope, name)) for name in self.names(scope))
+
+
+class LegacyH5(Contents):
+    """A Keras 2 ``.h5`` weights file, or the weights of a whole model in one: a group for each layer of the model.
+
+    Args:
+        path: of the file, for messages.
+        arrays: values by path in the file.
+    """
+
+    def __init__(self, path: Path, arrays: Mapping[str, Callable[[], Array]]) -> None:
+        self.path = path
+        self.arrays = arrays
+        groups: dict[str, dict[str, str]] = {}
+        for key in arrays:
+            group, _, name = key.removeprefix("model_weights/").partition("/")
+            if not key.startswith("optimizer_weights/"):
+                groups.setdefault(group, {})[name] = key
+        if "tfbanks_complex_conv" in groups:  # the frontend is the model
+            groups = {"": {name: key for group in groups.values() for name, key in group.items()}}
+        self.groups = {group: Named(path, keys, self.load) for group, keys in groups.items()}
+
+    def scopes(self) -> tuple[str, ...]:
+        """See :meth:`Contents.scopes`: the layer of the model, and the prefix within it where it holds several."""
+        found = []
+        for group, named in self.groups.items():
+            inside = named.scopes()
+            found += [group] if len(inside) == 1 else [joined((group, scope)) for scope in inside]
+        return tuple(found)
+
+    def names(self, scope: str) -> dict[str, str]:
+        """See :meth:`Contents.names`."""
+        named, inside = self._inside(scope)
+        return named.names(inside)
+
+    def load(self, key: str) -> Array:
+        """See :meth:`Contents.load`."""
+        return self.arrays[key]()
+
+    def hints(self, scope: str) -> dict[str, str]:
+        """See :meth:`Contents.hints`."""
+        named, inside = self._inside(scope)
+        return named.hints(inside)
+
+    def _inside(self, scope: str) -> tuple[Named, str]:
+        group, _, inside = scope.partition("/")
+        if not scope and "" not in self.groups:  # no frontend can be told: everything
+            everything = {
+                joined((g, name)): key for g, named in self.groups.items() for name, key in named.keys.items()
+            }
+            return Named(self.path, everything, self.load), ""
+        if group not in self.groups:
+            raise self.no_scope(scope)
+        named = self.groups[group]
+        scopes = named.scopes()
+        return named, inside or (scopes[0] if len(scopes) == 1 else "")
+
+
+def of_training(name: str) -> bool:
+    """Whether a variable is an optimiser's or a counter, by its full name."""
+    parts = name.split("/")
+    slot = hub.suffix("/".join(parts[:-1])) and (SLOT.fullmatch(parts[-1]) or OPTIMIZERS.fullmatch(parts[-1]))
+    return bool(OPTIMIZERS.fullmatch(parts[0]) or COUNTERS.fullmatch(name) or slot)
+
+
+def model_name(full_names: Iterable[str]) -> dict[str, str]:
+    """The frontend that the original's own model name tells, from its variables' full names."""
+    for name in full_names:
+        known = hub.suffix(name)
+        last = _prefix(name, known).split("/")[-1] if known else ""
+        plain = re.sub(r"_\d+$", "", last)
+        if plain in NAMES:
+            return {"frontend": NAMES[plain]}
+    return {}
+
+
+def _prefix(name: str, known: str) -> str:
+    """What stands before a known name; the number that Keras gives a layer counts as none of it."""
+    parts: list[Any] = name.split("/")
+    return joined(parts[: len(parts) - len(known.split("/"))])
