@@ -42,12 +42,14 @@ def test_missing_source_is_said():
 
 @pytest.mark.parametrize(("args", "named"), [
     (["--source", "tf_leaf", "--replace"], ("tf_leaf", "--out DIR")),
-    (["--source", "tf_leaf", "--replace", "--out", str(store.GOLDENS)], ("tf_leaf", "--out DIR")),
+    (["--source", "tf_leaf", "--replace", "--out", str(store.GOLDENS.parent)], ("tf_leaf", "--out DIR")),
+    (["--source", "tf_leaf", "--replace", "--kind", "training"], ("tf_leaf", "--out DIR")),
+    (["--source", "tf_leaf", "--kind", "weights"], ("'weights'", "frontends", "inventory", "training")),
     (["--source", "tf_leaf", "--replace", "--only", "silence", "--out", "elsewhere"], ("--only", "--replace")),
     (["--source", "tf_leaf", "--only", "no_such"], ("'no_such'", "silence")),
     (["--source", "torch"], ("torch", "original", "tf_leaf")),
     ([], ("--source",)),
-], ids=["replace", "replace by path", "replace one", "no case", "no source", "nothing"])  # fmt: skip
+], ids=["replace", "replace by path", "replace a kind", "no kind", "replace one", "no case", "no source", "nothing"])  # fmt: skip
 def test_refused_before_anything_is_imported(args, named, capsys, monkeypatch):
     monkeypatch.setattr(record, "Source", lambda name: pytest.fail("the source was imported"))
     with pytest.raises(SystemExit) as caught:
@@ -80,9 +82,9 @@ def test_tf_leaf_is_recorded_under_its_own_name(tmp_path):
     assert "drift from the committed goldens" in done.stdout
     assert "arrays are equal to the bit" in done.stdout
     assert "cases gone: none" in done.stdout
-    beside = tmp_path / "new.new"
+    beside = tmp_path / "new" / "goldens.new"
     assert str(beside) in done.stdout
-    assert not (tmp_path / "new").exists()
+    assert [path.name for path in beside.parent.iterdir()] == ["goldens.new"]
     source = store.read_manifest(beside)["source"]
     assert source["label"] == "tf_leaf"
     assert "commit" not in source
@@ -96,9 +98,10 @@ def test_drift_is_reported_array_by_array(tmp_path, capsys):
     arrays["output"][0, 0, 0] += 2 * abs(arrays["output"]).max()
     del arrays["taps/pool"]
     arrays["taps/more"] = arrays["output"]
-    entry = store.write(tmp_path, "silence", golden.case, False, arrays)
+    about = {"case": str(golden.case), "speech": False, "seed": golden.case.seed}
+    entry = store.write(tmp_path, "silence", about, arrays)
     store.write_manifest(tmp_path, {"cases": {"silence": entry}})
-    record.compare(tmp_path, ["silence"])
+    record.compare(tmp_path, ["silence"], store.GOLDENS, store.names())
     said = capsys.readouterr().out.splitlines()
     assert any(line.split() == ["silence", "output", "2.0e+00"] for line in said), said
     assert any(line.split() == ["silence", "taps/pool", "gone"] for line in said)

@@ -1,0 +1,121 @@
+"""The recorded lessons say what they must: long enough steps, and every limit reached, stood on and left behind."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fixtures import lessons, store
+from parity.bridges.names import KERNEL
+from parity.gates import AtMost, OfMax
+from parity.oracle.filterbank import Box
+from parity_tests.taught import LESSONS, MEANINGFUL, Step, recorded
+
+REDRAWN = OfMax(2.0**-23, "sine and exponential may differ in their last float64 bit from processor to processor")
+LEAST_STEP = AtMost(1.0, "the step in units of 1e-3 of the parameter, inverted")
+LIMITED = {"learnable_pooling/kernel", "PCEN/alpha", "PCEN/root", "PCEN/EMA/smooth"}
+
+
+def steps(name):
+    """The original's steps, as if the rung were the original."""
+    lesson, arrays = lessons.find(name), recorded(name)
+    for k in range(lesson.n_steps):
+        after = store.below(arrays, f"step{k}/after")
+        for variable, before in store.below(arrays, f"step{k}/before").items():
+            yield Step(lesson, k, variable, before, after[variable], after[variable])
+
+
+def test_manifest_and_lessons_are_the_same():
+    manifest = store.read_manifest(store.TRAINING)
+    assert manifest["source"]["label"] == "original"
+    assert list(manifest["cases"]) == [lesson.name for lesson in lessons.LESSONS]
+    for lesson in lessons.LESSONS:
+        assert manifest["cases"][lesson.name]["lesson"] == str(lesson)
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_starts_audio_and_cotangents_are_those_of_the_lesson(name):
+    lesson, arrays = lessons.find(name), recorded(name)
+    for variable, value in lesson.variables().items():
+        assert REDRAWN(arrays[f"step0/before/{variable}"], value).passes
+    for k in range(lesson.n_steps):
+        assert REDRAWN(arrays[f"step{k}/input"], lesson.audio(k)).passes
+        cotangent = arrays[f"step{k}/cotangent"]
+        assert REDRAWN(cotangent, lesson.cotangent(k, cotangent.shape)).passes
+
+
+@pytest.mark.parametrize("name", [name for name in LESSONS if name.startswith("ten_steps")])
+def test_ten_steps_each_from_where_the_last_one_ended_and_none_too_short(name):
+    taught = list(steps(name))
+    assert {step.number for step in taught} == set(range(10))
+    for step in taught:
+        if "simple_rnn" in step.variable:
+            assert np.array_equal(step.taught, step.before)
+            continue
+        assert MEANINGFUL(step.rounding).passes, (step.variable, step.rounding)
+        moved = np.linalg.norm(step.update) / np.linalg.norm(step.before)
+        assert LEAST_STEP(1e-3 / moved).passes, (step.variable, moved)
+        if step.number:
+            assert np.array_equal(step.before, recorded(name)[f"step{step.number - 1}/after/{step.variable}"])
+
+
+@pytest.mark.parametrize("name", [name for name in LESSONS if "every_limit" in name])
+def test_rounding_hides_no_update_of_mu_or_sigma(name):
+    (step,) = (step for step in steps(name) if step.variable == KERNEL)
+    for column in (0, 1):
+        one = Step(step.lesson, 0, "column", step.before[:, column], step.taught[:, column], step.taught[:, column])
+        assert MEANINGFUL(one.rounding).passes
+
+
+def limits(name, variable) -> list[float]:
+    """The limits of a variable, as float32."""
+    box = Box.of_leaf(lessons.find(name).config.window)
+    found = {
+        "learnable_pooling/kernel": (box.width_low, 0.5), "PCEN/alpha": (1.0,), "PCEN/root": (1.0,),
+        "PCEN/EMA/smooth": (0.0, 1.0),
+    }  # fmt: skip
+    return [float(np.float32(limit)) for limit in found[variable]]
+
+
+def test_one_step_leaves_every_limit_behind():
+    for step in steps("out_of_every_limit"):
+        if step.variable == KERNEL:
+            box = Box.of_leaf(step.lesson.config.window)
+            ends = np.array([[0.0, np.pi], [box.sigma_low, box.sigma_high]]).astype(np.float32)
+            for column, (low, high) in enumerate(ends):
+                assert {low, high} <= set(step.taught[:, column])
+                assert not {low, high} & set(step.before[:, column])
+        elif step.variable in LIMITED:
+            inside = limits("out_of_every_limit", step.variable)
+            if step.variable != "PCEN/alpha" and len(inside) > 1:
+                assert (step.taught < inside[0]).any()
+                assert (step.before > inside[0]).all()
+            if step.variable == "PCEN/root":
+                assert (step.taught < inside[0]).any()
+                assert (step.before > inside[0]).all()
+            else:
+                assert (step.taught > inside[-1]).any()
+                assert (step.before < inside[-1]).all()
+
+
+def test_at_its_limit_a_parameter_has_its_slope():
+    for step in steps("from_every_limit"):
+        if step.variable in LIMITED:
+            for limit in limits("from_every_limit", step.variable):
+                at_limit = step.before == np.float32(limit)
+                assert at_limit.any()
+                assert (step.taught != step.before)[at_limit].any(), (step.variable, limit)
+
+
+def test_beyond_its_limit_a_parameter_stays_and_mu_and_sigma_come_back():
+    for step in steps("outside_every_limit"):
+        if step.variable == KERNEL:
+            assert step.at_limits.all()
+            assert (step.taught != step.before).all()
+        elif step.variable in LIMITED:
+            stays = step.taught == step.before
+            beyond = [step.before < limit for limit in limits("outside_every_limit", step.variable)[:1]]
+            if step.variable == "PCEN/alpha":
+                beyond = [step.before > limits("outside_every_limit", step.variable)[0]]
+            assert stays[beyond[0]].all()
+            assert beyond[0].any()
