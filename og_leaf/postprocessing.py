@@ -6,6 +6,7 @@ All layers here take [B, C, frames].
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from og_leaf.checks import check_count, check_dtype
 from og_leaf.impulse_responses import clip
 from og_leaf.initializers import Device
+from og_leaf.spectrum_augmenter import SpectrumAugmenter
 
 Scan = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -218,3 +220,60 @@ class InstanceNormalization(nn.Module):
         variance = ((inputs - mean.detach()) ** 2).mean(dim=-1, keepdim=True)
         gain = torch.rsqrt(variance + self.epsilon) * self.weight.unsqueeze(-1)
         return inputs * gain + (self.bias.unsqueeze(-1) - mean * gain)
+
+
+class SpecAugment(nn.Module):
+    """SpecAugment: warps time and masks frames and channels of features, in training mode alone.
+
+    The warp comes first, then the masks over time, then those over channels. All are drawn anew in each call, for each
+    item of the batch by itself. In evaluation mode the features come back as they are. The module has no parameters.
+    For a draw that is kept, and applied elsewhere, use :meth:`SpectrumAugmenter.draw` of ``augmenter`` and
+    :func:`og_leaf.spectrum_augmenter.augment`.
+
+    Args:
+        freq_mask_max_bins, freq_mask_count, time_mask_max_frames, time_mask_count, time_mask_max_ratio,
+            time_warp_max_frames, time_warp_max_ratio: of :class:`og_leaf.spectrum_augmenter.SpectrumAugmenter`.
+        seed: what is drawn from: a ``torch.Generator``, an integer for one of the module's own on the CPU, or ``None``
+            for PyTorch's own on the features' device, which ``torch.manual_seed`` sets.
+
+    Raises:
+        TypeError: a maximum or count is not an integer, a ratio not a number, or another kind of seed.
+        ValueError: a negative one, or a ratio above 1.
+
+    Source: ``leaf_audio/postprocessing.py``; https://arxiv.org/abs/1904.08779.
+    """
+
+    def __init__(
+        self,
+        freq_mask_max_bins: int = 10,
+        freq_mask_count: int = 2,
+        time_mask_max_frames: int = 10,
+        time_mask_count: int = 2,
+        time_mask_max_ratio: float = 1.0,
+        time_warp_max_frames: int = 8,
+        time_warp_max_ratio: float = 1.0,
+        seed: int | torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.augmenter = SpectrumAugmenter(
+            freq_mask_max_bins,
+            freq_mask_count,
+            time_mask_max_frames,
+            time_mask_count,
+            time_mask_max_ratio,
+            time_warp_max_frames,
+            time_warp_max_ratio,
+        )
+        if isinstance(seed, Integral) and not isinstance(seed, bool):
+            seed = torch.Generator().manual_seed(int(seed))
+        if not isinstance(seed, (torch.Generator, type(None))):
+            raise TypeError(f"seed={seed!r}: must be an integer, a torch.Generator or None")
+        self.generator = seed
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Augments features [B, C, frames].
+
+        Raises:
+            ValueError: another rank, or one frame, which a time warp divides by zero.
+        """
+        return self.augmenter(inputs, self.generator) if self.training else inputs

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from tf_leaf.checks import check_dtype
 from tf_leaf.initializers import Constant
+from tf_leaf.spectrum_augmenter import SpectrumAugmenter
 
 
 class ExponentialMovingAverage(keras.layers.Layer):
@@ -178,3 +181,62 @@ class InstanceNormalization(keras.layers.Layer):
             scale=tf.reshape(tf.convert_to_tensor(self.gamma), (1, 1, -1)),
             variance_epsilon=self.epsilon,
         )
+
+
+class SpecAugment(keras.layers.Layer):
+    """SpecAugment: warps time and masks frames and channels of features, in every call; ``Leaf`` asks when it trains.
+
+    The warp comes first, then the masks over time, then those over channels. All are drawn anew in each call, for each
+    item of the batch by itself. The layer has no weights. For a draw that is kept, and applied elsewhere, use
+    :meth:`SpectrumAugmenter.draw` of ``augmenter`` and :func:`tf_leaf.spectrum_augmenter.augment`.
+
+    Args:
+        freq_mask_max_bins, freq_mask_count, time_mask_max_frames, time_mask_count, time_mask_max_ratio,
+            time_warp_max_frames, time_warp_max_ratio: of :class:`tf_leaf.spectrum_augmenter.SpectrumAugmenter`.
+        seed: what is drawn from: a ``tf.random.Generator``, an integer for one of the layer's own, or ``None`` for
+            TensorFlow's global state, which ``tf.random.set_seed`` sets: the original draws from there, and an equal
+            seed then gives equal masks.
+        dtype: ``"float32"`` or ``"float64"``, of the features; the draws are the same.
+
+    Raises:
+        TypeError: a maximum or count is not an integer, a ratio not a number, or another kind of seed.
+        ValueError: a negative one, a ratio above 1, or another dtype.
+
+    Source: ``leaf_audio/postprocessing.py``; https://arxiv.org/abs/1904.08779.
+    """
+
+    def __init__(
+        self,
+        freq_mask_max_bins: int = 10,
+        freq_mask_count: int = 2,
+        time_mask_max_frames: int = 10,
+        time_mask_count: int = 2,
+        time_mask_max_ratio: float = 1.0,
+        time_warp_max_frames: int = 8,
+        time_warp_max_ratio: float = 1.0,
+        seed: int | tf.random.Generator | None = None,
+        dtype: str = "float32",
+    ) -> None:
+        super().__init__(name="SpecAugment", dtype=check_dtype(dtype))
+        self.augmenter = SpectrumAugmenter(
+            freq_mask_max_bins,
+            freq_mask_count,
+            time_mask_max_frames,
+            time_mask_count,
+            time_mask_max_ratio,
+            time_warp_max_frames,
+            time_warp_max_ratio,
+        )
+        if isinstance(seed, Integral) and not isinstance(seed, bool):
+            seed = tf.random.Generator.from_seed(int(seed))
+        if not isinstance(seed, (tf.random.Generator, type(None))):
+            raise TypeError(f"seed={seed!r}: must be an integer, a tf.random.Generator or None")
+        self.generator = seed
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Augments features [B, frames, C].
+
+        Raises:
+            ValueError: another rank, or one frame (where a graph knows it), which a time warp divides by zero.
+        """
+        return self.augmenter(inputs, self.generator)

@@ -7,7 +7,6 @@ https://arxiv.org/abs/1904.08779.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any
@@ -66,9 +65,18 @@ class SpectrumAugmenter:
         self.time_warp_max_frames = _check_whole("time_warp_max_frames", time_warp_max_frames)
         self.time_warp_max_ratio = _check_ratio("time_warp_max_ratio", time_warp_max_ratio)
 
-    def draw(
-        self, batch_size: int, n_frames: int, n_bins: int, generator: tf.random.Generator | None = None
-    ) -> Record:
+    def __call__(self, inputs: tf.Tensor, generator: tf.random.Generator | None = None) -> tf.Tensor:
+        """Features [B, frames, C] with what is drawn for them applied, see :func:`augment`.
+
+        Raises:
+            ValueError: another rank, or one frame where a warp is asked for (a graph may not know it, and gives NaN).
+        """
+        _check_features(inputs)
+        sizes = tf.unstack(tf.shape(inputs), 3)
+        batch_size, n_frames, n_bins = (s if n is None else n for s, n in zip(sizes, inputs.shape, strict=True))
+        return apply(inputs, self.sample(batch_size, n_frames, n_bins, generator))
+
+    def draw(self, batch_size: int, n_frames: int, n_bins: int, generator: tf.random.Generator | None = None) -> Record:
         """One draw for a batch, as plain NumPy: eager execution alone.
 
         Args:
@@ -129,10 +137,8 @@ def augment(inputs: tf.Tensor, record: Mapping[str, Any]) -> tf.Tensor:
         ValueError: an unknown name, half of a pair, another shape than the features ask for, or a warp or mask that
             does not lie in them.
     """
-    shape = tuple(inputs.shape)
-    if len(shape) != 3:
-        raise ValueError(f"inputs of shape {shape}: must be [batch, frames, channels]")
-    _check_record(record, shape)
+    _check_features(inputs)
+    _check_record(record, tuple(inputs.shape))
     return apply(inputs, {name: tf.convert_to_tensor(values, tf.int32) for name, values in record.items()})
 
 
@@ -194,9 +200,15 @@ def _check_whole(name: str, value: Any) -> int:
 def _check_ratio(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name}={value!r}: must be a number from 0 to 1")
-    if math.isnan(value) or not 0 <= value <= 1:
+    ratio = float(value)
+    if not 0 <= ratio <= 1:  # nor is NaN
         raise ValueError(f"{name}={value!r}: must be from 0 to 1")
-    return float(value)
+    return ratio
+
+
+def _check_features(inputs: tf.Tensor) -> None:
+    if inputs.shape.rank != 3:
+        raise ValueError(f"inputs of shape {tuple(inputs.shape)}: must be [batch, frames, channels]")
 
 
 def _check_record(record: Mapping[str, Any], shape: tuple[int, ...]) -> None:
