@@ -1,4 +1,7 @@
-"""Convolution with learnable Gabor wavelets. Source: ``leaf_audio/convolution.py``."""
+"""Convolution with learnable filters: Gabor wavelets, taps of norm 1, sinc filters.
+
+Source: ``leaf_audio/convolution.py``; what convolves by way of the Fourier transform is in :mod:`tf_leaf.fourier`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,20 @@ import tensorflow as tf
 
 from tf_leaf import impulse_responses
 from tf_leaf.checks import check_count, check_padding
-from tf_leaf.initializers import GaborInit
+from tf_leaf.fourier import FFTConv1D, fft_conv1d, overlap_add_conv1d, upper_power_of_2
+from tf_leaf.initializers import GaborInit, SincInit
+from tf_leaf.utils import WindowType, window
+
+__all__ = [
+    "FFTConv1D",
+    "GaborConstraint",
+    "GaborConv1D",
+    "NormalizedConv1D",
+    "SincConv1D",
+    "fft_conv1d",
+    "overlap_add_conv1d",
+    "upper_power_of_2",
+]
 
 
 class GaborConstraint(keras.constraints.Constraint):
@@ -111,6 +127,157 @@ class GaborConv1D(keras.layers.Layer):
         stacked = tf.reshape(stacked, [2 * self._filters, self._kernel_size])
         stacked = tf.expand_dims(tf.transpose(stacked, perm=(1, 0)), axis=1)
         outputs = tf.nn.conv1d(inputs, stacked, stride=self._strides, padding=self._padding)
+        if self._use_bias:
+            outputs = tf.nn.bias_add(outputs, tf.convert_to_tensor(self._bias), data_format="NWC")
+        return outputs
+
+
+class NormalizedConv1D(keras.layers.Layer):
+    """Convolves a mono signal with filters of Euclidean norm 1.
+
+    Weights: ``kernel`` [W, 1, filters] and, with ``use_bias``, ``bias`` [filters]. The constraint,
+    ``keras.constraints.UnitNorm(axis=0)``, is applied in ``call`` and, by Keras, to the variable after each optimiser
+    step.
+
+    Args:
+        filters: number of output channels.
+        kernel_size: taps of the filters, in samples.
+        strides: hop between outputs, in samples.
+        padding: ``"SAME"`` or ``"VALID"``, in any case.
+        use_bias: add a learnable offset to each output channel.
+        input_shape: ignored, as in the original.
+        kernel_initializer: Keras initialiser of a [W, 1, filters] kernel.
+        kernel_regularizer: Keras regulariser of the kernel.
+        name: of the layer.
+        trainable: whether the kernel is learned.
+        dtype: ``"float32"`` or ``"float64"``.
+
+    Raises:
+        TypeError: a count that is not an integer.
+        ValueError: a count below 1, or an unknown padding.
+
+    Source: ``leaf_audio/convolution.py``.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int,
+        strides: int = 1,
+        padding: str = "SAME",
+        use_bias: bool = False,
+        input_shape: Any = None,
+        kernel_initializer: Any = "glorot_uniform",
+        kernel_regularizer: Any = None,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: str = "float32",
+    ) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self._kernel = self.add_weight(
+            name="kernel",
+            shape=(check_count("kernel_size", kernel_size), 1, check_count("filters", filters)),
+            initializer=kernel_initializer,
+            regularizer=kernel_regularizer,
+            trainable=trainable,
+            constraint=keras.constraints.UnitNorm(axis=0),
+        )
+        self._bias = self.add_weight(name="bias", shape=(filters,)) if use_bias else None
+        self._strides = check_count("strides", strides)
+        self._padding = check_padding(padding)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """[B, T, 1] to [B, frames, filters]."""
+        kernel = self._kernel.constraint(self._kernel)
+        outputs = tf.nn.conv1d(inputs, kernel, self._strides, self._padding, data_format="NWC")
+        return outputs if self._bias is None else outputs + tf.convert_to_tensor(self._bias)
+
+
+class SincConv1D(keras.layers.Layer):
+    """Convolves a mono signal with band-pass filters; two parameters per filter.
+
+    Weights: ``kernel`` [C, 2] (Hz; lower cutoff and width, less their minima, by absolute value) and, with
+    ``use_bias``, ``bias`` [C]. As in the original, the filters are computed for 16 kHz whatever ``sample_rate``
+    says, an even ``kernel_size`` fails in the call (its filters have a tap more than the window), and the layer's
+    ``__call__`` is its own: Keras neither casts its inputs nor sees its shapes.
+
+    Args:
+        filters: twice the number of output channels.
+        kernel_size: taps of the filters, in samples, odd.
+        strides: hop between outputs, in samples.
+        padding: ``"SAME"`` or ``"VALID"``, in any case.
+        use_bias: add a learnable offset to each output channel.
+        input_shape: ignored, as in the original.
+        kernel_initializer: Keras initialiser of a [C, 2] kernel; ``None`` is ``SincInit()``.
+        kernel_regularizer: Keras regulariser of the kernel.
+        name: of the layer.
+        trainable: whether the kernel is learned.
+        sample_rate: Hz; half of it limits the upper cutoff.
+        min_low_hz: the least lower cutoff, Hz.
+        min_band_hz: the least width, Hz.
+        dtype: ``"float32"`` or ``"float64"``.
+
+    Raises:
+        TypeError: a count that is not an integer.
+        ValueError: a count below 1 (below 2 for ``filters``), or an unknown padding.
+
+    Source: ``leaf_audio/convolution.py``; https://arxiv.org/abs/1808.00158.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int,
+        strides: int = 1,
+        padding: str = "SAME",
+        use_bias: bool = False,
+        input_shape: Any = None,
+        kernel_initializer: Any = None,
+        kernel_regularizer: Any = None,
+        name: str | None = None,
+        trainable: bool = True,
+        sample_rate: int = 16000,
+        min_low_hz: float = 50.0,
+        min_band_hz: float = 50.0,
+        dtype: str = "float32",
+    ) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self._filters = check_count("filters // 2", check_count("filters", filters) // 2)
+        self._kernel_size = check_count("kernel_size", kernel_size)
+        self._strides = check_count("strides", strides)
+        self._padding = check_padding(padding)
+        self._use_bias = use_bias
+        self._sample_rate = sample_rate
+        self._min_low_hz = min_low_hz
+        self._min_band_hz = min_band_hz
+        self._kernel = self.add_weight(
+            name="kernel",
+            shape=(self._filters, 2),
+            initializer=SincInit() if kernel_initializer is None else kernel_initializer,
+            regularizer=kernel_regularizer,
+            trainable=trainable,
+        )
+        self._window = window(WindowType.HAMMING, self._kernel_size)
+        if use_bias:
+            self._bias = self.add_weight(name="bias", shape=(self._filters,))
+
+    def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
+        """[B, T, 1] to [B, frames, C].
+
+        Raises:
+            tf.errors.InvalidArgumentError: ``kernel_size`` is even.
+        """
+        kernel = tf.convert_to_tensor(self._kernel)
+        low = self._min_low_hz + tf.abs(kernel[:, 0])
+        high = tf.clip_by_value(
+            low + self._min_band_hz + tf.abs(kernel[:, 1]),
+            clip_value_min=self._min_low_hz,
+            clip_value_max=self._sample_rate / 2,
+        )
+        filters = impulse_responses.sinc_filters(low[tf.newaxis, :], high[tf.newaxis, :], self._kernel_size)
+        filters = filters * tf.constant(self._window[:, None], dtype=filters.dtype)
+        filters = tf.expand_dims(filters, axis=1)
+        outputs = tf.nn.conv1d(inputs, filters, stride=self._strides, padding=self._padding)
         if self._use_bias:
             outputs = tf.nn.bias_add(outputs, tf.convert_to_tensor(self._bias), data_format="NWC")
         return outputs

@@ -1,4 +1,4 @@
-"""The LEAF frontend. Source: ``leaf_audio/frontend.py``."""
+"""The LEAF frontend. Source: ``leaf_audio/frontend.py``, whose other frontends are in :mod:`tf_leaf.baselines`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tf_leaf import postprocessing
 from tf_leaf.checks import check_audio, check_count, check_dtype, check_geometry
-from tf_leaf.convolution import GaborConv1D
+from tf_leaf.convolution import GaborConv1D, SincConv1D
 from tf_leaf.initializers import Constant, GaborInit, PreempInit
 from tf_leaf.pooling import GaussianLowpass
 from tf_leaf.postprocessing import InstanceNormalization, PCENLayer
@@ -47,8 +48,9 @@ class Leaf(keras.Model):
     Args:
         learn_pooling: whether the pooling windows are learned.
         learn_filters: whether the filters, and the pre-emphasis, are learned.
-        conv1d_cls: class of the filterbank, called with the arguments of :class:`GaborConv1D`.
-        activation: maps [B, T, 2 C] to [B, T, C]; ``None`` is a :class:`SquaredModulus`.
+        conv1d_cls: class of the filterbank, called with the arguments of :class:`GaborConv1D`; with ``2 * n_filters``
+            for ``filters``, of which :class:`SincConv1D` makes ``n_filters`` channels and the others all.
+        activation: a layer or function on [B, T, channels]; ``None`` is a :class:`SquaredModulus`, which halves them.
         pooling_cls: class of the pooling, called with the arguments of :class:`GaussianLowpass`.
         n_filters: number of filters, at least 1.
         sample_rate: Hz.
@@ -64,6 +66,7 @@ class Leaf(keras.Model):
         pooling_init: initialiser of the pooling; ``None`` is a constant 0.4.
         regularizer_fn: Keras regulariser of the learned filters and pooling windows.
         mean_var_norm: end with an instance normalisation.
+        spec_augment: where called with ``training=True``, end with a :class:`tf_leaf.SpecAugment`.
         name: of the model.
         dtype: ``"float32"`` or ``"float64"``, of every weight and operation.
 
@@ -93,6 +96,7 @@ class Leaf(keras.Model):
         pooling_init: Any = None,
         regularizer_fn: Any = None,
         mean_var_norm: bool = False,
+        spec_augment: bool = False,
         name: str = "leaf",
         dtype: str = "float32",
     ) -> None:
@@ -147,18 +151,20 @@ class Leaf(keras.Model):
                 trainable=learn_pooling,
                 dtype=dtype,
             )
-            _build(self._pooling, n_filters)
-            self._compress_fn = _compression(compression_fn, n_filters, dtype)
-            _build(self._compress_fn, n_filters)
+            n_channels = _channels(self._complex_conv, self._activation, n_filters)
+            _build(self._pooling, n_channels)
+            self._compress_fn = _compression(compression_fn, n_channels, dtype)
+            _build(self._compress_fn, n_channels)
             if mean_var_norm:
                 self._instance_norm = InstanceNormalization(name="tfbanks_instancenorm", dtype=dtype)
-                _build(self._instance_norm, n_filters)
+                _build(self._instance_norm, n_channels)
+            self._spec_augment_fn = postprocessing.SpecAugment() if spec_augment else tf.identity
         self.built = True
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Features [B, frames, C] of audio [B, T] or [B, T, 1], with ``frames = ceil(T / stride)``.
+        """Features [B, frames, C] of audio [B, T] or [B, T, 1]; with SAME padding ``frames = ceil(T / stride)``.
 
-        As Keras does, other floating dtypes are cast to the model's. ``training`` changes nothing.
+        As Keras does, other floating dtypes are cast to the model's. ``training`` turns ``spec_augment`` on, no more.
 
         Raises:
             TypeError: integer, boolean or complex samples.
@@ -175,6 +181,8 @@ class Leaf(keras.Model):
         outputs = self._compress_fn(outputs)
         if self._instance_norm is not None:
             outputs = self._instance_norm(outputs)
+        if training:
+            outputs = self._spec_augment_fn(outputs)
         return outputs
 
 
@@ -182,6 +190,15 @@ def _build(layer: Any, n_channels: int) -> None:
     """Creates the weights of a layer on [B, T, n_channels] now; functions and built layers are left alone."""
     if isinstance(layer, keras.Layer) and not layer.built:
         layer.build((None, None, n_channels))
+
+
+def _channels(convolution: Any, activation: Any, n_filters: int) -> int:
+    """How many channels an activation gives on a filterbank's, without computing any."""
+    n_channels = n_filters if isinstance(convolution, SincConv1D) else 2 * n_filters
+    if isinstance(activation, SquaredModulus):
+        return n_channels // 2
+    given = tf.TensorSpec([None, None, n_channels], getattr(convolution, "compute_dtype", "float32"))
+    return int(tf.function(activation).get_concrete_function(given).output_shapes[-1])
 
 
 def _compression(compression_fn: Any, n_filters: int, dtype: str) -> Any:

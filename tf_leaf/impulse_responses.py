@@ -66,3 +66,56 @@ def gaussian_lowpass(sigma: tf.Tensor, filter_size: int) -> tf.Tensor:
     numerator = t - 0.5 * (filter_size - 1)
     denominator = sigma * 0.5 * (filter_size - 1)
     return tf.math.exp(-0.5 * (numerator / denominator) ** 2)
+
+
+def amplitude(filters: tf.Tensor, i: int) -> tf.Tensor:
+    """Amplitude response of the i-th of complex filters [W, C], lowest frequency first: [W].
+
+    Source: ``leaf_audio/impulse_responses.py``.
+    """
+    return tf.math.abs(tf.signal.fftshift(tf.signal.fft(filters[:, i])))
+
+
+def sinc_impulse_response(t: tf.Tensor, frequency: tf.Tensor) -> tf.Tensor:
+    """``sin(2 pi f t) / (2 pi f t)``, NaN at t = 0.
+
+    Args:
+        t: times in seconds, [W, 1].
+        frequency: cutoffs in Hz, [1, C].
+
+    Returns:
+        [W, C].
+
+    Source: ``leaf_audio/impulse_responses.py``.
+    """
+    return tf.sin(2 * math.pi * frequency * t) / (2 * math.pi * frequency * t)
+
+
+def sinc_filters(
+    cutoff_freq_low: tf.Tensor, cutoff_freq_high: tf.Tensor, size: int = 401, sample_rate: int = 16000
+) -> tf.Tensor:
+    """Band-pass filters, each the difference of two low-passes, divided by its largest tap.
+
+    Args:
+        cutoff_freq_low: Hz, [1, C].
+        cutoff_freq_high: Hz, [1, C].
+        size: number of taps; as in the original an even one gives ``size + 1``.
+        sample_rate: Hz.
+
+    Returns:
+        [size, C].
+
+    Source: ``leaf_audio/impulse_responses.py``.
+    """
+    rate = tf.cast(sample_rate, dtype=cutoff_freq_high.dtype)
+    before = tf.range(-(size // 2), 0, dtype=rate.dtype)[:, tf.newaxis] / rate
+    after = tf.range(1, size // 2 + 1, dtype=rate.dtype)[:, tf.newaxis] / rate
+    high_before = 2 * cutoff_freq_high * sinc_impulse_response(before, cutoff_freq_high)
+    high_after = 2 * cutoff_freq_high * sinc_impulse_response(after, cutoff_freq_high)
+    low_before = 2 * cutoff_freq_low * sinc_impulse_response(before, cutoff_freq_low)
+    low_after = 2 * cutoff_freq_low * sinc_impulse_response(after, cutoff_freq_low)
+    # the sinc is NaN at 0, where it is 1
+    high = tf.concat([high_before, 2 * cutoff_freq_high, high_after], axis=0)
+    low = tf.concat([low_before, 2 * cutoff_freq_low, low_after], axis=0)
+    band = high - low
+    return band / tf.reduce_max(band, axis=0, keepdims=True)

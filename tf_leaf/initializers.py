@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tf_leaf.checks import check_band
 from tf_leaf.melfilters import Gabor
+from tf_leaf.utils import WindowType, hz2mel, mel2hz, window
 
 
 class Constant(keras.initializers.Constant):
@@ -50,7 +51,9 @@ class PreempInit(keras.initializers.Initializer):
 
 
 class GaborInit(keras.initializers.Initializer):
-    """Gabor parameters measured on a bank of mel filters, see :class:`tf_leaf.melfilters.Gabor`.
+    """Gabor parameters measured on a bank of mel filters, or the filters themselves, where the shape asks for taps.
+
+    See :class:`tf_leaf.melfilters.Gabor`.
 
     Args:
         n_filters: ignored, as in the original; the shape of the kernel decides.
@@ -63,7 +66,7 @@ class GaborInit(keras.initializers.Initializer):
     Raises:
         ValueError: a band that the sample rate does not hold.
 
-    Source: ``leaf_audio/initializers.py`` (kernels of rank 2).
+    Source: ``leaf_audio/initializers.py``.
     """
 
     def __init__(
@@ -85,15 +88,96 @@ class GaborInit(keras.initializers.Initializer):
         }
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> tf.Tensor:
-        """Values for a kernel of shape [C, 2].
+        """Parameters for a kernel of shape [C, 2]; for one of [W, 1, 2 C] filters, real and imaginary parts in turn.
 
         Raises:
             ValueError: another shape.
         """
-        if len(shape) != 2 or shape[1] != 2:
-            raise ValueError(f"shape={tuple(shape)}: must be (filters, 2)")
-        return Gabor(n_filters=shape[0], dtype=dtype or "float32", **self._kwargs).gabor_params_from_mels
+        dtype = dtype or "float32"
+        if len(shape) == 2 and shape[1] == 2:
+            return Gabor(n_filters=shape[0], dtype=dtype, **self._kwargs).gabor_params_from_mels
+        if len(shape) != 3 or shape[1] != 1 or shape[2] % 2:
+            raise ValueError(f"shape={tuple(shape)}: must be (filters, 2) or (taps, 1, 2 * filters)")
+        gabor = Gabor(n_filters=shape[2] // 2, window_len=shape[0], dtype=dtype, **self._kwargs)
+        filters = gabor.gabor_filters
+        stacked = tf.stack([tf.math.real(filters), tf.math.imag(filters)], axis=1)
+        return tf.transpose(tf.reshape(stacked, (shape[2], 1, shape[0])), [2, 1, 0])
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return dict(self._kwargs)
+
+
+class SincInit(keras.initializers.Initializer):
+    """Cutoffs of sinc filters that share the band between them evenly in mel: lower cutoff and width, Hz.
+
+    Args:
+        sample_rate: Hz.
+        min_low_hz: the lowest cutoff, Hz.
+        min_band_hz: with ``min_low_hz``, what is left free under half the sample rate, Hz.
+
+    Source: ``leaf_audio/initializers.py``; https://arxiv.org/abs/1808.00158.
+    """
+
+    def __init__(self, sample_rate: int = 16000, min_low_hz: float = 50.0, min_band_hz: float = 50.0) -> None:
+        self._sample_rate = sample_rate
+        self._min_low_hz = min_low_hz
+        self._min_band_hz = min_band_hz
+
+    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> tf.Tensor:
+        """Values for a kernel of shape [C, 2]; of the shape only C is looked at, as in the original."""
+        highest = 0.5 * self._sample_rate - (self._min_low_hz + self._min_band_hz)
+        edges = mel2hz(np.linspace(hz2mel(self._min_low_hz), hz2mel(highest), shape[0] + 1))
+        return tf.cast(tf.stack([edges[:-1], edges[1:] - edges[:-1]], axis=1), dtype=dtype or "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            "sample_rate": self._sample_rate,
+            "min_low_hz": self._min_low_hz,
+            "min_band_hz": self._min_band_hz,
+        }
+
+
+class LowpassInit(keras.initializers.Initializer):
+    """The same window for every channel of a pooling.
+
+    Args:
+        sample_rate: Hz.
+        window_len: ms; the window has ``int(sample_rate * window_len // 1000 + 1)`` samples.
+        window_type: which window.
+
+    Source: ``leaf_audio/initializers.py``.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int = 16000,
+        window_len: float = 25.0,
+        window_type: WindowType = WindowType.SQUARED_HANNING,
+    ) -> None:
+        self.sample_rate = sample_rate
+        self.window_len = window_len
+        self.window_type = window_type
+
+    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> tf.Tensor:
+        """Values for a kernel of shape [W, 1, C] or [1, W, C, 1].
+
+        Raises:
+            ValueError: another shape, or one of another number of taps than the window has.
+        """
+        lowpass = window(self.window_type, int(self.sample_rate * self.window_len // 1000 + 1))
+        taps = shape[0] if len(shape) == 3 else shape[1]
+        if len(shape) not in (3, 4) or taps != len(lowpass):
+            n = len(lowpass)
+            raise ValueError(f"shape={tuple(shape)}: must be ({n}, 1, channels) or (1, {n}, channels, 1)")
+        values = np.zeros(shape)
+        if len(shape) == 3:
+            values[:, 0, :] = lowpass[:, np.newaxis]
+        else:
+            values[0, :, :, 0] = lowpass[:, np.newaxis]
+        return tf.convert_to_tensor(values, dtype=dtype or "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"sample_rate": self.sample_rate, "window_len": self.window_len, "window_type": self.window_type}

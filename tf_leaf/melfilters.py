@@ -6,6 +6,7 @@ import math
 
 import tensorflow as tf
 
+from tf_leaf import impulse_responses
 from tf_leaf.checks import check_band, check_count, check_dtype
 
 
@@ -17,7 +18,7 @@ class Gabor:
         min_freq: lower corner of the first mel triangle, Hz, at least 0.
         max_freq: upper corner of the last one, Hz, at most half the sample rate.
         sample_rate: Hz.
-        window_len: taps of the filters, in samples; no parameter depends on it.
+        window_len: taps of :attr:`gabor_filters`, in samples; no parameter depends on it.
         n_fft: the mel triangles are sampled on ``n_fft // 2 + 1`` bins.
         normalize_energy: divide each triangle by its area.
         dtype: ``"float32"`` or ``"float64"``.
@@ -85,3 +86,12 @@ class Gabor:
         if self.normalize_energy:
             matrix = matrix / self._mel_filters_areas(matrix)
         return matrix
+
+    @property
+    def gabor_filters(self) -> tf.Tensor:
+        """The wavelets of these parameters, complex [C, window_len], each with the energy of its mel triangle."""
+        sigma = self.gabor_params_from_mels[:, 1:2]
+        areas = self._mel_filters_areas(self.mel_filters)
+        root_of_pi = tf.math.sqrt(tf.constant(math.pi, dtype=self.dtype))
+        filters = impulse_responses.gabor_filters(self.gabor_params_from_mels, size=self.window_len)
+        return filters * tf.cast(tf.math.sqrt(areas * 2 * root_of_pi * sigma), dtype=filters.dtype)

@@ -1,0 +1,184 @@
+"""The frontends that LEAF is compared with: time-domain filterbanks, SincNet, SincNet+ and fixed mel filterbanks.
+
+Source: ``leaf_audio/frontend.py``.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tf_leaf.checks import check_band, check_count, check_dtype, check_geometry
+from tf_leaf.convolution import SincConv1D
+from tf_leaf.frontend import Leaf, log_compression
+from tf_leaf.initializers import Constant, GaborInit, LowpassInit, SincInit
+from tf_leaf.keras2 import LayerNormalization
+from tf_leaf.pooling import GaussianLowpass, LearnablePooling1D, MaxPooling1D
+from tf_leaf.postprocessing import PCENLayer
+from tf_leaf.utils import WindowType
+
+_LEAK = 0.2  # slope of the activation below 0
+
+
+class TimeDomainFilterbanks(Leaf):
+    """:class:`Leaf` with a free convolution that starts from Gabor filters, one learnable window for a pooling, and
+    a logarithm.
+
+    As in the original, ``sample_rate`` reaches the initialisers alone: windows are always those of 16 kHz, and as the
+    pooling starts from a window of 25 ms, anything but 401 samples is refused.
+
+    Args:
+        sample_rate: Hz, of the initialisers.
+        name: of the model.
+        **kwargs: other arguments of :class:`Leaf`, but for those that are fixed here.
+
+    Raises:
+        TypeError: an argument that is fixed here.
+        ValueError: as :class:`Leaf`, or a window of another number of samples than ``sample_rate`` has in 25 ms.
+
+    Source: ``leaf_audio/frontend.py``; section 2 of https://arxiv.org/abs/1711.01161.
+    """
+
+    def __init__(self, sample_rate: int = 16000, name: str = "tfbanks", **kwargs: Any) -> None:
+        super().__init__(
+            conv1d_cls=keras.layers.Conv1D,
+            activation=None,
+            pooling_cls=LearnablePooling1D,
+            complex_conv_init=GaborInit(sample_rate=sample_rate, min_freq=60.0, max_freq=7800.0),
+            pooling_init=LowpassInit(sample_rate=sample_rate, window_type=WindowType.SQUARED_HANNING),
+            compression_fn=functools.partial(log_compression, log_offset=1e-5),
+            name=name,
+            **kwargs,
+        )
+
+
+class SincNet(Leaf):
+    """:class:`Leaf` with sinc filters, a leaky rectifier, a maximum for a pooling, and layer normalisation.
+
+    As in the original, the filters are those of 16 kHz whatever ``sample_rate`` says, and a window of an even number of
+    samples fails in the call.
+
+    Args:
+        name: of the model.
+        **kwargs: other arguments of :class:`Leaf`, but for those that are fixed here.
+
+    Raises:
+        TypeError: an argument that is fixed here.
+        ValueError: as :class:`Leaf`.
+
+    Source: ``leaf_audio/frontend.py``; https://arxiv.org/abs/1808.00158.
+    """
+
+    def __init__(self, name: str = "sincnet", **kwargs: Any) -> None:
+        dtype = check_dtype(kwargs.get("dtype", "float32"))
+        super().__init__(
+            conv1d_cls=SincConv1D,
+            complex_conv_init=SincInit(),
+            activation=keras.layers.LeakyReLU(negative_slope=_LEAK, dtype=dtype),
+            pooling_cls=MaxPooling1D,
+            compression_fn=LayerNormalization(dtype=dtype),
+            name=name,
+            **kwargs,
+        )
+
+
+class SincNetPlus(Leaf):
+    """:class:`SincNet` with Gaussian windows for a pooling and PCEN, of which nothing is learned, for a compression.
+
+    Args:
+        name: of the model.
+        **kwargs: other arguments of :class:`Leaf`, but for those that are fixed here.
+
+    Raises:
+        TypeError: an argument that is fixed here.
+        ValueError: as :class:`Leaf`.
+
+    Source: ``leaf_audio/frontend.py``.
+    """
+
+    def __init__(self, name: str = "sincnet_plus", **kwargs: Any) -> None:
+        dtype = check_dtype(kwargs.get("dtype", "float32"))
+        super().__init__(
+            conv1d_cls=SincConv1D,
+            complex_conv_init=SincInit(),
+            activation=keras.layers.LeakyReLU(negative_slope=_LEAK, dtype=dtype),
+            pooling_cls=GaussianLowpass,
+            pooling_init=Constant(0.4),
+            compression_fn=PCENLayer(dtype=dtype),
+            name=name,
+            **kwargs,
+        )
+
+
+class MelFilterbanks(keras.layers.Layer):
+    """Mel energies of a short-time Fourier transform, compressed; nothing is learned.
+
+    Args:
+        n_filters: number of mel filters, at least 1.
+        sample_rate: Hz.
+        n_fft: samples of a transform; of longer windows the rest is cut.
+        window_len: length of the (periodic Hann) windows, ms; ``int(sample_rate * window_len // 1000 + 1)`` samples.
+        window_stride: hop between frames, ms.
+        compression_fn: function on [B, frames, n_filters].
+        min_freq: lower corner of the first mel triangle, Hz.
+        max_freq: upper corner of the last one, Hz; 0 or ``None`` for half the sample rate.
+        **kwargs: of Keras' layer: ``name``, ``dtype``.
+
+    Raises:
+        TypeError: a count that is not an integer, or a length that is not a number.
+        ValueError: a value outside its range, or a band that the sample rate does not hold.
+
+    Source: ``leaf_audio/frontend.py``.
+    """
+
+    def __init__(
+        self,
+        n_filters: int = 40,
+        sample_rate: int = 16000,
+        n_fft: int = 512,
+        window_len: float = 25.0,
+        window_stride: float = 10.0,
+        compression_fn: Callable[[tf.Tensor], tf.Tensor] = log_compression,
+        min_freq: float = 60.0,
+        max_freq: float | None = 7800.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{**kwargs, "dtype": check_dtype(kwargs.get("dtype", "float32"))})
+        max_freq = max_freq or sample_rate / 2.0
+        check_band(min_freq, max_freq, sample_rate)
+        self._n_filters = check_count("n_filters", n_filters)
+        self._n_fft = check_count("n_fft", n_fft)
+        self._window_len, self._window_stride = check_geometry(sample_rate, window_len, window_stride)
+        self._compression_fn = compression_fn
+        self.mel_filters = tf.signal.linear_to_mel_weight_matrix(
+            num_mel_bins=n_filters,
+            num_spectrogram_bins=n_fft // 2 + 1,
+            sample_rate=sample_rate,
+            lower_edge_hertz=min_freq,
+            upper_edge_hertz=max_freq,
+            dtype=tf.dtypes.as_dtype(self.compute_dtype),
+        )
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Features [B, frames, n_filters] of audio [B, T] or [B, T, 1], with ``frames = ceil(T / stride)``.
+
+        Raises:
+            ValueError: more than one channel.
+        """
+        if inputs.shape.rank == 3:
+            if inputs.shape[-1] != 1:
+                raise ValueError(f"inputs of shape {tuple(inputs.shape)}: {inputs.shape[-1]} channels, must be 1")
+            inputs = tf.squeeze(inputs, axis=-1)
+        spectra = tf.signal.stft(
+            inputs,
+            frame_length=self._window_len,
+            frame_step=self._window_stride,
+            fft_length=self._n_fft,
+            pad_end=True,
+        )
+        energies = tf.math.square(tf.math.abs(spectra))
+        return self._compression_fn(tf.matmul(energies, self.mel_filters))

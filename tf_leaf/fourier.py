@@ -1,0 +1,110 @@
+"""Convolution by way of the Fourier transform. Source: ``leaf_audio/convolution.py``, which re-exports these here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+def upper_power_of_2(length: Any) -> tf.Tensor:
+    """The smallest power of 2 that is not below ``length``, int32.
+
+    In float32 logarithms, as in the original: where their quotient is rounded up past a whole number the answer is
+    twice as much.
+
+    Source: ``leaf_audio/convolution.py``.
+    """
+    length = tf.cast(length, dtype=tf.float32)
+    power = 2 ** tf.math.ceil(tf.math.log(length) / tf.math.log(2.0))
+    return tf.cast(power, dtype=tf.int32)
+
+
+def fft_conv1d(inputs: tf.Tensor, filters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Correlates a signal with filters in the Fourier domain, circularly over the next power of 2.
+
+    The response is moved by half a filter less one sample. What a filter reaches beyond the end wraps around to the
+    beginning wherever the power of 2 leaves no room for it, and taps beyond that power are cut.
+
+    Args:
+        inputs: [B, T, 1].
+        filters: [W, 1, C], of the same dtype.
+
+    Returns:
+        The response [B, T, C], and the L1 norm of the filters' spectrum, a scalar.
+
+    Source: ``leaf_audio/convolution.py``.
+    """
+    n_samples, n_taps = tf.shape(inputs)[1], tf.shape(filters)[0]
+    fft_length = upper_power_of_2(n_samples)
+    signals = tf.signal.rfft(tf.transpose(inputs, (0, 2, 1)), fft_length=[fft_length])
+    responses = tf.signal.rfft(tf.transpose(filters, (1, 2, 0)), fft_length=[fft_length])
+    l1_norm = tf.reduce_sum(tf.math.abs(responses))
+    outputs = tf.transpose(tf.signal.irfft(signals * tf.math.conj(responses)), (0, 2, 1))
+    outputs = tf.roll(outputs, n_taps // 2 - 1, axis=1)[:, :n_samples, :]
+    return tf.reshape(outputs, _output_shape(inputs, filters)), l1_norm
+
+
+def overlap_add_conv1d(inputs: tf.Tensor, filters: tf.Tensor, fft_length: int = 4096) -> tf.Tensor:
+    """Correlates a signal with filters in the Fourier domain, segment by segment.
+
+    Args:
+        inputs: [B, T, 1].
+        filters: [W, 1, C], of the same dtype; ``W`` at most ``fft_length``.
+        fft_length: samples of a transform; a segment is ``W - 1`` shorter.
+
+    Returns:
+        The response, [B, T, C].
+
+    Source: ``leaf_audio/convolution.py``.
+    """
+    n_samples, n_taps = tf.shape(inputs)[1], tf.shape(filters)[0]
+    overlap = n_taps - 1
+    n_segment = fft_length - overlap
+    responses = tf.signal.rfft(tf.transpose(filters, (1, 2, 0)), fft_length=[fft_length])
+    segments = tf.signal.frame(
+        tf.transpose(inputs, (0, 2, 1)), frame_length=n_segment, frame_step=n_segment, pad_end=True
+    )
+    half = int(overlap / 2)
+    segments = tf.pad(segments, [[0, 0], [0, 0], [0, 0], [half, half]])
+    signals = tf.signal.rfft(segments, fft_length=[fft_length])
+    outputs = tf.signal.irfft(signals * tf.math.conj(tf.expand_dims(responses, axis=2)))
+    outputs = tf.roll(outputs, n_taps // 2 - 1, axis=-1)
+    outputs = tf.signal.overlap_and_add(outputs, frame_step=n_segment)
+    outputs = tf.transpose(outputs, (0, 2, 1))[..., :n_samples, :]
+    outputs = tf.roll(outputs, 1 - n_taps // 2, axis=1)
+    return tf.reshape(outputs, _output_shape(inputs, filters))
+
+
+def _output_shape(inputs: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:
+    return tf.concat([tf.shape(inputs)[:-1], tf.shape(filters)[-1:]], axis=0)
+
+
+class FFTConv1D(keras.layers.Conv1D):
+    """``keras.layers.Conv1D`` computed by :func:`fft_conv1d`.
+
+    Arguments and weights are those of Keras' layer. As in the original, ``strides`` does nothing, and a
+    ``kernel_regularizer`` also penalises the L1 norm of the kernel's spectrum, by its ``l1``.
+
+    Raises:
+        ValueError: ``padding="causal"``, or a ``kernel_regularizer`` without ``l1``: the original's call fails at both.
+
+    Source: ``leaf_audio/convolution.py``.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.padding == "causal":
+            raise ValueError(f"padding={self.padding!r}: must be 'same' or 'valid', which are computed alike")
+        if self.kernel_regularizer is not None and not hasattr(self.kernel_regularizer, "l1"):
+            raise ValueError(f"kernel_regularizer={self.kernel_regularizer!r}: must have an attribute l1")
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """[B, T, 1] to [B, T, filters]."""
+        outputs, l1_norm = fft_conv1d(inputs, tf.convert_to_tensor(self.kernel))
+        if self.kernel_regularizer is not None:
+            self.add_loss(self.kernel_regularizer.l1 * l1_norm)
+        if self.use_bias:
+            outputs = tf.nn.bias_add(outputs, tf.convert_to_tensor(self.bias), data_format="NHWC")
+        return outputs if self.activation is None else self.activation(outputs)

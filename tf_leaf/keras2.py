@@ -1,0 +1,64 @@
+"""Layers that the original takes from Keras 2, where those of Keras 3 compute or refuse something else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+# Below this TensorFlow's fused kernel would silently raise epsilon.
+_LEAST_FUSED_EPSILON = 1.001e-5
+
+
+class LayerNormalization(keras.layers.Layer):
+    """Normalises every frame over its channels, then scales and shifts each channel.
+
+    Weights: ``gamma`` and ``beta`` [C], initially 1 and 0. As in Keras 2, float32 goes through TensorFlow's fused batch
+    normalisation, a frame in place of a batch, and float64 through ``tf.nn.moments``; Keras 3 rounds otherwise.
+
+    Args:
+        epsilon: added to the variance.
+        name: of the layer.
+        dtype: ``"float32"`` or ``"float64"``.
+
+    Source: ``tf.keras.layers.LayerNormalization`` of Keras 2, as ``leaf_audio/frontend.py`` uses it.
+    """
+
+    def __init__(self, epsilon: float = 1e-3, name: str = "layer_normalization", dtype: str = "float32") -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.epsilon = epsilon
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Creates the weights for inputs of shape [B, frames, C]."""
+        self.gamma = self.add_weight(name="gamma", shape=(input_shape[-1],), initializer="ones")
+        self.beta = self.add_weight(name="beta", shape=(input_shape[-1],), initializer="zeros")
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Normalises [B, frames, C]."""
+        gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
+        if inputs.dtype != tf.float32 or self.epsilon < _LEAST_FUSED_EPSILON:
+            mean, variance = tf.nn.moments(inputs, [2], keepdims=True)
+            return tf.nn.batch_normalization(inputs, mean, variance, beta, gamma, self.epsilon)
+        shape = tf.shape(inputs)
+        n_frames = shape[0] * shape[1]
+        normalised, _, _ = tf.compat.v1.nn.fused_batch_norm(
+            tf.reshape(inputs, [1, n_frames, shape[2], 1]),
+            scale=tf.ones([n_frames], inputs.dtype),
+            offset=tf.zeros([n_frames], inputs.dtype),
+            epsilon=self.epsilon,
+            data_format="NCHW",
+        )
+        return tf.reshape(normalised, shape) * gamma + beta
+
+
+class Conv2D(keras.layers.Conv2D):
+    """``keras.layers.Conv2D`` without bias or activation; no frames at all are an output, which Keras 3 refuses.
+
+    Source: ``tf.keras.layers.Conv2D`` of Keras 2, as ``leaf_audio/pooling.py`` uses it.
+    """
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """[B, H, W, C] to [B, H', W', filters]."""
+        kernel: Any = tf.convert_to_tensor(self.kernel)
+        return tf.nn.convolution(inputs, kernel, strides=list(self.strides), padding=self.padding.upper())
