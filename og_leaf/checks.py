@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 PADDINGS = ("SAME", "VALID")
+CONV_PADDINGS = ("VALID", "SAME", "CAUSAL")  # of Keras' own convolution
 
 
 def check_count(name: str, value: Any) -> int:
@@ -72,14 +73,14 @@ def check_band(min_freq: Any, max_freq: Any, sample_rate: Any) -> None:
         raise ValueError(f"min_freq={min_freq!r}: must be below max_freq={max_freq!r}")
 
 
-def check_padding(padding: Any) -> str:
+def check_padding(padding: Any, allowed: tuple[str, ...] = PADDINGS) -> str:
     """The padding in capitals.
 
     Raises:
-        ValueError: neither ``"SAME"`` nor ``"VALID"``.
+        ValueError: none of those allowed.
     """
-    if not isinstance(padding, str) or padding.upper() not in PADDINGS:
-        raise ValueError(f"padding={padding!r}: must be one of {PADDINGS}, in any case")
+    if not isinstance(padding, str) or padding.upper() not in allowed:
+        raise ValueError(f"padding={padding!r}: must be one of {allowed}, in any case")
     return padding.upper()
 
 

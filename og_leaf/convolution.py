@@ -1,4 +1,7 @@
-"""Convolution with learnable Gabor wavelets. Source: ``leaf_audio/convolution.py``."""
+"""Convolutions whose filters are learned by a few parameters each, or normalised.
+
+Source: ``leaf_audio/convolution.py``. What it has on Fourier transforms lies in :mod:`og_leaf.fourier`.
+"""
 
 from __future__ import annotations
 
@@ -8,31 +11,30 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
-from og_leaf import impulse_responses
-from og_leaf.checks import check_count, check_dtype, check_padding
-from og_leaf.initializers import Device, GaborInit, GlorotUniform, Initializer
+from og_leaf import impulse_responses, utils
+from og_leaf.checks import check_count, check_dtype, check_padding, check_positive
+from og_leaf.constraints import Constraint, UnitNorm
+from og_leaf.fourier import FFTConv1D, fft_conv1d, overlap_add_conv1d, upper_power_of_2
+from og_leaf.initializers import Device, GaborInit, GlorotUniform, Initializer, SincInit
+from og_leaf.padding import pad_time, same_padding
+from og_leaf.regularizers import Regularized, Regularizer, check_regularizer
+
+__all__ = [
+    "FFTConv1D",
+    "GaborConstraint",
+    "GaborConv1D",
+    "NormalizedConv1D",
+    "SincConv1D",
+    "fft_conv1d",
+    "overlap_add_conv1d",
+    "pad_time",
+    "same_padding",
+    "upper_power_of_2",
+]
 
 
-def same_padding(n: int, window: int, stride: int) -> tuple[int, int]:
-    """Zeros that TensorFlow's SAME puts before and after ``n`` samples, for ``ceil(n / stride)`` outputs.
-
-    The odd one goes after; both counts depend on ``n``, and are 0 where the windows fit inside.
-    """
-    n_outputs = -(-n // stride)
-    total = max((n_outputs - 1) * stride + window - n, 0)
-    return total // 2, total - total // 2
-
-
-def pad_time(inputs: Tensor, window: int, stride: int, padding: str) -> Tensor:
-    """Pads the last dimension for ``"SAME"``; ``"VALID"`` leaves it alone."""
-    if padding == "VALID":
-        return inputs
-    return F.pad(inputs, same_padding(inputs.shape[-1], window, stride))
-
-
-class GaborConstraint(nn.Module):
+class GaborConstraint(Constraint):
     """Keeps Gabor parameters inside their box.
 
     The centre frequency goes to [0, pi] radians per sample; the deviation of the envelope to
@@ -56,7 +58,7 @@ class GaborConstraint(nn.Module):
         return torch.stack([mu, sigma], dim=1)
 
 
-class GaborConv1D(nn.Module):
+class GaborConv1D(Regularized):
     """Convolves a mono signal with complex Gabor wavelets; two parameters per filter.
 
     Parameters: ``_kernel`` [C, 2] (radians per sample, samples) and, with ``use_bias``, ``_bias`` [2 C]. The
@@ -68,14 +70,18 @@ class GaborConv1D(nn.Module):
         strides: hop between outputs, in samples.
         padding: ``"SAME"`` or ``"VALID"``, in any case.
         use_bias: add a learnable offset to each output channel.
+        input_shape: ignored, as in the original.
         kernel_initializer: of a [C, 2] kernel; ``None`` is ``GaborInit()``.
+        kernel_regularizer: maps the kernel to a penalty, see :mod:`og_leaf.regularizers`.
+        name: ignored.
         trainable: whether the kernel is learned.
         sort_filters: order the filters by centre frequency.
         device, dtype: of the parameters; float32 or float64.
 
     Raises:
-        TypeError: a count that is not an integer.
-        ValueError: a count below 1 (below 2 for ``filters``), an unknown padding or dtype.
+        TypeError: a count that is not an integer, a regulariser that is not callable.
+        ValueError: a count below 1 (below 2 for ``filters``), an unknown padding or dtype; in ``forward``, fewer
+            samples than ``"VALID"`` needs.
 
     Source: ``leaf_audio/convolution.py``.
     """
@@ -87,7 +93,10 @@ class GaborConv1D(nn.Module):
         strides: int = 1,
         padding: str = "SAME",
         use_bias: bool = False,
+        input_shape: Any = None,
         kernel_initializer: Initializer | None = None,
+        kernel_regularizer: Regularizer | None = None,
+        name: str | None = None,
         trainable: bool = True,
         sort_filters: bool = False,
         device: Device = None,
@@ -100,15 +109,16 @@ class GaborConv1D(nn.Module):
         self._strides = check_count("strides", strides)
         self._padding = check_padding(padding)
         self._sort_filters = sort_filters
+        self.kernel_regularizer = check_regularizer(kernel_regularizer)
         initializer = GaborInit() if kernel_initializer is None else kernel_initializer
         kernel = initializer((self._filters, 2), dtype=dtype, device=device)
         self._kernel = nn.Parameter(kernel, requires_grad=trainable)
-        self._bias: nn.Parameter | None = None
-        if use_bias:
-            n_outputs = 2 * self._filters
-            glorot = GlorotUniform(n_outputs, n_outputs)
-            self._bias = nn.Parameter(glorot((n_outputs,), dtype=dtype, device=device))
+        self._bias = _bias(2 * self._filters, dtype, device) if use_bias else None
         self.constraint = GaborConstraint(self._kernel_size)
+
+    def regularized(self) -> Tensor:
+        """The kernel, as it is held."""
+        return self._kernel
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[B, 1, T] to [B, 2 C, frames], real and imaginary parts in turn."""
@@ -122,37 +132,136 @@ class GaborConv1D(nn.Module):
         return F.conv1d(padded, stacked, bias=self._bias, stride=self._strides)
 
 
-def project_after_step(optimizer: torch.optim.Optimizer, module: nn.Module) -> RemovableHandle:
-    """Makes an optimiser put the Gabor parameters back into their box after every step, as Keras does.
+class NormalizedConv1D(Regularized):
+    """Convolves a mono signal with free filters of Euclidean norm 1.
 
-    A parameter outside of its box has no gradient, and without this call stays there until something else moves it.
-    Projected onto the limit it has its gradient again, since the gradient at a limit is 1. As in Keras, a kernel
-    that a step does not move, because it is frozen or has no gradient, is left alone, and slots are not touched.
+    Parameters: ``_kernel`` [C, 1, taps] and, with ``use_bias``, ``_bias`` [C]. The filters are normalised in
+    ``forward``, which does not change the parameter: see :func:`og_leaf.project_after_step`.
 
     Args:
-        optimizer: any PyTorch optimiser; its :meth:`step` is what projects from now on.
-        module: a :class:`GaborConv1D`, or a module that contains at least one, such as :class:`og_leaf.Leaf`.
-
-    Returns:
-        A handle whose ``remove()`` undoes the call.
+        filters: number of output channels C.
+        kernel_size, strides, padding, use_bias, input_shape, kernel_regularizer, name, trainable, device, dtype: as
+            for :class:`GaborConv1D`.
+        kernel_initializer: of a [C, 1, taps] kernel; ``None`` is Keras' Glorot-uniform.
 
     Raises:
-        ValueError: the module contains no ``GaborConv1D``, or one whose trainable kernel the optimiser does not hold.
+        TypeError: as for :class:`GaborConv1D`.
+        ValueError: as for :class:`GaborConv1D`, but ``filters`` may be 1.
 
-    Source: the ``constraint`` of the kernel in ``leaf_audio/convolution.py``, which Keras' optimisers apply.
+    Source: ``leaf_audio/convolution.py``.
     """
-    layers = [layer for layer in module.modules() if isinstance(layer, GaborConv1D)]
-    if not layers:
-        raise ValueError(f"module={type(module).__name__}: must contain a GaborConv1D")
-    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    for layer in layers:
-        if layer._kernel.requires_grad and id(layer._kernel) not in held:
-            raise ValueError(f"module={type(module).__name__}: the optimizer must hold the kernel of its GaborConv1D")
 
-    def project(*_: Any) -> None:
-        with torch.no_grad():
-            for layer in layers:
-                if layer._kernel.grad is not None:
-                    layer._kernel.copy_(layer.constraint(layer._kernel))
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int,
+        strides: int = 1,
+        padding: str = "SAME",
+        use_bias: bool = False,
+        input_shape: Any = None,
+        kernel_initializer: Initializer | None = None,
+        kernel_regularizer: Regularizer | None = None,
+        name: str | None = None,
+        trainable: bool = True,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        dtype = check_dtype(dtype)
+        shape = (check_count("filters", filters), 1, check_count("kernel_size", kernel_size))
+        self._strides = check_count("strides", strides)
+        self._padding = check_padding(padding)
+        self.kernel_regularizer = check_regularizer(kernel_regularizer)
+        glorot = GlorotUniform(kernel_size, kernel_size * filters)
+        initializer = glorot if kernel_initializer is None else kernel_initializer
+        self._kernel = nn.Parameter(initializer(shape, dtype=dtype, device=device), requires_grad=trainable)
+        self._bias = _bias(filters, dtype, device) if use_bias else None
+        self.constraint = UnitNorm(dim=-1)
 
-    return optimizer.register_step_post_hook(project)
+    def regularized(self) -> Tensor:
+        """The kernel, as it is held."""
+        return self._kernel
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """[B, 1, T] to [B, C, frames]."""
+        kernel: Tensor = self.constraint(self._kernel)
+        padded = pad_time(inputs, kernel.shape[-1], self._strides, self._padding)
+        return F.conv1d(padded, kernel, bias=self._bias, stride=self._strides)
+
+
+class SincConv1D(Regularized):
+    """Convolves a mono signal with band-pass filters, differences of two sincs; two parameters per filter.
+
+    Parameters: ``_kernel`` [C, 2] (lower cutoff less ``min_low_hz``, width less ``min_band_hz``, both by their absolute
+    value) and, with ``use_bias``, ``_bias`` [C]. The sincs are sampled at 16 kHz whatever ``sample_rate`` says, which
+    limits the upper cutoff alone, as in the original.
+
+    Args:
+        filters: twice the number of output channels C.
+        kernel_size: taps of the filters, odd: at even sizes the original's filters and window differ by a sample.
+        strides, padding, use_bias, input_shape, kernel_regularizer, name, trainable, device, dtype: as for
+            :class:`GaborConv1D`.
+        kernel_initializer: of a [C, 2] kernel; ``None`` is ``SincInit()``.
+        sample_rate: Hz; the upper cutoff is at most half of it.
+        min_low_hz: least lower cutoff, Hz.
+        min_band_hz: least width, Hz.
+
+    Raises:
+        TypeError: as for :class:`GaborConv1D`.
+        ValueError: as for :class:`GaborConv1D`; an even ``kernel_size``.
+
+    Source: ``leaf_audio/convolution.py``; section 2 of https://arxiv.org/abs/1808.00158.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int,
+        strides: int = 1,
+        padding: str = "SAME",
+        use_bias: bool = False,
+        input_shape: Any = None,
+        kernel_initializer: Initializer | None = None,
+        kernel_regularizer: Regularizer | None = None,
+        name: str | None = None,
+        trainable: bool = True,
+        sample_rate: int = 16000,
+        min_low_hz: float = 50.0,
+        min_band_hz: float = 50.0,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        dtype = check_dtype(dtype)
+        self._filters = check_count("filters // 2", check_count("filters", filters) // 2)
+        self._kernel_size = check_count("kernel_size", kernel_size)
+        if self._kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size={kernel_size!r}: must be odd")
+        self._strides = check_count("strides", strides)
+        self._padding = check_padding(padding)
+        check_positive("sample_rate", sample_rate, "Hz")
+        self._sample_rate, self._min_low_hz, self._min_band_hz = sample_rate, min_low_hz, min_band_hz
+        self.kernel_regularizer = check_regularizer(kernel_regularizer)
+        initializer = SincInit() if kernel_initializer is None else kernel_initializer
+        kernel = initializer((self._filters, 2), dtype=dtype, device=device)
+        self._kernel = nn.Parameter(kernel, requires_grad=trainable)
+        self._bias = _bias(self._filters, dtype, device) if use_bias else None
+
+    def regularized(self) -> Tensor:
+        """The kernel, as it is held."""
+        return self._kernel
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """[B, 1, T] to [B, C, frames]."""
+        left = self._min_low_hz + self._kernel[:, :1].abs()
+        right = left + self._min_band_hz + self._kernel[:, 1:].abs()
+        right = impulse_responses.clip(right, self._min_low_hz, self._sample_rate / 2)
+        window = utils.window(utils.WindowType.HAMMING, self._kernel_size)
+        filters = impulse_responses.sinc_filters(left, right, self._kernel_size) * left.new_tensor(window)
+        padded = pad_time(inputs, self._kernel_size, self._strides, self._padding)
+        return F.conv1d(padded, filters.unsqueeze(1), bias=self._bias, stride=self._strides)
+
+
+def _bias(n_outputs: int, dtype: torch.dtype, device: Device) -> nn.Parameter:
+    """What Keras makes of a bias that has no initialiser."""
+    return nn.Parameter(GlorotUniform(n_outputs, n_outputs)((n_outputs,), dtype=dtype, device=device))

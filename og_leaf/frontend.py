@@ -1,4 +1,4 @@
-"""The LEAF frontend. Source: ``leaf_audio/frontend.py``."""
+"""The LEAF frontend. Source: ``leaf_audio/frontend.py``; its other frontends lie in :mod:`og_leaf.frontends`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from og_leaf import postprocessing
 from og_leaf.checks import check_audio, check_count, check_dtype, check_geometry
-from og_leaf.convolution import GaborConv1D, pad_time
+from og_leaf.convolution import GaborConv1D
 from og_leaf.initializers import Constant, Device, GaborInit, Initializer, PreempInit
+from og_leaf.keras_layers import LayerNormalization
+from og_leaf.padding import pad_time
 from og_leaf.pooling import GaussianLowpass
 from og_leaf.postprocessing import InstanceNormalization, PCENLayer
+from og_leaf.regularizers import Regularized, Regularizer, check_regularizer
 
 COMPRESSIONS = ("pcen", "log")
 
@@ -48,7 +52,7 @@ class Leaf(nn.Module):
         learn_pooling: whether the pooling windows are learned.
         learn_filters: whether the filters, and the pre-emphasis, are learned.
         conv1d_cls: class of the filterbank, called with the arguments of :class:`GaborConv1D`.
-        activation: maps [B, 2 C, T] to [B, C, T]; ``None`` is a :class:`SquaredModulus`.
+        activation: maps the filterbank's output to [B, C, T]; ``None`` is a :class:`SquaredModulus`.
         pooling_cls: class of the pooling, called with the arguments of :class:`GaussianLowpass`.
         n_filters: number of filters, at least 1.
         sample_rate: Hz.
@@ -62,7 +66,10 @@ class Leaf(nn.Module):
         complex_conv_init: initialiser of the filters; ``None`` is mel-spaced from 60 to 7800 Hz **at 16 kHz
             whatever the sample rate**, as in the original.
         pooling_init: initialiser of the pooling; ``None`` is a constant 0.4.
+        regularizer_fn: maps each learned kernel to a penalty, see :meth:`regularization_loss`.
         mean_var_norm: end with an instance normalisation.
+        spec_augment: in training mode, end with a :class:`og_leaf.SpecAugment`.
+        num_channels: channels that ``activation`` gives, where they are not ``n_filters``.
         device, dtype: of the parameters; float32 or float64.
 
     Raises:
@@ -89,18 +96,24 @@ class Leaf(nn.Module):
         preemp_init: Initializer | None = None,
         complex_conv_init: Initializer | None = None,
         pooling_init: Initializer | None = None,
+        regularizer_fn: Regularizer | None = None,
         mean_var_norm: bool = False,
+        spec_augment: bool = False,
+        num_channels: int | None = None,
         device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         dtype = check_dtype(dtype)
         n_filters = check_count("n_filters", n_filters)
+        num_channels = n_filters if num_channels is None else check_count("num_channels", num_channels)
         window_size, stride = check_geometry(sample_rate, window_len, window_stride)
         self.n_filters = n_filters
         self.sample_rate = sample_rate
         self.window_len = window_len
         self.window_stride = window_stride
+        filter_regularizer = check_regularizer(regularizer_fn) if learn_filters else None
+        self._preemp_regularizer = filter_regularizer
         self._preemp_conv: nn.Conv1d | None = None
         if preemp:
             self._preemp_conv = nn.Conv1d(1, 1, kernel_size=2, bias=False, device=device, dtype=dtype)
@@ -116,26 +129,29 @@ class Leaf(nn.Module):
             padding="SAME",
             use_bias=False,
             kernel_initializer=complex_conv_init,
+            kernel_regularizer=filter_regularizer,
             trainable=learn_filters,
             device=device,
             dtype=dtype,
         )
         self._activation = SquaredModulus() if activation is None else activation
         self._pooling = pooling_cls(
-            num_channels=n_filters,
+            num_channels=num_channels,
             kernel_size=window_size,
             strides=stride,
             padding="SAME",
             use_bias=False,
             kernel_initializer=Constant(0.4) if pooling_init is None else pooling_init,
+            kernel_regularizer=check_regularizer(regularizer_fn) if learn_pooling else None,
             trainable=learn_pooling,
             device=device,
             dtype=dtype,
         )
         self._instance_norm: InstanceNormalization | None = None
         if mean_var_norm:
-            self._instance_norm = InstanceNormalization(n_filters, epsilon=1e-6, device=device, dtype=dtype)
-        self._compress_fn = _compression(compression_fn, n_filters, device, dtype)
+            self._instance_norm = InstanceNormalization(num_channels, epsilon=1e-6, device=device, dtype=dtype)
+        self._compress_fn = _compression(compression_fn, num_channels, device, dtype)
+        self._spec_augment_fn: nn.Module | None = postprocessing.SpecAugment() if spec_augment else None
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Features [B, C, frames] of audio [B, T] or [B, 1, T], with ``frames = ceil(T / stride)``.
@@ -156,10 +172,33 @@ class Leaf(nn.Module):
         outputs = self._compress_fn(outputs)
         if self._instance_norm is not None:
             outputs = self._instance_norm(outputs)
+        if self._spec_augment_fn is not None and self.training:
+            outputs = self._spec_augment_fn(outputs)
         return outputs
 
+    def regularization_loss(self) -> Tensor:
+        """The sum of the penalties of ``regularizer_fn`` on the kernels, to be added to a training loss.
 
-def _compression(compression_fn: Any, n_filters: int, device: Device, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+        They are those of the pre-emphasis and the filterbank (with ``learn_filters``) and of the pooling window (with
+        ``learn_pooling``), as the parameters are held, not as the forward pass limits them.
+
+        Returns:
+            A tensor of no dimensions, in the dtype of the parameters; 0 without a regulariser, or where nothing that it
+            counts is learned.
+        """
+        first = next(self.parameters(), None)
+        loss = torch.zeros(()) if first is None else first.new_zeros(())
+        if self._preemp_conv is not None and self._preemp_regularizer is not None:
+            loss = loss + self._preemp_regularizer(self._preemp_conv.weight)
+        for layer in (self._complex_conv, self._pooling):
+            if isinstance(layer, Regularized):
+                loss = loss + layer.regularization_loss()
+        return loss
+
+
+def _compression(
+    compression_fn: Any, n_channels: int, device: Device, dtype: torch.dtype
+) -> Callable[[Tensor], Tensor]:
     allowed = f"must be one of {COMPRESSIONS}, a callable or None"
     if compression_fn is None:
         return nn.Identity()
@@ -169,7 +208,7 @@ def _compression(compression_fn: Any, n_filters: int, device: Device, dtype: tor
         if compression_fn != "pcen":
             raise ValueError(f"compression_fn={compression_fn!r}: {allowed}")
         return PCENLayer(
-            n_filters,
+            n_channels,
             alpha=0.96,
             smooth_coef=0.04,
             delta=2.0,
@@ -182,11 +221,11 @@ def _compression(compression_fn: Any, n_filters: int, device: Device, dtype: tor
         )
     if not callable(compression_fn):
         raise TypeError(f"compression_fn={compression_fn!r}: {allowed}")
-    if isinstance(compression_fn, PCENLayer):
-        if compression_fn.num_channels != n_filters:
-            width = compression_fn.num_channels
-            raise ValueError(f"compression_fn has num_channels={width}: must be n_filters={n_filters}")
-        if compression_fn.alpha.dtype != dtype:
-            raise ValueError(f"compression_fn has dtype {compression_fn.alpha.dtype}: must be dtype={dtype}")
+    if isinstance(compression_fn, (PCENLayer, LayerNormalization)):
+        width, held = compression_fn.num_channels, next(compression_fn.parameters()).dtype
+        if width != n_channels:
+            raise ValueError(f"compression_fn has num_channels={width}: must be n_filters={n_channels}")
+        if held != dtype:
+            raise ValueError(f"compression_fn has dtype {held}: must be dtype={dtype}")
     compress: Callable[[Tensor], Tensor] = compression_fn
     return compress

@@ -1,4 +1,4 @@
-"""Complex Gabor wavelets and Gaussian windows. Source: ``leaf_audio/impulse_responses.py``."""
+"""Complex Gabor wavelets, sinc filters and Gaussian windows. Source: ``leaf_audio/impulse_responses.py``."""
 
 from __future__ import annotations
 
@@ -50,6 +50,69 @@ def gabor_filters(kernel: Tensor, size: int = 401) -> Tensor:
     """
     t = torch.arange(-(size // 2), (size + 1) // 2, dtype=kernel.dtype, device=kernel.device)
     return gabor_impulse_response(t, center=kernel[:, 0], fwhm=kernel[:, 1])
+
+
+def amplitude(filters: Tensor, i: int) -> Tensor:
+    """Magnitude of the spectrum of one filter, the zero frequency in the middle.
+
+    Args:
+        filters: complex [C, W].
+        i: which of them.
+
+    Returns:
+        [W].
+
+    Raises:
+        TypeError: real filters.
+
+    Source: ``leaf_audio/impulse_responses.py``.
+    """
+    if not filters.is_complex():
+        raise TypeError(f"filters of dtype {filters.dtype}: must be complex")
+    spectrum: Tensor = torch.fft.fftshift(torch.fft.fft(filters[i]))
+    return spectrum.abs()
+
+
+def sinc_impulse_response(t: Tensor, frequency: Tensor) -> Tensor:
+    """``sin(2 pi frequency t) / (2 pi frequency t)``, NaN where that is 0 / 0.
+
+    Args:
+        t: times in seconds.
+        frequency: Hz, of a shape that broadcasts with ``t``.
+
+    Source: ``leaf_audio/impulse_responses.py``.
+    """
+    return torch.sin(2 * math.pi * frequency * t) / (2 * math.pi * frequency * t)
+
+
+def sinc_filters(
+    cutoff_freq_low: Tensor, cutoff_freq_high: Tensor, size: int = 401, sample_rate: int = 16000
+) -> Tensor:
+    """Band-pass filters: the difference of two ideal low-pass filters, cut, over its largest value.
+
+    Args:
+        cutoff_freq_low: lower cutoffs in Hz, [C, 1].
+        cutoff_freq_high: upper cutoffs in Hz, [C, 1].
+        size: number of taps; an even one gives one more.
+        sample_rate: Hz.
+
+    Returns:
+        [C, 2 (size // 2) + 1].
+
+    Source: ``leaf_audio/impulse_responses.py``.
+    """
+    half = size // 2
+    taps = torch.arange(-half, half + 1, dtype=cutoff_freq_low.dtype, device=cutoff_freq_low.device)
+    before, after = taps[:half] / sample_rate, taps[half + 1 :] / sample_rate
+
+    def low_pass(frequency: Tensor) -> Tensor:
+        gain = 2 * frequency  # its value at 0, where the sinc is 1
+        left, right = (gain * sinc_impulse_response(side, frequency) for side in (before, after))
+        return torch.cat([left, gain, right], dim=1)
+
+    band_pass = low_pass(cutoff_freq_high) - low_pass(cutoff_freq_low)
+    # amax shares its gradient between equal values, as TensorFlow's reduce_max
+    return band_pass / band_pass.amax(dim=1, keepdim=True)
 
 
 def gaussian_lowpass(sigma: Tensor, filter_size: int) -> Tensor:

@@ -10,9 +10,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from og_leaf import utils
 from og_leaf.checks import check_band, check_dtype
 from og_leaf.melfilters import Gabor
 
@@ -71,7 +73,7 @@ class PreempInit:
 
 
 class GaborInit:
-    """Gabor parameters measured on a bank of mel filters, see :class:`og_leaf.melfilters.Gabor`.
+    """Gabor parameters measured on a bank of mel filters, or the wavelets: see :class:`og_leaf.melfilters.Gabor`.
 
     Args:
         n_filters: ignored, as in the original; the shape of the kernel decides.
@@ -84,7 +86,7 @@ class GaborInit:
     Raises:
         ValueError: a band that the sample rate does not hold.
 
-    Source: ``leaf_audio/initializers.py`` (kernels of rank 2).
+    Source: ``leaf_audio/initializers.py``.
     """
 
     def __init__(
@@ -106,11 +108,81 @@ class GaborInit:
         }
 
     def __call__(self, shape: tuple[int, ...], dtype: torch.dtype | None = None, device: Device = None) -> Tensor:
-        """Values for a kernel of shape [C, 2].
+        """Values for a kernel [C, 2], or for free filters [2 C, 1, W]: real and imaginary parts in turn.
+
+        Raises:
+            ValueError: another shape.
+        """
+        if len(shape) == 2 and shape[1] == 2:
+            return Gabor(n_filters=shape[0], dtype=dtype, **self._kwargs).gabor_params_from_mels.to(device)
+        if len(shape) != 3 or shape[0] % 2 or shape[1] != 1:
+            raise ValueError(f"shape={tuple(shape)}: must be (filters, 2) or (2 * filters, 1, taps)")
+        gabor = Gabor(n_filters=shape[0] // 2, window_len=shape[2], dtype=dtype, **self._kwargs)
+        filters = gabor.gabor_filters
+        return torch.stack([filters.real, filters.imag], dim=1).reshape(shape).to(device)
+
+
+class SincInit:
+    """Cutoffs of sinc filters that share a band equally on the mel scale.
+
+    Args:
+        sample_rate: Hz.
+        min_low_hz: lower end of the band, Hz.
+        min_band_hz: with ``min_low_hz``, what the band stays below half the sample rate, Hz.
+
+    Source: ``leaf_audio/initializers.py``.
+    """
+
+    def __init__(self, sample_rate: int = 16000, min_low_hz: float = 50.0, min_band_hz: float = 50.0) -> None:
+        self._sample_rate = sample_rate
+        self._min_low_hz = min_low_hz
+        self._min_band_hz = min_band_hz
+
+    def __call__(self, shape: tuple[int, ...], dtype: torch.dtype | None = None, device: Device = None) -> Tensor:
+        """Lower cutoffs and widths in Hz, [C, 2], rounded from float64.
 
         Raises:
             ValueError: another shape.
         """
         if len(shape) != 2 or shape[1] != 2:
             raise ValueError(f"shape={tuple(shape)}: must be (filters, 2)")
-        return Gabor(n_filters=shape[0], dtype=dtype, **self._kwargs).gabor_params_from_mels.to(device)
+        highest = 0.5 * self._sample_rate - (self._min_low_hz + self._min_band_hz)
+        mels = np.linspace(utils.hz2mel(self._min_low_hz), utils.hz2mel(highest), shape[0] + 1)
+        edges = utils.mel2hz(mels)
+        return torch.tensor(np.stack([edges[:-1], np.diff(edges)], axis=1), dtype=check_dtype(dtype), device=device)
+
+
+class LowpassInit:
+    """One window in every channel, for a pooling with free windows.
+
+    Args:
+        sample_rate: Hz.
+        window_len: length of the window, ms; ``int(sample_rate * window_len // 1000 + 1)`` samples, which must be the
+            kernel's.
+        window_type: which window.
+
+    Source: ``leaf_audio/initializers.py``.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int = 16000,
+        window_len: float = 25.0,
+        window_type: utils.WindowType = utils.WindowType.SQUARED_HANNING,
+    ) -> None:
+        self.sample_rate = sample_rate
+        self.window_len = window_len
+        self.window_type = window_type
+
+    def __call__(self, shape: tuple[int, ...], dtype: torch.dtype | None = None, device: Device = None) -> Tensor:
+        """Values for a kernel [C, 1, W] or [C, 1, 1, W].
+
+        Raises:
+            ValueError: another shape, or a window of another length than W.
+        """
+        window = utils.window(self.window_type, int(self.sample_rate * self.window_len // 1000 + 1))
+        if len(shape) not in (3, 4) or any(n != 1 for n in shape[1:-1]) or len(window) not in (1, shape[-1]):
+            n = len(window)
+            raise ValueError(f"shape={tuple(shape)}: must be (channels, 1, {n}) or (channels, 1, 1, {n})")
+        values = torch.tensor(window, dtype=check_dtype(dtype), device=device)
+        return values.expand(shape).clone()

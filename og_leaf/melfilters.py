@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from og_leaf import impulse_responses
 from og_leaf.checks import check_band, check_count, check_dtype
 
 
@@ -51,7 +52,7 @@ class Gabor:
         min_freq: lower corner of the first mel triangle, Hz, at least 0.
         max_freq: upper corner of the last one, Hz, at most half the sample rate.
         sample_rate: Hz.
-        window_len: taps of the filters, in samples; no parameter depends on it.
+        window_len: taps of the wavelets, in samples; no parameter depends on it.
         n_fft: the mel triangles are sampled on ``n_fft // 2 + 1`` bins.
         normalize_energy: divide each triangle by its area.
         dtype: ``torch.float32`` or ``torch.float64``; ``None`` is PyTorch's default.
@@ -114,3 +115,13 @@ class Gabor:
         if self.normalize_energy:
             matrix = matrix / self._mel_filters_areas(matrix)
         return matrix
+
+    @property
+    def gabor_filters(self) -> Tensor:
+        """Wavelets of :attr:`gabor_params_from_mels`, with the energies of the triangles: complex [C, window_len]."""
+        params = self.gabor_params_from_mels
+        root_pi = torch.sqrt(torch.tensor(math.pi, dtype=self.dtype))
+        areas = self._mel_filters_areas(self.mel_filters)
+        gains = torch.sqrt(areas * 2 * root_pi * params[:, 1:2])
+        filters = impulse_responses.gabor_filters(params, size=self.window_len)
+        return filters * gains.to(filters.dtype)

@@ -1,6 +1,8 @@
-"""Pooling with learnable Gaussian windows. Source: ``leaf_audio/pooling.py``."""
+"""Pooling over time, with learnable windows or by the maximum. Source: ``leaf_audio/pooling.py``."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -8,11 +10,119 @@ from torch import Tensor, nn
 
 from og_leaf import impulse_responses
 from og_leaf.checks import check_count, check_dtype, check_padding
-from og_leaf.convolution import pad_time
 from og_leaf.initializers import Device, GlorotUniform, Initializer
+from og_leaf.padding import pad_time
+from og_leaf.regularizers import Regularized, Regularizer, check_regularizer
 
 
-class GaussianLowpass(nn.Module):
+class LearnablePooling1D(Regularized):
+    """Smooths and decimates all channels with one free window; without padding, whatever ``padding`` says.
+
+    Parameter: ``kernel`` [1, 1, 1, W].
+
+    Args:
+        num_channels: number of channels; nothing depends on it.
+        kernel_size: taps W of the window, in samples.
+        strides: hop between frames, in samples.
+        padding, use_bias: ignored, as in the original.
+        kernel_initializer: of a [1, 1, 1, W] kernel; ``None`` is Keras' Glorot-uniform.
+        kernel_regularizer: maps the kernel to a penalty, see :mod:`og_leaf.regularizers`.
+        trainable: whether the window is learned.
+        device, dtype: of the parameter; float32 or float64.
+
+    Raises:
+        TypeError: a count that is not an integer, a regulariser that is not callable.
+        ValueError: a count below 1, or an unknown dtype; in ``forward``, fewer samples than the window has.
+
+    Source: ``leaf_audio/pooling.py``; section 2 of https://arxiv.org/abs/1711.01161.
+    """
+
+    def __init__(
+        self,
+        num_channels: int,
+        kernel_size: int,
+        strides: int = 1,
+        padding: str = "same",
+        use_bias: bool = True,
+        kernel_initializer: Initializer | None = None,
+        kernel_regularizer: Regularizer | None = None,
+        trainable: bool = False,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.num_channels = check_count("num_channels", num_channels)
+        self.kernel_size = check_count("kernel_size", kernel_size)
+        self.strides = check_count("strides", strides)
+        self.kernel_regularizer = check_regularizer(kernel_regularizer)
+        initializer = GlorotUniform(kernel_size, kernel_size) if kernel_initializer is None else kernel_initializer
+        kernel = initializer((1, 1, 1, kernel_size), dtype=check_dtype(dtype), device=device)
+        self.kernel = nn.Parameter(kernel, requires_grad=trainable)
+
+    def regularized(self) -> Tensor:
+        """The window."""
+        return self.kernel
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """[B, C, T] to [B, C, frames]."""
+        padded = pad_time(inputs, self.kernel_size, self.strides, "VALID")
+        return F.conv2d(padded.unsqueeze(1), self.kernel, stride=(1, self.strides)).squeeze(1)
+
+
+class ChannelWiseLearnablePooling1D(Regularized):
+    """Smooths and decimates each channel with its own free window.
+
+    Parameter: ``kernel`` [C, 1, W].
+
+    Args:
+        num_channels: number of channels C.
+        padding: ``"same"`` or ``"valid"``, in any case.
+        kernel_initializer: of a [C, 1, W] kernel; ``None`` is Keras' Glorot-uniform.
+        kernel_size, strides, use_bias, kernel_regularizer, trainable, device, dtype: as for
+            :class:`LearnablePooling1D`.
+
+    Raises:
+        TypeError: as for :class:`LearnablePooling1D`.
+        ValueError: as for :class:`LearnablePooling1D`; an unknown padding.
+
+    Source: ``leaf_audio/pooling.py``.
+    """
+
+    def __init__(
+        self,
+        num_channels: int,
+        kernel_size: int,
+        strides: int = 1,
+        padding: str = "same",
+        use_bias: bool = True,
+        kernel_initializer: Initializer | None = None,
+        kernel_regularizer: Regularizer | None = None,
+        trainable: bool = False,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.num_channels = check_count("num_channels", num_channels)
+        self.kernel_size = check_count("kernel_size", kernel_size)
+        self.strides = check_count("strides", strides)
+        self.padding = check_padding(padding)
+        self.kernel_regularizer = check_regularizer(kernel_regularizer)
+        glorot = GlorotUniform(kernel_size, kernel_size * num_channels)
+        initializer = glorot if kernel_initializer is None else kernel_initializer
+        kernel = initializer((num_channels, 1, kernel_size), dtype=check_dtype(dtype), device=device)
+        self.kernel = nn.Parameter(kernel, requires_grad=trainable)
+
+    def regularized(self) -> Tensor:
+        """The windows."""
+        return self.kernel
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """[B, C, T] to [B, C, frames]."""
+        padded = pad_time(inputs, self.kernel_size, self.strides, self.padding)
+        return F.conv1d(padded, self.kernel, stride=self.strides, groups=self.num_channels)
+
+
+class GaussianLowpass(Regularized):
     """Smooths and decimates each channel with its own Gaussian window.
 
     Parameter: ``kernel`` [C, 1, 1, 1], the deviations relative to half the window, clipped in ``forward``.
@@ -24,11 +134,12 @@ class GaussianLowpass(nn.Module):
         padding: ``"same"`` or ``"valid"``, in any case.
         use_bias: ignored, as in the original.
         kernel_initializer: ``None`` is Keras' Glorot-uniform; ``Constant(0.4)`` is close to a Hann window.
+        kernel_regularizer: maps the deviations to a penalty, see :mod:`og_leaf.regularizers`.
         trainable: whether the deviations are learned.
         device, dtype: of the parameter; float32 or float64.
 
     Raises:
-        TypeError: a count that is not an integer.
+        TypeError: a count that is not an integer, a regulariser that is not callable.
         ValueError: a count below 1, an unknown padding or dtype.
 
     Source: ``leaf_audio/pooling.py``; section 3.2 of https://arxiv.org/abs/2101.08596.
@@ -42,6 +153,7 @@ class GaussianLowpass(nn.Module):
         padding: str = "same",
         use_bias: bool = True,
         kernel_initializer: Initializer | None = None,
+        kernel_regularizer: Regularizer | None = None,
         trainable: bool = False,
         device: Device = None,
         dtype: torch.dtype | None = None,
@@ -52,12 +164,57 @@ class GaussianLowpass(nn.Module):
         self.strides = check_count("strides", strides)
         self.padding = check_padding(padding)
         self.use_bias = use_bias
+        self.kernel_regularizer = check_regularizer(kernel_regularizer)
         initializer = GlorotUniform(num_channels, 1) if kernel_initializer is None else kernel_initializer
         kernel = initializer((num_channels, 1, 1, 1), dtype=check_dtype(dtype), device=device)
         self.kernel = nn.Parameter(kernel, requires_grad=trainable)
+
+    def regularized(self) -> Tensor:
+        """The deviations, as they are held."""
+        return self.kernel
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[B, C, T] to [B, C, frames]."""
         windows = impulse_responses.gaussian_lowpass(self.kernel, self.kernel_size)
         padded = pad_time(inputs, self.kernel_size, self.strides, self.padding)
         return F.conv1d(padded, windows.squeeze(2), stride=self.strides, groups=self.num_channels)
+
+
+class MaxPooling1D(nn.Module):
+    """The largest value under a window; of equal ones the first gets the gradient.
+
+    Args:
+        num_channels, use_bias, kernel_initializer, kernel_regularizer, trainable, device, dtype: ignored.
+        kernel_size: samples in the window.
+        strides: hop between frames, in samples.
+        padding: ``"same"`` (what lies outside never counts) or ``"valid"``, in any case.
+
+    Raises:
+        TypeError: a count that is not an integer.
+        ValueError: a count below 1, an unknown padding; in ``forward``, fewer samples than ``"valid"`` needs.
+
+    Source: ``leaf_audio/pooling.py``.
+    """
+
+    def __init__(
+        self,
+        num_channels: int,
+        kernel_size: int,
+        strides: int = 1,
+        padding: str = "same",
+        use_bias: bool = True,
+        kernel_initializer: Initializer | None = None,
+        kernel_regularizer: Regularizer | None = None,
+        trainable: bool = False,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.kernel_size = check_count("kernel_size", kernel_size)
+        self.strides = check_count("strides", strides)
+        self.padding = check_padding(padding)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """[B, C, T] to [B, C, frames]."""
+        padded = pad_time(inputs, self.kernel_size, self.strides, self.padding, value=-math.inf)
+        return F.max_pool1d(padded, self.kernel_size, self.strides)

@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from og_leaf import convolution, impulse_responses
+from og_leaf import impulse_responses, padding
 from og_leaf.convolution import GaborConv1D, pad_time
 from og_leaf.frontend import SquaredModulus
 from og_leaf.impulse_responses import clip
 from og_leaf.pooling import GaussianLowpass
 from parity.faults.base import Fault, replaced
 
-_same_padding = convolution.same_padding
+_same_padding = padding.same_padding
 _conv_init = GaborConv1D.__init__
 
 
@@ -150,10 +150,10 @@ FAULTS: tuple[Fault, ...] = (
            (*_CONV, _convolved(order=_descending))),
     _fault("odd-pad-before", "extra pad on the other side", "conv", "direct",
            "the odd zero of SAME goes before the signal: an even kernel is a sample off",
-           (convolution, "same_padding", _odd_one_before)),
+           (padding, "same_padding", _odd_one_before)),
     _fault("preemp-causal", "extra pad on the other side", "conv", "direct",
            "the pre-emphasis is the textbook's x[n] - a x[n - 1]; the original's looks a sample ahead",
-           (convolution, "same_padding", _past_first)),
+           (padding, "same_padding", _past_first)),
     _fault("modulus-halved", "mean for sum, abs for square", "modulus", "direct",
            "the mean of the two squares in place of their sum",
            (SquaredModulus, "forward", _mean_of_squares)),

@@ -1,0 +1,137 @@
+"""What the original takes from Keras: its convolution, its layer normalisation and its leaky rectifier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from og_leaf.checks import CONV_PADDINGS, check_count, check_dtype, check_padding
+from og_leaf.initializers import Device, GlorotUniform, Initializer
+from og_leaf.padding import pad_time
+from og_leaf.regularizers import Regularized, Regularizer, check_regularizer
+
+
+class Conv1D(Regularized):
+    """A convolution with free filters, as ``tf.keras.layers.Conv1D`` computes it.
+
+    Parameters: ``weight`` [C, num_channels, taps] and, with ``use_bias``, ``bias`` [C].
+
+    Args:
+        filters: number of output channels C.
+        kernel_size: taps of the filters, in samples.
+        strides: hop between outputs, in samples.
+        padding: ``"valid"``, ``"same"`` or ``"causal"``, in any case.
+        use_bias: add a learnable offset, initially 0, to each output channel.
+        input_shape: ignored.
+        kernel_initializer: of a [C, num_channels, taps] weight; ``None`` is Keras' Glorot-uniform.
+        kernel_regularizer: maps the weight to a penalty, see :mod:`og_leaf.regularizers`.
+        name: ignored.
+        trainable: whether weight and bias are learned.
+        activation: applied to the output; ``None`` for none.
+        num_channels: number of input channels.
+        device, dtype: of the parameters; float32 or float64.
+
+    Raises:
+        TypeError: a count that is not an integer, a regulariser that is not callable.
+        ValueError: a count below 1, an unknown padding or dtype; in ``forward``, fewer samples than ``"valid"`` needs.
+
+    Source: ``tf.keras.layers.Conv1D``, as ``leaf_audio/frontend.py`` calls it.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int,
+        strides: int = 1,
+        padding: str = "valid",
+        use_bias: bool = True,
+        input_shape: Any = None,
+        kernel_initializer: Initializer | None = None,
+        kernel_regularizer: Regularizer | None = None,
+        name: str | None = None,
+        trainable: bool = True,
+        activation: Callable[[Tensor], Tensor] | None = None,
+        num_channels: int = 1,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        dtype = check_dtype(dtype)
+        size = check_count("kernel_size", kernel_size)
+        shape = (check_count("filters", filters), check_count("num_channels", num_channels), size)
+        self._strides = check_count("strides", strides)
+        self._padding = check_padding(padding, CONV_PADDINGS)
+        self._activation = activation
+        self.kernel_regularizer = check_regularizer(kernel_regularizer)
+        glorot = GlorotUniform(size * num_channels, size * filters)
+        initializer = glorot if kernel_initializer is None else kernel_initializer
+        self.weight = nn.Parameter(initializer(shape, dtype=dtype, device=device), requires_grad=trainable)
+        self.bias: nn.Parameter | None = None
+        if use_bias:
+            self.bias = nn.Parameter(torch.zeros(filters, dtype=dtype, device=device), requires_grad=trainable)
+
+    def regularized(self) -> Tensor:
+        """The weight."""
+        return self.weight
+
+    def convolve(self, inputs: Tensor) -> Tensor:
+        """[B, num_channels, T] to [B, C, frames], without bias."""
+        padded = pad_time(inputs, self.weight.shape[-1], self._strides, self._padding)
+        return F.conv1d(padded, self.weight, stride=self._strides)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """[B, num_channels, T] to [B, C, frames]."""
+        outputs = self.convolve(inputs)
+        if self.bias is not None:
+            outputs = outputs + self.bias.unsqueeze(-1)
+        return outputs if self._activation is None else self._activation(outputs)
+
+
+class LayerNormalization(nn.Module):
+    """Normalises each frame over its channels, then scales and shifts it.
+
+    Parameters: ``weight`` and ``bias`` [C], initially 1 and 0 (Keras' gamma and beta).
+
+    Args:
+        num_channels: number of channels C.
+        epsilon: added to the variance.
+        device, dtype: of the parameters; float32 or float64.
+
+    Raises:
+        TypeError: ``num_channels`` is not an integer.
+        ValueError: ``num_channels`` below 1, or another dtype.
+
+    Source: ``tf.keras.layers.LayerNormalization``, the compression of ``SincNet``.
+    """
+
+    def __init__(
+        self, num_channels: int, epsilon: float = 1e-3, device: Device = None, dtype: torch.dtype | None = None
+    ) -> None:
+        super().__init__()
+        dtype = check_dtype(dtype)
+        self.num_channels = check_count("num_channels", num_channels)
+        self.epsilon = epsilon
+        self.weight = nn.Parameter(torch.ones(num_channels, dtype=dtype, device=device))
+        self.bias = nn.Parameter(torch.zeros(num_channels, dtype=dtype, device=device))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Normalises [B, C, frames]."""
+        frames = inputs.transpose(1, 2)
+        outputs = F.layer_norm(frames, (self.num_channels,), self.weight, self.bias, self.epsilon)
+        return outputs.transpose(1, 2)
+
+
+class LeakyReLU(nn.Module):
+    """``x`` above 0, ``alpha x`` below, with the gradient ``alpha`` at 0. Source: ``tf.keras.layers.LeakyReLU``."""
+
+    def __init__(self, alpha: float = 0.3) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Of any shape."""
+        return F.leaky_relu(inputs, self.alpha)

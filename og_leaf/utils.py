@@ -1,0 +1,55 @@
+"""Mel scale and windows, in NumPy's float64. Source: ``leaf_audio/utils.py``."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from og_leaf.checks import check_count
+
+
+def hz2mel(f: Any) -> Any:
+    """Hertz to mel, ``2595 log10(1 + f / 700)``; numbers or arrays. Source: ``leaf_audio/utils.py``."""
+    return 2595 * np.log10(1 + f / 700)
+
+
+def mel2hz(m: Any) -> Any:
+    """Mel to hertz, the inverse of :func:`hz2mel`. Source: ``leaf_audio/utils.py``."""
+    return 700 * (np.power(10, m / 2595) - 1)
+
+
+class WindowType(enum.Enum):
+    """The windows that there are. Source: ``leaf_audio/utils.py``."""
+
+    HAMMING = 1
+    HANNING = 2
+    SQUARED_HANNING = 3
+
+
+def window(window_type: WindowType, tmax: int) -> NDArray[np.float64]:
+    """A window of ``tmax`` samples, [tmax].
+
+    As in the original none is symmetric: Hann's ``(1 - cos(2 pi (n - 1) / (tmax - 1))) / 2`` starts one sample early,
+    so that its first is the second of a Hann window again; Hamming's ``0.54 - 0.46 cos(2 pi n / tmax)`` is periodic.
+
+    Args:
+        window_type: which.
+        tmax: samples, at least 1; of one sample, Hann's is NaN.
+
+    Raises:
+        TypeError: ``tmax`` is not an integer.
+        ValueError: ``tmax`` below 1, or not a :class:`WindowType`.
+
+    Source: ``leaf_audio/utils.py``.
+    """
+    n = np.arange(check_count("tmax", tmax))
+    if window_type == WindowType.HAMMING:
+        return np.asarray(0.54 - 0.46 * np.cos(2 * np.pi * n / tmax))
+    if window_type not in (WindowType.HANNING, WindowType.SQUARED_HANNING):
+        raise ValueError(f"window_type={window_type!r}: must be one of {[kind.name for kind in WindowType]}")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        hann = 0.5 * (1 - np.cos(2 * np.pi * (n - 1) / (tmax - 1)))
+    return np.asarray(hann if window_type == WindowType.HANNING else hann**2)
