@@ -8,14 +8,51 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from parity.gates.base import unit_roundoff
+from parity.inventory.chances import limit
 
 Array = NDArray[np.float64]
 Record = Mapping[str, NDArray[np.int32]]
+
+
+def drawn(shape: tuple[int, ...], settings: Mapping[str, Any], seed: int) -> dict[str, NDArray[np.int32]]:
+    """A record for features of that shape, from NumPy's generator: what every implementation is given alike.
+
+    Args:
+        shape: (B, frames, C).
+        settings: the arguments of the original's ``SpecAugment``, all of them.
+        seed: of the generator.
+
+    Raises:
+        ValueError: one frame and a warp, which would divide by zero.
+    """
+    rng = np.random.default_rng(seed)
+    n_items, n_frames, n_bins = shape
+    out: dict[str, NDArray[np.int32]] = {}
+    if settings["time_warp_max_frames"] and settings["time_warp_max_ratio"] > 0:
+        if n_frames < 2:
+            raise ValueError(f"shape={shape}: one frame cannot be warped, must be at least 2")
+        farthest = settings["time_warp_max_frames"]
+        at_most = limit(settings["time_warp_max_ratio"], n_frames)
+        shift = rng.integers(-farthest, farthest, n_items, endpoint=True).clip(-at_most, at_most)
+        origin = 1 + rng.integers(0, max(n_frames - 2, 1), n_items)
+        out["warp_origin"] = origin.astype(np.int32)
+        out["warp_destination"] = (origin + shift).clip(1, n_frames - 1).astype(np.int32)
+    for axis, size, part, ratio in (
+        ("time", n_frames, "frames", settings["time_mask_max_ratio"]),
+        ("freq", n_bins, "bins", 1.0),
+    ):
+        longest, count = settings[f"{axis}_mask_max_{part}"], settings[f"{axis}_mask_count"]
+        if longest and count and ratio > 0:
+            length = rng.integers(0, longest, (n_items, count)).clip(max=max(limit(ratio, size), 1))
+            out[f"{axis}_start"] = rng.integers(0, size - length + 1).astype(np.int32)
+            out[f"{axis}_length"] = length.astype(np.int32)
+    return out
 
 
 def augmented(x: NDArray[np.floating], record: Record) -> Array:

@@ -222,12 +222,13 @@ class Subject:
         """Variables by hub name, and other arguments by their own; float32.
 
         Each depends on the seed, its name and its shape alone. With ``"default"`` weights only arguments are drawn
-        (:data:`ARGUMENTS`), and variables are left out: they keep what their initialiser gave.
+        (:data:`ARGUMENTS`), and biases, whose initialiser is random; other variables are left out, and keep what their
+        initialiser gave.
         """
         kernels = self.arguments.get("conv1d_cls", "SincConv1D" if self.name.startswith("Sinc") else self.name)
         out = {}
         for name, shape in shapes.items():
-            if self.weights == "default" and name not in self.tensors:
+            if self.weights == "default" and name != "bias" and name not in self.tensors:
                 continue
             rng = np.random.default_rng([self.seed, 3, zlib.crc32(name.encode())])
             drawn = values.draw_variable(name, tuple(shape), self.weights, kernels, self.window, rng)
