@@ -86,6 +86,23 @@ def require_same_padding(rung: str, config: LeafConfig) -> None:
         )
 
 
+def require_leaf(module: Any) -> None:
+    """Refuse a frontend of rung 0 or 1 with other filters, activation or pooling than LEAF's.
+
+    Raises:
+        ValueError: names the part, its class and the one that is allowed.
+    """
+    parts = {"_complex_conv": "GaborConv1D", "_activation": "SquaredModulus", "_pooling": "GaussianLowpass"}
+    for name, allowed in parts.items():
+        found = getattr(module, name, None)
+        if allowed not in {cls.__name__ for cls in type(found).__mro__}:
+            shown = type(found).__name__ if found is not None else "none"
+            raise ValueError(
+                f"{type(module).__name__} with {name}={shown}: must have {allowed} to be carried as LEAF; load_weights "
+                "carries other frontends between og_leaf and tf_leaf"
+            )
+
+
 def config_of_original(module: Any, compression: dict[str, Any], preemp: bool) -> LeafConfig:
     """The configuration of a module with the original's attributes (rungs 0 and 1)."""
     return LeafConfig(

@@ -21,7 +21,6 @@ STATE_DICT = {
     "_complex_conv._kernel": names.KERNEL,
     "_complex_conv.weight": names.CONV,
     "_pooling.kernel": names.POOLING,
-    "_pooling.pool.weight": names.POOLING_2D,
     "_compress_fn.alpha": names.ALPHA,
     "_compress_fn.delta": names.DELTA,
     "_compress_fn.root": names.ROOT,
@@ -49,6 +48,12 @@ def reversed_axes(name: str, rank: int) -> bool:
     return name in TAPS and rank == 3
 
 
+def state_dict_name(name: str, shape: tuple[int, ...]) -> str:
+    """The hub's name for a tensor of a state dict, or nothing; one pooling window for all channels is [1, 1, 1, W]."""
+    known = STATE_DICT.get(name, "")
+    return names.POOLING_2D if known == names.POOLING and len(shape) == 4 and shape[-1] > 1 else known
+
+
 def to_hub(name: str, array: Array) -> Array:
     """PyTorch's array in the original's layout."""
     shape = hub_shape(name, array.shape)
@@ -59,7 +64,7 @@ def from_state_dict(arrays: dict[str, Array]) -> dict[str, Array]:
     """The variables of a state dict by hub names and in the original's layout; unknown names come back as they are."""
     out = {}
     for name, array in arrays.items():
-        known = STATE_DICT.get(name)
+        known = state_dict_name(name, array.shape)
         out[known or name] = to_hub(known, array) if known else array
     return out
 

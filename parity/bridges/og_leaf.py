@@ -9,14 +9,58 @@ import torch
 from torch import nn
 
 from og_leaf import impulse_responses, melfilters
-from og_leaf.convolution import pad_time
+from og_leaf.convolution import GaborConv1D, NormalizedConv1D, SincConv1D
 from og_leaf.frontend import Leaf, log_compression
+from og_leaf.frontends import MelFilterbanks
+from og_leaf.keras_layers import Conv1D, LayerNormalization
+from og_leaf.padding import pad_time
+from og_leaf.pooling import ChannelWiseLearnablePooling1D, GaussianLowpass, LearnablePooling1D
 from og_leaf.postprocessing import ExponentialMovingAverage, PCENLayer
-from parity.bridges import names
+from parity.bridges import layouts, names
 from parity.bridges.base import Entry, TorchBridge
-from parity.bridges.checks import compression_of, config_of_original, reject_options, require_same_padding
+from parity.bridges.checks import (
+    compression_of,
+    config_of_original,
+    reject_options,
+    require_leaf,
+    require_same_padding,
+)
 from parity.config import LeafConfig
 from parity.oracle.frontend import FLOOR
+
+
+def _held(module: Leaf) -> dict[str, torch.Tensor]:
+    """The tensors of a frontend by hub name."""
+    held: dict[str, Any] = {}
+    parts = {name: getattr(module, name) for name in ("_complex_conv", "_activation", "_pooling", "_compress_fn")}
+    if module._preemp_conv is not None:
+        held[names.PREEMP] = module._preemp_conv.weight
+    conv, pooling, compress = parts["_complex_conv"], parts["_pooling"], parts["_compress_fn"]
+    if isinstance(conv, Conv1D):
+        held[names.CONV] = parts.pop("_complex_conv").weight
+    elif isinstance(conv, (GaborConv1D, NormalizedConv1D, SincConv1D)):
+        held[names.KERNEL] = parts.pop("_complex_conv")._kernel
+    if isinstance(pooling, LearnablePooling1D):
+        held[names.POOLING_2D] = parts.pop("_pooling").kernel
+    elif isinstance(pooling, (GaussianLowpass, ChannelWiseLearnablePooling1D)):
+        held[names.POOLING] = parts.pop("_pooling").kernel
+    if isinstance(compress, LayerNormalization):
+        held.update({names.NORM_GAMMA: compress.weight, names.NORM_BETA: compress.bias})
+        del parts["_compress_fn"]
+    elif isinstance(compress, PCENLayer):
+        held.update({names.ALPHA: compress.alpha, names.DELTA: compress.delta, names.ROOT: compress.root})
+        if isinstance(compress.ema, ExponentialMovingAverage):
+            held[names.SMOOTH] = compress.ema._weights
+        else:
+            held[names.RNN_KERNEL] = compress.ema.input_weights
+            held[names.RNN_RECURRENT] = compress.ema.recurrent_weights
+        del parts["_compress_fn"]
+    if module._instance_norm is not None:
+        held.update({names.GAMMA: module._instance_norm.weight, names.BETA: module._instance_norm.bias})
+    for name, part in parts.items():
+        if isinstance(part, nn.Module) and part.state_dict():
+            raise ValueError(f"{name}={type(part).__name__}: must be one of the original's classes to be carried")
+    return held
 
 
 class OgLeafBridge(TorchBridge):
@@ -26,7 +70,7 @@ class OgLeafBridge(TorchBridge):
 
     def owns(self, module: Any) -> bool:
         """See :meth:`Bridge.owns`."""
-        return isinstance(module, Leaf)
+        return isinstance(module, (Leaf, MelFilterbanks))
 
     def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> Leaf:
         """See :meth:`Bridge.build`; there are no options."""
@@ -61,7 +105,8 @@ class OgLeafBridge(TorchBridge):
         )
 
     def config(self, module: Any) -> LeafConfig:
-        """See :meth:`Bridge.config`."""
+        """See :meth:`Bridge.config`; of LEAF's own filters and pooling alone."""
+        require_leaf(module)
         compress = module._compress_fn
         learned = isinstance(getattr(compress, "ema", None), ExponentialMovingAverage)
         n_smooth = module.n_filters if not learned else len(compress.ema._weights)
@@ -70,24 +115,21 @@ class OgLeafBridge(TorchBridge):
         )
         return config_of_original(module, compression, module._preemp_conv is not None)
 
+    def shapes(self, module: Any) -> dict[str, tuple[int, ...]]:
+        """See :meth:`Bridge.shapes`; of any of the original's frontends."""
+        return {name: entry.shape for name, entry in self.entries(module).items()}
+
     def entries(self, module: Any) -> dict[str, Entry]:
-        """See :meth:`TorchBridge.entries`."""
-        shapes = names.expected_shapes(self.config(module))
-        compress = module._compress_fn
-        tensors: dict[str, Any] = {
-            names.KERNEL: lambda: module._complex_conv._kernel,
-            names.POOLING: lambda: module._pooling.kernel,
-            names.ALPHA: lambda: compress.alpha,
-            names.DELTA: lambda: compress.delta,
-            names.ROOT: lambda: compress.root,
-            names.SMOOTH: lambda: compress.ema._weights,
-            names.RNN_KERNEL: lambda: compress.ema.input_weights,
-            names.RNN_RECURRENT: lambda: compress.ema.recurrent_weights,
-            names.PREEMP: lambda: module._preemp_conv.weight,
-            names.GAMMA: lambda: module._instance_norm.weight,
-            names.BETA: lambda: module._instance_norm.bias,
+        """See :meth:`TorchBridge.entries`; of any of the original's frontends.
+
+        Raises:
+            ValueError: a part of the frontend is of a class that is not the original's, and has parameters.
+        """
+        held = {} if isinstance(module, MelFilterbanks) else _held(module)
+        return {
+            name: Entry((t,), layouts.hub_shape(name, tuple(t.shape)), reverse=layouts.reversed_axes(name, t.ndim))
+            for name, t in held.items()
         }
-        return {name: Entry((tensors[name](),), shape) for name, shape in shapes.items()}
 
     def forward_taps(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
         """See :meth:`TorchBridge.forward_taps`."""

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 import tf_leaf
 from parity.bridges import names
 from parity.bridges.base import Bridge
-from parity.bridges.checks import compression_of, config_of_original, reject_options, require_same_padding
+from parity.bridges.checks import (
+    compression_of,
+    config_of_original,
+    reject_options,
+    require_leaf,
+    require_same_padding,
+)
 from parity.bridges.names import Variables
 from parity.config import LeafConfig
 from parity.oracle.frontend import FLOOR
@@ -23,13 +30,13 @@ def _channels_first(tensor: Any) -> np.ndarray:
 
 
 class TfLeafBridge(Bridge):
-    """Reads and writes ``tf_leaf.Leaf``."""
+    """Reads and writes the frontends of ``tf_leaf``."""
 
     rung = "tf_leaf"
 
     def owns(self, module: Any) -> bool:
         """See :meth:`Bridge.owns`."""
-        return isinstance(module, tf_leaf.Leaf)
+        return isinstance(module, (tf_leaf.Leaf, tf_leaf.MelFilterbanks))
 
     def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> Any:
         """See :meth:`Bridge.build`; there are no options."""
@@ -63,7 +70,8 @@ class TfLeafBridge(Bridge):
         )
 
     def config(self, module: Any) -> LeafConfig:
-        """See :meth:`Bridge.config`."""
+        """See :meth:`Bridge.config`; of LEAF's own filters and pooling alone."""
+        require_leaf(module)
         compress = module._compress_fn
         learned = bool(getattr(compress, "_learn_smooth_coef", False))
         n_smooth = int(compress.ema._weights.shape[0]) if learned else module.n_filters
@@ -72,9 +80,17 @@ class TfLeafBridge(Bridge):
         )
         return config_of_original(module, compression, bool(module._preemp))
 
+    def shapes(self, module: Any) -> dict[str, tuple[int, ...]]:
+        """See :meth:`Bridge.shapes`; of any of the original's frontends."""
+        return {name: tuple(weight.shape) for name, weight in self._weights(module).items()}
+
     def _weights(self, module: Any) -> dict[str, Any]:
-        by_name = {names.canonical_name(w.path): w for w in module.weights}
-        return {name: by_name[name] for name in names.expected_shapes(self.config(module))}
+        """The variables by hub name; what is none of the original's keeps its own, and is then asked for by it."""
+        kernel = names.KERNEL
+        if isinstance(getattr(module, "_complex_conv", None), keras.layers.Conv1D):
+            kernel = names.CONV
+        known = {weight.path: names.suffix(weight.path) or names.canonical_name(weight.path) for weight in module.weights}
+        return {kernel if known[w.path] == names.CONV else known[w.path]: w for w in module.weights}
 
     def read(self, module: Any) -> Variables:
         """See :meth:`Bridge.read`."""

@@ -106,8 +106,9 @@ class Keras3(Contents):
         """See :meth:`Contents.hints`."""
         prefix = f"{scope}/" if scope else ""
         children = {_NUMBER.sub("", g.removeprefix(prefix)) for g in self.groups if g.startswith(prefix)}
-        out = {"conv1d_cls": CONVOLUTIONS[name] for name in children if name in CONVOLUTIONS}
-        out.update({"pooling_cls": POOLINGS[name] for name in children if name in POOLINGS})
+        out: dict[str, str] = {}
+        for argument, classes in (("conv1d_cls", CONVOLUTIONS), ("pooling_cls", POOLINGS)):
+            out.update((argument, classes[name]) for name in sorted(children & set(classes)))
         called = _NUMBER.sub("", self.layer_names.get(f"{prefix}vars", ""))
         return {**out, "frontend": NAMES[called]} if called in NAMES else out
 

@@ -90,7 +90,13 @@ def test_folder(tmp_path):
     refuses(tmp_path / "w.npz", ".npz")
 
 
-@pytest.mark.parametrize("name", ["w.pt", "w.pkl", "w.npy", "w", "model.ckpt"])
+def test_array_file_in_place_of_a_state_dict(tmp_path):
+    np.savez(tmp_path / "w", **WEIGHTS)
+    (tmp_path / "w.npz").rename(tmp_path / "w.pt")
+    refuses(tmp_path / "w.pt", "state dict")
+
+
+@pytest.mark.parametrize("name", ["w.pkl", "w.npy", "w", "model.ckpt"])
 def test_another_suffix(name, tmp_path):
     np.savez(tmp_path / "w.npz", **WEIGHTS)
     (tmp_path / "w.npz").rename(tmp_path / name)
