@@ -28,7 +28,7 @@ from og_leaf.keras_layers import Conv1D, LayerNormalization, LeakyReLU
 from og_leaf.melfilters import Gabor
 from og_leaf.padding import same_padding
 from og_leaf.pooling import ChannelWiseLearnablePooling1D, GaussianLowpass, LearnablePooling1D, MaxPooling1D
-from og_leaf.postprocessing import ExponentialMovingAverage, InstanceNormalization, PCENLayer, SimpleRNN
+from og_leaf.postprocessing import ExponentialMovingAverage, InstanceNormalization, PCENLayer, SimpleRNN, SpecAugment
 from og_leaf.regularizers import L1, L1L2, L2
 from og_leaf.utils import WindowType, hz2mel, mel2hz, window
 
@@ -63,6 +63,7 @@ __all__ = [
     "SincInit",
     "SincNet",
     "SincNetPlus",
+    "SpecAugment",
     "SquaredModulus",
     "TimeDomainFilterbanks",
     "UnitNorm",

@@ -68,7 +68,8 @@ class Leaf(nn.Module):
         pooling_init: initialiser of the pooling; ``None`` is a constant 0.4.
         regularizer_fn: maps each learned kernel to a penalty, see :meth:`regularization_loss`.
         mean_var_norm: end with an instance normalisation.
-        spec_augment: in training mode, end with a :class:`og_leaf.SpecAugment`.
+        spec_augment: in training mode, end with a :class:`og_leaf.SpecAugment`: this one, or with ``True`` one of its
+            own.
         num_channels: channels that ``activation`` gives, where they are not ``n_filters``.
         device, dtype: of the parameters; float32 or float64.
 
@@ -98,7 +99,7 @@ class Leaf(nn.Module):
         pooling_init: Initializer | None = None,
         regularizer_fn: Regularizer | None = None,
         mean_var_norm: bool = False,
-        spec_augment: bool = False,
+        spec_augment: bool | postprocessing.SpecAugment = False,
         num_channels: int | None = None,
         device: Device = None,
         dtype: torch.dtype | None = None,
@@ -151,7 +152,7 @@ class Leaf(nn.Module):
         if mean_var_norm:
             self._instance_norm = InstanceNormalization(num_channels, epsilon=1e-6, device=device, dtype=dtype)
         self._compress_fn = _compression(compression_fn, num_channels, device, dtype)
-        self._spec_augment_fn: nn.Module | None = postprocessing.SpecAugment() if spec_augment else None
+        self._spec_augment_fn = _augmentation(spec_augment)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Features [B, C, frames] of audio [B, T] or [B, 1, T], with ``frames = ceil(T / stride)``.
@@ -194,6 +195,14 @@ class Leaf(nn.Module):
             if isinstance(layer, Regularized):
                 loss = loss + layer.regularization_loss()
         return loss
+
+
+def _augmentation(spec_augment: Any) -> postprocessing.SpecAugment | None:
+    if isinstance(spec_augment, postprocessing.SpecAugment):
+        return spec_augment
+    if not isinstance(spec_augment, bool):
+        raise TypeError(f"spec_augment={spec_augment!r}: must be True, False or an og_leaf.SpecAugment")
+    return postprocessing.SpecAugment() if spec_augment else None
 
 
 def _compression(

@@ -23,7 +23,7 @@ from tf_leaf.initializers import GaborInit, LowpassInit, PreempInit, SincInit
 from tf_leaf.keras2 import LayerNormalization
 from tf_leaf.melfilters import Gabor
 from tf_leaf.pooling import ChannelWiseLearnablePooling1D, GaussianLowpass, LearnablePooling1D, MaxPooling1D
-from tf_leaf.postprocessing import ExponentialMovingAverage, InstanceNormalization, PCENLayer
+from tf_leaf.postprocessing import ExponentialMovingAverage, InstanceNormalization, PCENLayer, SpecAugment
 from tf_leaf.utils import WindowType, hz2mel, mel2hz, window
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "SincInit",
     "SincNet",
     "SincNetPlus",
+    "SpecAugment",
     "SquaredModulus",
     "TimeDomainFilterbanks",
     "WindowType",

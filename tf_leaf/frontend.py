@@ -66,7 +66,8 @@ class Leaf(keras.Model):
         pooling_init: initialiser of the pooling; ``None`` is a constant 0.4.
         regularizer_fn: Keras regulariser of the learned filters and pooling windows.
         mean_var_norm: end with an instance normalisation.
-        spec_augment: where called with ``training=True``, end with a :class:`tf_leaf.SpecAugment`.
+        spec_augment: where called with ``training=True``, end with a :class:`tf_leaf.SpecAugment`: this one, or with
+            ``True`` one of its own.
         name: of the model.
         dtype: ``"float32"`` or ``"float64"``, of every weight and operation.
 
@@ -96,7 +97,7 @@ class Leaf(keras.Model):
         pooling_init: Any = None,
         regularizer_fn: Any = None,
         mean_var_norm: bool = False,
-        spec_augment: bool = False,
+        spec_augment: bool | postprocessing.SpecAugment = False,
         name: str = "leaf",
         dtype: str = "float32",
     ) -> None:
@@ -158,7 +159,7 @@ class Leaf(keras.Model):
             if mean_var_norm:
                 self._instance_norm = InstanceNormalization(name="tfbanks_instancenorm", dtype=dtype)
                 _build(self._instance_norm, n_channels)
-            self._spec_augment_fn = postprocessing.SpecAugment() if spec_augment else tf.identity
+            self._spec_augment_fn = _augmentation(spec_augment, dtype)
         self.built = True
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -199,6 +200,16 @@ def _channels(convolution: Any, activation: Any, n_filters: int) -> int:
         return n_channels // 2
     given = tf.TensorSpec([None, None, n_channels], getattr(convolution, "compute_dtype", "float32"))
     return int(tf.function(activation).get_concrete_function(given).output_shapes[-1])
+
+
+def _augmentation(spec_augment: Any, dtype: str) -> Any:
+    if isinstance(spec_augment, postprocessing.SpecAugment):
+        if spec_augment.compute_dtype != dtype:
+            raise ValueError(f"spec_augment has dtype {spec_augment.compute_dtype}: must be dtype={dtype!r}")
+        return spec_augment
+    if not isinstance(spec_augment, bool):
+        raise TypeError(f"spec_augment={spec_augment!r}: must be True, False or a tf_leaf.SpecAugment")
+    return postprocessing.SpecAugment(dtype=dtype) if spec_augment else tf.identity
 
 
 def _compression(compression_fn: Any, n_filters: int, dtype: str) -> Any:

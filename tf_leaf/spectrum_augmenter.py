@@ -208,7 +208,7 @@ def _check_ratio(name: str, value: Any) -> float:
 
 def _check_features(inputs: tf.Tensor) -> None:
     if inputs.shape.rank != 3:
-        raise ValueError(f"inputs of shape {tuple(inputs.shape)}: must be [batch, frames, channels]")
+        raise ValueError(f"inputs of shape {inputs.shape}: must be [batch, frames, channels]")
 
 
 def _check_record(record: Mapping[str, Any], shape: tuple[int, ...]) -> None:
