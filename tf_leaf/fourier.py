@@ -28,14 +28,20 @@ def fft_conv1d(inputs: tf.Tensor, filters: tf.Tensor) -> tuple[tf.Tensor, tf.Ten
     beginning wherever the power of 2 leaves no room for it, and taps beyond that power are cut.
 
     Args:
-        inputs: [B, T, 1].
+        inputs: [B, T, 1], at least 2 samples.
         filters: [W, 1, C], of the same dtype.
 
     Returns:
         The response [B, T, C], and the L1 norm of the filters' spectrum, a scalar.
 
+    Raises:
+        ValueError: fewer than 2 samples, where their number is known; the original's transform of no samples ends the
+            process.
+
     Source: ``leaf_audio/convolution.py``.
     """
+    if inputs.shape[1] is not None and inputs.shape[1] < 2:
+        raise ValueError(f"inputs of shape {tuple(inputs.shape)}: {inputs.shape[1]} samples, must be at least 2")
     n_samples, n_taps = tf.shape(inputs)[1], tf.shape(filters)[0]
     fft_length = upper_power_of_2(n_samples)
     signals = tf.signal.rfft(tf.transpose(inputs, (0, 2, 1)), fft_length=[fft_length])

@@ -75,7 +75,13 @@ def _leaf(turned: Turned) -> Drawn:
     drawn = {**_frontend(turned), **chosen}
     if chosen["conv1d_cls"] == "SincConv1D":
         drawn["complex_conv_init"] = turned.pick(["sinc", "gabor"])
-    return drawn
+    return _at_least_two_samples(drawn) if chosen["conv1d_cls"] == "FFTConv1D" else drawn
+
+
+def _at_least_two_samples(drawn: Drawn) -> Drawn:
+    """A transform of one sample is not refused by the original: it ends the process."""
+    batch, n_samples, *rest = drawn["shape"]
+    return {**drawn, "shape": (batch, max(n_samples, 2), *rest)}
 
 
 def _time_domain(turned: Turned) -> Drawn:
@@ -118,7 +124,7 @@ def _conv(turned: Turned) -> Drawn:
 
 def _fft_conv(turned: Turned) -> Drawn:
     padding = turned.pick(["same", "same", "valid", "causal"])
-    return {**_conv(turned), "padding": padding, "activation": turned.pick(["none", "relu"])}
+    return {**_at_least_two_samples(_conv(turned)), "padding": padding, "activation": turned.pick(["none", "relu"])}
 
 
 def _pooling(turned: Turned) -> Drawn:
@@ -142,7 +148,8 @@ def _frames(turned: Turned) -> Drawn:
 
 def _fft_function(turned: Turned) -> Drawn:
     size = turned.pick([1, 2, 9, 16, 25, 101])
-    return {"kernel_size": size, "n_filters": turned.integer(1, 4), **_audio(turned, size, 64, channel=True)}
+    audio = _at_least_two_samples(_audio(turned, size, 64, channel=True))
+    return {"kernel_size": size, "n_filters": turned.integer(1, 4), **audio}
 
 
 def _shape(turned: Turned, *sizes: int) -> Drawn:

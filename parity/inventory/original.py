@@ -95,6 +95,7 @@ class Compared:
         name: the public name.
         drawn: different subjects.
         refused: those that both refused.
+        half: those of which both refused the gradient alone.
         arrays: arrays compared.
         values: numbers in them.
         differing: numbers that are not the same bits (NaN is NaN).
@@ -106,6 +107,7 @@ class Compared:
     name: str
     drawn: int = 0
     refused: int = 0
+    half: int = 0
     arrays: int = 0
     values: int = 0
     differing: int = 0
@@ -123,6 +125,11 @@ class Compared:
             if not both:
                 self.where = f"refused: {ours.refused} and {original.refused} of the original; {subject}"
             return
+        if bool(ours.gradient_refused) != bool(original.gradient_refused):
+            self.divided += 1
+            who = f"{ours.gradient_refused} and {original.gradient_refused} of the original"
+            self.where = f"gradient refused: {who}; {subject}"
+        self.half += bool(ours.gradient_refused)
         left = {**ours.arrays(), **{f"variables/{k}": v for k, v in ours.variables.items()}}
         right = {**original.arrays(), **{f"variables/{k}": v for k, v in original.variables.items()}}
         for key in sorted({*left, *right}):
@@ -202,10 +209,12 @@ def _compare(name: str, examples: int, seed: int) -> Compared:
 
 def table(compared: Sequence[Compared]) -> str:
     """A line a name."""
-    lines = [f"{'name':30} {'drawn':>6} {'refused':>8} {'arrays':>7} {'numbers':>9} {'differ':>7} {'worst':>8}"]
+    lines = [
+        f"{'name':30} {'drawn':>6} {'refused':>8} {'half':>5} {'arrays':>7} {'numbers':>9} {'differ':>7} {'worst':>8}"
+    ]
     for c in compared:
         lines.append(
-            f"{c.name:30} {c.drawn:6} {c.refused:8} {c.arrays:7} {c.values:9} {c.differing:7} {c.worst:8.1e}"
+            f"{c.name:30} {c.drawn:6} {c.refused:8} {c.half:5} {c.arrays:7} {c.values:9} {c.differing:7} {c.worst:8.1e}"
             + (f"  {c.divided} divided" if c.divided else "")
             + (f"\n    {c.where}" if c.where else "")
         )

@@ -27,6 +27,8 @@ class Outcome:
             ``None`` where there are none.
         loss_gradients: gradients of that sum, by the same names; what it does not depend on is left out.
         refused: name of the exception's class where the implementation refused the subject, else ``None``.
+        gradient_refused: the same where it has an output, and only its gradient was refused; there are no gradients and
+            losses then. TensorFlow's own refusals: of a transform that cuts its filters, of an output without frames.
     """
 
     output: Array | None = None
@@ -35,6 +37,7 @@ class Outcome:
     losses: Array | None = None
     loss_gradients: Mapping[str, Array] = field(default_factory=dict)
     refused: str | None = None
+    gradient_refused: str | None = None
 
     def arrays(self) -> dict[str, Array]:
         """Everything by one set of names: ``output``, ``gradients/kernel``, ``losses``, ``loss_gradients/kernel``."""

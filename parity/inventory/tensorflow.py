@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from parity.inventory.names import public
-from parity.inventory.outcome import Outcome
+from parity.inventory.outcome import Array, Outcome
 from parity.inventory.subjects import Subject
 
 PACKAGES = ("tf_leaf", "leaf_audio")
+REFUSALS = (ValueError, TypeError, AssertionError, AttributeError, ZeroDivisionError)
 _NUMBERED = re.compile(r"\b(simple_rnn|simple_rnn_cell|conv2d|layer_normalization)_\d+(?=/|$)")
 _TAPS = ("Conv1D", "FFTConv1D")
 
@@ -55,7 +56,7 @@ def run(subject: Subject, package: str) -> Outcome:
         importlib.import_module(f"{package}.{module}")
     try:
         return _Run(tf, subject, package).outcome()
-    except (ValueError, TypeError, AssertionError, AttributeError, ZeroDivisionError, tf.errors.OpError) as refusal:
+    except (*REFUSALS, tf.errors.OpError) as refusal:
         return Outcome(refused=type(refusal).__name__)
 
 
@@ -104,7 +105,22 @@ class _Run:
         variables = {name: np.asarray(v) for name, v in [*arguments.items(), *held.items()]}
         if not differentiable:
             return Outcome(recorded, variables)
-        seeds = tf.constant(subject.cotangent(recorded.shape))
+        try:
+            return self._differentiated(tape, sources, output, losses, recorded, variables)
+        except tf.errors.OpError as refusal:
+            return Outcome(recorded, variables, gradient_refused=type(refusal).__name__)
+
+    def _differentiated(
+        self,
+        tape: Any,
+        sources: dict[str, Any],
+        output: Any,
+        losses: list[Any],
+        recorded: Array,
+        variables: dict[str, Array],
+    ) -> Outcome:
+        tf = self.tf
+        seeds = tf.constant(self.subject.cotangent(recorded.shape))
         gradients = tape.gradient(output, sources, seeds, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         found = {name: np.asarray(tf.convert_to_tensor(g)) for name, g in gradients.items()}
         if not losses:
