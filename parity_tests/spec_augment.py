@@ -23,7 +23,7 @@ CASES: tuple[tuple[tuple[int, int, int], dict[str, Any]], ...] = (
     ((4, 3, 1), {}),
     ((2, 30, 5), {"time_warp_max_frames": 29, "time_mask_count": 0}),
     ((2, 300, 4), {"time_warp_max_frames": 200, "freq_mask_count": 5}),
-    ((1, 1100, 2), {"time_warp_max_frames": 900, "time_mask_max_frames": 300}),
+    ((1, 600, 2), {"time_warp_max_frames": 500, "time_mask_max_frames": 300}),
     ((2, 40, 12), {"time_warp_max_ratio": 0.07, "time_mask_max_ratio": 0.07, "freq_mask_max_bins": 0}),
     ((2, 40, 12), NO_WARP),
     ((1, 1, 5), {**NO_WARP, "freq_mask_count": 1}),
@@ -42,9 +42,9 @@ def features(shape: tuple[int, int, int], dtype: str, seed: int) -> tuple[np.nda
 
 
 def cases(dtype: str) -> Iterator[tuple[str, np.ndarray, np.ndarray, Record]]:
-    """Every case with three seeds: its name, features, cotangent and record."""
+    """Every case with two seeds: its name, features, cotangent and record."""
     for shape, changes in CASES:
-        for seed in range(3):
+        for seed in range(2):
             record = drawn(shape, {**DEFAULTS, **changes}, seed)
             yield f"shape={shape},{changes},seed={seed}", *features(shape, dtype, seed), record
 

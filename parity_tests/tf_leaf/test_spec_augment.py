@@ -113,8 +113,9 @@ def test_leaf_augments_last_and_in_training_alone(dtype):
     assert SAME(plain(audio, training=True).numpy(), features).passes
     assert SAME(augmenting(audio).numpy(), features).passes
     assert SAME(augmenting(audio, training=False).numpy(), features).passes
-    augmenting._spec_augment_fn.generator = tf.random.Generator.from_seed(5)
-    augmented = augmenting(audio, training=True)
+    assert not np.array_equal(augmenting(audio, training=True).numpy(), features)
+    layer = tf_leaf.SpecAugment(seed=5, dtype=dtype)
+    augmented = tf_leaf.Leaf(**arguments, spec_augment=layer)(audio, training=True)
     assert augmented.dtype == dtype
     assert SAME(augmented.numpy(), run(features, features, draw(DEFAULTS, features.shape, 5))[0]).passes
 
@@ -173,3 +174,8 @@ def test_refused_features():
     layer = tf_leaf.SpecAugment()
     refused(lambda: layer(tf.zeros((2, 5))), ValueError, "inputs", "(2, 5)", "[batch, frames, channels]")
     refused(lambda: layer(tf.zeros((2, 1, 5))), ValueError, "n_frames=1", "at least 2")
+    frontend = {"n_filters": 2, "sample_rate": 2000}
+    refused(
+        lambda: tf_leaf.Leaf(**frontend, spec_augment="yes"), TypeError, "spec_augment='yes'", "tf_leaf.SpecAugment"
+    )
+    refused(lambda: tf_leaf.Leaf(**frontend, spec_augment=layer, dtype="float64"), ValueError, "float32", "'float64'")
