@@ -87,8 +87,8 @@ QUIRKS: tuple[Quirk, ...] = (
           "of 16 kHz: "
           "another rate gives initial windows of another length, which Keras refuses", KEPT, "the same refusal"),
     Quirk("learnable_pooling_is_valid", "pooling.py",
-          "LearnablePooling1D ignores padding: no frame hangs over the edge, and audio shorter than a window is "
-          "refused",
+          "LearnablePooling1D ignores padding: no frame hangs over the edge; audio shorter than a window gives no "
+          "frame, and is refused where a hop more would not fill one",
           KEPT, _SAME),
     Quirk("poolings_have_no_bias", "pooling.py", "use_bias of every pooling is ignored", KEPT, _SAME),
     Quirk("fft_convolution_wraps", "convolution.py",
