@@ -120,9 +120,10 @@ class LayerNormalization(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Normalises [B, C, frames]."""
-        frames = inputs.transpose(1, 2)
-        outputs = F.layer_norm(frames, (self.num_channels,), self.weight, self.bias, self.epsilon)
-        return outputs.transpose(1, 2)
+        # deviations first, as in TensorFlow: those of one channel are 0, which torch's layer_norm misses by rounding
+        centred = inputs - inputs.mean(dim=1, keepdim=True)
+        scale = torch.rsqrt(centred.square().mean(dim=1, keepdim=True) + self.epsilon)
+        return centred * scale * self.weight.unsqueeze(-1) + self.bias.unsqueeze(-1)
 
 
 class LeakyReLU(nn.Module):

@@ -1,0 +1,60 @@
+"""Kernels as they are limited, penalised and initialised: unit norm, L1 and L2, wavelets with a triangle's energy.
+
+Source: ``leaf_audio/convolution.py`` and ``leaf_audio/melfilters.py``; ``tf.keras.constraints.UnitNorm`` and
+``tf.keras.regularizers``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from parity.oracle.arrays import Array, exact
+from parity.oracle.gabor import gabor
+from parity.oracle.mel import mel_matrix
+
+EPSILON = 1e-7  # ``tf.keras.backend.epsilon()``
+
+
+def unit_norm(kernels: Array) -> Array:
+    """``h / (1e-7 + |h|)``: kernels [C, W]."""
+    h = exact(kernels)
+    return np.asarray(h / (EPSILON + np.sqrt(np.sum(h**2, axis=1, keepdims=True))))
+
+
+def unit_norm_adjoint(kernels: Array, d: Array) -> Array:
+    """Adjoint of :func:`unit_norm`; the norm of a kernel of zeros counts as constant, as in TensorFlow."""
+    norm = np.sqrt(np.sum(kernels**2, axis=1, keepdims=True))
+    along = np.sum(d * kernels, axis=1, keepdims=True)
+    through = np.where(norm == 0, 0.0, along / np.where(norm == 0, 1.0, norm))
+    return np.asarray((d - kernels * through / (EPSILON + norm)) / (EPSILON + norm))
+
+
+def penalty(values: Array, l1: float, l2: float) -> Array:
+    """``l1 sum |w| + l2 sum w^2``."""
+    w = exact(values)
+    return np.asarray(l1 * np.sum(np.where(w.real < 0, -w, w)) + l2 * np.sum(w**2))
+
+
+def penalty_adjoint(values: Array, l1: float, l2: float) -> Array:
+    """Gradient of :func:`penalty`; that of the absolute value is 0 at 0."""
+    return np.asarray(l1 * np.sign(values) + 2 * l2 * values)
+
+
+def areas(triangles: Array, n_fft: int) -> Array:
+    """Area under each mel triangle as the original takes it, its base two bins wider than what is above 0: [C]."""
+    n_inside = np.sum(triangles > 0, axis=1)
+    return np.asarray(triangles.max(axis=1) * (n_inside + 2) * np.pi / n_fft)
+
+
+def triangles(
+    n_filters: int, n_fft: int, sample_rate: float, min_freq: float, max_freq: float, normalize_energy: bool
+) -> Array:
+    """Mel triangles, each over its area where that is asked for: [C, n_fft // 2 + 1]."""
+    matrix = mel_matrix(n_filters, n_fft // 2 + 1, sample_rate, min_freq, max_freq)
+    return np.asarray(matrix / areas(matrix, n_fft)[:, np.newaxis]) if normalize_energy else matrix
+
+
+def wavelets(params: Array, triangles: Array, n_fft: int, size: int) -> Array:
+    """Gabor kernels with the energies of the triangles: params [C, 2] -> [C, 2, size], real part then imaginary."""
+    gain = np.sqrt(areas(triangles, n_fft) * 2 * np.sqrt(np.pi) * params[:, 1])
+    return np.asarray(gabor(params[:, 0], params[:, 1], size) * gain[:, np.newaxis, np.newaxis])

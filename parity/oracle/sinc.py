@@ -1,0 +1,107 @@
+"""Sinc filters, the windows of the original's ``utils``, and the initial cutoffs.
+
+Source: ``leaf_audio/impulse_responses.py``, ``leaf_audio/convolution.py``, ``leaf_audio/utils.py`` and
+``leaf_audio/initializers.py``; SincNet section 2 (https://arxiv.org/abs/1808.00158).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from parity.oracle.arrays import Array, clamp, clamp_adjoint, exact
+
+TAPS_RATE = 16000.0  # Hz at which ``SincConv1D`` samples its filters, whatever its sample rate
+
+
+def response(t: Array, frequency: Array) -> Array:
+    """``sin(z) / z`` with ``z = 2 pi frequency t``; NaN at 0, as the original computes it. Shapes broadcast."""
+    z = 2 * np.pi * exact(frequency) * exact(t)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.sin(z) / z)
+
+
+def response_adjoint(t: Array, frequency: Array, d: Array) -> tuple[Array, Array]:
+    """Adjoint of :func:`response`: (d_t, d_frequency), each summed to the shape of its argument."""
+    z = 2 * np.pi * frequency * t
+    with np.errstate(invalid="ignore", divide="ignore"):
+        d_z = d * (np.cos(z) - np.sin(z) / z) / z
+    return _summed(d_z * 2 * np.pi * frequency, np.shape(t)), _summed(d_z * 2 * np.pi * t, np.shape(frequency))
+
+
+def _times(size: int, rate: float) -> Array:
+    return np.arange(-(size // 2), size // 2 + 1) / rate
+
+
+def _low_pass(frequency: Array, size: int, rate: float) -> Array:
+    """``2 f sinc(2 pi f t)`` as ``sin(2 pi f t) / (pi t)``, and ``2 f`` in the middle: [C, 2 (size // 2) + 1]."""
+    f, t = exact(frequency)[:, np.newaxis], _times(size, rate)
+    away = np.where(t == 0, 1.0, t)
+    return np.where(t == 0, 2 * f, np.sin(2 * np.pi * f * t) / (np.pi * away))
+
+
+def band_pass(low: Array, high: Array, size: int, rate: float) -> Array:
+    """Differences of two low-pass filters over their largest value: cutoffs [C] in Hz -> [C, 2 (size // 2) + 1]."""
+    band = _low_pass(high, size, rate) - _low_pass(low, size, rate)
+    return np.asarray(band / _largest(band))
+
+
+def _largest(band: Array) -> Array:
+    return np.take_along_axis(band, band.real.argmax(axis=1)[:, np.newaxis], axis=1)
+
+
+def band_pass_adjoint(low: Array, high: Array, size: int, rate: float, d: Array) -> tuple[Array, Array]:
+    """Adjoint of :func:`band_pass`: cotangent [C, W] to (d_low [C], d_high [C]); equal largest values share."""
+    band = _low_pass(high, size, rate) - _low_pass(low, size, rate)
+    largest = _largest(band)
+    shares = (band == largest) / np.sum(band == largest, axis=1, keepdims=True)
+    d_band = d / largest - shares * np.sum(d * band, axis=1, keepdims=True) / largest**2
+    t = _times(size, rate)
+    slopes = [2 * np.cos(2 * np.pi * exact(f)[:, np.newaxis] * t) for f in (low, high)]
+    return -np.sum(d_band * slopes[0], axis=1), np.sum(d_band * slopes[1], axis=1)
+
+
+def cutoffs(kernel: Array, min_low: float, min_band: float, rate: float) -> tuple[Array, Array]:
+    """Lower and upper cutoff from (lower cutoff less ``min_low``, width less ``min_band``), [C, 2] -> two [C]."""
+    kernel = exact(kernel)
+    sizes = np.where(kernel.real < 0, -kernel, kernel)
+    low = min_low + sizes[:, 0]
+    return low, clamp(low + min_band + sizes[:, 1], min_low, rate / 2)
+
+
+def cutoffs_adjoint(kernel: Array, min_low: float, min_band: float, rate: float, d_low: Array, d_high: Array) -> Array:
+    """Adjoint of :func:`cutoffs`, to [C, 2]; the absolute value has the gradient 0 at 0."""
+    sizes = np.abs(kernel)
+    d_high = clamp_adjoint(min_low + sizes[:, 0] + min_band + sizes[:, 1], d_high, min_low, rate / 2)
+    return np.sign(kernel) * np.stack([d_low + d_high, d_high], axis=1)
+
+
+def window(kind: str, size: int) -> Array:
+    """The original's ``HAMMING`` (periodic), ``HANNING`` (a sample early) and ``SQUARED_HANNING``: [size]."""
+    n = np.arange(size)
+    if kind == "HAMMING":
+        return np.asarray(0.54 - 0.46 * np.cos(2 * np.pi * n / size))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        hann = np.sin(np.pi * (n - 1) / (size - 1)) ** 2
+    return np.asarray(hann**2 if kind == "SQUARED_HANNING" else hann)
+
+
+def hertz_to_mel(hertz: Array | float) -> Array:
+    """The original's mel scale, ``2595 log10(1 + f / 700)``: not quite that of the mel filters."""
+    return np.asarray(2595 / np.log(10) * np.log1p(np.asarray(hertz, dtype=np.float64) / 700))
+
+
+def mel_to_hertz(mel: Array | float) -> Array:
+    """Inverse of :func:`hertz_to_mel`."""
+    return np.asarray(700 * np.expm1(np.asarray(mel, dtype=np.float64) * np.log(10) / 2595))
+
+
+def initial_cutoffs(n_filters: int, rate: float, min_low: float, min_band: float) -> Array:
+    """Lower ends and widths of bands that share ``min_low`` to ``rate / 2 - min_low - min_band`` in mel, [C, 2]."""
+    ends = hertz_to_mel(np.array([min_low, rate / 2 - min_low - min_band]))
+    edges = mel_to_hertz(np.linspace(ends[0], ends[1], n_filters + 1))
+    return np.stack([edges[:-1], np.diff(edges)], axis=1)
+
+
+def _summed(d: Array, shape: tuple[int, ...]) -> Array:
+    axes = tuple(i for i, n in enumerate(shape) if n == 1 and d.shape[i] != 1)
+    return d.sum(axis=axes, keepdims=True) if axes else d

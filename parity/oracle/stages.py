@@ -1,0 +1,278 @@
+"""The stages of the original's layers and frontends, forward and back, chained as they come.
+
+Signals are [B, C, T] here; variables have the original's names and shapes. A chain may be moved by a rounding at every
+stage: what that does to its results is how far rounding takes a faithful implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from parity.oracle import kernels, pooling, sinc, spectral
+from parity.oracle.arrays import Array, clamp, clamp_adjoint, exact
+from parity.oracle.convolution import Pads, correlate, correlate_adjoint, depthwise, depthwise_adjoint, same_pads
+from parity.oracle.filterbank import Z
+from parity.oracle.gabor import gabor, gabor_adjoint, gaussian_window, gaussian_window_adjoint
+from parity.oracle.norm import standardise, standardise_adjoint
+
+Learn = Callable[[Array], None]
+
+
+class Chain:
+    """A computation under way: its value, the way back, and the gradients found on it.
+
+    Args:
+        x: the input, [B, C, T] or of any shape that the stages take.
+        variables: by the original's names.
+        rng: where given, every stage's input, every variable as it is used and every cotangent are moved by
+            ``ulp``, up or down at random.
+        ulp: relative size of a rounding.
+
+    Attributes:
+        x: the value so far.
+        gradients: by variable, once :meth:`back` has run.
+    """
+
+    def __init__(
+        self, x: Array, variables: Mapping[str, Array], rng: np.random.Generator | None = None, ulp: float = 0.0
+    ) -> None:
+        self.x = exact(x)
+        self.variables = variables
+        self.gradients: dict[str, Array] = {}
+        self._rng, self._ulp = rng, ulp
+        self._backs: list[Callable[[Array], Array]] = []
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether roundings are made."""
+        return self._rng is not None
+
+    def noise(self, values: Array) -> Array:
+        """What a rounding of each value may be; 0 in an exact chain."""
+        if self._rng is None:
+            return np.zeros(())
+        return np.asarray(self._ulp * values * self._rng.choice((-1.0, 1.0), np.shape(values)))
+
+    def spread(self, values: Array) -> Array:
+        """What a Fourier transform's rounding may be: as large for a quiet sample as for a loud one."""
+        if self._rng is None:
+            return np.zeros(())
+        size = np.sqrt(np.mean(np.abs(values) ** 2, axis=-1, keepdims=True))
+        return np.asarray(self._ulp * size * self._rng.standard_normal(np.shape(values)))
+
+    def moved(self, values: Array | float) -> Array:
+        """Values, each rounded once."""
+        values = exact(values)
+        return values if self._rng is None else values + self.noise(values)
+
+    def variable(self, name: str) -> Array:
+        """A variable as a stage uses it."""
+        return self.moved(self.variables[name])
+
+    def learned(self, name: str, gradient: Array) -> None:
+        """Takes a gradient down, in the variable's shape."""
+        self.gradients[name] = np.reshape(gradient, np.shape(self.variables[name]))
+
+    def then(self, forward: Callable[[Array], Array], adjoint: Callable[[Array, Array], Array]) -> None:
+        """Applies a stage: what it makes of the value, and of (the value, the cotangent of what it made)."""
+        x = self.moved(self.x)
+        self.x = forward(x)
+        self._backs.append(lambda d: adjoint(x, self.moved(d)))
+
+    def back(self, cotangent: Array) -> Array:
+        """The cotangent of the input; fills :attr:`gradients`."""
+        d = exact(cotangent)
+        for back in reversed(self._backs):
+            d = back(d)
+        return d
+
+
+def pads(n: int, window: int, stride: int, padding: str) -> Pads:
+    """What is padded for ``"same"`` or ``"valid"``.
+
+    Raises:
+        ValueError: fewer samples than ``"valid"`` needs.
+    """
+    if padding.lower() == "same":
+        return same_pads(n, window, stride)
+    if n < window:
+        raise ValueError(f"n={n}: must be at least the window's {window} samples")
+    return 0, 0
+
+
+def limited(x: Array, low: float, high: float) -> Array:
+    """``tf.clip_by_value``: the lower limit wins where it is above the upper one."""
+    return clamp(clamp(x, high=high), low=low)
+
+
+def _convolve(c: Chain, filters: Array, stride: int, padding: str, learn: Learn) -> None:
+    """A mono signal with filters [C, W]; ``learn`` takes their cotangent."""
+
+    def forward(x: Array) -> Array:
+        return correlate(x[:, 0], filters, stride, pads(x.shape[-1], filters.shape[1], stride, padding))
+
+    def adjoint(x: Array, d: Array) -> Array:
+        around = pads(x.shape[-1], filters.shape[1], stride, padding)
+        d_x, d_filters = correlate_adjoint(x[:, 0], filters, stride, around, d)
+        learn(d_filters)
+        return d_x[:, np.newaxis]
+
+    c.then(forward, adjoint)
+
+
+def free_conv(c: Chain, name: str, stride: int, padding: str) -> None:
+    """Free filters, variable [W, 1, C]; the pre-emphasis, too."""
+    filters = c.variable(name)[:, 0].T
+    _convolve(c, filters, stride, padding, lambda d: c.learned(name, d.T))
+
+
+def normalised_conv(c: Chain, name: str, stride: int, padding: str) -> None:
+    """Free filters of norm 1, variable [W, 1, C]."""
+    held = c.variable(name)[:, 0].T
+    filters = c.moved(kernels.unit_norm(held))
+    _convolve(c, filters, stride, padding, lambda d: c.learned(name, kernels.unit_norm_adjoint(held, d).T))
+
+
+def fft_conv(c: Chain, name: str) -> None:
+    """Free filters, circularly; variable [W, 1, C]."""
+    filters = c.variable(name)[:, 0].T
+    filters = filters + c.spread(filters)
+
+    def adjoint(x: Array, d: Array) -> Array:
+        d_x, d_filters = spectral.fft_conv_adjoint(x[:, 0], filters, d + c.spread(d))
+        c.learned(name, (d_filters + c.spread(d_filters)).T)
+        return (d_x + c.spread(d_x))[:, np.newaxis]
+
+    c.then(lambda x: spectral.fft_conv(x[:, 0] + c.spread(x[:, 0]), filters), adjoint)
+
+
+def gabor_conv(c: Chain, name: str, window: int, stride: int, padding: str, by_frequency: bool = False) -> None:
+    """Gabor wavelets, real and imaginary part in turn; variable [C, 2]."""
+    held = c.variable(name)
+    mu, sigma = limited(held[:, 0], 0.0, np.pi), limited(held[:, 1], 4 * Z, window * Z)
+    order = np.argsort(mu.real, kind="stable") if by_frequency else np.arange(len(mu))
+    mu, sigma = c.moved(mu[order]), c.moved(sigma[order])
+    filters = c.moved(gabor(mu, sigma, window))
+
+    def learn(d: Array) -> None:
+        found = np.stack(gabor_adjoint(mu, sigma, window, d.reshape(filters.shape)), axis=1)
+        d_held = np.zeros(held.shape)
+        d_held[order] = c.moved(found)
+        d_held[:, 0] = clamp_adjoint(held[:, 0], d_held[:, 0], 0.0, np.pi)
+        d_held[:, 1] = clamp_adjoint(held[:, 1], d_held[:, 1], 4 * Z, window * Z)
+        c.learned(name, d_held)
+
+    _convolve(c, filters.reshape(-1, window), stride, padding, learn)
+
+
+def sinc_conv(
+    c: Chain, name: str, window: int, stride: int, padding: str, min_low: float, min_band: float, rate: float
+) -> None:
+    """Sinc filters under a Hamming window; variable [C, 2].
+
+    Raises:
+        ValueError: an even window: the filters have one tap more than the window.
+    """
+    if window % 2 == 0:
+        raise ValueError(f"window={window}: must be odd")
+    held = c.variable(name)
+    low, high = (c.moved(edge) for edge in sinc.cutoffs(held, min_low, min_band, rate))
+    hamming = sinc.window("HAMMING", window)
+    filters = c.moved(sinc.band_pass(low, high, window, sinc.TAPS_RATE)) * hamming
+
+    def learn(d: Array) -> None:
+        d_edges = sinc.band_pass_adjoint(low, high, window, sinc.TAPS_RATE, c.moved(d * hamming))
+        c.learned(name, sinc.cutoffs_adjoint(held, min_low, min_band, rate, *(c.moved(d) for d in d_edges)))
+
+    _convolve(c, filters, stride, padding, learn)
+
+
+def bias(c: Chain, name: str) -> None:
+    """An offset for each channel, variable [C]."""
+    held = c.variable(name)
+
+    def adjoint(x: Array, d: Array) -> Array:
+        c.learned(name, d.sum(axis=(0, 2)))
+        return d
+
+    c.then(lambda x: x + held[:, np.newaxis], adjoint)
+
+
+def activation(c: Chain, kind: str) -> None:
+    """``squared_modulus``, ``leaky_relu`` (slope 0.2), ``relu`` or ``none``."""
+    slope = {"leaky_relu": 0.2, "relu": 0.0}.get(kind)
+    if kind == "squared_modulus":
+        c.then(pooling.squared_modulus, pooling.squared_modulus_adjoint)
+    elif slope is not None:
+        c.then(lambda x: pooling.rectified(x, slope), lambda x, d: pooling.rectified_adjoint(x, slope, d))
+
+
+def _windows(c: Chain, windows: Array, stride: int, padding: str, learn: Learn) -> None:
+    def around(x: Array) -> Pads:
+        return pads(x.shape[-1], windows.shape[1], stride, padding)
+
+    def adjoint(x: Array, d: Array) -> Array:
+        d_x, d_windows = depthwise_adjoint(x, windows, stride, around(x), d)
+        learn(d_windows)
+        return d_x
+
+    c.then(lambda x: depthwise(x, windows, stride, around(x)), adjoint)
+
+
+def gaussian_pool(c: Chain, name: str, window: int, stride: int, padding: str) -> None:
+    """A Gaussian window for each channel, variable [1, 1, C, 1]."""
+    held = c.variable(name).reshape(-1)
+    width = c.moved(limited(held, 2.0 / window, 0.5))
+
+    def learn(d: Array) -> None:
+        d_width = c.moved(gaussian_window_adjoint(width, window, c.moved(d)))
+        c.learned(name, clamp_adjoint(held, d_width, 2.0 / window, 0.5))
+
+    _windows(c, c.moved(gaussian_window(width, window)), stride, padding, learn)
+
+
+def shared_pool(c: Chain, name: str, stride: int) -> None:
+    """One free window for all channels, variable [1, W, 1, 1]; never padded."""
+    held = c.variable(name).reshape(1, -1)
+    windows = np.repeat(held, c.x.shape[1], axis=0)
+    _windows(c, windows, stride, "valid", lambda d: c.learned(name, d.sum(axis=0)))
+
+
+def free_pool(c: Chain, name: str, stride: int, padding: str) -> None:
+    """A free window for each channel, variable [W, 1, C]."""
+    _windows(c, c.variable(name)[:, 0].T, stride, padding, lambda d: c.learned(name, d.T))
+
+
+def max_pool(c: Chain, window: int, stride: int, padding: str) -> None:
+    """The largest sample under each window."""
+    around = pads(c.x.shape[-1], window, stride, padding)
+    c.then(
+        lambda x: pooling.max_pool(x, window, stride, around),
+        lambda x, d: pooling.max_pool_adjoint(x, window, stride, around, d),
+    )
+
+
+def floor(c: Chain, low: float) -> None:
+    """At least ``low``; the gradient at it is 1."""
+    c.then(lambda x: clamp(x, low=low), lambda x, d: clamp_adjoint(x, d, low=low))
+
+
+def log(c: Chain, offset: float) -> None:
+    """``log(x + offset)``."""
+    offset = float(c.moved(offset))
+    c.then(lambda x: np.asarray(np.log(x + offset)), lambda x, d: np.asarray(d / (x + offset)))
+
+
+def normalisation(c: Chain, gamma: str, beta: str, eps: float, axis: int) -> None:
+    """Standardised over channels (``axis=1``) or time (2), scaled and shifted by variables [C]."""
+    held, shift = c.variable(gamma), c.variable(beta)
+
+    def adjoint(x: Array, d: Array) -> Array:
+        d_x, d_gamma, d_beta = standardise_adjoint(x, held[:, np.newaxis], eps, (axis,), d)
+        c.learned(gamma, d_gamma)
+        c.learned(beta, d_beta)
+        return d_x
+
+    c.then(lambda x: standardise(x, held[:, np.newaxis], shift[:, np.newaxis], eps, (axis,)), adjoint)
