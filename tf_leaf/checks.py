@@ -96,6 +96,21 @@ def check_dtype(dtype: Any) -> str:
     return str(name)
 
 
+def check_length(inputs: tf.Tensor, taps: int, padding: str) -> None:
+    """Refuse signals that are shorter than a window that is not padded, where their length is known.
+
+    Raises:
+        ValueError: fewer samples than taps. TensorFlow itself fails where two hops or more are missing; where less is,
+            its kernels give values that nothing has written.
+    """
+    n_samples = inputs.shape[1]
+    if padding == "VALID" and n_samples is not None and n_samples < taps:
+        raise ValueError(
+            f"inputs of shape {tuple(inputs.shape)}: {n_samples} samples, must be at least the {taps} of a window "
+            f"that is not padded"
+        )
+
+
 def check_audio(inputs: tf.Tensor, dtype: str) -> None:
     """Refuse what is not [B, T] or [B, T, 1] audio of at least one sample; values are not looked at.
 

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from tf_leaf import impulse_responses
-from tf_leaf.checks import check_count, check_padding
+from tf_leaf.checks import check_count, check_length, check_padding
 from tf_leaf.fourier import FFTConv1D, fft_conv1d, overlap_add_conv1d, upper_power_of_2
 from tf_leaf.initializers import GaborInit, SincInit
 from tf_leaf.utils import WindowType, window
@@ -118,7 +118,12 @@ class GaborConv1D(keras.layers.Layer):
             self._bias = self.add_weight(name="bias", shape=(self._filters * 2,))
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """[B, T, 1] to [B, frames, 2 C], real and imaginary parts in turn."""
+        """[B, T, 1] to [B, frames, 2 C], real and imaginary parts in turn.
+
+        Raises:
+            ValueError: fewer samples than a filter that is not padded.
+        """
+        check_length(inputs, self._kernel_size, self._padding)
         kernel = self._kernel.constraint(self._kernel)
         if self._sort_filters:
             kernel = tf.gather(kernel, tf.argsort(kernel[:, 0]), axis=0)
@@ -174,9 +179,10 @@ class NormalizedConv1D(keras.layers.Layer):
         dtype: str = "float32",
     ) -> None:
         super().__init__(name=name, dtype=dtype)
+        self._kernel_size = check_count("kernel_size", kernel_size)
         self._kernel = self.add_weight(
             name="kernel",
-            shape=(check_count("kernel_size", kernel_size), 1, check_count("filters", filters)),
+            shape=(self._kernel_size, 1, check_count("filters", filters)),
             initializer=kernel_initializer,
             regularizer=kernel_regularizer,
             trainable=trainable,
@@ -187,7 +193,12 @@ class NormalizedConv1D(keras.layers.Layer):
         self._padding = check_padding(padding)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """[B, T, 1] to [B, frames, filters]."""
+        """[B, T, 1] to [B, frames, filters].
+
+        Raises:
+            ValueError: fewer samples than a filter that is not padded.
+        """
+        check_length(inputs, self._kernel_size, self._padding)
         kernel = self._kernel.constraint(self._kernel)
         outputs = tf.nn.conv1d(inputs, kernel, self._strides, self._padding, data_format="NWC")
         return outputs if self._bias is None else outputs + tf.convert_to_tensor(self._bias)
@@ -266,7 +277,9 @@ class SincConv1D(keras.layers.Layer):
 
         Raises:
             tf.errors.InvalidArgumentError: ``kernel_size`` is even.
+            ValueError: fewer samples than a filter that is not padded.
         """
+        check_length(inputs, self._kernel_size, self._padding)
         kernel = tf.convert_to_tensor(self._kernel)
         low = self._min_low_hz + tf.abs(kernel[:, 0])
         high = tf.clip_by_value(

@@ -1,4 +1,4 @@
-"""The LEAF frontend. Source: ``leaf_audio/frontend.py``, whose other frontends are in :mod:`tf_leaf.baselines`."""
+"""The LEAF frontend. Source: ``leaf_audio/frontend.py``, whose other frontends are in :mod:`tf_leaf.frontends`."""
 
 from __future__ import annotations
 

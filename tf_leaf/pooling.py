@@ -8,8 +8,7 @@ import keras
 import tensorflow as tf
 
 from tf_leaf import impulse_responses
-from tf_leaf.checks import check_count, check_padding
-from tf_leaf.keras2 import Conv2D
+from tf_leaf.checks import check_count, check_length, check_padding
 
 
 class LearnablePooling1D(keras.layers.Layer):
@@ -47,9 +46,10 @@ class LearnablePooling1D(keras.layers.Layer):
     ) -> None:
         super().__init__(name="learnable_pooling", dtype=dtype)
         check_padding(padding)
-        self.pool = Conv2D(
+        self.kernel_size = check_count("kernel_size", kernel_size)
+        self.pool = keras.layers.Conv2D(
             filters=1,
-            kernel_size=(1, check_count("kernel_size", kernel_size)),
+            kernel_size=(1, self.kernel_size),
             strides=(1, check_count("strides", strides)),
             padding="valid",
             use_bias=False,
@@ -65,7 +65,12 @@ class LearnablePooling1D(keras.layers.Layer):
         self.pool.build((None, input_shape[2], None, 1))
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
-        """[B, T, C] to [B, frames, C], with ``frames = (T - W) // strides + 1``."""
+        """[B, T, C] to [B, frames, C], with ``frames = (T - W) // strides + 1``.
+
+        Raises:
+            ValueError: fewer samples than the window has.
+        """
+        check_length(x, self.kernel_size, "VALID")
         x = tf.transpose(tf.expand_dims(x, axis=1), perm=[0, 3, 2, 1])
         return tf.squeeze(tf.transpose(self.pool(x), perm=[0, 3, 2, 1]), axis=1)
 
@@ -122,7 +127,12 @@ class ChannelWiseLearnablePooling1D(keras.layers.Layer):
         )
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """[B, T, C] to [B, frames, C]."""
+        """[B, T, C] to [B, frames, C].
+
+        Raises:
+            ValueError: fewer samples than a window that is not padded.
+        """
+        check_length(inputs, self.kernel_size, self.padding)
         kernel = tf.convert_to_tensor(self.kernel)
         return tf.nn.conv1d(inputs, kernel, stride=self.strides, padding=self.padding)
 
@@ -179,7 +189,12 @@ class GaussianLowpass(keras.layers.Layer):
         )
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """[B, T, C] to [B, frames, C]."""
+        """[B, T, C] to [B, frames, C].
+
+        Raises:
+            ValueError: fewer samples than a window that is not padded.
+        """
+        check_length(inputs, self.kernel_size, self.padding)
         windows = impulse_responses.gaussian_lowpass(tf.convert_to_tensor(self.kernel), self.kernel_size)
         outputs = tf.nn.depthwise_conv2d(
             tf.expand_dims(inputs, axis=1),

@@ -30,7 +30,7 @@ _POOLING: tuple[dict[str, Any], ...] = (
     {"shape": (1, 61, 2), "kernel_size": 24, **_PENALTY},
     {"shape": (1, 60, 2), "padding": "VALID", "weights": "outside"},
     {"shape": (1, 90, 1), "kernel_size": 9, "strides": 30},
-    {"shape": (1, 12, 2)},
+    {"shape": (1, 5, 2)},
 )
 _FRONTEND: tuple[dict[str, Any], ...] = (
     {**_DEFAULT, "weights": "default"},

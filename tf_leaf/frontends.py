@@ -16,7 +16,7 @@ from tf_leaf.checks import check_band, check_count, check_dtype, check_geometry
 from tf_leaf.convolution import SincConv1D
 from tf_leaf.frontend import Leaf, log_compression
 from tf_leaf.initializers import Constant, GaborInit, LowpassInit, SincInit
-from tf_leaf.keras2 import LayerNormalization
+from tf_leaf.keras_layers import LayerNormalization
 from tf_leaf.pooling import GaussianLowpass, LearnablePooling1D, MaxPooling1D
 from tf_leaf.postprocessing import PCENLayer
 from tf_leaf.utils import WindowType

@@ -1,8 +1,6 @@
-"""Layers that the original takes from Keras 2, where those of Keras 3 compute or refuse something else."""
+"""What the original takes from Keras 2, where Keras 3 computes something else."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -50,15 +48,3 @@ class LayerNormalization(keras.layers.Layer):
             data_format="NCHW",
         )
         return tf.reshape(normalised, shape) * gamma + beta
-
-
-class Conv2D(keras.layers.Conv2D):
-    """``keras.layers.Conv2D`` without bias or activation; no frames at all are an output, which Keras 3 refuses.
-
-    Source: ``tf.keras.layers.Conv2D`` of Keras 2, as ``leaf_audio/pooling.py`` uses it.
-    """
-
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """[B, H, W, C] to [B, H', W', filters]."""
-        kernel: Any = tf.convert_to_tensor(self.kernel)
-        return tf.nn.convolution(inputs, kernel, strides=list(self.strides), padding=self.padding.upper())
