@@ -1,6 +1,6 @@
 """The instrument: bridges between the rungs, the float64 oracle, the gates and the certificate.
 
-Importing this package imports nothing else; ``load_weights`` and ``convert`` are loaded when first asked for.
+Importing this package imports nothing else; ``load_weights``, ``convert`` and ``load`` are loaded when first asked for.
 """
 
 from __future__ import annotations
@@ -8,15 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parity.bridges import convert, load_weights
+    from parity.bridges import convert, load, load_weights
 
     __version__: str
 
-__all__ = ["__version__", "convert", "load_weights"]
+__all__ = ["__version__", "convert", "load", "load_weights"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("convert", "load_weights"):
+    if name in ("convert", "load", "load_weights"):
         from parity import bridges
 
         return getattr(bridges, name)

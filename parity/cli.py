@@ -176,6 +176,38 @@ def features(
 
 
 @app.command()
+def convert(
+    source: Annotated[
+        Path, typer.Argument(help="a TensorFlow checkpoint prefix, .h5, .keras, .npz, .safetensors, .pt")
+    ],
+    target: Annotated[Path, typer.Argument(help="the .safetensors file to write; its configuration lies beside it")],
+    to: Annotated[str, typer.Option(help="og_leaf, leaf or efficientleaf")] = "og_leaf",
+    config: Annotated[str | None, typer.Option(help="a JSON file, or sample_rate=8000,frontend=SincNet,...")] = None,
+    scope: Annotated[str | None, typer.Option(help="where in the file the frontend stands, my_model/leaf")] = None,
+    padding: Annotated[str | None, typer.Option(help="centered: accept the other alignment of frames")] = None,
+    wrap: Annotated[bool, typer.Option(help="put what the rung cannot hold around it")] = False,
+    num_groups: Annotated[int | None, typer.Option(help="of efficientleaf: approximate, by groups")] = None,
+    conv_win_factor: Annotated[float | None, typer.Option(help="of efficientleaf: sigmas in a kernel")] = None,
+    stride_factor: Annotated[float | None, typer.Option(help="of efficientleaf: of the strides")] = None,
+    clip: Annotated[Path | None, typer.Option(help="a .wav file to measure the difference on")] = None,
+) -> None:
+    """Convert a file of weights to a PyTorch rung and measure the difference; parity.load(TARGET) gives the module."""
+    from parity.carrying import carry, settings_of
+
+    options = {"padding": padding, "wrap": wrap or None, "num_groups": num_groups,
+               "conv_win_factor": conv_win_factor, "stride_factor": stride_factor}  # fmt: skip
+    options = {name: value for name, value in options.items() if value is not None}
+    try:
+        carried = carry(source, target, to, settings_of(config), scope, options, clip)
+    except (OSError, TypeError, ValueError, ModuleNotFoundError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    for line in carried.lines():
+        typer.echo(line)
+    typer.echo(f"written: {target}, {target.with_suffix('.json').name}")
+
+
+@app.command()
 def long(
     frames: Annotated[
         list[int] | None, typer.Option(help="a length; may be given again. Else 1000 to 10 million")

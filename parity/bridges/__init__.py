@@ -2,5 +2,6 @@
 
 from parity.bridges.converting import convert
 from parity.bridges.loading import load_weights
+from parity.bridges.stored import load
 
-__all__ = ["convert", "load_weights"]
+__all__ = ["convert", "load", "load_weights"]

@@ -89,7 +89,9 @@ class TfLeafBridge(Bridge):
         kernel = names.KERNEL
         if isinstance(getattr(module, "_complex_conv", None), keras.layers.Conv1D):
             kernel = names.CONV
-        known = {weight.path: names.suffix(weight.path) or names.canonical_name(weight.path) for weight in module.weights}
+        known = {
+            weight.path: names.suffix(weight.path) or names.canonical_name(weight.path) for weight in module.weights
+        }
         return {kernel if known[w.path] == names.CONV else known[w.path]: w for w in module.weights}
 
     def read(self, module: Any) -> Variables:

@@ -1,0 +1,197 @@
+"""A frontend of the original as plain data, and the ``og_leaf`` module that it describes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+CONVOLUTIONS = ("GaborConv1D", "Conv1D", "NormalizedConv1D", "SincConv1D", "FFTConv1D")
+POOLINGS = ("GaussianLowpass", "LearnablePooling1D", "ChannelWiseLearnablePooling1D", "MaxPooling1D")
+ACTIVATIONS = ("squared_modulus", "leaky_relu", "relu", "none")
+COMPRESSIONS = ("pcen", "shared_pcen", "fixed_pcen", "log", "layer_norm", "none")
+SINC = {"conv1d_cls": "SincConv1D", "activation": "leaky_relu"}
+# what a frontend of the original sets itself
+FIXED: dict[str, dict[str, Any]] = {
+    "Leaf": {},
+    "TimeDomainFilterbanks": {"conv1d_cls": "Conv1D", "activation": "squared_modulus",
+                              "pooling_cls": "LearnablePooling1D", "compression": "log"},
+    "SincNet": {**SINC, "pooling_cls": "MaxPooling1D", "compression": "layer_norm"},
+    "SincNetPlus": {**SINC, "pooling_cls": "GaussianLowpass", "compression": "fixed_pcen", "pcen_floor": 1e-6},
+    "MelFilterbanks": {"compression": "log"},
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FrontendConfig:
+    """The original's arguments by its names, in words that no framework owns.
+
+    Attributes:
+        frontend: its class: ``Leaf``, ``TimeDomainFilterbanks``, ``SincNet``, ``SincNetPlus`` or ``MelFilterbanks``;
+            each of the last four fixes some of what follows, see :meth:`of`.
+        n_filters: number of filters, at least 1.
+        sample_rate: Hz.
+        window_len, window_stride: ms.
+        conv1d_cls, pooling_cls: by the name of the class; ``Conv1D`` is Keras' own.
+        activation: ``squared_modulus``, ``leaky_relu`` (slope 0.2), ``relu`` or ``none``.
+        compression: ``pcen`` (learned, a smoothing coefficient a channel), ``shared_pcen`` (one coefficient),
+            ``fixed_pcen`` (the smoother is a fixed recurrence), ``log``, ``layer_norm`` or ``none``.
+        pcen_floor: the offset added to the smoother; no checkpoint holds it.
+        preemp: starts with a pre-emphasis.
+        mean_var_norm: ends with an instance normalisation.
+        n_fft, min_freq, max_freq: of ``MelFilterbanks``; samples and Hz.
+
+    Source: ``leaf_audio/frontend.py`` (names and defaults).
+    """
+
+    frontend: str = "Leaf"
+    n_filters: int = 40
+    sample_rate: int = 16000
+    window_len: float = 25.0
+    window_stride: float = 10.0
+    conv1d_cls: str = "GaborConv1D"
+    activation: str = "squared_modulus"
+    pooling_cls: str = "GaussianLowpass"
+    compression: str = "pcen"
+    pcen_floor: float = 1e-12
+    preemp: bool = False
+    mean_var_norm: bool = False
+    n_fft: int = 512
+    min_freq: float = 60.0
+    max_freq: float = 7800.0
+
+    def __post_init__(self) -> None:
+        choices = {"frontend": tuple(FIXED), "conv1d_cls": CONVOLUTIONS, "activation": ACTIVATIONS,
+                   "pooling_cls": POOLINGS, "compression": COMPRESSIONS}  # fmt: skip
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name}={getattr(self, name)!r}: must be one of {allowed}")
+        for name, value in FIXED[self.frontend].items():
+            if getattr(self, name) != value:
+                raise ValueError(f"{name}={getattr(self, name)!r}: {self.frontend} has {value!r}")
+
+    @classmethod
+    def of(cls, **settings: Any) -> FrontendConfig:
+        """A configuration from some of its settings, numbers as text too; what a frontend fixes is filled in.
+
+        Raises:
+            ValueError: an unknown setting, or a value that is not allowed; names it.
+        """
+        kinds = {field.name: type(field.default) for field in fields(cls)}
+        if unknown := sorted(set(settings) - set(kinds)):
+            raise ValueError(f"settings {unknown}: must be among {list(kinds)}")
+        given = {name: _typed(name, value, kinds[name]) for name, value in settings.items()}
+        return cls(**{**FIXED.get(given.get("frontend", "Leaf"), {}), **given})
+
+    def with_(self, **changes: Any) -> FrontendConfig:
+        """A copy with some fields replaced."""
+        return replace(self, **changes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every setting, to be written as JSON and read by :meth:`of`."""
+        return asdict(self)
+
+    @property
+    def window(self) -> int:
+        """Samples in a filter and in a pooling window."""
+        return int(self.sample_rate * self.window_len // 1000 + 1)
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of the features."""
+        n_outputs = self.n_filters if self.conv1d_cls == "SincConv1D" else 2 * self.n_filters
+        return n_outputs // 2 if self.activation == "squared_modulus" else n_outputs
+
+    def __str__(self) -> str:
+        default = FrontendConfig()
+        shown = {name: value for name, value in self.as_dict().items() if value != getattr(default, name)}
+        return ",".join(f"{name}={value}" for name, value in shown.items()) or "default"
+
+
+def build(config: FrontendConfig, dtype: str = "float32") -> nn.Module:
+    """A fresh ``og_leaf`` module, in evaluation mode.
+
+    Args:
+        config: of any frontend of the original.
+        dtype: ``float32`` or ``float64``.
+
+    Raises:
+        ValueError: as the class that is built.
+    """
+    import torch
+
+    import og_leaf
+
+    common: dict[str, Any] = {
+        "n_filters": config.n_filters, "window_len": config.window_len, "window_stride": config.window_stride,
+        "dtype": getattr(torch, dtype),
+    }  # fmt: skip
+    if config.frontend == "MelFilterbanks":
+        band: dict[str, Any] = {"n_fft": config.n_fft, "min_freq": config.min_freq, "max_freq": config.max_freq}
+        return og_leaf.MelFilterbanks(sample_rate=config.sample_rate, **common, **band).eval()
+    common.update(preemp=config.preemp, mean_var_norm=config.mean_var_norm)
+    if config.frontend == "TimeDomainFilterbanks":  # its own sample rate is that of the initial filters alone
+        return og_leaf.TimeDomainFilterbanks(**common).eval()
+    common["sample_rate"] = config.sample_rate
+    if config.frontend != "Leaf":
+        sinc: nn.Module = getattr(og_leaf, config.frontend)(**common)
+        return sinc.eval()
+    free = og_leaf.GlorotUniform(config.window, config.window)  # overwritten by what is loaded
+    return og_leaf.Leaf(
+        conv1d_cls=getattr(og_leaf, config.conv1d_cls),
+        activation=_activation(config.activation),
+        pooling_cls=getattr(og_leaf, config.pooling_cls),
+        compression_fn=_compression(config, common["dtype"]),
+        complex_conv_init=None if config.conv1d_cls == "GaborConv1D" else free,
+        num_channels=config.n_channels,
+        **common,
+    ).eval()
+
+
+def _activation(name: str) -> Any:
+    import torch
+
+    import og_leaf
+
+    made: Mapping[str, Any] = {
+        "squared_modulus": None, "leaky_relu": og_leaf.LeakyReLU(alpha=0.2), "relu": torch.relu,
+        "none": torch.nn.Identity(),
+    }  # fmt: skip
+    return made[name]
+
+
+def _compression(config: FrontendConfig, dtype: Any) -> Any:
+    import og_leaf
+
+    if config.compression in ("log", "none"):
+        return None if config.compression == "none" else og_leaf.log_compression
+    if config.compression == "layer_norm":
+        return og_leaf.LayerNormalization(config.n_channels, dtype=dtype)
+    return og_leaf.PCENLayer(
+        config.n_channels,
+        floor=config.pcen_floor,
+        trainable=config.compression != "fixed_pcen",
+        learn_smooth_coef=config.compression != "fixed_pcen",
+        per_channel_smooth_coef=config.compression == "pcen",
+        dtype=dtype,
+    )
+
+
+def _typed(name: str, value: Any, kind: type) -> Any:
+    """A setting in its type; text is taken for what it says.
+
+    Raises:
+        ValueError: it is none.
+    """
+    words = {"True": True, "true": True, "False": False, "false": False}
+    try:
+        if kind is bool:
+            return words[value] if isinstance(value, str) else {True: True, False: False}[value]
+        if kind is int and float(value) != int(float(value)):
+            raise ValueError
+        return kind(float(value)) if kind is int else kind(value)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name}={value!r}: must be a {kind.__name__}") from None

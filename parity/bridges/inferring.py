@@ -1,0 +1,126 @@
+"""A frontend's configuration from its variables: what shapes and names say, and what must be said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from parity.bridges import names
+from parity.bridges.frontends import FIXED, FrontendConfig
+from parity.bridges.names import Variables
+
+
+def infer(found: Mapping[str, Any], hints: Mapping[str, str], given: Mapping[str, Any]) -> FrontendConfig:
+    """The configuration that holds these variables.
+
+    What is given counts, then what the frontend's class fixes, then what the file says, then what the shapes mean. No
+    file says the sample rate, the lengths and PCEN's floor: they are the original's defaults unless given.
+
+    Args:
+        found: variables by the hub's or the original's names.
+        hints: what the file says beside them: ``frontend``, ``conv1d_cls``, ``pooling_cls``.
+        given: settings of :class:`FrontendConfig`.
+
+    Raises:
+        TypeError, ValueError: a value is no array of finite real numbers; or the configuration cannot be told (names
+            the setting to give and what it may be), or is not that of the variables.
+    """
+    variables = named(found)
+    known = {**hints, **given}
+    frontend = known.get("frontend", "Leaf")
+    if frontend not in FIXED:
+        return FrontendConfig.of(**given)  # refuses
+    fixed = {**known, **FIXED[frontend], **given}
+    if frontend == "MelFilterbanks":
+        return FrontendConfig.of(**{"frontend": frontend, **given})
+    if not variables:
+        raise ValueError("no variables: only frontend='MelFilterbanks' has none; give it and its settings")
+    settings: dict[str, Any] = {"preemp": names.PREEMP in variables, "mean_var_norm": names.GAMMA in variables}
+    settings.update(_filters(variables, fixed))
+    settings["pooling_cls"] = fixed.get("pooling_cls") or _pooling(variables)
+    settings["compression"] = fixed.get("compression") or _compression(variables)
+    settings["activation"] = fixed.get("activation") or _activation(variables, settings)
+    if settings["compression"] == "fixed_pcen":
+        settings["pcen_floor"] = 1e-6  # of PCENLayer() as it is; that of Leaf's own default is 1e-12
+    config = FrontendConfig.of(**{"frontend": frontend, **settings, **given})
+    _require_window(config, variables)
+    return config
+
+
+def named(found: Mapping[str, Any]) -> Variables:
+    """Variables by hub names, the kernel by its layer's name where it carries it.
+
+    Raises:
+        TypeError, ValueError: as :func:`parity.bridges.names.canonical`.
+    """
+    variables = names.canonical(found)
+    if names.KERNEL in variables and any(names.suffix(name) == names.CONV for name in found):
+        variables[names.CONV] = variables.pop(names.KERNEL)
+    return variables
+
+
+def _filters(variables: Variables, fixed: Mapping[str, Any]) -> dict[str, Any]:
+    kernel = variables.get(names.KERNEL, variables.get(names.CONV))
+    if kernel is None:
+        raise ValueError(f"variables {sorted(variables)}: no filters ({names.KERNEL!r} or {names.CONV!r}) among them")
+    if kernel.ndim == 2:
+        # Keras keeps mu in [0, pi] rad/sample; a sinc filter's lower cutoff is in Hz
+        hertz = float(np.abs(kernel[:, 0]).max()) > 4.0
+        return {
+            "n_filters": len(kernel),
+            "conv1d_cls": fixed.get("conv1d_cls", "SincConv1D" if hertz else "GaborConv1D"),
+        }
+    if kernel.ndim != 3:
+        raise ValueError(
+            f"variable {names.KERNEL!r}: shape {kernel.shape}, must be [filters, 2] or [taps, 1, channels]"
+        )
+    if "conv1d_cls" not in fixed:
+        among = "'Conv1D', 'FFTConv1D' or 'NormalizedConv1D'"
+        raise ValueError(f"conv1d_cls: must be given, {among}: they store the same variables")
+    return {"n_filters": kernel.shape[2] // 2, "conv1d_cls": fixed["conv1d_cls"]}
+
+
+def _pooling(variables: Variables) -> str:
+    if names.POOLING_2D in variables:
+        return "LearnablePooling1D"
+    if names.POOLING not in variables:
+        return "MaxPooling1D"
+    return "GaussianLowpass" if variables[names.POOLING].ndim == 4 else "ChannelWiseLearnablePooling1D"
+
+
+def _compression(variables: Variables) -> str:
+    if names.SMOOTH in variables:
+        same = variables[names.SMOOTH].shape == variables.get(names.ALPHA, variables[names.SMOOTH]).shape
+        return "pcen" if same else "shared_pcen"
+    if names.ALPHA in variables:
+        return "fixed_pcen"
+    if names.NORM_GAMMA in variables:
+        return "layer_norm"
+    raise ValueError("compression: must be given, 'log' or 'none': neither has variables")
+
+
+def _activation(variables: Variables, settings: Mapping[str, Any]) -> str:
+    """Squared modulus halves the channels; of the others, nothing is left in the variables."""
+    n_outputs = settings["n_filters"] * (1 if settings["conv1d_cls"] == "SincConv1D" else 2)
+    widths = [len(variables[name]) for name in (names.ALPHA, names.NORM_GAMMA, names.GAMMA) if name in variables]
+    if names.POOLING in variables:
+        widths.append(variables[names.POOLING].shape[2])
+    if (widths and widths[0] != n_outputs // 2) or settings["conv1d_cls"] == "SincConv1D":
+        raise ValueError("activation: must be given, 'leaky_relu', 'relu' or 'none': none of them has variables")
+    return "squared_modulus"
+
+
+def _require_window(config: FrontendConfig, variables: Variables) -> None:
+    """Refuse lengths that are not those of the taps that the variables have."""
+    taps = {name: variables[name].shape[0] for name in (names.KERNEL, names.CONV, names.POOLING) if name in variables
+            and variables[name].ndim == 3}  # fmt: skip
+    if names.POOLING_2D in variables:
+        taps[names.POOLING_2D] = variables[names.POOLING_2D].shape[1]
+    for name, found in taps.items():
+        if found != config.window:
+            raise ValueError(
+                f"variable {name!r}: {found} taps, but sample_rate={config.sample_rate}, "
+                f"window_len={config.window_len} mean {config.window}: give these two"
+            )
