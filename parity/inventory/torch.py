@@ -116,7 +116,8 @@ class _Run:
         if isinstance(output, tuple):  # of fft_conv1d
             output, losses = output
         elif module is not None and _is_penalised(module):
-            losses = module.regularization_loss()
+            penalised: Any = module
+            losses = penalised.regularization_loss()
         recorded = self.output(output)
         copies = {name: np.array(value.detach().numpy()) for name, value in arguments.items()}
         kept = {**copies, **{name: np.array(to_original(value)) for name, value in held.items()}}
@@ -266,22 +267,24 @@ def _regularizer(penalties: tuple[tuple[str, float], ...] | None) -> Any:
 def _initializer(kind: Any) -> Any:
     if isinstance(kind, tuple):
         return og_leaf.Constant(kind[1])
-    return {
+    made: dict[str, Callable[[], Any]] = {
         "gabor": lambda: og_leaf.GaborInit(sample_rate=16000, min_freq=60.0, max_freq=7800.0),
         "sinc": og_leaf.SincInit,
         "lowpass": og_leaf.LowpassInit,
         "preemp": og_leaf.PreempInit,
         "zeros": lambda: og_leaf.Constant(0.0),
-    }[kind]()
+    }
+    return made[kind]()
 
 
 def _activation(kind: str) -> Any:
-    return {
+    made: dict[str, Callable[[], Any]] = {
         "squared_modulus": og_leaf.SquaredModulus,
         "leaky_relu": lambda: og_leaf.LeakyReLU(alpha=0.2),
         "relu": torch.nn.ReLU,
         "none": torch.nn.Identity,
-    }[kind]()
+    }
+    return made[kind]()
 
 
 def _is_penalised(module: Any) -> bool:

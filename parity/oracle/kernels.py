@@ -58,3 +58,19 @@ def wavelets(params: Array, triangles: Array, n_fft: int, size: int) -> Array:
     """Gabor kernels with the energies of the triangles: params [C, 2] -> [C, 2, size], real part then imaginary."""
     gain = np.sqrt(areas(triangles, n_fft) * 2 * np.sqrt(np.pi) * params[:, 1])
     return np.asarray(gabor(params[:, 0], params[:, 1], size) * gain[:, np.newaxis, np.newaxis])
+
+
+def wavelets_at(t: Array, mu: Array, sigma: Array) -> Array:
+    """Gabor wavelets with a Gaussian of unit area at any times: t [W], mu and sigma [C] -> [C, 2, W]."""
+    t, mu, s = exact(t), exact(mu)[:, np.newaxis], exact(sigma)[:, np.newaxis]
+    envelope = np.exp(-(t**2) / (2 * s**2)) / (np.sqrt(2 * np.pi) * s)
+    return np.stack([np.cos(mu * t) * envelope, np.sin(mu * t) * envelope], axis=1)
+
+
+def wavelets_at_adjoint(t: Array, mu: Array, sigma: Array, d: Array) -> tuple[Array, Array, Array]:
+    """Adjoint of :func:`wavelets_at`: cotangent [C, 2, W] to (d_t [W], d_mu [C], d_sigma [C])."""
+    values, s = wavelets_at(t, mu, sigma), sigma[:, np.newaxis]
+    along = d[:, 0] * values[:, 0] + d[:, 1] * values[:, 1]
+    turned = d[:, 1] * values[:, 0] - d[:, 0] * values[:, 1]
+    d_t = np.sum(mu[:, np.newaxis] * turned - along * t / s**2, axis=0)
+    return d_t, np.sum(turned * t, axis=1), np.sum(along * (t**2 / s**3 - 1 / s), axis=1)
