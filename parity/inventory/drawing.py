@@ -61,8 +61,12 @@ def _frontend(turned: Turned) -> Drawn:
         "mean_var_norm": turned.integer(0, 3) == 0,
         "regularizer": turned.pick(REGULARIZERS),
     }
+    return {**drawn, **_audio(turned, *_geometry(drawn))}
+
+
+def _geometry(drawn: Drawn) -> tuple[int, int]:
     window, stride = (int(drawn["sample_rate"] * drawn[name] // 1000) for name in ("window_len", "window_stride"))
-    return {**drawn, **_audio(turned, window + 1, stride)}
+    return window + 1, stride
 
 
 def _leaf(turned: Turned) -> Drawn:
@@ -75,13 +79,26 @@ def _leaf(turned: Turned) -> Drawn:
     drawn = {**_frontend(turned), **chosen}
     if chosen["conv1d_cls"] == "SincConv1D":
         drawn["complex_conv_init"] = turned.pick(["sinc", "gabor"])
+    if chosen["pooling_cls"] == "LearnablePooling1D":
+        drawn = _not_unwritten(drawn, *_geometry(drawn))
     return _at_least_two_samples(drawn) if chosen["conv1d_cls"] == "FFTConv1D" else drawn
 
 
 def _at_least_two_samples(drawn: Drawn) -> Drawn:
     """A transform of one sample is not refused by the original: it ends the process."""
-    batch, n_samples, *rest = drawn["shape"]
-    return {**drawn, "shape": (batch, max(n_samples, 2), *rest)}
+    return _of_length(drawn, max(drawn["shape"][1], 2))
+
+
+def _not_unwritten(drawn: Drawn, window: int, stride: int) -> Drawn:
+    """A window that is not padded and lacks less than two hops of signal is not refused by TensorFlow: its output is
+    memory that nothing has written."""
+    n_samples = drawn["shape"][1]
+    return _of_length(drawn, window) if window - 2 * stride < n_samples < window else drawn
+
+
+def _of_length(drawn: Drawn, n_samples: int) -> Drawn:
+    batch, _, *rest = drawn["shape"]
+    return {**drawn, "shape": (batch, n_samples, *rest)}
 
 
 def _time_domain(turned: Turned) -> Drawn:
@@ -92,8 +109,8 @@ def _time_domain(turned: Turned) -> Drawn:
     elif turned.integer(0, 1):
         drawn["sample_rate"] = 8000
     stride = int(16 * drawn["window_stride"])
-    batch, shortest = drawn["shape"][0], turned.pick([400, 401, 401 + stride - 1, 401 + stride, 650])
-    return {**drawn, "shape": (batch, shortest, *drawn["shape"][2:])}
+    n_samples = turned.pick([1, 401, 402, 401 + stride - 1, 401 + stride, 650])
+    return _not_unwritten(_of_length(drawn, n_samples), 401, stride)
 
 
 def _mel(turned: Turned) -> Drawn:
@@ -119,7 +136,8 @@ def _conv(turned: Turned) -> Drawn:
         "regularizer": turned.pick(REGULARIZERS),
         "trainable": turned.integer(0, 3) > 0,
     }
-    return {**drawn, **_audio(turned, drawn["kernel_size"], drawn["strides"], channel=True)}
+    drawn.update(_audio(turned, drawn["kernel_size"], drawn["strides"], channel=True))
+    return _not_unwritten(drawn, drawn["kernel_size"], drawn["strides"]) if drawn["padding"] == "VALID" else drawn
 
 
 def _fft_conv(turned: Turned) -> Drawn:
@@ -138,7 +156,9 @@ def _pooling(turned: Turned) -> Drawn:
     }
     n_samples = _length(turned, drawn["kernel_size"], drawn["strides"], 80)
     shape = (turned.integer(1, 2), n_samples, turned.integer(1, 4))
-    return {**drawn, "shape": shape, "signal": turned.pick(SIGNALS), "amplitude": _amplitude(turned)}
+    drawn.update(shape=shape, signal=turned.pick(SIGNALS), amplitude=_amplitude(turned))
+    # one of the poolings is never padded
+    return _not_unwritten(drawn, drawn["kernel_size"], drawn["strides"])
 
 
 def _frames(turned: Turned) -> Drawn:

@@ -16,7 +16,7 @@ import os
 import sys
 import types
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -100,7 +100,7 @@ class Compared:
         values: numbers in them.
         differing: numbers that are not the same bits (NaN is NaN).
         worst: the largest ``max|a - b| / max|b|`` of an array.
-        where: that array, and the subject; empty where nothing differs.
+        where: the first array of each subject that differs, and the subject.
         divided: subjects that one refused and the other did not.
     """
 
@@ -112,7 +112,7 @@ class Compared:
     values: int = 0
     differing: int = 0
     worst: float = 0.0
-    where: str = ""
+    where: list[str] = field(default_factory=list)
     divided: int = 0
 
     def add(self, subject: Subject, ours: Outcome, original: Outcome) -> None:
@@ -123,31 +123,43 @@ class Compared:
             self.refused += both
             self.divided += not both
             if not both:
-                self.where = f"refused: {ours.refused} and {original.refused} of the original; {subject}"
+                self.note(f"refused: {ours.refused} and {original.refused} of the original", subject)
             return
         if bool(ours.gradient_refused) != bool(original.gradient_refused):
             self.divided += 1
             who = f"{ours.gradient_refused} and {original.gradient_refused} of the original"
-            self.where = f"gradient refused: {who}; {subject}"
+            self.note(f"gradient refused: {who}", subject)
         self.half += bool(ours.gradient_refused)
-        left = {**ours.arrays(), **{f"variables/{k}": v for k, v in ours.variables.items()}}
-        right = {**original.arrays(), **{f"variables/{k}": v for k, v in original.variables.items()}}
+        left, right = _everything(ours, subject), _everything(original, subject)
         for key in sorted({*left, *right}):
             self.arrays += 1
             if key not in left or key not in right or left[key].shape != right[key].shape:
                 self.divided += 1
-                self.where = f"{key}: only one has it, or of that shape; {subject}"
+                self.note(f"{key}: only one has it, or of that shape", subject)
                 continue
             n, size = differing(left[key], right[key])
             self.values += left[key].size
             self.differing += n
-            if n and (size >= self.worst or not self.where):
-                self.worst, self.where = size, f"{key}; {subject}"
+            if n:
+                self.worst = max(self.worst, size)
+                self.note(f"{key}: {n} numbers, {size:.1e}", subject)
+
+    def note(self, what: str, subject: Subject) -> None:
+        """Keep where something differs, once for each subject."""
+        if not any(str(subject) in line for line in self.where):
+            self.where.append(f"{what}; {subject}")
 
     @property
     def equal(self) -> bool:
         """Whether every bit was."""
         return not self.differing and not self.divided
+
+
+def _everything(outcome: Outcome, subject: Subject) -> dict[str, Array]:
+    """All arrays, without penalties of what is not trained: Keras 3 leaves them out, a declared divergence."""
+    found = {**outcome.arrays(), **{f"variables/{name}": value for name, value in outcome.variables.items()}}
+    frozen = subject.arguments.get("trainable") is False
+    return {name: value for name, value in found.items() if not (frozen and name.startswith("loss"))}
 
 
 def differing(a: Array, b: Array) -> tuple[int, float]:
@@ -216,7 +228,7 @@ def table(compared: Sequence[Compared]) -> str:
         lines.append(
             f"{c.name:30} {c.drawn:6} {c.refused:8} {c.half:5} {c.arrays:7} {c.values:9} {c.differing:7} {c.worst:8.1e}"
             + (f"  {c.divided} divided" if c.divided else "")
-            + (f"\n    {c.where}" if c.where else "")
+            + "".join(f"\n    {line}" for line in c.where[:5])
         )
     equal = sum(c.equal for c in compared)
     lines.append(f"{sum(c.drawn for c in compared)} configurations, {equal} of {len(compared)} names to the bit")
