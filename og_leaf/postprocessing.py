@@ -234,7 +234,8 @@ class SpecAugment(nn.Module):
         freq_mask_max_bins, freq_mask_count, time_mask_max_frames, time_mask_count, time_mask_max_ratio,
             time_warp_max_frames, time_warp_max_ratio: of :class:`og_leaf.spectrum_augmenter.SpectrumAugmenter`.
         seed: what is drawn from: a ``torch.Generator``, an integer for one of the module's own on the CPU, or ``None``
-            for PyTorch's own on the features' device, which ``torch.manual_seed`` sets.
+            for PyTorch's own on the features' device, which ``torch.manual_seed`` sets. No seed gives the draws that
+            it gives in TensorFlow, only their chances.
 
     Raises:
         TypeError: a maximum or count is not an integer, a ratio not a number, or another kind of seed.

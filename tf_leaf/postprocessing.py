@@ -195,7 +195,7 @@ class SpecAugment(keras.layers.Layer):
             time_warp_max_frames, time_warp_max_ratio: of :class:`tf_leaf.spectrum_augmenter.SpectrumAugmenter`.
         seed: what is drawn from: a ``tf.random.Generator``, an integer for one of the layer's own, or ``None`` for
             TensorFlow's global state, which ``tf.random.set_seed`` sets: the original draws from there, and an equal
-            seed then gives equal masks.
+            seed then gives equal masks. (The ``global_seed=777`` that it passes on is read by nothing that is on.)
         dtype: ``"float32"`` or ``"float64"``, of the features; the draws are the same.
 
     Raises:

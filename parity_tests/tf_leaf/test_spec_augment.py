@@ -88,6 +88,24 @@ def test_without_a_generator_the_global_seed_rules():
     assert not np.array_equal(results[0][0], results[0][1])
 
 
+def test_without_a_generator_numbers_are_drawn_in_the_originals_order():
+    import tensorflow as tf
+
+    from tf_leaf.spectrum_augmenter import SpectrumAugmenter
+
+    tf.random.set_seed(3)
+    got = SpectrumAugmenter(**DEFAULTS).draw(*SHAPE)
+    tf.random.set_seed(3)
+    shift = tf.random.uniform((3,), minval=-8, maxval=9, dtype=tf.int32).numpy()
+    origin, *pairs = (tf.random.uniform(shape).numpy() for shape in ((3,), *4 * [(3, 2)]))
+    assert SAME(got["warp_origin"], 1 + np.floor(origin * np.float32(38))).passes
+    assert SAME(got["warp_destination"], np.clip(got["warp_origin"] + shift, 1, 39)).passes
+    for name, size, (length, start) in (("time", 40, pairs[:2]), ("freq", 12, pairs[2:])):
+        lengths = np.floor(length * np.float32(10))
+        assert SAME(got[f"{name}_length"], lengths).passes
+        assert SAME(got[f"{name}_start"], np.floor(start * np.float32(size + 1 - lengths))).passes
+
+
 def test_a_graph_draws_as_eager_execution_does():
     import tensorflow as tf
 
