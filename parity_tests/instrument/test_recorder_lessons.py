@@ -67,55 +67,57 @@ def test_rounding_hides_no_update_of_mu_or_sigma(name):
         assert MEANINGFUL(one.rounding).passes
 
 
-def limits(name, variable) -> list[float]:
-    """The limits of a variable, as float32."""
+def limits(name) -> dict[str, tuple[float | None, float | None]]:
+    """The lower and the upper limit of each variable that has one, as float32."""
     box = Box.of_leaf(lessons.find(name).config.window)
-    found = {
-        "learnable_pooling/kernel": (box.width_low, 0.5), "PCEN/alpha": (1.0,), "PCEN/root": (1.0,),
-        "PCEN/EMA/smooth": (0.0, 1.0),
+    width_low, high, zero = (float(np.float32(value)) for value in (box.width_low, 1.0, 0.0))
+    return {
+        "learnable_pooling/kernel": (width_low, high / 2), "PCEN/alpha": (None, high), "PCEN/root": (high, None),
+        "PCEN/EMA/smooth": (zero, high),
     }  # fmt: skip
-    return [float(np.float32(limit)) for limit in found[variable]]
+
+
+def limited(name):
+    """The steps of what has a limit, with the sign and the value of each: inside is where ``sign * p < sign * limit``.
+
+    Mu and sigma, which are put back onto theirs, are looked at apart.
+    """
+    for step in steps(name):
+        for sign, limit in zip((-1, 1), limits(name).get(step.variable, ()), strict=False):
+            if limit is not None:
+                yield step, sign, limit
 
 
 def test_one_step_leaves_every_limit_behind():
-    for step in steps("out_of_every_limit"):
-        if step.variable == KERNEL:
-            box = Box.of_leaf(step.lesson.config.window)
-            ends = np.array([[0.0, np.pi], [box.sigma_low, box.sigma_high]]).astype(np.float32)
-            for column, (low, high) in enumerate(ends):
-                assert {low, high} <= set(step.taught[:, column])
-                assert not {low, high} & set(step.before[:, column])
-        elif step.variable in LIMITED:
-            inside = limits("out_of_every_limit", step.variable)
-            if step.variable != "PCEN/alpha" and len(inside) > 1:
-                assert (step.taught < inside[0]).any()
-                assert (step.before > inside[0]).all()
-            if step.variable == "PCEN/root":
-                assert (step.taught < inside[0]).any()
-                assert (step.before > inside[0]).all()
-            else:
-                assert (step.taught > inside[-1]).any()
-                assert (step.before < inside[-1]).all()
+    for step, sign, limit in limited("out_of_every_limit"):
+        assert (sign * step.before < sign * limit).all()
+        assert (sign * step.taught > sign * limit).any(), (step.variable, limit)
+
+
+def test_one_step_takes_mu_and_sigma_to_each_of_their_limits():
+    (step,) = (step for step in steps("out_of_every_limit") if step.variable == KERNEL)
+    box = Box.of_leaf(step.lesson.config.window)
+    for column, ends in enumerate(((0.0, np.pi), (box.sigma_low, box.sigma_high))):
+        reached = set(np.asarray(ends, dtype=np.float32).tolist())
+        assert reached <= set(step.taught[:, column].tolist())
+        assert not reached & set(step.before[:, column].tolist())
 
 
 def test_at_its_limit_a_parameter_has_its_slope():
-    for step in steps("from_every_limit"):
-        if step.variable in LIMITED:
-            for limit in limits("from_every_limit", step.variable):
-                at_limit = step.before == np.float32(limit)
-                assert at_limit.any()
-                assert (step.taught != step.before)[at_limit].any(), (step.variable, limit)
+    for step, _, limit in limited("from_every_limit"):
+        at_limit = step.before == np.float32(limit)
+        assert at_limit.any()
+        assert (step.taught != step.before)[at_limit].any(), (step.variable, limit)
 
 
-def test_beyond_its_limit_a_parameter_stays_and_mu_and_sigma_come_back():
-    for step in steps("outside_every_limit"):
-        if step.variable == KERNEL:
-            assert step.at_limits.all()
-            assert (step.taught != step.before).all()
-        elif step.variable in LIMITED:
-            stays = step.taught == step.before
-            beyond = [step.before < limit for limit in limits("outside_every_limit", step.variable)[:1]]
-            if step.variable == "PCEN/alpha":
-                beyond = [step.before > limits("outside_every_limit", step.variable)[0]]
-            assert stays[beyond[0]].all()
-            assert beyond[0].any()
+def test_beyond_its_limit_a_parameter_stays():
+    for step, sign, limit in limited("outside_every_limit"):
+        beyond = sign * step.before > sign * limit
+        assert beyond.any()
+        assert (step.taught == step.before)[beyond].all()
+
+
+def test_mu_and_sigma_come_back_from_beyond_theirs():
+    (step,) = (step for step in steps("outside_every_limit") if step.variable == KERNEL)
+    assert step.at_limits.all()
+    assert (step.taught != step.before).all()
