@@ -49,7 +49,9 @@ def test_missing_source_is_said():
     (["--source", "tf_leaf", "--only", "no_such"], ("'no_such'", "silence")),
     (["--source", "torch"], ("torch", "original", "tf_leaf")),
     ([], ("--source",)),
-], ids=["replace", "replace by path", "replace a kind", "no kind", "replace one", "no case", "no source", "nothing"])  # fmt: skip
+], ids=[
+    "replace", "replace by path", "replace a kind", "no kind", "replace one", "no case", "no source", "nothing",
+])  # fmt: skip
 def test_refused_before_anything_is_imported(args, named, capsys, monkeypatch):
     monkeypatch.setattr(record, "Source", lambda name: pytest.fail("the source was imported"))
     with pytest.raises(SystemExit) as caught:
