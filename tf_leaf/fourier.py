@@ -12,7 +12,7 @@ def upper_power_of_2(length: Any) -> tf.Tensor:
     """The smallest power of 2 that is not below ``length``, int32.
 
     In float32 logarithms, as in the original: where their quotient is rounded up past a whole number the answer is
-    twice as much.
+    twice as much. That is so for 8192 in a tensor of lengths, whose logarithms are vectorised, and not for 8192 alone.
 
     Source: ``leaf_audio/convolution.py``.
     """

@@ -9,20 +9,21 @@ modules that compute nothing stand in for them; SpecAugment and ``mean_var_norm`
 from __future__ import annotations
 
 import argparse
+import enum
 import importlib
 import importlib.util
+import inspect
 import json
 import os
 import sys
 import types
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
+from parity.inventory.bits import Compared, table
 from parity.inventory.names import PUBLIC
-from parity.inventory.outcome import Array, Outcome
+from parity.inventory.signatures import OBJECT, REQUIRED, SIGNATURES, WINDOW_TYPES
 from parity.inventory.subjects import Subject
 
 # More draws for what has more to draw.
@@ -87,99 +88,6 @@ def _gin() -> None:
 _STAND_INS = {"lingvo": _lingvo, "tensorflow_addons": _tensorflow_addons, "gin": _gin}
 
 
-@dataclass
-class Compared:
-    """What came of the subjects of one name.
-
-    Attributes:
-        name: the public name.
-        drawn: different subjects.
-        refused: those that both refused.
-        half: those of which both refused the gradient alone.
-        arrays: arrays compared.
-        values: numbers in them.
-        differing: numbers that are not the same bits (NaN is NaN).
-        worst: the largest ``max|a - b| / max|b|`` of an array.
-        where: the first array of each subject that differs, and the subject.
-        divided: subjects that one refused and the other did not.
-    """
-
-    name: str
-    drawn: int = 0
-    refused: int = 0
-    half: int = 0
-    arrays: int = 0
-    values: int = 0
-    differing: int = 0
-    worst: float = 0.0
-    where: list[str] = field(default_factory=list)
-    divided: int = 0
-
-    def add(self, subject: Subject, ours: Outcome, original: Outcome) -> None:
-        """Count one subject's outcomes."""
-        self.drawn += 1
-        if ours.refused or original.refused:
-            both = bool(ours.refused and original.refused)
-            self.refused += both
-            self.divided += not both
-            if not both:
-                self.note(f"refused: {ours.refused} and {original.refused} of the original", subject)
-            return
-        if bool(ours.gradient_refused) != bool(original.gradient_refused):
-            self.divided += 1
-            who = f"{ours.gradient_refused} and {original.gradient_refused} of the original"
-            self.note(f"gradient refused: {who}", subject)
-        self.half += bool(ours.gradient_refused)
-        left, right = _everything(ours, subject), _everything(original, subject)
-        for key in sorted({*left, *right}):
-            self.arrays += 1
-            if key not in left or key not in right or left[key].shape != right[key].shape:
-                self.divided += 1
-                self.note(f"{key}: only one has it, or of that shape", subject)
-                continue
-            n, size = differing(left[key], right[key])
-            self.values += left[key].size
-            self.differing += n
-            if n:
-                self.worst = max(self.worst, size)
-                self.note(f"{key}: {n} numbers, {size:.1e}", subject)
-
-    def note(self, what: str, subject: Subject) -> None:
-        """Keep where something differs, once for each subject."""
-        if not any(str(subject) in line for line in self.where):
-            self.where.append(f"{what}; {subject}")
-
-    @property
-    def equal(self) -> bool:
-        """Whether every bit was."""
-        return not self.differing and not self.divided
-
-
-def _everything(outcome: Outcome, subject: Subject) -> dict[str, Array]:
-    """All arrays, without penalties of what is not trained: Keras 3 leaves them out, a declared divergence."""
-    found = {**outcome.arrays(), **{f"variables/{name}": value for name, value in outcome.variables.items()}}
-    frozen = subject.arguments.get("trainable") is False
-    return {name: value for name, value in found.items() if not (frozen and name.startswith("loss"))}
-
-
-def differing(a: Array, b: Array) -> tuple[int, float]:
-    """How many numbers are not the same bits, and ``max|a - b| / max|b|`` over those that both have finite."""
-    if a.dtype != b.dtype:
-        return a.size, float("inf")
-    same = a.view(f"u{a.dtype.itemsize}") == b.view(f"u{b.dtype.itemsize}")
-    if a.dtype.kind == "f":
-        same |= np.isnan(a) & np.isnan(b)
-    n = int(np.sum(~same))
-    if not n:
-        return 0, 0.0
-    x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    finite = np.isfinite(x) & np.isfinite(y)
-    if not finite.any():
-        return n, float("inf")
-    largest = float(np.abs(y[finite]).max())
-    return n, float(np.abs(x - y)[finite].max()) / (largest or 1.0)
-
-
 def compare(examples: int, names: Sequence[str], seed: int = 0) -> list[Compared]:
     """Draw subjects and run each on both.
 
@@ -219,20 +127,38 @@ def _compare(name: str, examples: int, seed: int) -> Compared:
     return compared
 
 
-def table(compared: Sequence[Compared]) -> str:
-    """A line a name."""
-    lines = [
-        f"{'name':30} {'drawn':>6} {'refused':>8} {'half':>5} {'arrays':>7} {'numbers':>9} {'differ':>7} {'worst':>8}"
-    ]
-    for c in compared:
-        lines.append(
-            f"{c.name:30} {c.drawn:6} {c.refused:8} {c.half:5} {c.arrays:7} {c.values:9} {c.differing:7} {c.worst:8.1e}"
-            + (f"  {c.divided} divided" if c.divided else "")
-            + "".join(f"\n    {line}" for line in c.where[:5])
-        )
-    equal = sum(c.equal for c in compared)
-    lines.append(f"{sum(c.drawn for c in compared)} configurations, {equal} of {len(compared)} names to the bit")
-    return "\n".join(lines)
+def unlisted() -> list[str]:
+    """Where ``PUBLIC`` and ``SIGNATURES`` do not say what the original's modules hold."""
+    wrong = []
+    for module in sorted({entry.module for entry in PUBLIC}):
+        held = vars(importlib.import_module(f"leaf_audio.{module}"))
+        own = {
+            name for name, value in held.items()
+            if not name.startswith("_") and callable(value) and value.__module__ == f"leaf_audio.{module}"
+        }  # fmt: skip
+        listed = {entry.name for entry in PUBLIC if entry.module == module}
+        wrong += [f"{module}.{name}: only in one" for name in sorted(own ^ listed)]
+        wrong += [f"{module}.{name}: {difference}" for name in sorted(own & listed)
+                  if (difference := _unlike(held[name], SIGNATURES[name]))]  # fmt: skip
+    return wrong
+
+
+def _unlike(value: Any, listed: dict[str, Any] | str) -> str:
+    """How a callable's arguments differ from those listed; empty if they do not."""
+    if isinstance(listed, str):
+        (keras,) = (base for base in value.__mro__[1:] if base.__name__ == "Conv1D")
+        return "" if inspect.signature(value) == inspect.signature(keras) else "takes others than Keras' layer"
+    if isinstance(value, type) and issubclass(value, enum.Enum):
+        members = {member.name: member.value for member in value}
+        return "" if members == WINDOW_TYPES else f"members {members}"
+    named = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    found = {}
+    for name, parameter in inspect.signature(value).parameters.items():
+        if parameter.kind not in named:
+            default = parameter.default
+            plain = default is None or isinstance(default, (bool, int, float, str))
+            found[name] = REQUIRED if default is parameter.empty else default if plain else OBJECT
+    return "" if list(found.items()) == list(listed.items()) else f"takes {found}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -249,12 +175,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     stand_ins = prepare()
     known = [entry.name for entry in PUBLIC if entry.name not in LEFT_OUT]
+    wrong = unlisted()
     compared = compare(given.examples, given.name or known, given.seed)
     if given.json:
-        print(json.dumps({"stand_ins": stand_ins, "compared": [asdict(c) for c in compared]}))
+        print(json.dumps({"stand_ins": stand_ins, "unlisted": wrong, "compared": [asdict(c) for c in compared]}))
     else:
-        print(f"empty stand-ins: {', '.join(stand_ins) or 'none'}\n{table(compared)}")
-    return 0 if all(c.equal for c in compared) else 1
+        print(f"empty stand-ins: {', '.join(stand_ins) or 'none'}\n{table(compared)}", *wrong, sep="\n")
+    return 0 if all(c.equal for c in compared) and not wrong else 1
 
 
 if __name__ == "__main__":

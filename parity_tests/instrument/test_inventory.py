@@ -1,0 +1,204 @@
+"""The inventory of the original's public names, the subjects drawn from it, and the comparison of their bits."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from parity.inventory import original, values
+from parity.inventory.bits import Compared, differing, table
+from parity.inventory.drawing import FIXED, subjects
+from parity.inventory.names import KINDS, PROPERTIES, PUBLIC, PublicName, public
+from parity.inventory.outcome import Outcome, real_parts
+from parity.inventory.signatures import SIGNATURES
+from parity.inventory.subjects import ARGUMENTS, SETTINGS, Subject
+
+COMPUTING = [entry.name for entry in PUBLIC if entry.properties]
+
+
+def test_every_name_has_properties_or_reasons():
+    assert len({entry.name for entry in PUBLIC}) == len(PUBLIC) == len(SIGNATURES)
+    for entry in PUBLIC:
+        assert entry.kind in KINDS
+        assert sorted([*entry.properties, *entry.reasons]) == sorted(PROPERTIES)
+        assert public(entry.name) is entry
+    assert set(SIGNATURES) == {entry.name for entry in PUBLIC}
+    assert set(SETTINGS) == set(FIXED) == set(COMPUTING)
+
+
+@pytest.mark.parametrize(("arguments", "named"), [
+    (("x", "utils", "thing", ("forward",)), "kind='thing'"),
+    (("x", "utils", "class", ("forward",)), "x: each of"),
+])  # fmt: skip
+def test_an_entry_that_leaves_something_open_is_refused(arguments, named):
+    with pytest.raises(ValueError, match=named):
+        PublicName(*arguments)
+
+
+@pytest.mark.parametrize("name", COMPUTING)
+def test_drawn_subjects_are_texts_and_arrays(name):
+    @settings(max_examples=15)
+    @given(subject=subjects(name))
+    def check(subject):
+        assert Subject.parse(str(subject)) == subject
+        if subject.takes_input:
+            assert subject.input().shape == subject.shape
+            assert np.array_equal(subject.input(), subject.input())
+        drawn = subject.values(subject.tensors)
+        assert {k: v.shape for k, v in drawn.items()} == subject.tensors
+        assert all(np.isfinite(v).all() for v in drawn.values())
+
+    check()
+    assert all(subject.name == name and Subject.parse(str(subject)) == subject for subject in FIXED[name])
+    assert len(set(FIXED[name])) == len(FIXED[name])
+
+
+def test_draws_reach_the_edges():
+    seen = []
+
+    @settings(max_examples=150)
+    @given(subject=subjects("Leaf", mean_var_norm=False))
+    def collect(subject):
+        seen.append(subject)
+
+    collect()
+    lengths = [(s.shape[1], s.window, s.stride) for s in seen]
+    assert any(n == 1 for n, _, _ in lengths)
+    assert any(n <= stride for n, _, stride in lengths)
+    assert any(n < window for n, window, _ in lengths)
+    assert any(stride > window for _, window, stride in lengths)
+    assert any(window % 2 == 0 for _, window, _ in lengths)
+    assert any(s.arguments["n_filters"] == 1 for s in seen)
+    assert not any(s.arguments["mean_var_norm"] for s in seen)
+    for setting in ("conv1d_cls", "pooling_cls", "compression", "activation", "regularizer"):
+        assert len({s.arguments[setting] for s in seen}) >= 4
+
+
+@pytest.mark.parametrize(("make", "named"), [
+    (lambda: Subject.of("Leaves"), "name='Leaves'"),
+    (lambda: Subject.of("Leaf", n_filter=3), "setting 'n_filter' of Leaf"),
+    (lambda: Subject.of("Leaf", weights="heavy"), "weights='heavy'"),
+    (lambda: Subject.parse("Leaf"), "subject 'Leaf'"),
+    (lambda: Subject.parse("Leaf(1)"), "subject 'Leaf(1)'"),
+    (lambda: Subject.parse("Leaf(shape=open('x'))"), "malformed"),
+    (lambda: Subject.of("window").input(), "window takes no input"),
+], ids=range(7))  # fmt: skip
+def test_wrong_subjects_are_refused_by_name(make, named):
+    with pytest.raises(ValueError) as refusal:  # noqa: PT011
+        make()
+    assert named in str(refusal.value)
+
+
+def test_settings_that_are_the_default_leave_no_trace():
+    assert Subject.of("Leaf", (1, 9), n_filters=4, signal="noise") == Subject.of("Leaf", (1, 9))
+    assert Subject.of("Leaf", (1, 9), n_filters=5).arguments["n_filters"] == 5
+
+
+def test_values_depend_on_their_own_name_alone():
+    subject = Subject.of("Leaf", (1, 9), seed=3)
+    both = subject.values({"kernel": (4, 2), "PCEN/alpha": (4,)})
+    assert np.array_equal(both["PCEN/alpha"], subject.values({"PCEN/alpha": (4,)})["PCEN/alpha"])
+    other = dataclasses.replace(subject, seed=4).values({"PCEN/alpha": (4,)})
+    assert not np.array_equal(both["PCEN/alpha"], other["PCEN/alpha"])
+
+
+def test_default_weights_keep_what_initialisers_give():
+    subject = Subject.of("SincConv1D", (1, 9, 1), weights="default")
+    assert set(subject.values({"kernel": (4, 2), "bias": (4,)})) == {"bias"}  # whose initialiser is random
+    smoother = Subject.of("ExponentialMovingAverage", (1, 9, 2), weights="default")
+    assert set(smoother.values({"smooth": (2,), **smoother.tensors})) == set(ARGUMENTS["ExponentialMovingAverage"](
+        smoother.arguments, smoother.shape))  # fmt: skip
+
+
+def test_outside_weights_lie_beyond_limits():
+    rng = np.random.default_rng(0)
+    kernel = values.draw_variable("kernel", (400, 2), "outside", "GaborConv1D", 101, rng)
+    assert kernel[:, 0].min() < 0
+    assert kernel[:, 0].max() > np.pi
+    smooth = values.draw_variable("PCEN/EMA/smooth", (400,), "outside", "GaborConv1D", 101, rng)
+    assert smooth.min() < 0
+    assert smooth.max() > 1
+    with pytest.raises(ValueError, match="variable 'gain'"):
+        values.draw_variable("gain", (3,), "trained", "GaborConv1D", 101, rng)
+
+
+SUBJECT = Subject.of("SquaredModulus", (1, 2, 2))
+PENALISED = Outcome(
+    output=np.float32([1.0, np.nan, 0.0]),
+    gradients={"input": np.float32([2.0])},
+    losses=np.float32(3.0),
+    loss_gradients={"input": np.float32([4.0])},
+    variables={"kernel": np.float32([5.0])},
+)
+
+
+def compared(ours, original, subject=SUBJECT):
+    result = Compared("SquaredModulus")
+    result.add(subject, ours, original)
+    return result
+
+
+def nudged(array):
+    return np.nextafter(array, np.float32(np.inf), dtype=np.float32)
+
+
+def test_equal_outcomes_are_equal():
+    result = compared(PENALISED, PENALISED)
+    assert (result.equal, result.arrays, result.values, result.where) == (True, 5, 7, [])
+    assert compared(Outcome(refused="TypeError"), Outcome(refused="ValueError")).equal
+    assert compared(Outcome(output=np.float32([1.0]), gradient_refused="A"),
+                    Outcome(output=np.float32([1.0]), gradient_refused="B")).half == 1  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", [
+    {"output": nudged(PENALISED.output)},
+    {"output": np.float32([1.0, np.nan, -0.0])},
+    {"output": np.float32([1.0, 0.0, 0.0])},
+    {"output": np.float64(PENALISED.output)},
+    {"output": PENALISED.output[:2]},
+    {"gradients": {"input": nudged(np.float32([2.0]))}},
+    {"gradients": {}},
+    {"losses": nudged(np.float32(3.0))},
+    {"losses": None},
+    {"loss_gradients": {"input": nudged(np.float32([4.0]))}},
+    {"variables": {"kernel": nudged(np.float32([5.0]))}},
+    {"gradient_refused": "OpError"},
+    {"refused": "OpError"},
+], ids=str)  # fmt: skip
+def test_one_bit_is_seen(changes):
+    other = dataclasses.replace(PENALISED, **changes)
+    for pair in ((other, PENALISED), (PENALISED, other)):
+        result = compared(*pair)
+        assert not result.equal
+        assert str(SUBJECT) in result.where[0]
+        assert result.where[0] in table([result])
+        assert table([result]).endswith("1 configurations, 0 of 1 names to the bit")
+
+
+def test_penalties_are_left_out_where_nothing_is_trained_and_only_there():
+    other = dataclasses.replace(PENALISED, losses=None, loss_gradients={})
+    frozen = Subject.of("GaborConv1D", (1, 2, 1), trainable=False)
+    assert compared(other, PENALISED, frozen).equal
+    assert not compared(dataclasses.replace(other, output=nudged(other.output)), PENALISED, frozen).equal
+
+
+def test_differing_counts_and_sizes():
+    assert differing(np.float32([1.0, 2.0]), np.float32([1.0, 4.0])) == (1, 2 / 4)
+    assert differing(np.float32([np.nan]), np.float32([1.0])) == (1, np.inf)
+    assert differing(np.float32([]), np.float32([])) == (0, 0)
+
+
+def test_complex_values_come_in_two_parts():
+    assert np.array_equal(real_parts(np.complex64([1 + 2j])), np.float32([[1, 2]]))
+
+
+def test_where_the_original_is_missing_it_says_what_to_do(monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "leaf_audio" else object())
+    assert "google-research/leaf-audio" in original.missing()
+    assert original.main(["--examples", "1"]) == 2
+    assert "PYTHONPATH" in capsys.readouterr().err
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "tf_keras" else object())
+    assert "tf_keras" in original.missing()
