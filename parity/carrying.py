@@ -32,6 +32,7 @@ class Carried:
         assumed: the settings that neither the file nor the user said.
         shape: of the target's features, [filters, frames].
         difference: the largest between the target's features and the source's, over the source's largest.
+        aligned: the same against the source as ``leaf`` with the target's alignment of frames, where it is another.
         clip: what it was measured on.
     """
 
@@ -40,6 +41,7 @@ class Carried:
     shape: tuple[int, ...]
     difference: float
     clip: str
+    aligned: float | None = None
 
     def lines(self) -> list[str]:
         """For a reader."""
@@ -47,7 +49,10 @@ class Carried:
         if self.assumed:
             out.append(f"assumed, for no file says it: {', '.join(f'{k}={v}' for k, v in self.assumed.items())}")
         size = f"{self.shape[0]} filters, {self.shape[1]} frames"
-        return [*out, f"difference: {self.difference:.2g} of max|y|, {size}; on {self.clip}"]
+        out.append(f"difference: {self.difference:.2g} of max|y|, {size}; on {self.clip}")
+        if self.aligned is not None:
+            out.append(f"of which frames that are aligned otherwise: against leaf with the same, {self.aligned:.2g}")
+        return out
 
 
 def settings_of(text: str | None) -> dict[str, Any]:
@@ -141,10 +146,12 @@ def carry(
         options.update({name: getattr(bank, name) for name in ("num_groups", "conv_win_factor", "stride_factor")})
     stored.write(target, made, config, to, options)
     name, audio = audio_of(clip, config.sample_rate)
-    expected, features = _run(module, audio), _run(stored.load(target), audio)
-    n_frames = min(expected.shape[-1], features.shape[-1])
-    apart = np.abs(features[..., :n_frames] - expected[..., :n_frames]).max() / np.abs(expected).max()
-    return Carried(config, assumed, features.shape[1:], float(apart), name)
+    features = _run(stored.load(target), audio)
+    aligned = None
+    if options.get("padding") == "centered":
+        alike = {option: options[option] for option in ("padding", "wrap") if option in options}
+        aligned = _apart(features, _run(convert(module, "leaf", **alike), audio))
+    return Carried(config, assumed, features.shape[1:], _apart(features, _run(module, audio)), name, aligned)
 
 
 def audio_of(clip: Path | None, sample_rate: int) -> tuple[str, Array]:
@@ -172,6 +179,12 @@ def audio_of(clip: Path | None, sample_rate: int) -> tuple[str, Array]:
     if not len(samples):
         raise ValueError(f"clip={str(path)!r}: must have samples")
     return path.name, (samples[None, :, 0] / 32768).astype(np.float32)
+
+
+def _apart(features: Array, expected: Array) -> float:
+    """The largest difference over the largest value, of the frames that both have."""
+    n = min(expected.shape[-1], features.shape[-1])
+    return float(np.abs(features[..., :n] - expected[..., :n]).max() / np.abs(expected).max())
 
 
 def _run(module: nn.Module, audio: Array) -> Array:

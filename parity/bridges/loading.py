@@ -73,8 +73,7 @@ def variables_of(source: Mapping[str, Any] | str | os.PathLike[str], scope: str 
     if isinstance(source, Mapping):
         if scope is None:
             return dict(source)
-        separator = "/" if any("/" in str(name) for name in source) else "."
-        return Mapped(Path("the mapping"), source, separator).variables(scope)
+        return {name: source[key] for name, key in Mapped(Path("the mapping"), source).names(scope.strip("/")).items()}
     return open_file(Path(source)).variables(scope)
 
 

@@ -87,14 +87,12 @@ class Mapped(Contents):
 
     Args:
         path: for messages.
-        arrays: by the file's names.
-        separator: between the parts of a name: ``/`` or, of a state dict, ``.``.
+        arrays: by the file's names, whose parts are joined with ``/`` or, in a state dict, with ``.``.
     """
 
-    def __init__(self, path: Path, arrays: Mapping[str, Any], separator: str = "/") -> None:
+    def __init__(self, path: Path, arrays: Mapping[str, Any]) -> None:
         self.path = path
         self.arrays = arrays
-        self.separator = separator
 
     def scopes(self) -> tuple[str, ...]:
         """None: every array must be the frontend's unless a scope is given."""
@@ -104,8 +102,8 @@ class Mapped(Contents):
         """See :meth:`Contents.names`."""
         if not scope:
             return {name: name for name in self.arrays}
-        prefix = scope.replace("/", self.separator) + self.separator
-        found = {name.removeprefix(prefix): name for name in self.arrays if name.startswith(prefix)}
+        prefixes = (f"{scope}/", f"{scope.replace('/', '.')}.")
+        found = {name[len(prefixes[0]) :]: name for name in self.arrays if str(name).startswith(prefixes)}
         if not found:
             raise self.no_scope(scope)
         return found
@@ -116,7 +114,7 @@ class Mapped(Contents):
 
     def no_scope(self, scope: str) -> ValueError:
         """The error for a scope that is not there."""
-        heads = sorted({name.split(self.separator)[0] for name in self.arrays})
+        heads = sorted({str(name).replace(".", "/").split("/")[0] for name in self.arrays})
         return ValueError(f"scope={scope!r}: {str(self.path)!r} has no such scope; names begin with {heads}")
 
 

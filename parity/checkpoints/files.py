@@ -49,7 +49,7 @@ def open_file(path: Path) -> Contents:
 def _checkpoint(prefix: Path) -> Contents:
     bundle = Bundle(prefix)
     if GRAPH not in bundle.entries:
-        return Named(prefix, {key: key for key in bundle.entries}, bundle.load)
+        return Named(prefix, ((key, key) for key in bundle.entries), bundle.load)
     objects = Objects(bundle)
     named = objects.by_name()
     # a model that was exported lists its variables without the layers that they belong to
@@ -87,7 +87,7 @@ def _safetensors(path: Path) -> Contents:
     except ModuleNotFoundError as error:
         raise _needs("safetensors", path, error) from None
     try:
-        return _mapped(path, load(path.read_bytes()))
+        return Mapped(path, load(path.read_bytes()))
     except Exception as error:
         raise ValueError(f"source={str(path)!r}: must be a .safetensors file, not torn ({error})") from error
 
@@ -100,11 +100,7 @@ def _state_dict(path: Path) -> Contents:
         arrays = _flat(held)
     except Exception as error:  # a torn or foreign file makes unpickling fail in a dozen ways
         raise ValueError(f"source={str(path)!r}: must be a state dict of tensors alone ({error})") from error
-    return _mapped(path, arrays)
-
-
-def _mapped(path: Path, arrays: dict[str, Any]) -> Mapped:
-    return Mapped(path, arrays, "/" if any("/" in name for name in arrays) else ".")
+    return Mapped(path, arrays)
 
 
 def _flat(held: Any, prefix: str = "") -> dict[str, Any]:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from parity.bridges import names as hub
 from parity.checkpoints.contents import Array, Contents, joined
 
@@ -32,15 +34,21 @@ class Named(Contents):
 
     Args:
         path: of the file, for messages.
-        keys: full name, with or without ``:0``, to the key that loads it.
+        keys: full name, with or without ``:0``, and the key that loads it; a name may come again.
         load: reads a key.
     """
 
-    def __init__(self, path: Path, keys: Mapping[str, str], load: Callable[[str], Array]) -> None:
+    def __init__(self, path: Path, keys: Iterable[tuple[str, str]], load: Callable[[str], Array]) -> None:
         self.path = path
-        plain = {name.split(":")[0]: key for name, key in keys.items()}
-        self.keys = {name: key for name, key in plain.items() if not of_training(name)}
+        self.keys: dict[str, str] = {}
+        self.again: list[tuple[str, str]] = []
         self._load = load
+        for name, key in keys:
+            plain = name.split(":")[0]
+            if plain in self.keys:
+                self.again.append((plain, key))
+            elif not of_training(plain):
+                self.keys[plain] = key
 
     def scopes(self) -> tuple[str, ...]:
         """See :meth:`Contents.scopes`: the prefixes of names that only a frontend has."""
@@ -54,8 +62,12 @@ class Named(Contents):
         """See :meth:`Contents.names`; a kernel without a prefix goes to the only frontend.
 
         Raises:
-            ValueError: there is no such scope, or several kernels have no prefix.
+            ValueError: there is no such scope, or several kernels have no prefix, or a name has several values.
         """
+        for name, key in self.again:
+            inside = not scope or name.startswith(f"{scope}/") or BARE.fullmatch(name)
+            if inside and not np.array_equal(self.load(key), self.load(self.keys[name])):
+                raise ValueError(f"source={str(self.path)!r}: several variables are called {name!r}; save one frontend")
         if not scope:
             return dict(self.keys)
         found = {n.removeprefix(scope + "/"): key for n, key in self.keys.items() if n.startswith(scope + "/")}
@@ -90,14 +102,14 @@ class LegacyH5(Contents):
     def __init__(self, path: Path, arrays: Mapping[str, Callable[[], Array]]) -> None:
         self.path = path
         self.arrays = arrays
-        groups: dict[str, dict[str, str]] = {}
+        groups: dict[str, dict[str, str]] = {}  # names by group, and their keys
         for key in arrays:
             group, _, name = key.removeprefix("model_weights/").partition("/")
             if not key.startswith("optimizer_weights/"):
                 groups.setdefault(group, {})[name] = key
         if "tfbanks_complex_conv" in groups:  # the frontend is the model
             groups = {"": {name: key for group in groups.values() for name, key in group.items()}}
-        self.groups = {group: Named(path, keys, self.load) for group, keys in groups.items()}
+        self.groups = {group: Named(path, keys.items(), self.load) for group, keys in groups.items()}
 
     def scopes(self) -> tuple[str, ...]:
         """See :meth:`Contents.scopes`: the layer of the model, and the prefix within it where it holds several."""
@@ -127,7 +139,7 @@ class LegacyH5(Contents):
             everything = {
                 joined((g, name)): key for g, named in self.groups.items() for name, key in named.keys.items()
             }
-            return Named(self.path, everything, self.load), ""
+            return Named(self.path, everything.items(), self.load), ""
         if group not in self.groups:
             raise self.no_scope(scope)
         named = self.groups[group]

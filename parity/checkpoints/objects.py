@@ -104,7 +104,7 @@ class Objects(Contents):
 
         A SavedModel that Keras 3 exports is such: it lists the variables of the model and no layers.
         """
-        return Named(self.path, {node.full_name: node.key for node in self.nodes if node.key}, self.load)
+        return Named(self.path, ((node.full_name, node.key) for node in self.nodes if node.key), self.load)
 
     def _at(self, scope: str) -> int:
         node = 0
