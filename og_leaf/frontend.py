@@ -37,7 +37,9 @@ class SquaredModulus(nn.Module):
         self._pool = nn.AvgPool1d(kernel_size=2, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, 2 C, T] to [B, C, T]."""
+        """[B, 2 C, T] to [B, C, T]; an odd last channel is left out."""
+        if x.shape[1] < 2:
+            return x[:, :0]
         means: Tensor = self._pool(x.transpose(1, 2) ** 2)
         return (2 * means).transpose(1, 2)
 

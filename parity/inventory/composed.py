@@ -262,8 +262,11 @@ def _pooled(c: stages.Chain, kind: str, window: int, stride: int, padding: str, 
 
 def _mel(c: stages.Chain, subject: Subject, own: Mapping[str, Any]) -> None:
     n_fft, limits = own["n_fft"], (own["min_freq"], own["max_freq"] or own["sample_rate"] / 2)
-    matrix = c.moved(mel_matrix(own["n_filters"], n_fft // 2 + 1, own["sample_rate"], *limits))
-    geometry = subject.window, subject.stride, n_fft
+    edges = (float(c.moved(edge)) for edge in limits)  # a rounding of them moves all triangles alike
+    matrix = c.moved(mel_matrix(own["n_filters"], n_fft // 2 + 1, own["sample_rate"], *edges))
+    hann = spectral.hann(subject.window)
+    hann = hann + c.noise(np.ones(len(hann)))  # a difference of 1 and a cosine
+    geometry = hann, subject.stride, n_fft
 
     def adjoint(x: NDArray[np.float64], d: Array) -> Array:
         d_x = spectral.mel_energies_adjoint(x[:, 0], matrix, *geometry, d)

@@ -39,8 +39,8 @@ def run(
     try:
         held = _variables(subject, variables or {})
         c = stages.Chain(exact(subject.input()) if subject.takes_input else np.zeros(()), held, rng, ulp)
-        if subject.name in _VALUES:
-            return Outcome(_VALUES[subject.name](subject))
+        if subject.name in VALUES:
+            return Outcome(VALUES[subject.name](subject))
         output, gradients = (
             _composed(c, subject) if subject.name not in _FUNCTIONS else _FUNCTIONS[subject.name](c, subject)
         )
@@ -48,12 +48,12 @@ def run(
         return Outcome(refused=type(refusal).__name__)
     if subject.name == "fft_conv1d":
         taps, n = held["filters"][:, 0].T, spectral.upper_power_of_2(subject.shape[1])
-        losses = spectral.spectrum_l1(c.moved(taps), n)
+        losses = c.moved(spectral.spectrum_l1(c.moved(taps), n))
         of_losses = {"filters": spectral.spectrum_l1_adjoint(c.moved(taps), n).T[:, np.newaxis]}
         return Outcome(output, held, gradients, losses, of_losses)
     moved = {name: c.moved(value) for name, value in held.items()}
-    losses_or_none, of_losses = composed.penalties(subject, moved)
-    return Outcome(output, held, gradients, losses_or_none, of_losses)
+    total, of_losses = composed.penalties(subject, moved)
+    return Outcome(output, held, gradients, None if total is None else c.moved(c.moved(total)), of_losses)
 
 
 def _variables(subject: Subject, given: Mapping[str, Array]) -> dict[str, Array]:
@@ -153,9 +153,9 @@ def _sinc_at(c: stages.Chain, subject: Subject) -> Found:
 def _sinc_filters(c: stages.Chain, subject: Subject) -> Found:
     own = subject.arguments
     low, high = c.moved(c.x[0]), c.variable("cutoff_freq_high")[0]
-    output = c.moved(sinc.band_pass(low, high, own["size"], own["sample_rate"])).T
+    output = c.moved(sinc.band_pass(low, high, own["size"], own["sample_rate"], c.moved)).T
     d = c.moved(subject.cotangent(output.shape)).T
-    found = sinc.band_pass_adjoint(low, high, own["size"], own["sample_rate"], d)
+    found = sinc.band_pass_adjoint(low, high, own["size"], own["sample_rate"], d, c.moved)
     d_low, d_high = (c.moved(slope)[np.newaxis] for slope in found)
     return output, {"input": d_low, "cutoff_freq_high": d_high}
 
@@ -213,7 +213,7 @@ _FUNCTIONS: dict[str, Callable[[stages.Chain, Subject], Found]] = {
     "amplitude": _amplitude, "gabor_impulse_response": _wavelets_at, "gabor_filters": _wavelets,
     "sinc_impulse_response": _sinc_at, "sinc_filters": _sinc_filters, "gaussian_lowpass": _gaussian,
 }  # fmt: skip
-_VALUES: dict[str, Callable[[Subject], Array]] = {
+VALUES: dict[str, Callable[[Subject], Array]] = {
     "upper_power_of_2": _powers, "PreempInit": _preemp, "SincInit": _sinc_init, "LowpassInit": _lowpass_init,
     "GaborInit": lambda subject: composed.gabor_init(subject.shape, **subject.arguments), "Gabor": _gabor_of_mels,
     "hz2mel": lambda subject: sinc.hertz_to_mel(subject.input()),

@@ -6,6 +6,8 @@ Source: ``leaf_audio/convolution.py`` and ``leaf_audio/melfilters.py``; ``tf.ker
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from parity.oracle.arrays import Array, exact
@@ -21,12 +23,15 @@ def unit_norm(kernels: Array) -> Array:
     return np.asarray(h / (EPSILON + np.sqrt(np.sum(h**2, axis=1, keepdims=True))))
 
 
-def unit_norm_adjoint(kernels: Array, d: Array) -> Array:
-    """Adjoint of :func:`unit_norm`; the norm of a kernel of zeros counts as constant, as in TensorFlow."""
+def unit_norm_adjoint(kernels: Array, d: Array, rounded: Callable[[Array], Array] = exact) -> Array:
+    """Adjoint of :func:`unit_norm`; the norm of a kernel of zeros counts as constant, as in TensorFlow.
+
+    ``rounded`` is applied to the terms of a difference that may cancel: what lies along the kernel changes nothing.
+    """
     norm = np.sqrt(np.sum(kernels**2, axis=1, keepdims=True))
     along = np.sum(d * kernels, axis=1, keepdims=True)
     through = np.where(norm == 0, 0.0, along / np.where(norm == 0, 1.0, norm))
-    return np.asarray((d - kernels * through / (EPSILON + norm)) / (EPSILON + norm))
+    return np.asarray((rounded(d) - rounded(kernels * through / (EPSILON + norm))) / (EPSILON + norm))
 
 
 def penalty(values: Array, l1: float, l2: float) -> Array:

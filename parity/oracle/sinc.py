@@ -6,10 +6,13 @@ Source: ``leaf_audio/impulse_responses.py``, ``leaf_audio/convolution.py``, ``le
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from parity.oracle.arrays import Array, clamp, clamp_adjoint, exact
 
+Rounded = Callable[[Array], Array]
 TAPS_RATE = 16000.0  # Hz at which ``SincConv1D`` samples its filters, whatever its sample rate
 
 
@@ -39,9 +42,12 @@ def _low_pass(frequency: Array, size: int, rate: float) -> Array:
     return np.where(t == 0, 2 * f, np.sin(2 * np.pi * f * t) / (np.pi * away))
 
 
-def band_pass(low: Array, high: Array, size: int, rate: float) -> Array:
-    """Differences of two low-pass filters over their largest value: cutoffs [C] in Hz -> [C, 2 (size // 2) + 1]."""
-    band = _low_pass(high, size, rate) - _low_pass(low, size, rate)
+def band_pass(low: Array, high: Array, size: int, rate: float, rounded: Rounded = exact) -> Array:
+    """Differences of two low-pass filters over their largest value: cutoffs [C] in Hz -> [C, 2 (size // 2) + 1].
+
+    ``rounded`` is applied to the two, of which a narrow band leaves little.
+    """
+    band = rounded(_low_pass(high, size, rate)) - rounded(_low_pass(low, size, rate))
     return np.asarray(band / _largest(band))
 
 
@@ -49,12 +55,18 @@ def _largest(band: Array) -> Array:
     return np.take_along_axis(band, band.real.argmax(axis=1)[:, np.newaxis], axis=1)
 
 
-def band_pass_adjoint(low: Array, high: Array, size: int, rate: float, d: Array) -> tuple[Array, Array]:
-    """Adjoint of :func:`band_pass`: cotangent [C, W] to (d_low [C], d_high [C]); equal largest values share."""
-    band = _low_pass(high, size, rate) - _low_pass(low, size, rate)
+def band_pass_adjoint(
+    low: Array, high: Array, size: int, rate: float, d: Array, rounded: Rounded = exact
+) -> tuple[Array, Array]:
+    """Adjoint of :func:`band_pass`: cotangent [C, W] to (d_low [C], d_high [C]); equal largest values share.
+
+    ``rounded`` is applied to the terms of a difference that may cancel: the gradient of ``h / max h`` where h is the
+    maximum is 0 but for rounding.
+    """
+    band = rounded(_low_pass(high, size, rate)) - rounded(_low_pass(low, size, rate))
     largest = _largest(band)
     shares = (band == largest) / np.sum(band == largest, axis=1, keepdims=True)
-    d_band = d / largest - shares * np.sum(d * band, axis=1, keepdims=True) / largest**2
+    d_band = rounded(d / largest) - shares * np.sum(rounded(d * band), axis=1, keepdims=True) / largest**2
     t = _times(size, rate)
     slopes = [2 * np.cos(2 * np.pi * exact(f)[:, np.newaxis] * t) for f in (low, high)]
     return -np.sum(d_band * slopes[0], axis=1), np.sum(d_band * slopes[1], axis=1)
@@ -81,7 +93,7 @@ def window(kind: str, size: int) -> Array:
     if kind == "HAMMING":
         return np.asarray(0.54 - 0.46 * np.cos(2 * np.pi * n / size))
     with np.errstate(invalid="ignore", divide="ignore"):
-        hann = np.sin(np.pi * (n - 1) / (size - 1)) ** 2
+        hann = np.sin(np.pi * ((n - 1) % max(size - 1, 1)) / (size - 1)) ** 2  # of period size - 1
     return np.asarray(hann**2 if kind == "SQUARED_HANNING" else hann)
 
 

@@ -153,29 +153,33 @@ def hann(size: int) -> Array:
     return np.sin(np.pi * np.arange(size) / (size - size % 2)) ** 2
 
 
-def _windowed(x: Array, window: int, stride: int, n_fft: int) -> Array:
-    """Windowed frames [B, F, min(window, n_fft)] of audio [B, T], zeros behind."""
-    n_frames = -(-x.shape[1] // stride)
-    padded = np.pad(exact(x), ((0, 0), (0, max((n_frames - 1) * stride + window - x.shape[1], 0))))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, window, axis=-1)[:, ::stride][:, :n_frames]
-    return np.asarray((frames * hann(window))[..., :n_fft])
+def _windowed(x: Array, window: Array, stride: int, n_fft: int) -> Array:
+    """Windowed frames [B, F, min(W, n_fft)] of audio [B, T], zeros behind: window [W]."""
+    n_frames, size = -(-x.shape[1] // stride), len(window)
+    padded = np.pad(exact(x), ((0, 0), (0, max((n_frames - 1) * stride + size - x.shape[1], 0))))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, size, axis=-1)[:, ::stride][:, :n_frames]
+    return np.asarray((frames * window)[..., :n_fft])
 
 
-def mel_energies(x: Array, matrix: Array, window: int, stride: int, n_fft: int) -> Array:
-    """Mel filters on squared magnitudes: x [B, T], matrix [C, n_fft // 2 + 1] -> [B, C, ceil(T / stride)]."""
+def mel_energies(x: Array, matrix: Array, window: Array, stride: int, n_fft: int) -> Array:
+    """Mel filters on squared magnitudes: x [B, T], matrix [C, n_fft // 2 + 1], window [W].
+
+    Returns:
+        [B, C, ceil(T / stride)].
+    """
     frames = _windowed(x, window, stride, n_fft)
     cosine, sine = _waves(n_fft, n_fft // 2 + 1, frames.shape[-1])
     return np.asarray(((frames @ cosine.T) ** 2 + (frames @ sine.T) ** 2) @ matrix.T).transpose(0, 2, 1)
 
 
-def mel_energies_adjoint(x: Array, matrix: Array, window: int, stride: int, n_fft: int, d: Array) -> Array:
+def mel_energies_adjoint(x: Array, matrix: Array, window: Array, stride: int, n_fft: int, d: Array) -> Array:
     """Adjoint of :func:`mel_energies`: cotangent [B, C, F] to d_x [B, T]."""
     frames = _windowed(x, window, stride, n_fft)
     cosine, sine = _waves(n_fft, n_fft // 2 + 1, frames.shape[-1])
     d_energy = 2 * (d.transpose(0, 2, 1) @ matrix)
     d_frames = (d_energy * (frames @ cosine.T)) @ cosine + (d_energy * (frames @ sine.T)) @ sine
-    d_frames *= hann(window)[: frames.shape[-1]]
-    d_x = np.zeros((x.shape[0], x.shape[1] + stride + window))
+    d_frames *= window[: frames.shape[-1]]
+    d_x = np.zeros((x.shape[0], x.shape[1] + stride + len(window)))
     for i in range(frames.shape[1]):
         d_x[:, i * stride : i * stride + frames.shape[-1]] += d_frames[:, i]
     return d_x[:, : x.shape[1]]

@@ -15,7 +15,6 @@ from parity.oracle.arrays import Array, clamp, clamp_adjoint, exact
 from parity.oracle.convolution import Pads, correlate, correlate_adjoint, depthwise, depthwise_adjoint, same_pads
 from parity.oracle.filterbank import Z
 from parity.oracle.gabor import gabor, gabor_adjoint, gaussian_window, gaussian_window_adjoint
-from parity.oracle.norm import standardise, standardise_adjoint
 
 Learn = Callable[[Array], None]
 
@@ -52,7 +51,7 @@ class Chain:
     def noise(self, values: Array) -> Array:
         """What a rounding of each value may be; 0 in an exact chain."""
         if self._rng is None:
-            return np.zeros(())
+            return np.zeros(np.shape(values))
         return np.asarray(self._ulp * values * self._rng.choice((-1.0, 1.0), np.shape(values)))
 
     def spread(self, values: Array) -> Array:
@@ -132,7 +131,7 @@ def normalised_conv(c: Chain, name: str, stride: int, padding: str) -> None:
     """Free filters of norm 1, variable [W, 1, C]."""
     held = c.variable(name)[:, 0].T
     filters = c.moved(kernels.unit_norm(held))
-    _convolve(c, filters, stride, padding, lambda d: c.learned(name, kernels.unit_norm_adjoint(held, d).T))
+    _convolve(c, filters, stride, padding, lambda d: c.learned(name, kernels.unit_norm_adjoint(held, d, c.moved).T))
 
 
 def fft_conv(c: Chain, name: str) -> None:
@@ -180,10 +179,10 @@ def sinc_conv(
     held = c.variable(name)
     low, high = (c.moved(edge) for edge in sinc.cutoffs(held, min_low, min_band, rate))
     hamming = sinc.window("HAMMING", window)
-    filters = c.moved(sinc.band_pass(low, high, window, sinc.TAPS_RATE)) * hamming
+    filters = c.moved(sinc.band_pass(low, high, window, sinc.TAPS_RATE, c.moved)) * hamming
 
     def learn(d: Array) -> None:
-        d_edges = sinc.band_pass_adjoint(low, high, window, sinc.TAPS_RATE, c.moved(d * hamming))
+        d_edges = sinc.band_pass_adjoint(low, high, window, sinc.TAPS_RATE, c.moved(d * hamming), c.moved)
         c.learned(name, sinc.cutoffs_adjoint(held, min_low, min_band, rate, *(c.moved(d) for d in d_edges)))
 
     _convolve(c, filters, stride, padding, learn)
@@ -266,13 +265,34 @@ def log(c: Chain, offset: float) -> None:
 
 
 def normalisation(c: Chain, gamma: str, beta: str, eps: float, axis: int) -> None:
-    """Standardised over channels (``axis=1``) or time (2), scaled and shifted by variables [C]."""
-    held, shift = c.variable(gamma), c.variable(beta)
+    """Standardised over channels (``axis=1``) or time (2), scaled and shifted by variables [C].
+
+    Over time it is the original's ``x g + (beta - mean g)``, whose terms nearly cancel, as do those of the gradient to
+    g. Source: ``tf.nn.batch_normalization`` for the one, Keras' ``LayerNormalization`` for the other.
+    """
+    held, shift = c.variable(gamma)[:, np.newaxis], c.variable(beta)[:, np.newaxis]
+
+    def moments(x: Array) -> tuple[Array, Array, Array]:
+        mean = c.moved(x.mean(axis=axis, keepdims=True))
+        inverse = 1 / np.sqrt(c.moved(((x - mean) ** 2).mean(axis=axis, keepdims=True)) + eps)
+        return mean, x - mean, inverse
+
+    def forward(x: Array) -> Array:
+        mean, centred, inverse = moments(x)
+        gain = held * inverse
+        apart = c.noise(x * gain) - c.noise(mean * gain) if axis == 2 else 0.0
+        return np.asarray(centred * gain + shift + apart)
 
     def adjoint(x: Array, d: Array) -> Array:
-        d_x, d_gamma, d_beta = standardise_adjoint(x, held[:, np.newaxis], eps, (axis,), d)
-        c.learned(gamma, d_gamma)
-        c.learned(beta, d_beta)
-        return d_x
+        mean, centred, inverse = moments(x)
+        unit, d_unit = c.moved(centred * inverse), c.moved(d * held)
+        along = (d_unit * unit).mean(axis=axis, keepdims=True)
+        if axis == 2:
+            n, scaled = x.shape[axis], d_unit * inverse
+            along = along + (np.sum(c.noise(scaled * x) - c.noise(scaled * mean), axis=axis, keepdims=True)) / n
+        c.learned(gamma, np.sum(d * unit + (c.noise(d * x * inverse) - c.noise(d * mean * inverse)), axis=(0, 2)))
+        c.learned(beta, c.moved(d).sum(axis=(0, 2)))
+        middle = c.moved(d_unit.mean(axis=axis, keepdims=True))
+        return np.asarray(inverse * (d_unit - middle - c.moved(unit * c.moved(along))))
 
-    c.then(lambda x: standardise(x, held[:, np.newaxis], shift[:, np.newaxis], eps, (axis,)), adjoint)
+    c.then(forward, adjoint)
