@@ -28,7 +28,7 @@ class LearnablePooling1D(keras.layers.Layer):
 
     Raises:
         TypeError: a count that is not an integer.
-        ValueError: a count below 1, or an unknown padding.
+        ValueError: a count below 1.
 
     Source: ``leaf_audio/pooling.py``; section 2 of https://arxiv.org/abs/1711.01161.
     """
@@ -45,7 +45,6 @@ class LearnablePooling1D(keras.layers.Layer):
         dtype: str = "float32",
     ) -> None:
         super().__init__(name="learnable_pooling", dtype=dtype)
-        check_padding(padding)
         self.kernel_size = check_count("kernel_size", kernel_size)
         self.pool = keras.layers.Conv2D(
             filters=1,

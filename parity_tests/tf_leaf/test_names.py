@@ -7,6 +7,7 @@ import inspect
 import numpy as np
 import pytest
 
+from parity.gates import OfMax
 from parity.inventory.names import PUBLIC
 from parity.inventory.signatures import OBJECT, OF_KERAS, REQUIRED, SIGNATURES, WINDOW_TYPES
 from parity.inventory.subjects import Subject
@@ -126,6 +127,18 @@ def test_no_layer_gives_what_nothing_has_written(tf_leaf, shape):
     ]:  # fmt: skip
         with pytest.raises(ValueError, match=f"{n_samples} samples, must be at least the {taps}"):
             made(inputs)
+
+
+def test_keras_norms_the_filters_after_a_step(tf_leaf):
+    import keras
+    import tensorflow as tf
+
+    layer = tf_leaf.NormalizedConv1D(3, 25)
+    step = tf.constant(np.random.default_rng(0).standard_normal((25, 1, 3)), tf.float32)
+    keras.optimizers.SGD(1.0).apply_gradients([(step, layer._kernel)])
+    norms = np.linalg.norm(np.float64(layer._kernel.numpy()), axis=0)
+    # Keras divides by the norm and 1e-7, and 25 squares are added, halved by the root
+    assert OfMax(2e-6, "1e-7 beside the norm, and 27 half roundings of 2^-24")(norms, np.ones((1, 3))).passes
 
 
 def test_two_default_frontends_of_one_process_share_nothing(tf_leaf):
