@@ -111,8 +111,8 @@ class Given:
 
         return tf.constant(self.shifts if maxval > 1 else next(self.numbers))
 
-    def rand(self, shape, **_):
-        return torch.from_numpy(next(self.numbers))
+    def rand(self, shape, dtype, **_):
+        return torch.from_numpy(next(self.numbers)).to(dtype)
 
     def randint(self, low, high, shape, **_):
         return torch.from_numpy(self.shifts)
@@ -132,9 +132,12 @@ def test_equal_numbers_make_equal_records(ledger, monkeypatch, n_frames):
     rng = np.random.default_rng(n_frames)
     pairs = [np.stack([rng.permutation(near), rng.permutation(near)], axis=1) for _ in range(4)]
     numbers = [rng.permutation(near), *pairs]
-    shifts = rng.integers(-8, 9, n).astype(np.int32)
-    for changes in ({}, {"time_mask_max_ratio": 0.7, "time_warp_max_ratio": 0.07}):
+    # 0.29 * 100 is below 29 in double precision, and 29 in single
+    far = {"time_mask_max_ratio": 0.29, "time_warp_max_ratio": 0.29}
+    for changes in ({}, {**far, "time_mask_max_frames": 50, "time_warp_max_frames": 50}):
         settings = {**DEFAULTS, **changes}
+        farthest = settings["time_warp_max_frames"]
+        shifts = rng.integers(-farthest, farthest, n, endpoint=True).astype(np.int32)
         theirs = SpectrumAugmenterTensorflow(**settings).draw(n, n_frames, 12, Given(shifts, numbers))
         given = Given(shifts, numbers)
         with monkeypatch.context() as patched:
