@@ -9,7 +9,7 @@ import pytest
 
 from fixtures import inventory, kinds, store
 from parity.gates import OfMax
-from parity.inventory.fixed import FIXED
+from parity.inventory.drawing import COMPRESSIONS
 from parity.inventory.names import PUBLIC, public
 from parity.inventory.subjects import Subject
 from parity_tests.refusals import refused
@@ -31,6 +31,11 @@ def test_every_public_name_that_computes_something_is_recorded():
     assert store.read_manifest(store.INVENTORY)["source"]["label"] == "original"
 
 
+def test_every_compression_is_recorded_before_an_instance_normalisation():
+    normed = [subject.arguments for _, subject, _ in subjects("Leaf") if subject.arguments["mean_var_norm"]]
+    assert {own["compression"] for own in normed} == set(COMPRESSIONS)
+
+
 def test_no_name_is_of_two_kinds():
     names = [name for kind in kinds.KINDS.values() for name in kind.names]
     assert len(names) == len(set(names))
@@ -44,7 +49,7 @@ def test_they_are_small():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_recorded_subjects_are_the_fixed_ones(name):
-    assert [subject for _, subject, _ in subjects(name)] == list(FIXED[name])
+    assert [subject for _, subject, _ in subjects(name)] == list(inventory.SUBJECTS[name])
     for _, subject, arrays in subjects(name):
         if subject.takes_input:
             assert REDRAWN(arrays["input"], subject.input()).passes
