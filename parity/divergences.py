@@ -76,11 +76,32 @@ DIVERGENCES: tuple[Divergence, ...] = (
         "share of the original's convolution outputs that hear the second channel alone", 0.5, 0.5,
         "leaf_audio/convolution.py"),
     Divergence(
+        "spec-augment-one-frame", ("original", "tf_leaf"), "mended",
+        "at one frame lingvo limits where the time warp arrives to 0, divides by it and multiplies infinity by 0, and "
+        "every feature is NaN; tf_leaf and og_leaf refuse one frame where a warp is asked for (a TensorFlow graph of "
+        "unknown length gives the NaN)",
+        "share of NaN in the matrix of the warp of one frame", 1, 1, "lingvo 0.14.2, lingvo/core/spectrum_augmenter.py"),
+    Divergence(
+        "spec-augment-ratio", ("original", "tf_leaf"), "declared",
+        "the original takes a ratio above 1, with which a mask may be longer than the clip, and one below 0 for off; "
+        "tf_leaf and og_leaf refuse both",
+        "ratios refused, of one above 1 and one below 0", 2, 2, "lingvo 0.14.2, lingvo/core/spectrum_augmenter.py"),
+    Divergence(
         "projection-after-step", ("tf_leaf", "og_leaf"), "declared",
         "Keras projects mu and sigma back into their box after every optimiser step; og_leaf clamps them in its "
         "forward pass alone, so that one outside has no gradient until something moves it back, unless "
         "og_leaf.project_after_step has made the optimiser project them",
         "share of mu and sigma still outside after a step that leaves the box", 1, 1, "leaf_audio/convolution.py"),
+    Divergence(
+        "spec-augment-draws", ("tf_leaf", "og_leaf"), "declared",
+        "each draws its warps and masks from its framework's generator: the chances are equal, but an equal seed gives "
+        "other numbers",
+        "share of 1000 items whose warps and masks differ at equal seeds", 0.98, 1, "leaf_audio/postprocessing.py"),
+    Divergence(
+        "spec-augment-evaluation", ("tf_leaf", "og_leaf"), "declared",
+        "called by itself, tf_leaf.SpecAugment augments always, as the original's does; og_leaf.SpecAugment, a PyTorch "
+        "module, in training mode alone. Inside Leaf both augment in training alone",
+        "share of features that og_leaf's leaves as they are after .eval()", 1, 1, "leaf_audio/postprocessing.py"),
     Divergence(
         "default-output", ("og_leaf", "leaf"), "kept",
         "the defaults of the two, each with its own initial weights and alignment",

@@ -87,9 +87,7 @@ QUIRKS: tuple[Quirk, ...] = (
           "of 16 kHz: "
           "another rate gives initial windows of another length, which Keras refuses", KEPT, "the same refusal"),
     Quirk("learnable_pooling_is_valid", "pooling.py",
-          "LearnablePooling1D ignores padding: no frame hangs over the edge; audio shorter than a window gives no "
-          "frame, and is refused where a hop more would not fill one",
-          KEPT, _SAME),
+          "LearnablePooling1D ignores padding: no frame hangs over the edge", KEPT, _SAME),
     Quirk("poolings_have_no_bias", "pooling.py", "use_bias of every pooling is ignored", KEPT, _SAME),
     Quirk("fft_convolution_wraps", "convolution.py",
           "fft_conv1d transforms the next power of two of the input's length, without room for the filter, and "
@@ -103,6 +101,10 @@ QUIRKS: tuple[Quirk, ...] = (
           "the limit is 1, where torch.minimum against a tensor of ones gives one half", KEPT, _SAME),
     Quirk("untrained_pcen_freezes_its_smoother", "postprocessing.py",
           "trainable=False freezes the whole layer in Keras: learn_smooth_coef=True learns nothing then", KEPT, _SAME),
+    Quirk("spec_augment_never_draws_its_maximum", "postprocessing.py",
+          "lingvo draws the length of a mask from 0 to its maximum less one, and limits it to the clip rather than "
+          "drawing a shorter one, so that short clips lose more; the global_seed that the original gives is read by "
+          "nothing that is on", KEPT, _SAME),
     Quirk("shared_default_compression", "frontend.py",
           "the default PCEN layer and the default activation are one object for the whole process", MENDED,
           "two frontends of two widths could not exist, and two of one width share weights",

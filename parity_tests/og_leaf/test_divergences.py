@@ -70,3 +70,28 @@ def test_og_silence_without_floor(ledger):
     assert not breaking.over_silence("og_leaf", floor=1e-12).broken
     assert set(outcome.broken) == {"output", "input", "alpha", "delta", "root", "smooth"}
     diverges(ledger, "og-silence-without-floor", outcome.nan, tap="pcen", case="8 frames of 0", property="status")
+
+
+def test_spec_augment_draws(ledger):
+    import tensorflow as tf
+
+    from tf_leaf.spectrum_augmenter import SpectrumAugmenter
+
+    own = {"freq_mask_count": 2, "time_mask_count": 2, "time_warp_max_frames": 8, "time_warp_max_ratio": 1.0}
+    ours = og_leaf.spectrum_augmenter.SpectrumAugmenter(**own)
+    mine = ours.draw(1000, 100, 40, torch.Generator().manual_seed(3))
+    theirs = SpectrumAugmenter(**own).draw(1000, 100, 40, tf.random.Generator.from_seed(3))
+    differ = [(mine[name] != theirs[name]).reshape(1000, -1).any(axis=1) for name in mine]
+    share = np.any(differ, axis=0).mean()
+    diverges(ledger, "spec-augment-draws", share, tap="output", case="1000 items of 100 frames and 40 channels, seed 3")
+
+
+def test_spec_augment_evaluation(ledger):
+    import tensorflow as tf
+
+    import tf_leaf
+
+    x = np.random.default_rng(0).uniform(1, 2, (4, 5, 60)).astype(np.float32)
+    kept = (og_leaf.SpecAugment().eval()(torch.from_numpy(x)).numpy() == x).mean()
+    assert (tf_leaf.SpecAugment()(tf.constant(x.transpose(0, 2, 1))).numpy().transpose(0, 2, 1) != x).any()
+    diverges(ledger, "spec-augment-evaluation", kept, tap="output", case="4 clips of 60 frames and 5 channels")

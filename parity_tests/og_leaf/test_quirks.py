@@ -89,3 +89,17 @@ def test_limits_have_a_gradient():
 def test_untrained_pcen_freezes_its_smoother():
     pcen = og_leaf.PCENLayer(3, trainable=False, learn_smooth_coef=True)
     assert not any(p.requires_grad for p in pcen.parameters())
+
+
+def test_spec_augment_never_draws_its_maximum():
+    from og_leaf.spectrum_augmenter import SpectrumAugmenter
+
+    generator = torch.Generator().manual_seed(0)
+    augmenter = SpectrumAugmenter(freq_mask_max_bins=5, time_mask_max_frames=7)
+    record = augmenter.draw(2000, 100, 40, generator)
+    assert set(np.unique(record["freq_length"])) == set(range(5))
+    assert set(np.unique(record["time_length"])) == set(range(7))
+    # a clip of 3 frames: lengths of 3 to 6 are all cut to 3, so that 4 in 7 clips are masked whole
+    short = augmenter.draw(2000, 3, 40, generator)["time_length"]
+    assert set(np.unique(short)) == set(range(4))
+    assert np.mean(short == 3) > np.mean(short == 2)

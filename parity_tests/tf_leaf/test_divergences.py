@@ -43,6 +43,29 @@ def test_two_channels(ledger):
     diverges(ledger, "two-channels", share, tap="conv", case="noise beside silence, 4 filters", property="status")
 
 
+def test_spec_augment_one_frame(ledger):
+    import tensorflow as tf
+
+    import tf_leaf
+    from tf_leaf.spectrum_augmenter import warp_matrix
+
+    refused(lambda: tf_leaf.SpecAugment()(tf.zeros((1, 1, 4))), ValueError, "frame")
+    # what the original makes of it: one frame, warped to where it is
+    matrix = warp_matrix(tf.constant([1]), tf.constant([0]), 1, tf.float32)
+    share = np.isnan(matrix).mean()
+    diverges(ledger, "spec-augment-one-frame", share, tap="output", case="one frame", property="status")
+
+
+def test_spec_augment_ratio(ledger):
+    import tf_leaf
+
+    ratios = (1.5, -0.5)
+    for ratio in ratios:
+        refused(lambda ratio=ratio: tf_leaf.SpecAugment(time_mask_max_ratio=ratio), ValueError, str(ratio))
+    case = "time_mask_max_ratio of 1.5 and -0.5"
+    diverges(ledger, "spec-augment-ratio", len(ratios), tap="output", case=case, property="status")
+
+
 def test_tf_delta_through_zero(ledger):
     delta, outcome = breaking.through_zero(breaking.layer("tf_leaf"))
     assert delta < 0  # the last that was a number
