@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from parity.inventory.subjects import Subject
 from parity.oracle import kernels, measured_init, mel_matrix, pcen_stage, sinc, spectral, stages
 from parity.oracle.arrays import Array
+from parity.oracle.chain import Chain
 from parity.oracle.frontend import FLOOR, LOG_OFFSET, NORM_EPS
 
 Shapes = dict[str, tuple[int, ...]]
@@ -162,7 +163,7 @@ def gabor_init(
     return kernels.wavelets(params, triangles, n_fft, shape[0]).reshape(2 * n, 1, shape[0]).transpose(2, 1, 0)
 
 
-def layer(c: stages.Chain, subject: Subject) -> None:
+def layer(c: Chain, subject: Subject) -> None:
     """The stages of a layer on [B, C, T]."""
     name, own = subject.name, settings(subject)
     if name == "SquaredModulus":
@@ -180,7 +181,7 @@ def layer(c: stages.Chain, subject: Subject) -> None:
         _pooled(c, name, own["kernel_size"], own["strides"], own["padding"], "")
 
 
-def frontend(c: stages.Chain, subject: Subject) -> None:
+def frontend(c: Chain, subject: Subject) -> None:
     """The stages of a frontend on [B, 1, T]."""
     own = settings(subject)
     if subject.name == "MelFilterbanks":
@@ -232,7 +233,7 @@ def penalties(subject: Subject, variables: Mapping[str, Array]) -> tuple[Array |
     return total, gradients
 
 
-def _filters(c: stages.Chain, kind: str, name: str, window: int, own: Mapping[str, Any]) -> None:
+def _filters(c: Chain, kind: str, name: str, window: int, own: Mapping[str, Any]) -> None:
     stride, padding = own["strides"], own["padding"]
     if kind == "GaborConv1D":
         stages.gabor_conv(c, name, window, stride, padding, own.get("sort_filters", False))
@@ -249,7 +250,7 @@ def _filters(c: stages.Chain, kind: str, name: str, window: int, own: Mapping[st
         stages.free_conv(c, name, stride, padding)
 
 
-def _pooled(c: stages.Chain, kind: str, window: int, stride: int, padding: str, prefix: str) -> None:
+def _pooled(c: Chain, kind: str, window: int, stride: int, padding: str, prefix: str) -> None:
     if kind == "GaussianLowpass":
         stages.gaussian_pool(c, f"{prefix}kernel", window, stride, padding)
     elif kind == "LearnablePooling1D":
@@ -260,7 +261,7 @@ def _pooled(c: stages.Chain, kind: str, window: int, stride: int, padding: str, 
         stages.max_pool(c, window, stride, padding)
 
 
-def _mel(c: stages.Chain, subject: Subject, own: Mapping[str, Any]) -> None:
+def _mel(c: Chain, subject: Subject, own: Mapping[str, Any]) -> None:
     n_fft, limits = own["n_fft"], (own["min_freq"], own["max_freq"] or own["sample_rate"] / 2)
     edges = (float(c.moved(edge)) for edge in limits)  # a rounding of them moves all triangles alike
     matrix = c.moved(mel_matrix(own["n_filters"], n_fft // 2 + 1, own["sample_rate"], *edges))

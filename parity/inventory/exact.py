@@ -12,6 +12,7 @@ from parity.inventory.outcome import Array, Outcome
 from parity.inventory.subjects import Subject
 from parity.oracle import kernels, measured_init, sinc, spectral, stages
 from parity.oracle.arrays import clamp_adjoint, exact
+from parity.oracle.chain import Chain
 from parity.oracle.filterbank import Z
 from parity.oracle.gabor import gabor, gabor_adjoint, gaussian_window, gaussian_window_adjoint
 
@@ -31,14 +32,14 @@ def run(
     Args:
         subject: what to run; its float32 input and variables are taken as they are.
         variables: values in place of the subject's own, by hub name.
-        rng, ulp: where given, the inputs of every stage are rounded, see :class:`parity.oracle.stages.Chain`.
+        rng, ulp: where given, the inputs of every stage are rounded, see :class:`parity.oracle.Chain`.
 
     Raises:
         KeyError: a variable that its initialiser draws at random, with ``weights="default"`` and no ``variables``.
     """
     try:
         held = _variables(subject, variables or {})
-        c = stages.Chain(exact(subject.input()) if subject.takes_input else np.zeros(()), held, rng, ulp)
+        c = Chain(exact(subject.input()) if subject.takes_input else np.zeros(()), held, rng, ulp)
         if subject.name in VALUES:
             return Outcome(VALUES[subject.name](subject))
         output, gradients = (
@@ -49,10 +50,14 @@ def run(
     if subject.name == "fft_conv1d":
         taps, n = held["filters"][:, 0].T, spectral.upper_power_of_2(subject.shape[1])
         losses = c.moved(spectral.spectrum_l1(c.moved(taps), n))
-        of_losses = {"filters": spectral.spectrum_l1_adjoint(c.moved(taps), n).T[:, np.newaxis]}
+        slopes = c.moved(spectral.spectrum_l1_adjoint(c.moved(taps), n))
+        of_losses = {"filters": (slopes + c.spread(slopes)).T[:, np.newaxis]}
         return Outcome(output, held, gradients, losses, of_losses)
     moved = {name: c.moved(value) for name, value in held.items()}
     total, of_losses = composed.penalties(subject, moved)
+    # a sum of many terms of one sign, taken one after the other, errs by more than one rounding of it
+    n_terms = 2 + subject.shape[1] if "FFTConv1D" in (subject.name, subject.arguments.get("conv1d_cls")) else 1
+    of_losses = {name: slopes + np.sqrt(n_terms) * c.noise(slopes) for name, slopes in of_losses.items()}
     return Outcome(output, held, gradients, None if total is None else c.moved(c.moved(total)), of_losses)
 
 
@@ -70,7 +75,7 @@ def _variables(subject: Subject, given: Mapping[str, Array]) -> dict[str, Array]
     return out
 
 
-def _composed(c: stages.Chain, subject: Subject) -> Found:
+def _composed(c: Chain, subject: Subject) -> Found:
     """A layer or frontend."""
     shape = c.x.shape
     c.x = c.x[:, np.newaxis] if c.x.ndim == 2 else c.x.transpose(0, 2, 1)
@@ -80,7 +85,7 @@ def _composed(c: stages.Chain, subject: Subject) -> Found:
     return output, {"input": d_x.transpose(0, 2, 1).reshape(shape), **c.gradients}
 
 
-def _convolved(c: stages.Chain, subject: Subject) -> Found:
+def _convolved(c: Chain, subject: Subject) -> Found:
     """``fft_conv1d`` and ``overlap_add_conv1d``."""
     filters = c.moved(c.variables["filters"])[:, 0].T
     filters = filters + c.spread(filters)
@@ -99,7 +104,7 @@ def _convolved(c: stages.Chain, subject: Subject) -> Found:
     return output, {"input": d_x[..., np.newaxis], "filters": d_filters.T[:, np.newaxis]}
 
 
-def _limits(c: stages.Chain, subject: Subject) -> Found:
+def _limits(c: Chain, subject: Subject) -> Found:
     box = ((0.0, np.pi), (4 * Z, subject.arguments["kernel_size"] * Z))
     output = np.stack([stages.limited(c.x[:, i], *limits) for i, limits in enumerate(box)], axis=1)
     d = subject.cotangent(output.shape).astype(np.float64)
@@ -107,13 +112,13 @@ def _limits(c: stages.Chain, subject: Subject) -> Found:
     return c.moved(output), {"input": c.moved(d_x)}
 
 
-def _log(c: stages.Chain, subject: Subject) -> Found:
+def _log(c: Chain, subject: Subject) -> Found:
     stages.log(c, subject.arguments["log_offset"])
     output = c.moved(c.x)
     return output, {"input": c.moved(c.back(subject.cotangent(output.shape)))}
 
 
-def _amplitude(c: stages.Chain, subject: Subject) -> Found:
+def _amplitude(c: Chain, subject: Subject) -> Found:
     i = subject.arguments["i"]
     x = c.moved(c.x[:, i].T)
     x = x + c.spread(x)
@@ -125,17 +130,17 @@ def _amplitude(c: stages.Chain, subject: Subject) -> Found:
     return c.moved(output), {"input": c.moved(d_x)}
 
 
-def _wavelets_at(c: stages.Chain, subject: Subject) -> Found:
+def _wavelets_at(c: Chain, subject: Subject) -> Found:
     """At times [W], of centres and deviations [C]: [C, W, 2]."""
     t, mu, sigma = c.moved(c.x), c.variable("center"), c.variable("fwhm")
     values = kernels.wavelets_at(t, mu, sigma)
     output = c.moved(values).transpose(0, 2, 1)
     d = c.moved(subject.cotangent(output.shape)).transpose(0, 2, 1)
-    d_t, d_mu, d_sigma = kernels.wavelets_at_adjoint(t, mu, sigma, c.moved(d))
+    d_t, d_mu, d_sigma = kernels.wavelets_at_adjoint(t, mu, sigma, c.moved(d), c.moved)
     return output, {"input": c.moved(d_t), "center": c.moved(d_mu), "fwhm": c.moved(d_sigma)}
 
 
-def _wavelets(c: stages.Chain, subject: Subject) -> Found:
+def _wavelets(c: Chain, subject: Subject) -> Found:
     size = subject.arguments["size"]
     mu, sigma = c.moved(c.x).T
     output = c.moved(gabor(mu, sigma, size)).transpose(0, 2, 1)
@@ -143,14 +148,14 @@ def _wavelets(c: stages.Chain, subject: Subject) -> Found:
     return output, {"input": c.moved(np.stack(gabor_adjoint(mu, sigma, size, d), axis=1))}
 
 
-def _sinc_at(c: stages.Chain, subject: Subject) -> Found:
+def _sinc_at(c: Chain, subject: Subject) -> Found:
     t, frequency = c.moved(c.x), c.variable("frequency")
     output = c.moved(sinc.response(t, frequency))
     d_t, d_frequency = sinc.response_adjoint(t, frequency, c.moved(subject.cotangent(output.shape)))
     return output, {"input": c.moved(d_t), "frequency": c.moved(d_frequency)}
 
 
-def _sinc_filters(c: stages.Chain, subject: Subject) -> Found:
+def _sinc_filters(c: Chain, subject: Subject) -> Found:
     own = subject.arguments
     low, high = c.moved(c.x[0]), c.variable("cutoff_freq_high")[0]
     output = c.moved(sinc.band_pass(low, high, own["size"], own["sample_rate"], c.moved)).T
@@ -160,7 +165,7 @@ def _sinc_filters(c: stages.Chain, subject: Subject) -> Found:
     return output, {"input": d_low, "cutoff_freq_high": d_high}
 
 
-def _gaussian(c: stages.Chain, subject: Subject) -> Found:
+def _gaussian(c: Chain, subject: Subject) -> Found:
     size = subject.arguments["filter_size"]
     held = c.moved(c.x.reshape(-1))
     width = c.moved(stages.limited(held, 2.0 / size, 0.5))
@@ -208,7 +213,7 @@ def _powers(subject: Subject) -> Array:
     return np.array([spectral.upper_power_of_2(int(n)) for n in subject.input()])
 
 
-_FUNCTIONS: dict[str, Callable[[stages.Chain, Subject], Found]] = {
+_FUNCTIONS: dict[str, Callable[[Chain, Subject], Found]] = {
     "fft_conv1d": _convolved, "overlap_add_conv1d": _convolved, "GaborConstraint": _limits, "log_compression": _log,
     "amplitude": _amplitude, "gabor_impulse_response": _wavelets_at, "gabor_filters": _wavelets,
     "sinc_impulse_response": _sinc_at, "sinc_filters": _sinc_filters, "gaussian_lowpass": _gaussian,

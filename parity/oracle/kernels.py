@@ -72,10 +72,20 @@ def wavelets_at(t: Array, mu: Array, sigma: Array) -> Array:
     return np.stack([np.cos(mu * t) * envelope, np.sin(mu * t) * envelope], axis=1)
 
 
-def wavelets_at_adjoint(t: Array, mu: Array, sigma: Array, d: Array) -> tuple[Array, Array, Array]:
+def wavelets_at_adjoint(
+    t: Array, mu: Array, sigma: Array, d: Array, rounded: Callable[[Array], Array] = exact
+) -> tuple[Array, Array, Array]:
     """Adjoint of :func:`wavelets_at`: cotangent [C, 2, W] to (d_t [W], d_mu [C], d_sigma [C])."""
-    values, s = wavelets_at(t, mu, sigma), sigma[:, np.newaxis]
-    along = d[:, 0] * values[:, 0] + d[:, 1] * values[:, 1]
-    turned = d[:, 1] * values[:, 0] - d[:, 0] * values[:, 1]
-    d_t = np.sum(mu[:, np.newaxis] * turned - along * t / s**2, axis=0)
-    return d_t, np.sum(turned * t, axis=1), np.sum(along * (t**2 / s**3 - 1 / s), axis=1)
+    return wavelet_slopes(wavelets_at(t, mu, sigma), t, mu, sigma, d, rounded)
+
+
+def wavelet_slopes(
+    values: Array, t: Array, mu: Array, sigma: Array, d: Array, rounded: Callable[[Array], Array] = exact
+) -> tuple[Array, Array, Array]:
+    """The same from the wavelets [C, 2, W] themselves; ``rounded`` is applied to terms that may cancel."""
+    s = sigma[:, np.newaxis]
+    along = rounded(d[:, 0] * values[:, 0] + d[:, 1] * values[:, 1])
+    turned = rounded(d[:, 1] * values[:, 0]) - rounded(d[:, 0] * values[:, 1])
+    d_t = np.sum(rounded(mu[:, np.newaxis] * turned) - rounded(along * t / s**2), axis=0)
+    d_sigma = np.sum(rounded(along * t**2 / s**3), axis=1) - np.sum(rounded(along / s), axis=1)
+    return d_t, np.sum(turned * t, axis=1), d_sigma

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from parity.oracle.arrays import Array, clamp, clamp_adjoint, exact
+from parity.oracle.chain import Chain
 from parity.oracle.pcen import normalise, normalise_adjoint, smoother, smoother_adjoint
-from parity.oracle.stages import Chain
 
 
 def moving_average(c: Chain, smooth: str, initial: str) -> None:

@@ -35,19 +35,19 @@ def _times(size: int, rate: float) -> Array:
     return np.arange(-(size // 2), size // 2 + 1) / rate
 
 
-def _low_pass(frequency: Array, size: int, rate: float) -> Array:
+def _low_pass(frequency: Array, size: int, rate: float, rounded: Rounded) -> Array:
     """``2 f sinc(2 pi f t)`` as ``sin(2 pi f t) / (pi t)``, and ``2 f`` in the middle: [C, 2 (size // 2) + 1]."""
     f, t = exact(frequency)[:, np.newaxis], _times(size, rate)
     away = np.where(t == 0, 1.0, t)
-    return np.where(t == 0, 2 * f, np.sin(2 * np.pi * f * t) / (np.pi * away))
+    return rounded(np.where(t == 0, 2 * f, np.sin(rounded(2 * np.pi * f * t)) / (np.pi * away)))
 
 
 def band_pass(low: Array, high: Array, size: int, rate: float, rounded: Rounded = exact) -> Array:
     """Differences of two low-pass filters over their largest value: cutoffs [C] in Hz -> [C, 2 (size // 2) + 1].
 
-    ``rounded`` is applied to the two, of which a narrow band leaves little.
+    ``rounded`` is applied to the two, of which a narrow band leaves little, and to their phases of hundreds of rad.
     """
-    band = rounded(_low_pass(high, size, rate)) - rounded(_low_pass(low, size, rate))
+    band = _low_pass(high, size, rate, rounded) - _low_pass(low, size, rate, rounded)
     return np.asarray(band / _largest(band))
 
 
@@ -63,12 +63,12 @@ def band_pass_adjoint(
     ``rounded`` is applied to the terms of a difference that may cancel: the gradient of ``h / max h`` where h is the
     maximum is 0 but for rounding.
     """
-    band = rounded(_low_pass(high, size, rate)) - rounded(_low_pass(low, size, rate))
+    band = _low_pass(high, size, rate, rounded) - _low_pass(low, size, rate, rounded)
     largest = _largest(band)
     shares = (band == largest) / np.sum(band == largest, axis=1, keepdims=True)
     d_band = rounded(d / largest) - shares * np.sum(rounded(d * band), axis=1, keepdims=True) / largest**2
     t = _times(size, rate)
-    slopes = [2 * np.cos(2 * np.pi * exact(f)[:, np.newaxis] * t) for f in (low, high)]
+    slopes = [2 * np.cos(rounded(2 * np.pi * exact(f)[:, np.newaxis] * t)) for f in (low, high)]
     return -np.sum(d_band * slopes[0], axis=1), np.sum(d_band * slopes[1], axis=1)
 
 

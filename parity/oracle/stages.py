@@ -1,91 +1,23 @@
 """The stages of the original's layers and frontends, forward and back, chained as they come.
 
-Signals are [B, C, T] here; variables have the original's names and shapes. A chain may be moved by a rounding at every
-stage: what that does to its results is how far rounding takes a faithful implementation.
+Signals are [B, C, T] here; variables have the original's names and shapes. A chain may be rounded at every stage: what
+that does to its results is how far rounding takes a faithful implementation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
 from parity.oracle import kernels, pooling, sinc, spectral
-from parity.oracle.arrays import Array, clamp, clamp_adjoint, exact
+from parity.oracle.arrays import Array, clamp, clamp_adjoint
+from parity.oracle.chain import Chain
 from parity.oracle.convolution import Pads, correlate, correlate_adjoint, depthwise, depthwise_adjoint, same_pads
 from parity.oracle.filterbank import Z
-from parity.oracle.gabor import gabor, gabor_adjoint, gaussian_window, gaussian_window_adjoint
+from parity.oracle.gabor import gabor, gaussian_window, gaussian_window_adjoint
 
 Learn = Callable[[Array], None]
-
-
-class Chain:
-    """A computation under way: its value, the way back, and the gradients found on it.
-
-    Args:
-        x: the input, [B, C, T] or of any shape that the stages take.
-        variables: by the original's names.
-        rng: where given, every stage's input, every variable as it is used and every cotangent are moved by
-            ``ulp``, up or down at random.
-        ulp: relative size of a rounding.
-
-    Attributes:
-        x: the value so far.
-        gradients: by variable, once :meth:`back` has run.
-    """
-
-    def __init__(
-        self, x: Array, variables: Mapping[str, Array], rng: np.random.Generator | None = None, ulp: float = 0.0
-    ) -> None:
-        self.x = exact(x)
-        self.variables = variables
-        self.gradients: dict[str, Array] = {}
-        self._rng, self._ulp = rng, ulp
-        self._backs: list[Callable[[Array], Array]] = []
-
-    @property
-    def is_moved(self) -> bool:
-        """Whether roundings are made."""
-        return self._rng is not None
-
-    def noise(self, values: Array) -> Array:
-        """What a rounding of each value may be; 0 in an exact chain."""
-        if self._rng is None:
-            return np.zeros(np.shape(values))
-        return np.asarray(self._ulp * values * self._rng.choice((-1.0, 1.0), np.shape(values)))
-
-    def spread(self, values: Array) -> Array:
-        """What a Fourier transform's rounding may be: as large for a quiet sample as for a loud one."""
-        if self._rng is None:
-            return np.zeros(())
-        size = np.sqrt(np.mean(np.abs(values) ** 2, axis=-1, keepdims=True))
-        return np.asarray(self._ulp * size * self._rng.standard_normal(np.shape(values)))
-
-    def moved(self, values: Array | float) -> Array:
-        """Values, each rounded once."""
-        values = exact(values)
-        return values if self._rng is None else values + self.noise(values)
-
-    def variable(self, name: str) -> Array:
-        """A variable as a stage uses it."""
-        return self.moved(self.variables[name])
-
-    def learned(self, name: str, gradient: Array) -> None:
-        """Takes a gradient down, in the variable's shape."""
-        self.gradients[name] = np.reshape(gradient, np.shape(self.variables[name]))
-
-    def then(self, forward: Callable[[Array], Array], adjoint: Callable[[Array, Array], Array]) -> None:
-        """Applies a stage: what it makes of the value, and of (the value, the cotangent of what it made)."""
-        x = self.moved(self.x)
-        self.x = forward(x)
-        self._backs.append(lambda d: adjoint(x, self.moved(d)))
-
-    def back(self, cotangent: Array) -> Array:
-        """The cotangent of the input; fills :attr:`gradients`."""
-        d = exact(cotangent)
-        for back in reversed(self._backs):
-            d = back(d)
-        return d
 
 
 def pads(n: int, window: int, stride: int, padding: str) -> Pads:
@@ -153,10 +85,14 @@ def gabor_conv(c: Chain, name: str, window: int, stride: int, padding: str, by_f
     mu, sigma = limited(held[:, 0], 0.0, np.pi), limited(held[:, 1], 4 * Z, window * Z)
     order = np.argsort(mu.real, kind="stable") if by_frequency else np.arange(len(mu))
     mu, sigma = c.moved(mu[order]), c.moved(sigma[order])
-    filters = c.moved(gabor(mu, sigma, window))
+    t = np.arange(-(window // 2), (window + 1) // 2, dtype=np.float64)
+    turn = c.noise(mu[:, np.newaxis] * t)[:, np.newaxis]  # a phase of hundreds of rad is rounded as a whole
+    filters = gabor(mu, sigma, window)
+    filters = c.moved(filters + turn * np.stack([-filters[:, 1], filters[:, 0]], axis=1))
 
     def learn(d: Array) -> None:
-        found = np.stack(gabor_adjoint(mu, sigma, window, d.reshape(filters.shape)), axis=1)
+        slopes = kernels.wavelet_slopes(filters, t, mu, sigma, d.reshape(filters.shape), c.moved)
+        found = np.stack(slopes[1:], axis=1)
         d_held = np.zeros(held.shape)
         d_held[order] = c.moved(found)
         d_held[:, 0] = clamp_adjoint(held[:, 0], d_held[:, 0], 0.0, np.pi)

@@ -1,0 +1,84 @@
+"""A chain of stages, forward and back, exact or rounded at every stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from parity.oracle.arrays import Array, exact
+
+LOST = 0.5  # the chance that a number below the smallest normal one survives
+
+
+class Chain:
+    """A computation under way: its value, the way back, and the gradients found on it.
+
+    Args:
+        x: the input, [B, C, T] or of any shape that the stages take.
+        variables: by the original's names.
+        rng: where given, every stage's input, every variable as it is used and every cotangent are moved by
+            ``ulp``, up or down at random.
+        ulp: relative size of a rounding.
+
+    Attributes:
+        x: the value so far.
+        gradients: by variable, once :meth:`back` has run.
+    """
+
+    def __init__(
+        self, x: Array, variables: Mapping[str, Array], rng: np.random.Generator | None = None, ulp: float = 0.0
+    ) -> None:
+        self.x = exact(x)
+        self.variables = variables
+        self.gradients: dict[str, Array] = {}
+        self._rng, self._ulp = rng, ulp
+        self._tiny = 2.0**-126 if ulp > 2.0**-40 else 2.0**-1022
+        self._backs: list[Callable[[Array], Array]] = []
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether roundings are made."""
+        return self._rng is not None
+
+    def noise(self, values: Array) -> Array:
+        """What a rounding of each value may be; 0 in an exact chain."""
+        if self._rng is None:
+            return np.zeros(np.shape(values))
+        return np.asarray(self._ulp * values * self._rng.choice((-1.0, 1.0), np.shape(values)))
+
+    def spread(self, values: Array) -> Array:
+        """What a Fourier transform's rounding may be: as large for a quiet sample as for a loud one."""
+        if self._rng is None:
+            return np.zeros(())
+        size = np.sqrt(np.mean(np.abs(values) ** 2, axis=-1, keepdims=True))
+        return np.asarray(self._ulp * size * self._rng.standard_normal(np.shape(values)))
+
+    def moved(self, values: Array | float) -> Array:
+        """Values, each rounded once, and those next to nothing kept or lost."""
+        values = exact(values)
+        if self._rng is None:
+            return values
+        kept = (np.abs(values) >= self._tiny) | (self._rng.random(np.shape(values)) < LOST)
+        return np.asarray(np.where(kept, values + self.noise(values), 0.0))
+
+    def variable(self, name: str) -> Array:
+        """A variable as a stage uses it."""
+        return self.moved(self.variables[name])
+
+    def learned(self, name: str, gradient: Array) -> None:
+        """Takes a gradient down, in the variable's shape."""
+        self.gradients[name] = np.reshape(gradient, np.shape(self.variables[name]))
+
+    def then(self, forward: Callable[[Array], Array], adjoint: Callable[[Array, Array], Array]) -> None:
+        """Applies a stage: what it makes of the value, and of (the value, the cotangent of what it made)."""
+        x = self.moved(self.x)
+        self.x = forward(x)
+        self._backs.append(lambda d: adjoint(x, self.moved(d)))
+
+    def back(self, cotangent: Array) -> Array:
+        """The cotangent of the input; fills :attr:`gradients`."""
+        d = exact(cotangent)
+        for back in reversed(self._backs):
+            d = back(d)
+        return d
