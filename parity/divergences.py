@@ -80,12 +80,12 @@ DIVERGENCES: tuple[Divergence, ...] = (
         "at one frame lingvo limits where the time warp arrives to 0, divides by it and multiplies infinity by 0, and "
         "every feature is NaN; tf_leaf and og_leaf refuse one frame where a warp is asked for (a TensorFlow graph of "
         "unknown length gives the NaN)",
-        "share of NaN in the matrix of the warp of one frame", 1, 1, "lingvo 0.14.2, lingvo/core/spectrum_augmenter.py"),
+        "share of NaN in the matrix of the warp of one frame", 1, 1, "lingvo 0.14.2, spectrum_augmenter.py"),
     Divergence(
         "spec-augment-ratio", ("original", "tf_leaf"), "declared",
         "the original takes a ratio above 1, with which a mask may be longer than the clip, and one below 0 for off; "
         "tf_leaf and og_leaf refuse both",
-        "ratios refused, of one above 1 and one below 0", 2, 2, "lingvo 0.14.2, lingvo/core/spectrum_augmenter.py"),
+        "ratios refused, of one above 1 and one below 0", 2, 2, "lingvo 0.14.2, spectrum_augmenter.py"),
     Divergence(
         "projection-after-step", ("tf_leaf", "og_leaf"), "declared",
         "Keras projects mu and sigma back into their box after every optimiser step; og_leaf clamps them in its "
