@@ -27,7 +27,7 @@ def infer(found: Mapping[str, Any], hints: Mapping[str, str], given: Mapping[str
         TypeError, ValueError: a value is no array of finite real numbers; or the configuration cannot be told (names
             the setting to give and what it may be), or is not that of the variables.
     """
-    variables = named(found)
+    variables = names.canonical(found)
     known = {**hints, **given}
     frontend = known.get("frontend", "Leaf")
     if frontend not in FIXED:
@@ -49,22 +49,10 @@ def infer(found: Mapping[str, Any], hints: Mapping[str, str], given: Mapping[str
     return config
 
 
-def named(found: Mapping[str, Any]) -> Variables:
-    """Variables by hub names, the kernel by its layer's name where it carries it.
-
-    Raises:
-        TypeError, ValueError: as :func:`parity.bridges.names.canonical`.
-    """
-    variables = names.canonical(found)
-    if names.KERNEL in variables and any(names.suffix(name) == names.CONV for name in found):
-        variables[names.CONV] = variables.pop(names.KERNEL)
-    return variables
-
-
 def _filters(variables: Variables, fixed: Mapping[str, Any]) -> dict[str, Any]:
-    kernel = variables.get(names.KERNEL, variables.get(names.CONV))
+    kernel = variables.get(names.KERNEL)
     if kernel is None:
-        raise ValueError(f"variables {sorted(variables)}: no filters ({names.KERNEL!r} or {names.CONV!r}) among them")
+        raise ValueError(f"variables {sorted(variables)}: no filters ({names.KERNEL!r}) among them")
     if kernel.ndim == 2:
         # Keras keeps mu in [0, pi] rad/sample; a sinc filter's lower cutoff is in Hz
         hertz = float(np.abs(kernel[:, 0]).max()) > 4.0
@@ -114,7 +102,7 @@ def _activation(variables: Variables, settings: Mapping[str, Any]) -> str:
 
 def _require_window(config: FrontendConfig, variables: Variables) -> None:
     """Refuse lengths that are not those of the taps that the variables have."""
-    taps = {name: variables[name].shape[0] for name in (names.KERNEL, names.CONV, names.POOLING) if name in variables
+    taps = {name: variables[name].shape[0] for name in (names.KERNEL, names.POOLING) if name in variables
             and variables[name].ndim == 3}  # fmt: skip
     if names.POOLING_2D in variables:
         taps[names.POOLING_2D] = variables[names.POOLING_2D].shape[1]

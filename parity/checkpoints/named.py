@@ -150,7 +150,10 @@ class LegacyH5(Contents):
 def of_training(name: str) -> bool:
     """Whether a variable is an optimiser's or a counter, by its full name."""
     parts = name.split("/")
-    slot = hub.suffix("/".join(parts[:-1])) and (SLOT.fullmatch(parts[-1]) or OPTIMIZERS.fullmatch(parts[-1]))
+    owner = "/".join(parts[:-1])
+    slot = (hub.suffix(owner) or BARE.fullmatch(owner)) and (
+        SLOT.fullmatch(parts[-1]) or OPTIMIZERS.fullmatch(parts[-1])
+    )
     return bool(OPTIMIZERS.fullmatch(parts[0]) or COUNTERS.fullmatch(name) or slot)
 
 

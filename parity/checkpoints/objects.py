@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from parity.bridges import names as hub
 from parity.checkpoints.bundle import Bundle
 from parity.checkpoints.contents import Array, Contents, joined
 from parity.checkpoints.named import Named, model_name
@@ -84,10 +83,7 @@ class Objects(Contents):
         out = {}
         for node, found in paths.items():
             known = [ATTRIBUTES[plain] for plain in map(_plain, found) if plain in ATTRIBUTES]
-            name = known[0] if known else found[0]
-            if name == hub.KERNEL and hub.suffix(self.nodes[node].full_name) == hub.CONV:
-                name = hub.CONV  # Keras' own convolution, which carries its layer's name
-            out[name] = self.nodes[node].key
+            out[known[0] if known else found[0]] = self.nodes[node].key
         return out
 
     def load(self, key: str) -> Array:

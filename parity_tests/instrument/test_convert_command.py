@@ -192,6 +192,21 @@ def test_torn_or_changed_files_are_refused(tmp_path):
     refused(lambda: load(target), ValueError, "w.safetensors", "tensors")
 
 
+def test_what_was_there_stays_until_the_new_is_whole(tmp_path, monkeypatch):
+    target = tmp_path / "w.safetensors"
+    run(source("leaf"), target, "--config", GEOMETRY)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("parity.bridges.stored.os.replace", full)
+    done = run(source("leaf_everything"), target, "--config", GEOMETRY)
+    assert done.exit_code == 2
+    assert "no space left" in done.output
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_sinc_filters_are_told_by_their_hertz():
     found = {"kernel": np.float32([[200, 100], [400, 100]]), "layer_normalization/gamma": np.ones(2)}
     found["layer_normalization/beta"] = np.zeros(2)

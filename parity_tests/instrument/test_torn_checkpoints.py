@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from parity import load_weights
+from parity.checkpoints.bundle import Bundle
 from parity_tests.instrument import checkpoint_files as files
 from parity_tests.instrument.test_weight_files import Unpickled
 from parity_tests.instrument.weights import held, same_bits
@@ -60,6 +61,19 @@ def test_flipped_bits_in_a_checkpoint_are_refused_or_harmless(tmp_path):
                 assert same_bits(held(module), held(intact))
         path.write_bytes(whole)
         assert 4 * n_refused > 3 * len(positions)
+
+
+def test_no_flipped_bit_of_an_index_is_believed(tmp_path):
+    shutil.copy(files.FOLDER / "leaf" / "model.index", tmp_path)
+    path = tmp_path / "model.index"
+    whole, intact = path.read_bytes(), Bundle(tmp_path / "model").entries
+    for bit in range(0, 8 * len(whole), 3):
+        at = bit // 8
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << bit % 8]) + whole[at + 1 :])
+        try:
+            assert Bundle(tmp_path / "model").entries == intact
+        except ValueError as error:
+            assert "model.index" in str(error)  # noqa: PT017
 
 
 @pytest.mark.parametrize("name", ["model.h5", "model.weights.h5"])
