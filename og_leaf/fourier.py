@@ -37,7 +37,7 @@ def upper_power_of_2(length: int) -> int:
 def fft_conv1d(inputs: Tensor, filters: Tensor) -> tuple[Tensor, Tensor]:
     """Correlates a mono signal with filters, circularly over ``n = upper_power_of_2(T)`` samples.
 
-    The output at t is ``sum_k x[(t - (W // 2 - 1) + k) mod n] h[k]`` with zeros behind the signal: one sample later
+    The output at t is ``sum_k x[(t - (W // 2 - 1) + k) mod n] h[k]`` with zeros behind the signal: one sample earlier
     than SAME padding for odd W, as SAME for even W, but for what wraps around. Filters longer than n are cut at n.
 
     Args:
@@ -68,7 +68,7 @@ def overlap_add_conv1d(inputs: Tensor, filters: Tensor, fft_length: int = 4096) 
     """Correlates a mono signal with filters, block by block of ``fft_length - W + 1`` samples.
 
     Blocks wrap around where the padding of ``2 ((W - 1) // 2)`` does not reach, as in the original; away from the edges
-    of blocks the output is :func:`fft_conv1d`'s, one sample earlier.
+    of blocks the output is that of SAME padding.
 
     Args:
         inputs: [B, 1, T].

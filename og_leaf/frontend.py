@@ -115,7 +115,8 @@ class Leaf(nn.Module):
         self.sample_rate = sample_rate
         self.window_len = window_len
         self.window_stride = window_stride
-        filter_regularizer = check_regularizer(regularizer_fn) if learn_filters else None
+        regularizer = check_regularizer(regularizer_fn, "regularizer_fn")
+        filter_regularizer = regularizer if learn_filters else None
         self._preemp_regularizer = filter_regularizer
         self._preemp_conv: nn.Conv1d | None = None
         if preemp:
@@ -145,7 +146,7 @@ class Leaf(nn.Module):
             padding="SAME",
             use_bias=False,
             kernel_initializer=Constant(0.4) if pooling_init is None else pooling_init,
-            kernel_regularizer=check_regularizer(regularizer_fn) if learn_pooling else None,
+            kernel_regularizer=regularizer if learn_pooling else None,
             trainable=learn_pooling,
             device=device,
             dtype=dtype,

@@ -76,7 +76,7 @@ class L2:
         return self.l2 * weight.square().sum()
 
 
-def check_regularizer(regularizer: Any) -> Regularizer | None:
+def check_regularizer(regularizer: Any, name: str = "kernel_regularizer") -> Regularizer | None:
     """The regulariser, if it is one.
 
     Raises:
@@ -84,7 +84,7 @@ def check_regularizer(regularizer: Any) -> Regularizer | None:
     """
     if regularizer is None or callable(regularizer):
         return regularizer  # type: ignore[no-any-return]
-    raise TypeError(f"kernel_regularizer={regularizer!r}: must be a callable on a tensor, such as L2(0.01), or None")
+    raise TypeError(f"{name}={regularizer!r}: must be a callable on a tensor, such as L2(0.01), or None")
 
 
 class Regularized(nn.Module):

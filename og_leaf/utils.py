@@ -37,11 +37,11 @@ def window(window_type: WindowType, tmax: int) -> NDArray[np.float64]:
 
     Args:
         window_type: which.
-        tmax: samples, at least 1; of one sample, Hann's is NaN.
+        tmax: samples, at least 1; for a Hann window at least 2, as the original divides by ``tmax - 1``.
 
     Raises:
         TypeError: ``tmax`` is not an integer.
-        ValueError: ``tmax`` below 1, or not a :class:`WindowType`.
+        ValueError: ``tmax`` below 1, or 1 for a Hann window; not a :class:`WindowType`.
 
     Source: ``leaf_audio/utils.py``.
     """
@@ -50,6 +50,7 @@ def window(window_type: WindowType, tmax: int) -> NDArray[np.float64]:
         return np.asarray(0.54 - 0.46 * np.cos(2 * np.pi * n / tmax))
     if window_type not in (WindowType.HANNING, WindowType.SQUARED_HANNING):
         raise ValueError(f"window_type={window_type!r}: must be one of {[kind.name for kind in WindowType]}")
-    with np.errstate(invalid="ignore", divide="ignore"):
-        hann = 0.5 * (1 - np.cos(2 * np.pi * (n - 1) / (tmax - 1)))
+    if tmax == 1:
+        raise ValueError(f"tmax={tmax!r}: must be at least 2 for window_type={window_type.name}")
+    hann = 0.5 * (1 - np.cos(2 * np.pi * (n - 1) / (tmax - 1)))
     return np.asarray(hann if window_type == WindowType.HANNING else hann**2)

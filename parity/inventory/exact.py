@@ -33,9 +33,6 @@ def run(
         subject: what to run; its float32 input and variables are taken as they are.
         variables: values in place of the subject's own, by hub name.
         rng, ulp: where given, the inputs of every stage are rounded, see :class:`parity.oracle.Chain`.
-
-    Raises:
-        KeyError: a variable that its initialiser draws at random, with ``weights="default"`` and no ``variables``.
     """
     try:
         held = _variables(subject, variables or {})
@@ -66,13 +63,8 @@ def _variables(subject: Subject, given: Mapping[str, Array]) -> dict[str, Array]
     shapes = {**(composed.shapes(subject) if public(subject.name).kind in ("layer", "frontend") else {})}
     drawn = subject.values({**shapes, **subject.tensors})
     start = composed.initial(subject) if set(shapes) - set(drawn) - set(given) else {}
-    out = {}
-    for name in (*shapes, *subject.tensors):
-        value = given.get(name, drawn.get(name, start.get(name)))
-        if value is None:
-            raise KeyError(f"variable {name!r} of {subject}: is drawn at random, so must be given")
-        out[name] = np.asarray(value, dtype=np.float64)
-    return out
+    held = {**start, **drawn, **given}
+    return {name: np.asarray(held[name], dtype=np.float64) for name in (*shapes, *subject.tensors)}
 
 
 def _composed(c: Chain, subject: Subject) -> Found:

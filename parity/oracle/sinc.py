@@ -88,12 +88,17 @@ def cutoffs_adjoint(kernel: Array, min_low: float, min_band: float, rate: float,
 
 
 def window(kind: str, size: int) -> Array:
-    """The original's ``HAMMING`` (periodic), ``HANNING`` (a sample early) and ``SQUARED_HANNING``: [size]."""
+    """The original's ``HAMMING`` (periodic), ``HANNING`` (a sample early) and ``SQUARED_HANNING``: [size].
+
+    Raises:
+        ValueError: a Hann window of one sample, for which the original divides by zero.
+    """
     n = np.arange(size)
     if kind == "HAMMING":
         return np.asarray(0.54 - 0.46 * np.cos(2 * np.pi * n / size))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        hann = np.sin(np.pi * ((n - 1) % max(size - 1, 1)) / (size - 1)) ** 2  # of period size - 1
+    if size == 1:
+        raise ValueError(f"size={size}: must be at least 2")
+    hann = np.sin(np.pi * ((n - 1) % (size - 1)) / (size - 1)) ** 2  # of period size - 1
     return np.asarray(hann**2 if kind == "SQUARED_HANNING" else hann)
 
 

@@ -1,0 +1,257 @@
+"""The oracle of the original's other layers against mathematics: complex steps, and second formulations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from parity.gates import Exactly, OfMax
+from parity.inventory import composed, exact
+from parity.inventory.fixed import FIXED
+from parity.inventory.names import public
+from parity.inventory.rounding import ENVELOPE, N_DRAWS, Rounded
+from parity.oracle import kernels, pcen_stage, pooling, sinc, spectral, stages
+from parity.oracle.chain import Chain
+
+STEP = 1e-30
+COMPLEX_STEP = OfMax(1e-11, "float64 sums over a thousand samples, and the cancellation of the drawn cotangent")
+SAME = OfMax(1e-12, "the same function in another formulation: float64 sums and transforms of a thousand samples")
+KNOWN = Exactly("by hand, without a rounding")
+RNG = np.random.default_rng(0)
+
+
+def normal(*shape):
+    return RNG.standard_normal(shape)
+
+
+def uniform(low, high, *shape):
+    return RNG.uniform(low, high, shape)
+
+
+HERTZ = (uniform(50, 2000, 3), uniform(2500, 7000, 3))
+TIMES = uniform(0.5, 9, 7) / 16000
+FUNCTIONS = {  # forward, adjoint (arguments, cotangent), arguments
+    "sinc response": (sinc.response, sinc.response_adjoint, (TIMES[:, None], HERTZ[0][None])),
+    "band-pass": (
+        lambda *edges: sinc.band_pass(*edges, 25, 16000.0),
+        lambda *given: sinc.band_pass_adjoint(*given[:2], 25, 16000.0, given[2]), HERTZ),
+    "cutoffs": (
+        lambda kernel: np.stack(sinc.cutoffs(kernel, 50, 50, 8000), axis=1),
+        lambda kernel, d: (sinc.cutoffs_adjoint(kernel, 50, 50, 8000, *d.T),),
+        (np.array([[90.0, 200.0], [-90.0, 400.0], [3000.0, -200.0], [2000.0, 3000.0]]),)),
+    "fft convolution": (spectral.fft_conv, spectral.fft_conv_adjoint, (normal(2, 40), normal(3, 9))),
+    "fft convolution, filters cut": (spectral.fft_conv, spectral.fft_conv_adjoint, (normal(1, 12), normal(2, 25))),
+    "overlap-add": (
+        lambda *given: spectral.overlap_add(*given, 32),
+        lambda *given: spectral.overlap_add_adjoint(*given[:2], 32, given[2]), (normal(2, 75), normal(3, 8))),
+    "magnitudes": (
+        lambda *parts: spectral.magnitudes(*parts)[0], spectral.magnitudes_adjoint, (normal(2, 16), normal(2, 16))),
+    "spectrum's L1": (
+        lambda taps: spectral.spectrum_l1(taps, 32), lambda taps, d: (spectral.spectrum_l1_adjoint(taps, 32, d),),
+        (normal(2, 9),)),
+    "mel energies": (
+        lambda x: spectral.mel_energies(x, np.ones((2, 17)), spectral.hann(25), 10, 32),
+        lambda x, d: (spectral.mel_energies_adjoint(x, np.ones((2, 17)), spectral.hann(25), 10, 32, d),),
+        (normal(2, 77),)),
+    "mel energies, window cut": (
+        lambda x: spectral.mel_energies(x, np.ones((1, 9)), spectral.hann(25), 40, 16),
+        lambda x, d: (spectral.mel_energies_adjoint(x, np.ones((1, 9)), spectral.hann(25), 40, 16, d),),
+        (normal(1, 77),)),
+    "maximum": (
+        lambda x: pooling.max_pool(x, 5, 3, (1, 2)), lambda x, d: (pooling.max_pool_adjoint(x, 5, 3, (1, 2), d),),
+        (normal(2, 3, 20),)),
+    "rectifier": (
+        lambda x: pooling.rectified(x, 0.2), lambda x, d: (pooling.rectified_adjoint(x, 0.2, d),), (normal(2, 3, 9),)),
+    "squared modulus": (
+        pooling.squared_modulus, lambda x, d: (pooling.squared_modulus_adjoint(x, d),), (normal(2, 5, 9),)),
+    "unit norm": (kernels.unit_norm, lambda h, d: (kernels.unit_norm_adjoint(h, d),), (normal(3, 9),)),
+    "penalty": (
+        lambda w: kernels.penalty(w, 0.3, 0.7), lambda w, d: (d * kernels.penalty_adjoint(w, 0.3, 0.7),),
+        (normal(3, 9),)),
+    "wavelets": (
+        kernels.wavelets_at, kernels.wavelets_at_adjoint, (normal(9), uniform(0, 3, 3), uniform(2, 9, 3))),
+}  # fmt: skip
+
+
+def along(forward, adjoint, arguments, i):
+    """The derivative along a random direction of the i-th argument, by the adjoint and by a complex step."""
+    output = forward(*arguments)
+    d, direction = normal(*np.shape(output)), normal(*arguments[i].shape)
+    found = np.sum(adjoint(*arguments, d)[i] * direction)
+    moved = [a + 1j * STEP * direction if j == i else a for j, a in enumerate(arguments)]
+    terms = forward(*moved).imag / STEP * d
+    scale = np.abs(terms).sum()
+    return np.array([found, scale]), np.array([np.sum(terms), scale])
+
+
+@pytest.mark.parametrize(
+    ("name", "i"), [(name, i) for name, (_, _, arguments) in FUNCTIONS.items() for i in range(len(arguments))]
+)
+def test_adjoint_equals_complex_steps(name, i):
+    verdict = COMPLEX_STEP(*along(*FUNCTIONS[name], i))
+    assert verdict.passes, verdict
+
+
+COMPOSED = [s for name in FIXED if public(name).kind in ("layer", "frontend") for s in FIXED[name]
+            if name != "SpecAugment" and s.weights != "default" and exact.run(s).refused is None]  # fmt: skip
+
+
+@pytest.mark.parametrize("subject", COMPOSED, ids=str)
+def test_chain_equals_complex_steps(subject):
+    held = {**composed.shapes(subject), **subject.tensors}
+    variables = {name: value.astype(np.float64) for name, value in subject.values(held).items()}
+    audio = subject.input().astype(np.float64)
+    x = audio[:, np.newaxis] if audio.ndim == 2 else audio.transpose(0, 2, 1)
+    run = composed.frontend if public(subject.name).kind == "frontend" else composed.layer
+
+    def output(at, values):
+        chain = Chain(at, values)
+        run(chain, subject)
+        return chain
+
+    chain = output(x, variables)
+    d = normal(*chain.x.shape)
+    gradients = {"input": chain.back(d), **chain.gradients}
+    for name, gradient in gradients.items():
+        if "simple_rnn" in name:
+            continue
+        direction = normal(*gradient.shape)
+        moved = {**variables, name: variables[name] + 1j * STEP * direction} if name != "input" else variables
+        at = x + 1j * STEP * direction if name == "input" else x
+        terms = output(at, moved).x.imag / STEP * d
+        # what cancels to nothing is judged against a change of the whole output
+        scale = np.abs(terms).sum() + np.abs(gradient * direction).sum() + np.abs(chain.x * d).sum()
+        verdict = COMPLEX_STEP(np.array([np.sum(gradient * direction), scale]), np.array([np.sum(terms), scale]))
+        assert verdict.passes, (name, verdict)
+
+
+@pytest.mark.parametrize(("n_samples", "n_taps"), [(40, 9), (64, 24), (33, 1), (12, 25)])
+def test_fft_convolution_is_numpys(n_samples, n_taps):
+    x, h = normal(2, n_samples), normal(3, n_taps)
+    n = spectral.upper_power_of_2(n_samples)
+    product = np.fft.rfft(x, n)[:, None] * np.fft.rfft(h, n).conj()
+    expected = np.roll(np.fft.irfft(product, n), n_taps // 2 - 1, axis=-1)[..., :n_samples]
+    assert SAME(spectral.fft_conv(x, h), expected).passes
+    assert SAME(spectral.spectrum_l1(h, n), np.abs(np.fft.rfft(h, n)).sum()).passes
+
+
+@pytest.mark.parametrize(("n_samples", "n_taps"), [(75, 8), (200, 9), (20, 1), (64, 32)])
+def test_overlap_add_is_numpys(n_samples, n_taps):
+    x, h, n = normal(2, n_samples), normal(3, n_taps), 32
+    step, half = n - n_taps + 1, (n_taps - 1) // 2
+    expected = np.zeros((2, 3, n_samples + 2 * n))
+    for start in range(0, n_samples, step):
+        block = np.pad(np.pad(x[:, start : start + step], ((0, 0), (half, 0))), ((0, 0), (0, n)))[:, :n]
+        product = np.fft.rfft(block)[:, None] * np.fft.rfft(h, n).conj()
+        expected[..., start : start + n] += np.roll(np.fft.irfft(product), n_taps // 2 - 1, axis=-1)
+    expected = np.roll(expected[..., :n_samples], 1 - n_taps // 2, axis=-1)
+    assert SAME(spectral.overlap_add(x, h, n), expected).passes
+
+
+def test_inside_a_block_overlap_add_is_the_plain_correlation():
+    x, h = normal(1, 100), normal(2, 9)
+    plain = np.stack([np.correlate(np.pad(x[0], 4), taps, mode="valid") for taps in h])[None]
+    assert SAME(spectral.overlap_add(x, h, 4096)[..., 8:-8], plain[..., 8:-8]).passes
+    # and the circular one comes a sample earlier
+    assert SAME(spectral.fft_conv(x, h)[..., 8:-9], plain[..., 9:-8]).passes
+
+
+@pytest.mark.parametrize(("window", "stride", "n_fft"), [(25, 10, 32), (24, 30, 64), (40, 7, 16), (1, 3, 8)])
+def test_mel_energies_are_numpys(window, stride, n_fft):
+    x, matrix = normal(2, 100), uniform(0, 1, 3, n_fft // 2 + 1)
+    n_frames = -(-100 // stride)
+    padded = np.pad(x, ((0, 0), (0, window + stride * n_frames)))
+    frames = np.stack([padded[:, i * stride : i * stride + window] for i in range(n_frames)], axis=1)
+    periodic = window if window % 2 == 0 else window - 1
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / periodic) if window > 1 else np.ones(1)
+    expected = (np.abs(np.fft.rfft(frames * hann, n_fft)) ** 2 @ matrix.T).transpose(0, 2, 1)
+    assert SAME(spectral.mel_energies(x, matrix, spectral.hann(window), stride, n_fft), expected).passes
+
+
+def test_magnitudes_are_numpys():
+    re, im = normal(2, 25), normal(2, 25)
+    assert SAME(spectral.magnitudes(re, im)[0], np.abs(np.fft.fft(re + 1j * im))).passes
+
+
+def test_band_pass_is_the_difference_of_two_sincs():
+    (low, high), t = HERTZ, np.arange(-12, 13) / 16000
+    band = 2 * high[:, None] * np.sinc(2 * high[:, None] * t) - 2 * low[:, None] * np.sinc(2 * low[:, None] * t)
+    assert SAME(sinc.band_pass(low, high, 25, 16000.0), band / band.max(axis=1, keepdims=True)).passes
+    assert sinc.band_pass(low, high, 24, 16000.0).shape == (3, 25)
+
+
+def test_windows_are_their_formulas():
+    for size in (2, 24, 25):
+        n = np.arange(size)
+        hann = 0.5 * (1 - np.cos(2 * np.pi * (n - 1) / (size - 1)))
+        assert SAME(1 + sinc.window("HANNING", size), 1 + hann).passes
+        assert SAME(1 + sinc.window("SQUARED_HANNING", size), 1 + hann**2).passes
+    assert KNOWN(sinc.window("HAMMING", 1).round(2), [0.08]).passes
+    with pytest.raises(ValueError, match="size=1: must be at least 2"):
+        sinc.window("HANNING", 1)
+
+
+def test_mel_scale_there_and_back():
+    hertz = np.array([0.0, 1.0, 700.0, 8000.0])
+    assert SAME(sinc.mel_to_hertz(sinc.hertz_to_mel(hertz)), hertz).passes
+    assert SAME(sinc.hertz_to_mel(6300.0), np.array(2595.0)).passes
+    edges = sinc.initial_cutoffs(4, 16000, 50, 50)
+    assert SAME(edges[:-1].sum(axis=1), edges[1:, 0]).passes
+    assert SAME(edges[-1].sum(), np.array(7900.0)).passes
+
+
+def test_powers_of_two():
+    lengths = [1, 2, 3, 4, 5, 64, 65, 8191, 8192, 8193]
+    expected = [1, 2, 4, 4, 8, 64, 128, 8192, 16384, 16384]
+    assert KNOWN([spectral.upper_power_of_2(n) for n in lengths], expected).passes
+
+
+def test_values_at_ties_are_tensorflows():
+    tied = np.array([[[1.0, 1.0, 0.0, 1.0, 1.0, 1.0]]])
+    d = np.arange(1.0, 7.0).reshape(1, 1, 6)
+    assert KNOWN(pooling.max_pool_adjoint(tied, 3, 1, (1, 1), d), [[[3, 3, 0, 9, 6, 0]]]).passes
+    assert KNOWN(pooling.rectified_adjoint(np.array([0.0, -1.0, 1.0]), 0.2, np.ones(3)), [0.2, 0.2, 1.0]).passes
+    assert KNOWN(kernels.penalty_adjoint(np.array([0.0, 2.0, -2.0]), 1.0, 0.5), [0, 3, -3]).passes
+    assert KNOWN(kernels.unit_norm_adjoint(np.zeros((1, 2)), np.ones((1, 2))), [[1 / 1e-7] * 2]).passes
+    assert KNOWN(spectral.spectrum_l1_adjoint(np.zeros((1, 3)), 4), [[0, 0, 0]]).passes
+    silent = np.zeros((1, 4)), np.zeros((1, 4))
+    assert KNOWN(spectral.magnitudes_adjoint(*silent, np.ones((1, 4))), [np.zeros((1, 4))] * 2).passes
+
+
+def test_moving_average_starts_from_the_state_that_it_is_given():
+    chain = Chain(np.array([[[1.0, 1.0]]]), {"w": np.array([0.5]), "state": np.array([[3.0]])})
+    pcen_stage.moving_average(chain, "w", "state")
+    assert KNOWN(chain.x, [[[2.0, 1.5]]]).passes
+
+
+def test_wavelets_have_the_triangles_energy():
+    triangles = kernels.triangles(4, 512, 16000, 60, 7800, False)
+    params = composed.gabor_init((4, 2), min_freq=60.0, max_freq=7800.0)
+    taps = kernels.wavelets(params, triangles, 512, 4001)
+    energy = np.sum(taps**2, axis=(1, 2))
+    assert OfMax(1e-9, "Gaussians cut at 20 deviations and more")(energy, kernels.areas(triangles, 512)).passes
+    unit = kernels.triangles(4, 512, 16000, 60, 7800, True)
+    assert SAME(kernels.areas(unit, 512), np.ones(4)).passes
+
+
+def test_too_few_samples_are_refused():
+    with pytest.raises(ValueError, match="n=3: must be at least the window's 4 samples"):
+        stages.pads(3, 4, 1, "valid")
+    assert stages.pads(4, 4, 1, "VALID") == (0, 0)
+
+
+def test_a_change_of_a_thousand_roundings_is_noticed():
+    subject = FIXED["SincNet"][1]
+    rounded = Rounded(subject, {})
+    arrays = rounded.truth.arrays()
+    off = {name: value.astype(np.float32) * np.float32(1 + 2**-13) for name, value in arrays.items()}
+    for name, value in arrays.items():
+        assert all(v.passes for v in rounded.judge(name, value.astype(np.float32))), name
+    assert not all(v.passes for v in rounded.judge("output", off["output"]))
+    assert not all(v.passes for v in rounded.judge("losses", off["losses"]))
+
+
+def test_the_envelope_is_that_of_its_draws():
+    rounded = Rounded(FIXED["fft_conv1d"][0], {})
+    rounded.spread("output", "float32")
+    assert {len(draws) for draws in rounded._kept.values()} == {N_DRAWS} == {ENVELOPE.n_draws}
