@@ -90,8 +90,8 @@ def _output_shape(inputs: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:
 class FFTConv1D(keras.layers.Conv1D):
     """``keras.layers.Conv1D`` computed by :func:`fft_conv1d`.
 
-    Arguments and weights are those of Keras' layer. As in the original, ``strides`` does nothing, and a
-    ``kernel_regularizer`` also penalises the L1 norm of the kernel's spectrum, by its ``l1``.
+    Arguments and weights are those of Keras' layer. As in the original, it computes the same whatever ``strides`` and
+    ``padding`` say, and a ``kernel_regularizer`` also penalises the L1 norm of the kernel's spectrum, by its ``l1``.
 
     Raises:
         ValueError: ``padding="causal"``, or a ``kernel_regularizer`` without ``l1``: the original's call fails at both.
@@ -105,6 +105,18 @@ class FFTConv1D(keras.layers.Conv1D):
             raise ValueError(f"padding={self.padding!r}: must be 'same' or 'valid', which are computed alike")
         if self.kernel_regularizer is not None and not hasattr(self.kernel_regularizer, "l1"):
             raise ValueError(f"kernel_regularizer={self.kernel_regularizer!r}: must have an attribute l1")
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """As many frames as samples.
+
+        Raises:
+            ValueError: ``padding="valid"`` and so few samples that a convolution would lack more than a frame: the
+                only thing that padding and strides do, in Keras 2 as here; Keras 3 would refuse no frame as well.
+        """
+        n_samples, least = input_shape[1], self.kernel_size[0] - self.strides[0]
+        if self.padding == "valid" and n_samples is not None and n_samples < least:
+            raise ValueError(f"inputs of shape {input_shape}: {n_samples} samples, must be at least {least}")
+        return (*input_shape[:-1], self.filters)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[B, T, 1] to [B, T, filters]."""

@@ -83,6 +83,8 @@ EDGES = [
     ("GaborConv1D", (1, 40, 1), {"kernel_size": 24, "padding": "VALID", "strides": 4}, (1, 5, 4)),
     ("NormalizedConv1D", (1, 23, 1), {"kernel_size": 24, "padding": "VALID"}, None),
     ("FFTConv1D", (1, 40, 1), {"strides": 7}, (1, 40, 4)),
+    ("FFTConv1D", (1, 24, 1), {"padding": "valid"}, (1, 24, 4)),
+    ("FFTConv1D", (1, 23, 1), {"padding": "valid"}, None),
     ("FFTConv1D", (1, 40, 1), {"padding": "causal"}, None),
     ("LearnablePooling1D", (1, 24, 2), {}, None),
     ("LearnablePooling1D", (1, 36, 2), {}, (1, 2, 2)),
