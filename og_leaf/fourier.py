@@ -15,8 +15,8 @@ from og_leaf.regularizers import Regularizer
 def upper_power_of_2(length: int) -> int:
     """The next power of two, through logarithms in float32 as in the original, which are not exact.
 
-    A length of 8192 gives 16384, since the float32 logarithm of it is rounded up; from 2^21 + 1 on, a length just
-    above a power of two gives that power, which is too short for it.
+    Up to 2^21 samples they give the exact answer; from 2^21 + 1 on, a length just above a power of two gives that
+    power, which is too short for it.
 
     Args:
         length: samples, at least 1.

@@ -11,13 +11,10 @@ from numpy.typing import NDArray
 
 from parity.oracle.arrays import Array, exact
 
-# The original rounds up through float32 logarithms: that of 8192 is rounded up, and 8192 with it.
-ROUNDED_PAST = {8192: 16384}
-
 
 def upper_power_of_2(n: int) -> int:
-    """The next power of two, with the original's one exception below 2^21."""
-    return ROUNDED_PAST.get(n, 1 << max(n - 1, 0).bit_length())
+    """The next power of two; the original's float32 logarithms find it up to 2^21."""
+    return 1 << max(n - 1, 0).bit_length()
 
 
 def _indices(n: int, n_taps: int, shift: int) -> NDArray[np.int64]:
