@@ -177,7 +177,7 @@ def test_band_pass_is_the_difference_of_two_sincs():
     (low, high), t = HERTZ, np.arange(-12, 13) / 16000
     band = 2 * high[:, None] * np.sinc(2 * high[:, None] * t) - 2 * low[:, None] * np.sinc(2 * low[:, None] * t)
     assert SAME(sinc.band_pass(low, high, 25, 16000.0), band / band.max(axis=1, keepdims=True)).passes
-    assert sinc.band_pass(low, high, 24, 16000.0).shape == (3, 25)
+    assert sinc.band_pass(low, high, 24, 16000).shape == (3, 25)
 
 
 def test_windows_are_their_formulas():
