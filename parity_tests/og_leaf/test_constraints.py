@@ -10,7 +10,7 @@ import torch
 
 import og_leaf
 from og_leaf.constraints import EPSILON, UnitNorm
-from parity.gates import Exactly, OfMax, RelativeL2
+from parity.gates import Exactly, OfMax, RelativeL2, status
 from parity.oracle import kernels, spectral
 
 ROUNDED = OfMax(1e-6, "float32: a sum of a hundred terms, a root and a division; eight units in the last place")
@@ -124,6 +124,7 @@ def test_unit_norm_is_keras(scale):
     leaf = h.requires_grad_()
     ours = UnitNorm()(leaf)
     (slope,) = torch.autograd.grad(ours, leaf, d)
+    assert status(slope.permute(2, 1, 0).numpy(), expected).passes
     assert ROUNDED(ours.detach().permute(2, 1, 0).numpy(), out.numpy()).passes
     assert SLOPE(slope.permute(2, 1, 0).numpy(), expected).passes
     if not scale:

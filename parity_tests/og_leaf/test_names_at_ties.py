@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import og_leaf
-from parity.gates import Exactly, OfMax, RelativeL2
+from parity.gates import Exactly, OfMax, RelativeL2, status
 from parity.inventory import exact
 from parity.inventory import torch as adapter
 from parity.inventory.subjects import Subject
@@ -18,7 +18,7 @@ from parity.oracle import spectral
 
 FORWARD = OfMax(1e-6, "float32: sums of a few tens of terms, a unit in the last place for each factor")
 SLOPE = RelativeL2(2e-6, "float32: sums of a few tens of products, twice a unit in the last place for each factor")
-POWERS = Exactly("whole numbers")
+POWERS = Exactly("powers of two")
 LONG = OfMax(3e-6, "float32 transforms of 8192 samples: 13 stages, two units in the last place each")
 
 
@@ -85,7 +85,7 @@ def arrays_of(case, outcome):
 def agrees(name, candidate, expected):
     gate = SLOPE if "gradients/" in name else FORWARD
     verdict = gate(candidate, expected)
-    assert candidate.shape == expected.shape
+    assert status(candidate, expected.astype(candidate.dtype)).passes, name
     assert verdict.passes, (name, verdict, candidate.ravel()[:9], expected.ravel()[:9])
 
 
@@ -114,6 +114,12 @@ def test_of_equal_maxima_the_first_takes_the_gradient():
     pooled = og_leaf.MaxPooling1D(1, 3)(x)
     (slope,) = torch.autograd.grad(pooled, x, torch.arange(1.0, 7.0).reshape(1, 1, 6))
     assert slope.tolist() == [[[3, 3, 0, 9, 6, 0]]]
+
+
+def test_a_rectifier_has_its_slope_at_0():
+    x = torch.tensor([0.0, -0.0, -1.0, 1.0], requires_grad=True)
+    (slope,) = torch.autograd.grad(og_leaf.LeakyReLU(0.25)(x).sum(), x)
+    assert POWERS(slope.numpy(), [0.25, 0.25, 0.25, 1.0]).passes
 
 
 LENGTHS = [n for k in range(24) for n in (2**k - 1, 2**k, 2**k + 1) if n > 0]
