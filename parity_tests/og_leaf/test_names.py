@@ -176,6 +176,26 @@ def test_has_the_originals_defaults(name):
             assert parameter.default == value, argument
 
 
+PUBLISHED = {  # parameters of the published port (EfficientLEAF, ``model/OG_leaf.py``): Leaf(preemp, mean_var_norm)
+    "_preemp_conv.weight": (1, 1, 2),
+    "_complex_conv._kernel": (40, 2),
+    "_pooling.kernel": (40, 1, 1, 1),
+    "_instance_norm.weight": (40,),
+    "_instance_norm.bias": (40,),
+    "_compress_fn.alpha": (40,),
+    "_compress_fn.delta": (40,),
+    "_compress_fn.root": (40,),
+    "_compress_fn.ema._weights": (40,),
+}
+
+
+def test_the_published_ports_state_dict_loads():
+    weights = {name: torch.rand(shape) for name, shape in PUBLISHED.items()}
+    model = og_leaf.Leaf(preemp=True, mean_var_norm=True)
+    model.load_state_dict(weights)
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
+
+
 MODULES = [subject for name in LEARNED for subject in FIXED[name] if adapter.run(subject).refused is None]
 
 
