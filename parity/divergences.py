@@ -76,6 +76,21 @@ DIVERGENCES: tuple[Divergence, ...] = (
         "share of the original's convolution outputs that hear the second channel alone", 0.5, 0.5,
         "leaf_audio/convolution.py"),
     Divergence(
+        "frozen-penalty", ("original", "tf_leaf"), "declared",
+        "Keras 2 lists the regularisation loss of a variable that is not trained, Keras 3 leaves it out: a constant, "
+        "which has no gradient, and no frontend gives a regulariser to what it does not learn",
+        "losses that a layer lists when it is trained, less those that it lists when it is not", 1, 1,
+        "leaf_audio/convolution.py"),
+    Divergence(
+        "unwritten-output", ("original", "tf_leaf"), "mended",
+        "a window that is not padded and lacks less than two hops of signal: TensorFlow's convolutions do not refuse "
+        "it, and with oneDNN give memory of the input's length that nothing has written; tf_leaf and og_leaf refuse it",
+        "such calls that TensorFlow lets pass and tf_leaf refuses, of one", 1, 1, "leaf_audio/pooling.py"),
+    Divergence(
+        "one-sample-transform", ("original", "tf_leaf"), "mended",
+        "fft_conv1d on one sample asks for an inverse transform of no samples, at which TensorFlow ends the process; "
+        "tf_leaf and og_leaf refuse it", "signal that ends the process", 6, 6, "leaf_audio/convolution.py"),
+    Divergence(
         "spec-augment-one-frame", ("original", "tf_leaf"), "mended",
         "at one frame lingvo limits where the time warp arrives to 0, divides by it and multiplies infinity by 0, and "
         "every feature is NaN; tf_leaf and og_leaf refuse one frame where a warp is asked for (a TensorFlow graph of "
@@ -92,6 +107,11 @@ DIVERGENCES: tuple[Divergence, ...] = (
         "forward pass alone, so that one outside has no gradient until something moves it back, unless "
         "og_leaf.project_after_step has made the optimiser project them",
         "share of mu and sigma still outside after a step that leaves the box", 1, 1, "leaf_audio/convolution.py"),
+    Divergence(
+        "short-transform-gradient", ("tf_leaf", "og_leaf"), "declared",
+        "where fft_conv1d has a transform shorter than its filters, these are cut: TensorFlow computes it, and refuses "
+        "its gradient; og_leaf gives the gradient of the cut filters",
+        "gradients that og_leaf gives and tf_leaf refuses, of one", 1, 1, "leaf_audio/convolution.py"),
     Divergence(
         "spec-augment-draws", ("tf_leaf", "og_leaf"), "declared",
         "each draws its warps and masks from its framework's generator: the chances are equal, but an equal seed gives "

@@ -30,7 +30,7 @@ N_SPARE = 6
 Option = TypeVar("Option")
 
 
-class _Turned:
+class Turned:
     """Draws that are even whatever Hypothesis prefers: each is turned by a hash of those before it."""
 
     def __init__(self, draw: st.DrawFn) -> None:
@@ -52,7 +52,7 @@ class _Turned:
         return options[self.integer(0, len(options) - 1)]
 
 
-def _config(turned: _Turned, plain: bool, padding: str) -> LeafConfig:
+def _config(turned: Turned, plain: bool, padding: str) -> LeafConfig:
     """A configuration; ``plain`` is what rungs 2 and 3 hold: trainable PCEN, one smoother a filter, nothing else."""
     shared: dict[str, Any] = {
         "n_filters": turned.integer(1, 5),
@@ -73,7 +73,7 @@ def _config(turned: _Turned, plain: bool, padding: str) -> LeafConfig:
     )
 
 
-def _length(turned: _Turned, window: int, stride: int) -> int:
+def _length(turned: Turned, window: int, stride: int) -> int:
     """Samples, biased to where padding and framing change: around a hop, a window and multiples of a hop."""
     edges = [1, stride - 1, stride, stride + 1, window - 1, window, window + 1]
     near = turned.integer(1, MOST_SAMPLES // stride) * stride + turned.integer(-1, 1)
@@ -99,7 +99,7 @@ def cases(
         weights: kinds of weights to choose from, see :class:`parity.cases.Case`.
         signals: kinds of signals to choose from.
     """
-    turned = _Turned(draw)
+    turned = Turned(draw)
     config = _config(turned, plain, padding)
     return Case(
         config=config,

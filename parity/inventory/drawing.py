@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from parity.cases import SIGNALS
 from parity.inventory.fixed import FIXED
 from parity.inventory.subjects import Subject
-from parity.strategies import _Turned as Turned
+from parity.strategies import Turned as Turned
 
 __all__ = ["FIXED", "subjects"]
 

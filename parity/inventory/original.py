@@ -3,13 +3,15 @@
 ``python -m parity.inventory.original --examples 600`` draws that many configurations over all public names, prints
 what came of each name, and fails where a bit differs. It needs ``leaf_audio`` on the path, and ``tf_keras`` of
 TensorFlow's version, for the original runs on Keras 2 alone. Where lingvo, tensorflow-addons or gin-config are missing,
-modules that compute nothing stand in for them; SpecAugment and ``mean_var_norm`` are left out.
+modules that compute nothing stand in for them; SpecAugment and ``mean_var_norm`` are left out. ``--record`` keeps the
+table for the certificates of machines that have no original.
 """
 
 from __future__ import annotations
 
 import argparse
 import enum
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -19,6 +21,7 @@ import sys
 import types
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from parity.inventory.bits import Compared, table
@@ -28,6 +31,8 @@ from parity.inventory.subjects import Subject
 
 # More draws for what has more to draw.
 WEIGHT = {"Leaf": 8, "TimeDomainFilterbanks": 3, "SincNet": 3, "SincNetPlus": 3, "GaborConv1D": 2, "SincConv1D": 2}
+RECORD = "bitwise"
+COLUMNS = ("name", "drawn", "refused", "arrays", "values", "differing", "divided", "worst")
 LEFT_OUT = ("WindowType", "SpecAugment")
 
 
@@ -127,6 +132,33 @@ def _compare(name: str, examples: int, seed: int) -> Compared:
     return compared
 
 
+def files() -> dict[str, str]:
+    """SHA-256 of each module of the original that was imported, by file."""
+    loaded = [m for name, m in sys.modules.items() if name.partition(".")[0] == "leaf_audio"]
+    paths = [Path(path) for m in loaded if (path := getattr(m, "__file__", None))]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(paths)}
+
+
+def record(compared: Sequence[Compared], stand_ins: Sequence[str]) -> None:
+    """Keep the table, for the certificates of machines that have no original."""
+    from parity.report.recorded import keep
+
+    root = Path(__file__).resolve().parents[2]
+    ours = [path.relative_to(root).as_posix() for path in sorted((root / "tf_leaf").glob("*.py"))]
+    together = hashlib.sha256("".join(files().values()).encode()).hexdigest()
+    keep(
+        RECORD,
+        [{column: getattr(c, column) for column in COLUMNS} for c in compared],
+        title="Rung 0 and the untouched original in one process, to the bit",
+        note="Outputs, gradients, penalties and variables of drawn configurations, eagerly, on one thread. The "
+        f"original ran on Keras 2 (SHA-256 of its modules' SHA-256s: {together[:12]}); empty stand-ins for what this "
+        f"machine lacks: {', '.join(stand_ins) or 'none'}. SpecAugment and mean_var_norm are left out.",
+        command="python -m parity.inventory.original --record",
+        sources=[*ours, "parity/inventory/bits.py", "parity/inventory/tensorflow.py"],
+        root=root,
+    )
+
+
 def unlisted() -> list[str]:
     """Where ``PUBLIC`` and ``SIGNATURES`` do not say what the original's modules hold."""
     wrong = []
@@ -168,6 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--name", action="append", help="public names, else all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
+    parser.add_argument("--record", action="store_true", help="keep a table of all names, if all are equal")
     given = parser.parse_args(arguments)
     reason = missing()
     if reason:
@@ -177,11 +210,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     known = [entry.name for entry in PUBLIC if entry.name not in LEFT_OUT]
     wrong = unlisted()
     compared = compare(given.examples, given.name or known, given.seed)
+    equal = all(c.equal for c in compared) and not wrong
+    if given.record and equal and not given.name:  # a table of less would be taken for one of everything
+        record(compared, stand_ins)
     if given.json:
-        print(json.dumps({"stand_ins": stand_ins, "unlisted": wrong, "compared": [asdict(c) for c in compared]}))
+        rows = [asdict(c) for c in compared]
+        print(json.dumps({"stand_ins": stand_ins, "files": files(), "unlisted": wrong, "compared": rows}))
     else:
         print(f"empty stand-ins: {', '.join(stand_ins) or 'none'}\n{table(compared)}", *wrong, sep="\n")
-    return 0 if all(c.equal for c in compared) and not wrong else 1
+    return 0 if equal else 1
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ SECTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "benign": ("Benign reformulations", ("name", "verdict", "statement", "reason")),
     "resolution": ("The smallest relative change noticed", ("rung", "name", "kind", "at", "change", "single")),
     "search": ("Searched", ("rung", "n_examples", "worst_ratio", "worst_at", "reproduce", "recorded")),
+    "bitwise": ("Rung 0 and the original, to the bit", ("name", "drawn", "arrays", "values", "differing", "run")),
     "ports": ("Ports", ("port", "claims", "first_departure", "departs", "holds", "not_seen")),
     "coverage": ("What the strategies drew", ("step", "what", "classes")),
 }

@@ -12,7 +12,18 @@ from parity_tests.house.empty import build_wheel, install, metadata_of
 
 PACKAGES = {"tf_leaf", "og_leaf", "leaf", "efficientleaf", "parity"}
 # torch itself brings jinja2
-ABSENT = ("tensorflow", "keras", "rich", "typer", "matplotlib", "soundfile", "pytest", "hypothesis", "h5py", "safetensors")
+ABSENT = (
+    "tensorflow",
+    "keras",
+    "rich",
+    "typer",
+    "matplotlib",
+    "soundfile",
+    "pytest",
+    "hypothesis",
+    "h5py",
+    "safetensors",
+)
 AUDIO = "import torch; audio = torch.randn(2, 1600)"
 FORWARD = {
     "og_leaf": "from og_leaf import Leaf; y = Leaf(n_filters=4)(audio)",

@@ -72,6 +72,23 @@ def test_og_silence_without_floor(ledger):
     diverges(ledger, "og-silence-without-floor", outcome.nan, tap="pcen", case="8 frames of 0", property="status")
 
 
+def test_short_transform_gradient(ledger):
+    import tensorflow as tf
+
+    import tf_leaf
+
+    x, taps = np.ones((1, 9, 1), np.float32), np.ones((25, 1, 1), np.float32)
+    with tf.GradientTape() as tape:
+        filters = tf.Variable(taps)
+        y, _ = tf_leaf.fft_conv1d(tf.constant(x), filters)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        tape.gradient(y, filters)
+    filters = torch.tensor(taps.T.copy(), requires_grad=True)
+    y, _ = og_leaf.fft_conv1d(torch.tensor(x.transpose(0, 2, 1)), filters)
+    given = torch.autograd.grad(y.sum(), [filters])
+    diverges(ledger, "short-transform-gradient", len(given), tap="conv", case="9 samples, 25 taps", property="status")
+
+
 def test_spec_augment_draws(ledger):
     import tensorflow as tf
 

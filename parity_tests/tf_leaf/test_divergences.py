@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -41,6 +44,40 @@ def test_two_channels(ledger):
     heard = tf_leaf.GaborConv1D(8, 9)(tf.constant(stereo)).numpy()
     share = np.mean(np.abs(heard).max(axis=(0, 1)) == 0)
     diverges(ledger, "two-channels", share, tap="conv", case="noise beside silence, 4 filters", property="status")
+
+
+def test_frozen_penalty(ledger):
+    import keras
+
+    import tf_leaf
+
+    penalty = keras.regularizers.L2(0.1)
+    made = [tf_leaf.GaborConv1D(4, 9, kernel_regularizer=penalty, trainable=trainable) for trainable in (True, False)]
+    n = [len(layer.losses) for layer in made]
+    diverges(ledger, "frozen-penalty", n[0] - n[1], tap="output", case="4 channels, 9 taps", property="status")
+
+
+def test_unwritten_output(ledger):
+    import tensorflow as tf
+
+    import tf_leaf
+
+    audio = tf.zeros((1, 24, 1))
+    passed = [tf.nn.conv1d(audio, tf.zeros((25, 1, 1)), 10, "VALID")]
+    refused(lambda: tf_leaf.LearnablePooling1D(25, 10)(audio), ValueError, "24 samples", "25")
+    case = "24 samples, window 25, hop 10"
+    diverges(ledger, "unwritten-output", len(passed), tap="pool", case=case, property="status")
+
+
+def test_one_sample_transform(ledger):
+    import tensorflow as tf
+
+    import tf_leaf
+
+    program = "import tensorflow as tf; tf.signal.irfft(tf.zeros((1, 1), tf.complex64))"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True)
+    refused(lambda: tf_leaf.fft_conv1d(tf.zeros((1, 1, 1)), tf.zeros((3, 1, 1))), ValueError, "at least 2")
+    diverges(ledger, "one-sample-transform", -ended.returncode, tap="conv", case="one sample", property="status")
 
 
 def test_spec_augment_one_frame(ledger):
