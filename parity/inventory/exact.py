@@ -92,7 +92,7 @@ def _convolved(c: Chain, subject: Subject) -> Found:
         d_x, d_filters = spectral.fft_conv_adjoint(x, filters, d)
     else:
         d_x, d_filters = spectral.overlap_add_adjoint(x, filters, n, d)
-    d_x, d_filters = d_x + c.spread(d_x), d_filters + c.spread(d_filters)
+    d_x, d_filters = c.crossed(d_x, d, filters), c.crossed(d_filters, x, d)
     return output, {"input": d_x[..., np.newaxis], "filters": d_filters.T[:, np.newaxis]}
 
 
@@ -143,7 +143,7 @@ def _wavelets(c: Chain, subject: Subject) -> Found:
 def _sinc_at(c: Chain, subject: Subject) -> Found:
     t, frequency = c.moved(c.x), c.variable("frequency")
     output = c.moved(sinc.response(t, frequency))
-    d_t, d_frequency = sinc.response_adjoint(t, frequency, c.moved(subject.cotangent(output.shape)))
+    d_t, d_frequency = sinc.response_adjoint(t, frequency, c.moved(subject.cotangent(output.shape)), c.moved)
     return output, {"input": c.moved(d_t), "frequency": c.moved(d_frequency)}
 
 

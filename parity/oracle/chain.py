@@ -54,6 +54,13 @@ class Chain:
         size = np.sqrt(np.mean(np.abs(values) ** 2, axis=-1, keepdims=True))
         return np.asarray(self._ulp * size * self._rng.standard_normal(np.shape(values)))
 
+    def crossed(self, values: Array, a: Array, b: Array) -> Array:
+        """Values that a product of two transforms gives, which rounds them as large as any of them could be."""
+        if self._rng is None:
+            return values
+        size = np.linalg.norm(a) * np.linalg.norm(b) / np.sqrt(a.shape[-1])
+        return np.asarray(values + self._ulp * size * self._rng.standard_normal(values.shape))
+
     def moved(self, values: Array | float) -> Array:
         """Values, each rounded once, and those next to nothing kept or lost."""
         values = exact(values)

@@ -23,11 +23,14 @@ def response(t: Array, frequency: Array) -> Array:
         return np.asarray(np.sin(z) / z)
 
 
-def response_adjoint(t: Array, frequency: Array, d: Array) -> tuple[Array, Array]:
-    """Adjoint of :func:`response`: (d_t, d_frequency), each summed to the shape of its argument."""
+def response_adjoint(t: Array, frequency: Array, d: Array, rounded: Rounded = exact) -> tuple[Array, Array]:
+    """Adjoint of :func:`response`: (d_t, d_frequency), each summed to the shape of its argument.
+
+    ``rounded`` is applied to the terms of a difference that cancels near 0.
+    """
     z = 2 * np.pi * frequency * t
     with np.errstate(invalid="ignore", divide="ignore"):
-        d_z = d * (np.cos(z) - np.sin(z) / z) / z
+        d_z = rounded(d * np.cos(z) / z) - rounded(d * np.sin(z) / z**2)
     return _summed(d_z * 2 * np.pi * frequency, np.shape(t)), _summed(d_z * 2 * np.pi * t, np.shape(frequency))
 
 

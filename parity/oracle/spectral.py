@@ -109,12 +109,19 @@ def _waves(n: int, n_bins: int, n_taps: int) -> tuple[Array, Array]:
     return np.cos(phase), np.sin(phase)
 
 
+def _modulus(re: Array, im: Array) -> Array:
+    """``sqrt(re^2 + im^2)`` without an underflow of the squares."""
+    largest = np.maximum(np.abs(re.real), np.abs(im.real))
+    unit = np.where(largest == 0, 1.0, largest)
+    return np.asarray(unit * np.sqrt((re / unit) ** 2 + (im / unit) ** 2))
+
+
 def magnitudes(real: Array, imaginary: Array) -> tuple[Array, Array, Array]:
     """The spectrum of complex signals [C, W]: its magnitude, real and imaginary part, [C, W] each."""
     cosine, sine = _waves(real.shape[1], real.shape[1], real.shape[1])
     re = exact(real) @ cosine.T + exact(imaginary) @ sine.T
     im = exact(imaginary) @ cosine.T - exact(real) @ sine.T
-    return np.sqrt(re**2 + im**2), re, im
+    return _modulus(re, im), re, im
 
 
 def magnitudes_adjoint(real: Array, imaginary: Array, d: Array) -> tuple[Array, Array]:
@@ -129,7 +136,7 @@ def spectrum_l1(kernels: Array, n: int) -> Array:
     """Sum of the magnitudes of the spectra of real kernels [C, W], cut or padded to ``n``; bins 0 to n / 2."""
     cut = exact(kernels)[:, :n]
     cosine, sine = _waves(n, n // 2 + 1, cut.shape[1])
-    return np.asarray(np.sqrt((cut @ cosine.T) ** 2 + (cut @ sine.T) ** 2).sum())
+    return np.asarray(_modulus(cut @ cosine.T, cut @ sine.T).sum())
 
 
 def spectrum_l1_adjoint(kernels: Array, n: int, d: float = 1.0) -> Array:
@@ -137,7 +144,7 @@ def spectrum_l1_adjoint(kernels: Array, n: int, d: float = 1.0) -> Array:
     cut = kernels[:, :n]
     cosine, sine = _waves(n, n // 2 + 1, cut.shape[1])
     re, im = cut @ cosine.T, cut @ sine.T
-    size = np.sqrt(re**2 + im**2)
+    size = _modulus(re, im)
     share = np.where(size == 0, 0.0, d / np.where(size == 0, 1.0, size))
     d_cut = (share * re) @ cosine + (share * im) @ sine
     return np.pad(d_cut, ((0, 0), (0, kernels.shape[1] - cut.shape[1])))

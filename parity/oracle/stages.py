@@ -73,8 +73,8 @@ def fft_conv(c: Chain, name: str) -> None:
 
     def adjoint(x: Array, d: Array) -> Array:
         d_x, d_filters = spectral.fft_conv_adjoint(x[:, 0], filters, d + c.spread(d))
-        c.learned(name, (d_filters + c.spread(d_filters)).T)
-        return (d_x + c.spread(d_x))[:, np.newaxis]
+        c.learned(name, c.crossed(d_filters, x, d).T)
+        return c.crossed(d_x, d, filters)[:, np.newaxis]
 
     c.then(lambda x: spectral.fft_conv(x[:, 0] + c.spread(x[:, 0]), filters), adjoint)
 

@@ -128,7 +128,10 @@ def test_drawn_subjects_are_rung_0s(name, ledger):
         ledger.check(here.measurement(name, "forward", same, "bitwise"))
         held = [sorted((n, value.shape) for n, value in outcome.variables.items()) for outcome in (ours, theirs)]
         assert held[0] == held[1] or theirs.refused
-        assert set(ours.arrays()) == set(theirs.arrays()) or theirs.gradient_refused
+        # Keras 3 leaves the penalty of a frozen kernel out: the divergence "frozen-penalty"
+        penalised = subject.arguments.get("trainable", True)
+        expected = {array for array in ours.arrays() if penalised or not array.startswith("loss")}
+        assert expected == set(theirs.arrays()) or theirs.gradient_refused
         rounded = Rounded(subject, theirs.variables)
         for array, value in theirs.arrays().items():
             for verdict in rounded.judge(array, ours.arrays()[array], value):
