@@ -170,6 +170,7 @@ class MelFilterbanks(nn.Module):
         self._n_fft = check_count("n_fft", n_fft)
         self._sample_rate, self._min_freq = sample_rate, min_freq
         self._compression_fn = compression_fn
+        self._made: tuple[tuple[torch.dtype, torch.device], Tensor] | None = None
         # what follows .double() and .to(), computed in their dtype rather than rounded to it
         self.register_buffer("_like", torch.empty(0, dtype=check_dtype(dtype), device=device), persistent=False)
 
@@ -180,6 +181,14 @@ class MelFilterbanks(nn.Module):
             self.n_filters, self._n_fft // 2 + 1, self._sample_rate, self._min_freq, self._max_freq, self._like.dtype
         )
         return matrix.to(self._like.device)
+
+    def _matrix(self) -> Tensor:
+        """The mel triangles, made once for a dtype and device rather than in every forward."""
+        like = (self._like.dtype, self._like.device)
+        if self._made is None or self._made[0] != like:
+            with torch.inference_mode(False):  # or training could not use what an inference has made
+                self._made = like, self.mel_filters
+        return self._made[1]
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Features [B, n_filters, frames] of audio [B, T] or [B, 1, T], with ``frames = ceil(T / stride)``.
@@ -196,7 +205,7 @@ class MelFilterbanks(nn.Module):
         missing = (n_frames - 1) * self._stride + self._window_size - audio.shape[-1]
         frames = F.pad(audio, (0, max(missing, 0))).unfold(-1, self._window_size, self._stride)
         spectra = torch.fft.rfft(frames * self._hann(), n=self._n_fft)
-        energies = spectra.abs().square() @ self.mel_filters
+        energies = spectra.abs().square() @ self._matrix()
         return self._compression_fn(energies.transpose(1, 2))
 
     def _hann(self) -> Tensor:

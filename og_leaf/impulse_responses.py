@@ -29,7 +29,7 @@ def gabor_impulse_response(t: Tensor, center: Tensor, fwhm: Tensor) -> Tensor:
 
     Source: ``leaf_audio/impulse_responses.py``; section 3.1 of https://arxiv.org/abs/2101.08596.
     """
-    to_complex = t.dtype.to_complex()
+    to_complex = torch.complex128 if t.dtype == torch.float64 else torch.complex64
     norm = 1.0 / (math.sqrt(2.0 * math.pi) * fwhm)
     envelope = torch.exp(torch.outer(1.0 / (2.0 * fwhm**2), -(t**2)))
     carrier = torch.exp(1j * torch.outer(center.to(to_complex), t.to(to_complex)))

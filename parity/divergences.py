@@ -113,6 +113,19 @@ DIVERGENCES: tuple[Divergence, ...] = (
         "its gradient; og_leaf gives the gradient of the cut filters",
         "gradients that og_leaf gives and tf_leaf refuses, of one", 1, 1, "leaf_audio/convolution.py"),
     Divergence(
+        "gradient-of-a-power-of-a-negative", ("tf_leaf", "og_leaf"), "declared",
+        "at root = 1 a negative delta is raised to the power 1: TensorFlow leaves the logarithm of what is not above 0 "
+        "out of the power's gradient by its exponent, PyTorch multiplies by its NaN; so too alpha at 1 over negative "
+        "inputs",
+        "gradients to root that are NaN in og_leaf and finite in tf_leaf, of one, at root = 1, delta = -2, energies "
+        "of 0.1", 1, 1, "leaf_audio/postprocessing.py"),
+    Divergence(
+        "maximum-beside-nan", ("tf_leaf", "og_leaf"), "declared",
+        "TensorFlow's max pooling leaves a NaN out where another value follows, PyTorch's gives NaN for every window "
+        "that holds one: a NaN in the audio is not seen behind SincNet, and is behind og_leaf's",
+        "frames that are NaN in og_leaf and a number in tf_leaf, of 4, one NaN under two windows", 2, 2,
+        "leaf_audio/pooling.py"),
+    Divergence(
         "spec-augment-draws", ("tf_leaf", "og_leaf"), "declared",
         "each draws its warps and masks from its framework's generator: the chances are equal, but an equal seed gives "
         "other numbers",

@@ -9,7 +9,6 @@ however those fall, the choices are even, and a search can still move the later 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -120,8 +119,3 @@ def aligned(case: Case) -> Case:
     config = case.config.with_(window_len=window_len)
     n = (case.n_samples - 1) // config.stride * config.stride + 1
     return Case(config, case.weights, case.signal, n, case.batch, case.amplitude, case.seed)
-
-
-def log_amplitude(case: Case) -> float:
-    """Base-10 logarithm of a case's amplitude; -inf for silence."""
-    return math.log10(case.amplitude) if case.amplitude else -math.inf

@@ -280,17 +280,17 @@ class SincConv1D(keras.layers.Layer):
             ValueError: fewer samples than a filter that is not padded.
         """
         check_length(inputs, self._kernel_size, self._padding)
+        response = impulse_responses.sinc_filters(*self._cutoffs(), self._kernel_size)
+        taps = response * tf.constant(self._window[:, None], dtype=response.dtype)
+        filtered = tf.nn.conv1d(inputs, taps[:, tf.newaxis, :], self._strides, self._padding)
+        if not self._use_bias:
+            return filtered
+        return tf.nn.bias_add(filtered, tf.convert_to_tensor(self._bias), data_format="NWC")
+
+    def _cutoffs(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Lower and upper cutoffs in Hz, each [1, C]."""
         kernel = tf.convert_to_tensor(self._kernel)
-        low = self._min_low_hz + tf.abs(kernel[:, 0])
-        high = tf.clip_by_value(
-            low + self._min_band_hz + tf.abs(kernel[:, 1]),
-            clip_value_min=self._min_low_hz,
-            clip_value_max=self._sample_rate / 2,
-        )
-        filters = impulse_responses.sinc_filters(low[tf.newaxis, :], high[tf.newaxis, :], self._kernel_size)
-        filters = filters * tf.constant(self._window[:, None], dtype=filters.dtype)
-        filters = tf.expand_dims(filters, axis=1)
-        outputs = tf.nn.conv1d(inputs, filters, stride=self._strides, padding=self._padding)
-        if self._use_bias:
-            outputs = tf.nn.bias_add(outputs, tf.convert_to_tensor(self._bias), data_format="NWC")
-        return outputs
+        lower = self._min_low_hz + tf.abs(kernel[:, 0])
+        upper = lower + self._min_band_hz + tf.abs(kernel[:, 1])
+        upper = tf.clip_by_value(upper, self._min_low_hz, self._sample_rate / 2)
+        return lower[tf.newaxis, :], upper[tf.newaxis, :]

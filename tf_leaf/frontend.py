@@ -16,6 +16,7 @@ from tf_leaf.pooling import GaussianLowpass
 from tf_leaf.postprocessing import InstanceNormalization, PCENLayer
 
 COMPRESSIONS = ("pcen", "log")
+FLOOR = 1e-5  # of the energies
 
 
 def log_compression(inputs: tf.Tensor, log_offset: float = 1e-5) -> tf.Tensor:
@@ -172,19 +173,13 @@ class Leaf(keras.Model):
             ValueError: another rank, more than one channel, or no samples.
         """
         check_audio(inputs, self.compute_dtype)
-        outputs = inputs[:, :, tf.newaxis] if inputs.shape.rank < 3 else inputs
-        if self._preemp:
-            outputs = self._preemp_conv(outputs)
-        outputs = self._complex_conv(outputs)
-        outputs = self._activation(outputs)
-        outputs = self._pooling(outputs)
-        outputs = tf.maximum(outputs, 1e-5)
-        outputs = self._compress_fn(outputs)
+        audio = inputs if inputs.shape.rank == 3 else tf.expand_dims(inputs, axis=2)
+        filtered = self._complex_conv(self._preemp_conv(audio) if self._preemp else audio)
+        energies = tf.maximum(self._pooling(self._activation(filtered)), FLOOR)
+        features = self._compress_fn(energies)
         if self._instance_norm is not None:
-            outputs = self._instance_norm(outputs)
-        if training:
-            outputs = self._spec_augment_fn(outputs)
-        return outputs
+            features = self._instance_norm(features)
+        return self._spec_augment_fn(features) if training else features
 
 
 def _build(layer: Any, n_channels: int) -> None:

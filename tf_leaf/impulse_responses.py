@@ -61,11 +61,11 @@ def gaussian_lowpass(sigma: tf.Tensor, filter_size: int) -> tf.Tensor:
 
     Source: ``leaf_audio/impulse_responses.py``; section 3.2 of https://arxiv.org/abs/2101.08596.
     """
-    sigma = tf.clip_by_value(sigma, clip_value_min=2.0 / filter_size, clip_value_max=0.5)
-    t = tf.reshape(tf.range(0, filter_size, dtype=sigma.dtype), (1, filter_size, 1, 1))
-    numerator = t - 0.5 * (filter_size - 1)
-    denominator = sigma * 0.5 * (filter_size - 1)
-    return tf.math.exp(-0.5 * (numerator / denominator) ** 2)
+    width = tf.clip_by_value(sigma, 2.0 / filter_size, 0.5)
+    taps = tf.range(filter_size, dtype=width.dtype)[tf.newaxis, :, tf.newaxis, tf.newaxis]
+    # the factors in this order: another rounds otherwise
+    from_middle = (taps - 0.5 * (filter_size - 1)) / (width * 0.5 * (filter_size - 1))
+    return tf.math.exp(-0.5 * from_middle**2)
 
 
 def amplitude(filters: tf.Tensor, i: int) -> tf.Tensor:
@@ -88,6 +88,7 @@ def sinc_impulse_response(t: tf.Tensor, frequency: tf.Tensor) -> tf.Tensor:
 
     Source: ``leaf_audio/impulse_responses.py``.
     """
+    # the phase twice, as the original has it: the gradient of one that is shared is rounded otherwise
     return tf.sin(2 * math.pi * frequency * t) / (2 * math.pi * frequency * t)
 
 
@@ -110,12 +111,11 @@ def sinc_filters(
     rate = tf.cast(sample_rate, dtype=cutoff_freq_high.dtype)
     before = tf.range(-(size // 2), 0, dtype=rate.dtype)[:, tf.newaxis] / rate
     after = tf.range(1, size // 2 + 1, dtype=rate.dtype)[:, tf.newaxis] / rate
-    high_before = 2 * cutoff_freq_high * sinc_impulse_response(before, cutoff_freq_high)
-    high_after = 2 * cutoff_freq_high * sinc_impulse_response(after, cutoff_freq_high)
-    low_before = 2 * cutoff_freq_low * sinc_impulse_response(before, cutoff_freq_low)
-    low_after = 2 * cutoff_freq_low * sinc_impulse_response(after, cutoff_freq_low)
-    # the sinc is NaN at 0, where it is 1
-    high = tf.concat([high_before, 2 * cutoff_freq_high, high_after], axis=0)
-    low = tf.concat([low_before, 2 * cutoff_freq_low, low_after], axis=0)
-    band = high - low
+
+    def low_pass(cutoff: tf.Tensor) -> tf.Tensor:
+        # the sinc is NaN at 0, where it is 1
+        left, right = (2 * cutoff * sinc_impulse_response(t, cutoff) for t in (before, after))
+        return tf.concat([left, 2 * cutoff, right], axis=0)
+
+    band = low_pass(cutoff_freq_high) - low_pass(cutoff_freq_low)
     return band / tf.reduce_max(band, axis=0, keepdims=True)

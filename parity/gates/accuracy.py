@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from parity.gates.base import Array, Verdict, unit_roundoff
+from parity.gates.direct import peak
 
 UNMEASURED = 2.0  # k where the reference was not executed again
 SMALLEST = 64  # distinct oracle values under which one array says too little about rounding
@@ -53,7 +54,7 @@ class Accuracy:
         c, o = c[finite], o[finite]
         u = unit_roundoff(self.dtype)
         ratios = []
-        for size in (_rms, _peak):
+        for size in (_rms, peak):
             err = max(size(r[finite] - o) for r in executions)
             ratios.append(_ratio(size(c - o), self.k * err + u * size(o)))
         reason = self.reason + (f"; the largest of {len(executions)} executions" if again else "")
@@ -98,12 +99,8 @@ class PooledAccuracy:
 
 
 def _rms(values: Array) -> float:
-    peak = _peak(values)
-    return 0.0 if peak == 0 else peak * float(np.sqrt(np.mean((values / peak) ** 2)))
-
-
-def _peak(values: Array) -> float:
-    return float(np.max(np.abs(values), initial=0.0))
+    largest = peak(values)
+    return 0.0 if largest == 0 else largest * float(np.sqrt(np.mean((values / largest) ** 2)))
 
 
 def _ratio(left: float, right: float) -> float:

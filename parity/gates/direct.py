@@ -27,8 +27,7 @@ class OfMax:
 
     def __call__(self, candidate: Array, reference: Array) -> Verdict:
         """Judge two arrays of one shape; where the reference is all zero, any difference is infinite."""
-        a, b = finite_pair(candidate, reference)
-        return Verdict("direct", _relative(peak(a - b), peak(b)), self.limit, self.reason)
+        return Verdict("direct", _apart(candidate, reference, peak), self.limit, self.reason)
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,7 @@ class RelativeL2:
 
     def __call__(self, candidate: Array, reference: Array) -> Verdict:
         """Judge two arrays of one shape; where the reference is all zero, any difference is infinite."""
-        a, b = finite_pair(candidate, reference)
-        return Verdict("direct", _relative(norm(a - b), norm(b)), self.limit, self.reason)
+        return Verdict("direct", _apart(candidate, reference, norm), self.limit, self.reason)
 
 
 def one_operation(candidate: Array, reference: Array, rounding: Array, size: Size) -> Verdict:
@@ -62,6 +60,8 @@ def one_operation(candidate: Array, reference: Array, rounding: Array, size: Siz
         size: :func:`peak` or :func:`norm`.
     """
     a, b = finite_pair(candidate, reference)
+    if not _finite_alike(candidate, reference):
+        return Verdict("direct", np.inf, 1.0, ONE_OPERATION)
     whole = 2 * size(rounding) if np.isfinite(rounding).all() else np.inf
     return Verdict("direct", _relative(size(a - b), whole), 1.0, ONE_OPERATION)
 
@@ -75,6 +75,18 @@ def norm(values: Array) -> float:
     """The L2 norm, scaled first so that squares neither overflow nor vanish."""
     largest = peak(values)
     return 0.0 if largest == 0 else largest * float(np.linalg.norm(values / largest))
+
+
+def _finite_alike(candidate: Array, reference: Array) -> bool:
+    """Whether the two are finite at the same places: what is not is left out of every difference."""
+    return np.array_equal(np.isfinite(candidate), np.isfinite(reference))
+
+
+def _apart(candidate: Array, reference: Array, size: Size) -> float:
+    if not _finite_alike(candidate, reference):
+        return float("inf")
+    a, b = finite_pair(candidate, reference)
+    return _relative(size(a - b), size(b))
 
 
 def _relative(error: float, scale: float) -> float:

@@ -21,7 +21,6 @@ from parity_tests.instrument.weights import SMALL, held, loaded, same_bits
 
 EXACT = OfMax(1e-11, "the same function in float64; instance norm and logarithm enlarge 1e-13 by up to a hundred")
 CASE = Case(config=SMALL, weights="trained", n_samples=333, batch=2, seed=4)
-ODD = LeafConfig(n_filters=3, sample_rate=2000, window_len=25.0)
 CENTERED = {"padding": "centered"}
 
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parity.gates import Accuracy, AtMost, Exactly, OfMax, PooledAccuracy, RelativeL2, Verdict, status
+from parity.gates import (
+    Accuracy,
+    AtMost,
+    Exactly,
+    OfMax,
+    PooledAccuracy,
+    RelativeL2,
+    Verdict,
+    one_operation,
+    peak,
+    status,
+)
 
 RNG = np.random.default_rng(0)
 ORACLE = RNG.standard_normal(1000)
@@ -35,6 +46,18 @@ def test_direct_measures_against_the_largest_value():
     a = np.array([1.0, 2.0, 4.0])
     assert OfMax(0.25, "one in four")(a + np.array([0, 0, 1.0]), a).passes
     assert not OfMax(0.2499, "a little less")(a + np.array([0, 0, 1.0]), a).passes
+
+
+@pytest.mark.parametrize("gate", [OfMax(1.0, "anything"), RelativeL2(1.0, "anything")], ids=["max", "l2"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_direct_refuses_what_only_one_has_finite(gate, value):
+    assert not gate(np.full(3, value), np.ones(3)).passes
+    assert not gate(np.ones(3), np.array([1.0, value, 1.0])).passes
+    assert gate(np.array([1.0, value]), np.array([1.0, value])).passes
+
+
+def test_one_operation_refuses_what_only_one_has_finite():
+    assert not one_operation(np.full(3, np.nan), np.ones(3), np.ones(3), peak).passes
 
 
 def test_direct_refuses_any_difference_from_zero():

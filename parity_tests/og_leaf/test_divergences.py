@@ -89,6 +89,37 @@ def test_short_transform_gradient(ledger):
     diverges(ledger, "short-transform-gradient", len(given), tap="conv", case="9 samples, 25 taps", property="status")
 
 
+def test_gradient_of_a_power_of_a_negative(ledger):
+    import tensorflow as tf
+
+    import tf_leaf
+
+    theirs = tf_leaf.PCENLayer(root=1.0, delta=-2.0, trainable=True)
+    x = np.full((1, 3, 1), 0.1, np.float32)
+    theirs.build(x.shape)
+    with tf.GradientTape() as tape:
+        y = theirs(x)
+    assert np.isfinite(y).all()
+    assert np.isfinite(tape.gradient(y, theirs.root.value)).all()
+    ours = og_leaf.PCENLayer(1, root=1.0, delta=-2.0, trainable=True)
+    output = ours(torch.from_numpy(x.transpose(0, 2, 1)))
+    assert torch.isfinite(output).all()
+    (gradient,) = torch.autograd.grad(output, ours.root, torch.ones_like(output))
+    n = int(gradient.isnan().sum())
+    case = "one band, three frames of 0.1"
+    diverges(ledger, "gradient-of-a-power-of-a-negative", n, tap="pcen", case=case, property="parameter gradient")
+
+
+def test_maximum_beside_nan(ledger):
+    import tf_leaf
+
+    x = np.array([1, 1, np.nan, 0, 2, 2, 2, 1], np.float32)
+    theirs = tf_leaf.MaxPooling1D(3, 2)(x[None, :, None]).numpy().ravel()
+    ours = og_leaf.MaxPooling1D(1, 3, 2)(torch.from_numpy(x)[None, None]).numpy().ravel()
+    n = int(np.sum(np.isnan(ours) & ~np.isnan(theirs)))
+    diverges(ledger, "maximum-beside-nan", n, tap="pool", case="8 samples, windows of 3, hop 2", property="status")
+
+
 def test_spec_augment_draws(ledger):
     import tensorflow as tf
 

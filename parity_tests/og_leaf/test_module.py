@@ -152,3 +152,11 @@ def test_the_smoother_takes_a_scan(per_channel):
 def test_pcen_hands_its_scan_to_the_smoother():
     layer = og_leaf.PCENLayer(3, learn_smooth_coef=True, scan=leaf.exponential_moving_average)
     assert layer.ema.scan is leaf.exponential_moving_average
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_compiles_into_one_graph(dtype):
+    frontend = og_leaf.Leaf(n_filters=3, dtype=dtype)
+    audio = torch.linspace(-1, 1, 1600, dtype=dtype)[None].sin()
+    compiled = torch.compile(frontend, fullgraph=True, backend="eager")
+    assert torch.equal(compiled(audio), frontend(audio))
