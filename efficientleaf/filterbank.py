@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,6 +15,10 @@ from torch import Tensor, nn
 from leaf.checks import count, real, waveform
 from leaf.filters import SIGMA_PER_SAMPLE, gabor_pair, gauss_windows, mel_filter_params, squared_modulus
 from leaf.streaming import Band, Bank, Windowed
+
+# What makes EfficientLEAF's energies other than LEAF's: kernels of another length than the window, the decimation,
+# its missing gain, windows narrower than LEAF's, taps beyond LEAF's window, and the lower limit of sigma.
+SOURCES = ("kernel", "rate", "gain", "width", "span", "sigma")
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,9 @@ class GroupedGaborFilterbank(nn.Module):
         pool_init: start of ``pooling_widths``.
         conv_win_factor: kernel length in sigmas, finite and > 0.
         stride_factor: stride in half periods of the highest centre, finite and > 0.
+        exact: what is kept as LEAF has it, names of ``SOURCES``: "kernel", ``pool_size`` taps; "rate", stride 1;
+            "gain", energies times the stride; "width", pooling windows as wide in seconds; "span", no tap beyond
+            LEAF's window; "sigma", LEAF's lower limit. The default is as published; with all it is LEAF.
 
     Raises TypeError or ValueError for arguments outside these ranges.
     Source: EfficientLEAF's ``model/efficientleaf.py``; arXiv 2207.05508, section 3.
@@ -73,8 +81,13 @@ class GroupedGaborFilterbank(nn.Module):
         pool_init: float = 0.4,
         conv_win_factor: float = 3.0,
         stride_factor: float = 1.0,
+        *,
+        exact: Collection[str] = (),
     ) -> None:
         super().__init__()
+        if isinstance(exact, str) or not set(exact) <= set(SOURCES):
+            raise ValueError(f"exact={exact!r}: a collection of {', '.join(map(repr, SOURCES))} is needed")
+        self.exact = frozenset(exact)
         self.n_filters = count("n_filters", n_filters)
         # an empty group has no largest centre: the published code fails on it in forward
         self.num_groups = count("num_groups", num_groups, most=self.n_filters)
@@ -93,7 +106,7 @@ class GroupedGaborFilterbank(nn.Module):
         # 1 to 3 samples) gives the upper one, as torch.clamp has it.
         self.mu_lower, self.mu_upper = 0.0, math.pi
         self.sigma_upper = self.pool_size * SIGMA_PER_SAMPLE
-        self.sigma_lower = min(2 * SIGMA_PER_SAMPLE, self.sigma_upper)
+        self.sigma_lower = min((4 if "sigma" in self.exact else 2) * SIGMA_PER_SAMPLE, self.sigma_upper)
         self.width_upper = 0.5
         self.width_lower = min(2 / self.pool_size, self.width_upper)
 
@@ -102,6 +115,8 @@ class GroupedGaborFilterbank(nn.Module):
 
         The first is the largest divisor of ``pool_stride`` up to ``stride_factor * pi / cent_freq``.
         """
+        if "rate" in self.exact:
+            return 1, self.pool_stride
         # a group of bands at 0 Hz: the limit of the rule, where the published code divides by zero
         stride = max(1, math.pi / cent_freq * self.stride_factor) if cent_freq else math.inf
         conv_stride = self.psbl_strides[bisect_right(self.psbl_strides, stride) - 1]
@@ -121,8 +136,10 @@ class GroupedGaborFilterbank(nn.Module):
         found = []
         for start, stop in pairwise(ends):
             conv_stride, pool_stride = self.get_stride(max(centers[start:stop]))
-            kernel_size = int(max(lengths[start:stop])) | 1
+            kernel_size = (self.pool_size if "kernel" in self.exact else int(max(lengths[start:stop]))) | 1
             window_size = int(self.pool_size / conv_stride + 0.5) | 1
+            if "span" in self.exact:
+                window_size = (self.pool_size - 1) // (2 * conv_stride) * 2 + 1
             found.append(Group(start, stop, kernel_size, conv_stride, window_size, pool_stride))
         return found
 
@@ -134,9 +151,12 @@ class GroupedGaborFilterbank(nn.Module):
     def windows(self, group: Group) -> Tensor:
         """Pooling windows [K, 1, window_size] of the group's K bands, at the rate of its convolution."""
         widths = self.pooling_widths[group.bands].clamp(self.width_lower, self.width_upper)
-        # Published: by the ratio of the sizes, where the ratio of the half widths, (size - 1), is meant.
-        widths = widths / group.conv_stride * self.pool_size / group.window_size
-        return gauss_windows(group.window_size, widths).unsqueeze(1)
+        if "width" in self.exact:
+            widths = widths / group.conv_stride * (self.pool_size - 1) / max(group.window_size - 1, 1)
+        else:  # Published: by the ratio of the sizes, where that of the half widths, (size - 1), is meant.
+            widths = widths / group.conv_stride * self.pool_size / group.window_size
+        windows = gauss_windows(group.window_size, widths).unsqueeze(1)
+        return windows * group.conv_stride if "gain" in self.exact else windows
 
     def convolve(self, x: Tensor, group: Group) -> Tensor:
         """Audio [B, T] or [B, 1, T] to the group's filter outputs [B, 2K, ceil(T / conv_stride)]."""
@@ -200,6 +220,7 @@ class GroupedGaborFilterbank(nn.Module):
             f"{self.n_filters}, num_groups={self.num_groups}, pool_size={self.pool_size}, "
             f"pool_stride={self.pool_stride}, conv_win_factor={self.conv_win_factor:g}, "
             f"stride_factor={self.stride_factor:g}"
+            + (f", exact={tuple(name for name in SOURCES if name in self.exact)}" if self.exact else "")
         )
 
     def _centers(self, bands: slice) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from torch import Tensor, nn
 
@@ -30,6 +30,7 @@ class EfficientLeaf(nn.Module):
         conv_win_factor: kernel length in sigmas, finite and > 0.
         stride_factor: stride in half periods of a group's highest centre, finite and > 0.
         compression: "logtbn", "pcen" or a module on [B, C, frames].
+        exact: what of the filterbank is kept as LEAF has it, see :class:`GroupedGaborFilterbank`.
 
     Raises TypeError or ValueError for arguments outside these ranges.
     Source: EfficientLEAF's ``model/efficientleaf.py``; arXiv 2207.05508.
@@ -47,6 +48,8 @@ class EfficientLeaf(nn.Module):
         conv_win_factor: float = 4.77,
         stride_factor: float = 1.0,
         compression: str | nn.Module = "logtbn",
+        *,
+        exact: Collection[str] = (),
     ) -> None:
         super().__init__()
         duration("window_len", window_len, sample_rate)
@@ -64,6 +67,7 @@ class EfficientLeaf(nn.Module):
             pool_stride=int(sample_rate * window_stride / 1000),
             conv_win_factor=conv_win_factor,
             stride_factor=stride_factor,
+            exact=exact,
         )
         self.compression: nn.Module
         if isinstance(compression, nn.Module):
