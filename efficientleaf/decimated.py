@@ -1,0 +1,175 @@
+"""How a plan is carried out: strided convolutions with projected windows, and full rate by FFT."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from efficientleaf.plan import Geometry, Plan, Row
+from leaf.filters import gabor_pair, gauss_windows
+
+
+@dataclass
+class Strided:
+    """A group of K bands on a coarse grid.
+
+    Attributes:
+        filters: [2K, 1, taps], real parts, then imaginary parts.
+        windows: projected, [K, 1, points].
+        edge_windows: at full rate, [K, window], of the ends' frames before they are cut.
+        edge_projection: [K, edge points, window].
+    """
+
+    row: Row
+    filters: Tensor
+    windows: Tensor
+    edge_windows: Tensor
+    edge_projection: Tensor
+
+
+@dataclass
+class Full:
+    """A group of K bands at full rate.
+
+    Attributes:
+        spectra: [K, 1, 1, FFT length], or None where filters are convolved.
+        filters: [2K, 1, window].
+        windows: hop by hop, [K, hop, hops].
+    """
+
+    row: Row
+    spectra: Tensor | None
+    filters: Tensor
+    windows: Tensor
+
+
+Tables = list[Strided | Full]
+
+
+class Constants:
+    """What a plan holds fixed, on one device and in one dtype: per row its bands, and tapers and projections."""
+
+    def __init__(self, plan: Plan, like: Tensor) -> None:
+        self.plan = plan
+        self.device, self.dtype = like.device, like.dtype
+        self.order = torch.tensor([b for row in plan.rows for b in row.bands], device=like.device).argsort()
+        self.rows: list[tuple[Row, Tensor, Tensor, Tensor, Tensor]] = []
+        for row in plan.rows:
+            bands = torch.tensor(row.bands, device=like.device)
+            tapers, inner, edge = (
+                torch.as_tensor(a).to(like) for a in (row.tapers, row.projection, row.edge_projection)
+            )
+            self.rows.append((row, bands, tapers, inner, edge))
+
+    def fits(self, plan: Plan, like: Tensor) -> bool:
+        return plan is self.plan and like.device == self.device and like.dtype == self.dtype
+
+
+def tables(constants: Constants, centers: Tensor, sigmas: Tensor, widths: Tensor, use_fft: bool = True) -> Tables:
+    """Filters and windows of the clamped parameters, [C] each; differentiable."""
+    geometry = constants.plan.geometry
+    found: Tables = []
+    for row, bands, taper, projection, edge_projection in constants.rows:
+        center, sigma = centers[bands], sigmas[bands]
+        window = gauss_windows(geometry.size, widths[bands])
+        real, imag = gabor_pair(row.taps, center, sigma)
+        if row.full_rate:
+            spectra = None
+            if use_fft:  # of the reversed filter, as a convolution layer correlates
+                length = geometry.block[0]
+                spectra = torch.fft.ifft(torch.complex(real, imag), length, norm="forward")[:, None, None]
+            found.append(Full(row, spectra, torch.cat((real, imag)).unsqueeze(1), hops(window, geometry)))
+        else:
+            taper = torch.cat((taper.flip(1)[:, :-1], taper), 1)
+            filters = torch.cat((real * taper, imag * taper)).unsqueeze(1)
+            projected = torch.matmul(projection, window.unsqueeze(2)).transpose(1, 2)
+            found.append(Strided(row, filters, projected, window, edge_projection))
+    return found
+
+
+def hops(window: Tensor, geometry: Geometry) -> Tensor:
+    """Windows [K, size] cut into hops: [K, hop, before + 1 + after]; the frame's centre opens hop ``before``."""
+    left = geometry.before * geometry.hop - geometry.half
+    n_hops = geometry.before + geometry.half // geometry.hop + 1
+    padded = F.pad(window, (left, n_hops * geometry.hop - left - geometry.size))
+    return padded.view(-1, n_hops, geometry.hop).transpose(1, 2)
+
+
+def energies(x: Tensor, found: Tables, constants: Constants) -> Tensor:
+    """Audio [B, 1, T] to pooled energies [B, C, ceil(T / hop)]."""
+    geometry = constants.plan.geometry
+    rows = []
+    for table in found:
+        if isinstance(table, Strided):
+            rows.append(_strided(x, table, geometry))
+        else:
+            rows.append(_full(x, table, geometry))
+    return torch.cat(rows, 1).index_select(1, constants.order) if len(rows) > 1 else rows[0]
+
+
+def _grid(x: Tensor, table: Strided, first: int, frames: int, points: int, stride: int, hop: int) -> Tensor:
+    """Energies [B, K, n] on every ``stride``-th sample, all that ``frames`` frames from ``first`` on need."""
+    row = table.row
+    n_points = (frames - 1) * (hop // stride) + points
+    start = first * hop - points // 2 * stride - row.taps // 2
+    stop = start + (n_points - 1) * stride + row.taps
+    left, right = max(-start, 0), max(stop - x.shape[-1], 0)
+    x = F.pad(x[..., max(start, 0) : stop], (left, right))
+    y = F.conv1d(x, table.filters, stride=stride).square()
+    n_bands = len(row.bands)
+    return y[:, :n_bands] + y[:, n_bands:]
+
+
+def _strided(x: Tensor, table: Strided, geometry: Geometry) -> Tensor:
+    n_samples, row = x.shape[-1], table.row
+    frames, n_edge = -(-n_samples // geometry.hop), geometry.edge_frames
+    if frames <= 2 * n_edge:
+        return _edges(x, table, geometry, (0,), frames)[0]
+    first, last = _edges(x, table, geometry, (0, frames - n_edge), n_edge)
+    e = _grid(x, table, n_edge, frames - 2 * n_edge, row.window_taps, row.stride, geometry.hop)
+    inner = F.conv1d(e, table.windows, stride=geometry.hop // row.stride, groups=len(row.bands))
+    return torch.cat((first, inner, last), 2)
+
+
+def _edges(x: Tensor, table: Strided, geometry: Geometry, firsts: tuple[int, ...], frames: int) -> Tensor:
+    """Frames [ends, B, K, frames] whose windows are cut where the audio begins and ends."""
+    row, hop = table.row, geometry.hop
+    n = torch.arange(-geometry.half, geometry.half + 1, device=x.device)
+    at = torch.tensor(firsts, device=x.device)[:, None] * hop + torch.arange(frames, device=x.device) * hop
+    at = at.unsqueeze(-1) + n
+    inside = ((at >= 0) & (at < x.shape[-1])).to(x.dtype)
+    cut = table.edge_windows.unsqueeze(1) * inside.flatten(0, 1)  # [K, ends * frames, window]
+    windows = torch.matmul(cut, table.edge_projection.transpose(1, 2))
+    windows = windows.view(-1, len(firsts), frames, row.edge_window_taps)
+    e = torch.stack([_grid(x, table, f, frames, row.edge_window_taps, row.edge_stride, hop) for f in firsts])
+    e = e.unfold(-1, row.edge_window_taps, hop // row.edge_stride)  # [ends, B, K, frames, points]
+    return (e * windows.transpose(0, 1).unsqueeze(1)).sum(-1)
+
+
+def _full(x: Tensor, table: Full, geometry: Geometry) -> Tensor:
+    n_samples, n_bands = x.shape[-1], len(table.row.bands)
+    frames = -(-n_samples // geometry.hop)
+    if table.spectra is None:
+        y = F.conv1d(x, table.filters, padding=geometry.half).square()
+        e = (y[:, :n_bands] + y[:, n_bands:]).transpose(0, 1)
+    else:
+        length, valid = geometry.block
+        blocks = -(-n_samples // valid)
+        padded = F.pad(x[:, 0], (geometry.half, blocks * valid + length - valid - geometry.half - n_samples))
+        spectrum = torch.fft.fft(padded.unfold(-1, length, valid))
+        z = torch.fft.ifft(spectrum * table.spectra)[..., :valid]  # [K, B, blocks, valid]
+        e = (z.real.square() + z.imag.square()).flatten(2)[..., :n_samples]
+    if n_samples % geometry.hop:  # a copy
+        e = F.pad(e, (0, frames * geometry.hop - n_samples))
+    parts = torch.matmul(
+        e.reshape(*e.shape[:2], frames, geometry.hop), table.windows.unsqueeze(1)
+    )  # [K, B, frames, hops]
+    n_hops = parts.shape[-1]
+    parts = F.pad(parts, (0, 0, geometry.before, n_hops - 1 - geometry.before))
+    pooled = parts[:, :, :frames, 0]
+    for i in range(1, n_hops):
+        pooled = pooled + parts[:, :, i : i + frames, i]
+    return pooled.transpose(0, 1)
