@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from parity.oracle import analytic_init
-from parity.oracle.approximation import SOURCES, Band, Form, Frontend, bands, difference, energies
+from parity.oracle.approximation import SOURCES, Band, Frontend, bands, energies, forms
 from parity.oracle.arrays import Array
 
 
@@ -114,14 +114,17 @@ class Account:
 
     def predicted(self, *choices: Collection[str]) -> list[list[Prediction]]:
         """For each choice of sources, each band's prediction: of a frame inside the clip, without the signal."""
-        leaf = self.bands(())
-        return [
-            [_prediction(*difference(a, b)[0]) for a, b in zip(self.bands(on), leaf, strict=True)] for on in choices
-        ]
-
-
-def _prediction(form: Form, leaf: Form) -> Prediction:
-    return Prediction(float(np.sqrt(form.mean_square / leaf.mean_square)), form.supremum / leaf.supremum)
+        sides = [self.bands(on) for on in choices]
+        found: list[list[Prediction]] = [[] for _ in choices]
+        for c, other in enumerate(self.bands(())):
+            extent = max(band.half + band.reach for band in (other, *(side[c] for side in sides)))
+            inside = [(-extent, extent)]
+            (leaf,) = forms(other, extent, inside)
+            for row, side in zip(found, sides, strict=True):
+                off = forms(side[c], extent, inside)[0] - leaf
+                expected = float(np.sqrt(off.mean_square / leaf.mean_square))
+                row.append(Prediction(expected, off.supremum / leaf.supremum))
+        return found
 
 
 def published(setting: str) -> Account:

@@ -209,8 +209,9 @@ def forms(band: Band, extent: int, cuts: Sequence[tuple[int, int]]) -> list[Form
         entries = np.zeros((len(lags), 2 * extent + 1))
         first, n = extent - band.half - band.reach, 2 * (band.half + band.reach) + 1
         entries[:, first : first + n] = np.fft.irfft(spectrum * np.fft.rfft(weights, size), size, axis=1)[:, :n]
-        inside = (p >= low) & (p + lags[:, np.newaxis] <= high)
-        out.append(Form(np.where(inside, entries, 0.0)))
+        if low > -extent or high < extent:
+            entries[(p < low) | (p + lags[:, np.newaxis] > high)] = 0.0
+        out.append(Form(entries))
     return out
 
 
