@@ -21,6 +21,7 @@ class Strided:
         windows: projected, [K, 1, points].
         edge_windows: at full rate, [K, window], of the ends' frames before they are cut.
         edge_projection: [K, edge points, window].
+        cut: the ends' windows as they were last cut, and for which frames and length.
     """
 
     row: Row
@@ -28,6 +29,7 @@ class Strided:
     windows: Tensor
     edge_windows: Tensor
     edge_projection: Tensor
+    cut: tuple[tuple[tuple[int, ...], int, int], Tensor] | None = None
 
 
 @dataclass
@@ -137,16 +139,28 @@ def _strided(x: Tensor, table: Strided, geometry: Geometry) -> Tensor:
 def _edges(x: Tensor, table: Strided, geometry: Geometry, firsts: tuple[int, ...], frames: int) -> Tensor:
     """Frames [ends, B, K, frames] whose windows are cut where the audio begins and ends."""
     row, hop = table.row, geometry.hop
-    n = torch.arange(-geometry.half, geometry.half + 1, device=x.device)
-    at = torch.tensor(firsts, device=x.device)[:, None] * hop + torch.arange(frames, device=x.device) * hop
-    at = at.unsqueeze(-1) + n
-    inside = ((at >= 0) & (at < x.shape[-1])).to(x.dtype)
-    cut = table.edge_windows.unsqueeze(1) * inside.flatten(0, 1)  # [K, ends * frames, window]
-    windows = torch.matmul(cut, table.edge_projection.transpose(1, 2))
-    windows = windows.view(-1, len(firsts), frames, row.edge_window_taps)
+    windows = _cut(table, geometry, firsts, frames, x)
     e = torch.stack([_grid(x, table, f, frames, row.edge_window_taps, row.edge_stride, hop) for f in firsts])
     e = e.unfold(-1, row.edge_window_taps, hop // row.edge_stride)  # [ends, B, K, frames, points]
     return (e * windows.transpose(0, 1).unsqueeze(1)).sum(-1)
+
+
+def _cut(table: Strided, geometry: Geometry, firsts: tuple[int, ...], frames: int, x: Tensor) -> Tensor:
+    """Projected windows [K, ends, frames, points] of frames at the ends; kept where no gradient needs them anew."""
+    key = (firsts, frames, x.shape[-1])
+    keeps = not (table.edge_windows.requires_grad or torch.compiler.is_compiling())
+    if keeps and table.cut is not None and table.cut[0] == key:
+        return table.cut[1]
+    n = torch.arange(-geometry.half, geometry.half + 1, device=x.device)
+    at = torch.tensor(firsts, device=x.device)[:, None] + torch.arange(frames, device=x.device)
+    at = at.unsqueeze(-1) * geometry.hop + n
+    inside = ((at >= 0) & (at < x.shape[-1])).to(x.dtype)
+    cut = table.edge_windows.unsqueeze(1) * inside.flatten(0, 1)  # [K, ends * frames, window]
+    windows = torch.matmul(cut, table.edge_projection.transpose(1, 2))
+    windows = windows.view(-1, len(firsts), frames, table.row.edge_window_taps)
+    if keeps:
+        table.cut = key, windows
+    return windows
 
 
 def _full(x: Tensor, table: Full, geometry: Geometry) -> Tensor:

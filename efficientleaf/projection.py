@@ -52,18 +52,23 @@ def filter_error(half: int, sigma: float, taper: Array, quiet: float) -> float:
     return float(2 * np.max(np.abs(kept - true) / np.maximum(np.abs(true), quiet)))
 
 
+@lru_cache(maxsize=4)
+def _waves(half: int, sigma: float) -> Array:
+    """Symmetric taps [half + 1] to their response, dense in the band and coarse beyond: [points, half + 1]."""
+    points = np.unique(np.concatenate([np.linspace(0, 8 / sigma, 200), np.linspace(0, np.pi, 200)]))
+    waves = 2 * np.cos(np.outer(points[points <= np.pi], np.arange(half + 1)))
+    waves[:, 0] = 1.0
+    return waves
+
+
 @lru_cache(maxsize=1024)
 def best_taper(half: int, sigma: float, n_taps: int, quiet: float) -> Array:
-    """The taper [n_taps] of a shortened filter whose energies are relatively nearest to LEAF's.
+    """The taper [n_taps] of a shortened filter whose amplitudes are relatively nearest to LEAF's.
 
     Plain truncation spends its error evenly; a tone in the skirt, 60 dB down, bears 1000 times less of it than one
     at the centre. Weighted least squares over a few cosines, reweighted towards the largest error.
     """
-    points = np.unique(np.concatenate([np.linspace(0, 8 / sigma, 200), np.linspace(0, np.pi, 200)]))
-    points = points[points <= np.pi]
-    twice = np.where(np.arange(half + 1) == 0, 1.0, 2.0)
-    waves = np.cos(np.outer(points, np.arange(half + 1))) * twice
-    taps = gaussian(half, sigma)
+    waves, taps = _waves(half, sigma), gaussian(half, sigma)
     true = waves @ taps
     cosines = np.cos(np.pi / n_taps * np.outer(np.arange(n_taps), np.arange(min(TERMS, n_taps))))
     basis = waves[:, :n_taps] @ (taps[:n_taps, None] * cosines)
@@ -74,7 +79,7 @@ def best_taper(half: int, sigma: float, n_taps: int, quiet: float) -> Array:
         off = np.abs(basis @ found - true) * price
         if off.max() < least:
             least, best = off.max(), cosines @ found
-        weight *= np.sqrt(off / off.max() + 0.02)
+        weight *= np.sqrt(off / max(off.max(), 1e-300) + 0.02)
     return best
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from efficientleaf.choosing import make_plan
 from efficientleaf.decimated import Constants, Tables, energies, tables
-from efficientleaf.plan import MARGIN, Geometry, Plan, make_plan
+from efficientleaf.plan import MARGIN, Geometry, Plan
 from leaf.checks import count, real, waveform
 from leaf.filters import SIGMA_PER_SAMPLE, mel_filter_params
 
