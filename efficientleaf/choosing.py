@@ -90,15 +90,25 @@ def _row(chosen: dict[int, _Choice], sigmas: Sequence[float], widths: Sequence[f
     taps, window_taps = 2 * n_taps - 1, 2 * reach + 1
     cost = len(chosen) * ((2 * taps + 2) / stride + window_taps / geometry.hop)
     return Row(
-        tuple(chosen), "strided", stride, taps, window_taps, edge_stride, 2 * edge_reach + 1, predicted + ROUNDING,
-        cost, tapers, np.stack(inner), np.stack(edge),
-    )  # fmt: skip
+        bands=tuple(chosen),
+        method="strided" if stride > 1 else "full rate",
+        stride=stride,
+        taps=taps,
+        window_taps=window_taps,
+        edge_stride=edge_stride,
+        edge_window_taps=2 * edge_reach + 1,
+        predicted=predicted + ROUNDING,
+        per_sample=cost,
+        tapers=tapers,
+        projection=np.stack(inner),
+        edge_projection=np.stack(edge),
+    )
 
 
 def _choose(sigma: float, width: float, geometry: Geometry, tolerance: float) -> _Choice | None:
     """The kernel and strides of a band; None where none is cheaper than full rate."""
     half = geometry.half
-    quiet = math.sqrt(2 * FLOOR / window(half, _near(width, geometry)[-1]).sum())
+    quiet = 2 * math.sqrt(FLOOR / window(half, _near(width, geometry)[-1]).sum())
     lengths = _lengths(sigma, half)
     taper, error = np.ones(half + 1), 0.0
     low, high = 0, len(lengths)

@@ -78,7 +78,7 @@ def tables(constants: Constants, centers: Tensor, sigmas: Tensor, widths: Tensor
         center, sigma = centers[bands], sigmas[bands]
         window = gauss_windows(geometry.size, widths[bands])
         real, imag = gabor_pair(row.taps, center, sigma)
-        if row.full_rate:
+        if row.by_fft:
             filters = torch.cat((real, imag)).unsqueeze(1)
             spectra = None
             if use_fft:  # conjugate, as a convolution layer correlates

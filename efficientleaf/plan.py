@@ -30,7 +30,7 @@ class Geometry:
     @property
     def edge_frames(self) -> int:
         """Frames at each end of a clip whose window may lie partly outside: their energies there count as zero."""
-        return self.before
+        return max(self.before, 1)
 
     @property
     def block(self) -> tuple[int, int]:
@@ -45,7 +45,7 @@ class Row:
 
     Attributes:
         bands: their numbers.
-        method: "strided" or "full rate (FFT)".
+        method: "strided", "full rate (FFT)" or "full rate" where a short kernel at stride 1 costs less.
         stride, taps: of the convolution, in samples.
         window_taps: of the pooling window on the strided grid.
         edge_stride, edge_window_taps: the same for the frames at the ends of a clip, which need a finer grid.
@@ -67,8 +67,8 @@ class Row:
     edge_projection: Array = field(repr=False)
 
     @property
-    def full_rate(self) -> bool:
-        return self.method != "strided"
+    def by_fft(self) -> bool:
+        return self.method == "full rate (FFT)"
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ class Plan:
 
     @property
     def full_rate_bands(self) -> tuple[int, ...]:
-        """Bands computed at full rate: their kernels are cut too high to be band-limited, or no stride holds."""
-        return tuple(band for row in self.rows if row.full_rate for band in row.bands)
+        """Bands at full rate: kernels cut so high that they are not band-limited, or too wide a band for a stride."""
+        return tuple(band for row in self.rows if row.stride == 1 for band in row.bands)
 
     def cost(self, n_samples: int) -> float:
         """Multiply-adds for one clip of ``n_samples``, ends included; an FFT counts 2.5 n log2 n."""
@@ -106,11 +106,11 @@ class Plan:
         total = 0.0
         length, valid = self.geometry.block
         blocks = -(-n_samples // valid)
-        if self.full_rate_bands:
+        if any(row.by_fft for row in self.rows):
             total += blocks * 1.25 * length * math.log2(length)
         for row in self.rows:
             n = len(row.bands)
-            if row.full_rate:
+            if row.by_fft:
                 total += n * blocks * (length * (2.5 * math.log2(length) + 4) + 2 * valid)
                 total += n * frames * row.window_taps
                 continue

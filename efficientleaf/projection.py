@@ -45,7 +45,7 @@ def response(taps: Array) -> Array:
 def filter_error(half: int, sigma: float, taper: Array, quiet: float) -> float:
     """Largest relative error of a tone's energy when taps 0 ... len(taper) - 1 are kept and tapered.
 
-    ``quiet`` is the squared response below which a tone of full scale is under the floor.
+    ``quiet`` is the response that puts a tone of full scale on the floor.
     """
     true = response(gaussian(half, sigma))
     kept = response(gaussian(len(taper) - 1, sigma) * taper)
@@ -84,19 +84,22 @@ def best_taper(half: int, sigma: float, n_taps: int, quiet: float) -> Array:
 
 
 def beats(taps: Array, quiet: float) -> Array:
-    """Largest relative share [BINS + 1] of the beat at each frequency in a band's energy, 0 to 1.
+    """Largest share [BINS + 1] of the beat at each frequency in a band's energy, 0 to 1.
 
-    ``taps`` are the filter's from its middle on. Two tones a beat apart share a power of 1; where even the best
-    placed pair is below the floor, the share falls with it.
+    ``taps`` are the filter's from its middle on; ``quiet`` is the response that puts a tone of full scale on the
+    floor. Two tones with ``A1 + A2 <= 1`` and responses ``u1, u2`` in units of it beat with
+    ``2 a1 a2 / max(a1^2 + a2^2, 1)``, ``a = A u``: at most 1, ``u1 u2 / 2`` and ``2 min(u1, 1) min(u2, 1)``. The second
+    is doubled, for signals of several pairs.
     """
-    envelope = np.maximum.accumulate(np.abs(response(taps))[::-1])[::-1]
+    envelope = np.maximum.accumulate(np.abs(response(taps))[::-1])[::-1] / quiet
+    audible = np.minimum(1.0, envelope)
     grid = np.arange(BINS + 1)
-    seen = np.minimum(1.0, envelope / quiet)
     most = np.zeros(BINS + 1)
     for part in np.linspace(0.5, 1, 17):
-        near, far = np.rint(grid * part).astype(int), grid - np.rint(grid * part).astype(int)
-        most = np.maximum(most, seen[near] * seen[far])
-    return np.minimum(1.0, 2 * most)
+        near = np.rint(grid * part).astype(int)
+        far = grid - near
+        most = np.maximum(most, np.minimum(envelope[near] * envelope[far], 2 * audible[near] * audible[far]))
+    return np.minimum(1.0, most)
 
 
 def projector(share: Array, half: int, stride: int, reach: int) -> Array:

@@ -119,7 +119,7 @@ def test_a_planted_error_is_seen(planted):
     drawn = mel(n_samples=1700)
     reference, ours = banks(drawn, TOLERANCES[1])
     plan = ours.plan()
-    ours._plan = dataclasses.replace(plan, rows=tuple(r if r.full_rate else planted(r) for r in plan.rows))
+    ours._plan = dataclasses.replace(plan, rows=tuple(r if r.by_fft else planted(r) for r in plan.rows))
     assert not held(TOLERANCES[1])(errors(ours, reference, clips(drawn, plan)).band.max()).passes
 
 
