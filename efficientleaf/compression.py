@@ -71,13 +71,13 @@ class TemporalBatchNorm(Framewise):
     def forward(self, x: Tensor) -> Tensor:
         """[..., bands, T] to the same shape. In training one value per band raises ValueError."""
         if not self.per_channel:
-            y: Tensor = self.bn(x.reshape(-1, *x.shape[-2:]))
-            return y.reshape(x.shape)
-        if exporting() and x.ndim == 4:  # whether the axes merge without a copy is a question about the lengths
-            y = self.bn(torch.cat(x.unbind(1), 1))
+            flat = x.reshape(-1, *x.shape[-2:])
+        elif exporting() and x.ndim == 4:
+            flat = torch.cat(x.unbind(1), 1)  # whether two axes are one without a copy is a question about lengths
         else:
-            y = self.bn(x.flatten(1, -2))
-        return y.unflatten(1, x.shape[1:-1])
+            flat = x.flatten(1, -2)
+        y: Tensor = self.bn(flat)
+        return y.reshape(x.shape)
 
 
 class LogTBN(Framewise):

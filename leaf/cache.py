@@ -20,6 +20,8 @@ class Kept:
     ``load_state_dict``, ``to`` and everything under ``torch.no_grad()`` are seen. A copy or a pickle is empty.
     """
 
+    generation = 0  # of the code: one more, and everything kept anywhere is stale
+
     def __init__(self) -> None:
         self._entries: dict[str, tuple[Hashable, tuple[_Source, ...], Any]] = {}
 
@@ -30,7 +32,7 @@ class Kept:
         """
         if torch.compiler.is_compiling() or not all(map(plain, sources)):
             return make()
-        found = self._entries.get(name)
+        found, settings = self._entries.get(name), (Kept.generation, settings)
         if found is not None and found[0] == settings and all(map(_Source.is_still, found[1], sources)):
             value: T = found[2]
             return value

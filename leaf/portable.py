@@ -72,5 +72,5 @@ def doubled(u: Tensor, factor: Tensor, log_factor: Tensor, initial: Tensor) -> T
         return 2 * lag, h + power.unsqueeze(-1) * earlier, torch.exp(log_power), log_power, t.clone()
 
     state = torch.ones((), dtype=torch.int64, device=u.device), h, factor.clone(), log_factor, t
-    smoothed: Tensor = while_loop(unfinished, further, state)[1]
+    smoothed: Tensor = while_loop(unfinished, further, state)[1]  # type: ignore[no-untyped-call]
     return smoothed
