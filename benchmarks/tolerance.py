@@ -11,10 +11,9 @@ import torch
 import typer
 
 from efficientleaf import EfficientLeaf
-from parity.probes.tolerance import KINDS, banks, clips, draw, errors
+from parity.probes.tolerance import KINDS, TOLERANCES, banks, clips, draw, errors
 
 RESULTS = Path(__file__).parent / "results" / "tolerance.json"
-ROUNDING = torch.float32
 
 
 def run(tolerance: float, n_draws: int, first: int = 0, dtype: torch.dtype = torch.float64) -> dict[str, Any]:
@@ -66,7 +65,7 @@ def main(
     import json
 
     torch.set_num_threads(1)
-    found = [run(t, n_draws, first) for t in tolerance or [1e-2, 1e-3, 1e-4]]
+    found = [run(t, n_draws, first) for t in tolerance or TOLERANCES]
     for result in found:
         print(f"tolerance {result['tolerance']:g}: worst {result['worst']:.2e}, held: {result['held']}, ")
         print(f"  over: {result['over_tolerance'][:9]}, over what was predicted: {result['over_predicted'][:9]}")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from efficientleaf.plan import Geometry, Plan, Row
 from leaf.filters import gabor_pair, gauss_windows
+from leaf.portable import exporting
 
 
 @dataclass
@@ -100,61 +101,76 @@ def hops(window: Tensor, geometry: Geometry) -> Tensor:
     return padded.view(-1, n_hops, geometry.hop)
 
 
+@dataclass
+class Audio:
+    """Clips with zeros on both sides.
+
+    Attributes:
+        padded: [B, 1, left + frames * hop + right].
+        n_samples, frames: of a clip.
+        left: zeros before it.
+    """
+
+    padded: Tensor
+    n_samples: int
+    frames: int
+    left: int
+
+
 def energies(x: Tensor, found: Tables, constants: Constants) -> Tensor:
     """Audio [B, 1, T] to pooled energies [B, C, ceil(T / hop)]."""
     geometry = constants.plan.geometry
+    n_samples, left = x.shape[-1], constants.plan.margin
+    frames = (n_samples + geometry.hop - 1) // geometry.hop
+    audio = Audio(F.pad(x, (left, frames * geometry.hop - n_samples + left)), n_samples, frames, left)
     rows = []
     for table in found:
         if isinstance(table, Strided):
-            rows.append(_strided(x, table, geometry))
+            rows.append(_strided(audio, table, geometry))
         else:
-            rows.append(_full(x, table, geometry))
+            rows.append(_full(audio, table, geometry))
     return torch.cat(rows, 1).index_select(1, constants.order) if len(rows) > 1 else rows[0]
 
 
-def _grid(x: Tensor, table: Strided, first: int, frames: int, points: int, stride: int, hop: int) -> Tensor:
+def _grid(audio: Audio, table: Strided, first: int, frames: int, points: int, stride: int, hop: int) -> Tensor:
     """Energies [B, K, n] on every ``stride``-th sample, all that ``frames`` frames from ``first`` on need."""
-    row = table.row
-    n_points = (frames - 1) * (hop // stride) + points
-    start = first * hop - points // 2 * stride - row.taps // 2
-    stop = start + (n_points - 1) * stride + row.taps
-    left, right = max(-start, 0), max(stop - x.shape[-1], 0)
-    x = F.pad(x[..., max(start, 0) : stop], (left, right))
-    y = F.conv1d(x, table.filters, stride=stride).square()
-    n_bands = len(row.bands)
+    row, n_bands = table.row, len(table.row.bands)
+    start = audio.left + first * hop - points // 2 * stride - row.taps // 2
+    n = (frames - 1) * hop + (points - 1) * stride + row.taps
+    y = F.conv1d(audio.padded.narrow(-1, start, n), table.filters, stride=stride).square()
     return y[:, :n_bands] + y[:, n_bands:]
 
 
-def _strided(x: Tensor, table: Strided, geometry: Geometry) -> Tensor:
-    n_samples, row = x.shape[-1], table.row
-    frames, n_edge = -(-n_samples // geometry.hop), geometry.edge_frames
+def _strided(audio: Audio, table: Strided, geometry: Geometry) -> Tensor:
+    row, frames, n_edge = table.row, audio.frames, geometry.edge_frames
     if frames <= 2 * n_edge:
-        return _edges(x, table, geometry, (0,), frames)[0]
-    first, last = _edges(x, table, geometry, (0, frames - n_edge), n_edge)
-    e = _grid(x, table, n_edge, frames - 2 * n_edge, row.window_taps, row.stride, geometry.hop)
+        return _edges(audio, table, geometry, (0,), frames)[0]
+    first, last = _edges(audio, table, geometry, (0, frames - n_edge), n_edge)
+    e = _grid(audio, table, n_edge, frames - 2 * n_edge, row.window_taps, row.stride, geometry.hop)
     inner = F.conv1d(e, table.windows, stride=geometry.hop // row.stride, groups=len(row.bands))
     return torch.cat((first, inner, last), 2)
 
 
-def _edges(x: Tensor, table: Strided, geometry: Geometry, firsts: tuple[int, ...], frames: int) -> Tensor:
+def _edges(audio: Audio, table: Strided, geometry: Geometry, firsts: tuple[int, ...], frames: int) -> Tensor:
     """Frames [ends, B, K, frames] whose windows are cut where the audio begins and ends."""
     row, hop = table.row, geometry.hop
-    windows = _cut(table, geometry, firsts, frames, x)
-    e = torch.stack([_grid(x, table, f, frames, row.edge_window_taps, row.edge_stride, hop) for f in firsts])
+    windows = _cut(audio, table, geometry, firsts, frames)
+    e = torch.stack([_grid(audio, table, f, frames, row.edge_window_taps, row.edge_stride, hop) for f in firsts])
     e = e.unfold(-1, row.edge_window_taps, hop // row.edge_stride)  # [ends, B, K, frames, points]
     return (e * windows.transpose(0, 1).unsqueeze(1)).sum(-1)
 
 
-def _cut(table: Strided, geometry: Geometry, firsts: tuple[int, ...], frames: int, x: Tensor) -> Tensor:
+def _cut(audio: Audio, table: Strided, geometry: Geometry, firsts: tuple[int, ...], frames: int) -> Tensor:
     """Projected windows [K, ends, frames, points] of frames at the ends; kept where no gradient needs them anew."""
-    key = (firsts, frames, x.shape[-1])
+    key = (firsts, frames, audio.n_samples)
     keeps = not (table.edge_windows.requires_grad or torch.compiler.is_compiling())
     if keeps and table.cut is not None and table.cut[0] == key:
         return table.cut[1]
-    n = torch.arange(-geometry.half, geometry.half + 1, device=x.device)
-    at = torch.tensor(firsts, device=x.device)[:, None] + torch.arange(frames, device=x.device)
-    at = at.unsqueeze(-1) * geometry.hop + n
-    inside = ((at >= 0) & (at < x.shape[-1])).to(x.dtype)
+    device, dtype = audio.padded.device, audio.padded.dtype
+    n = torch.arange(-geometry.half, geometry.half + 1, device=device)
+    n = n + geometry.hop * torch.arange(frames, device=device).unsqueeze(1)
+    at = torch.stack([n + geometry.hop * first for first in firsts])
+    inside = ((at >= 0) & (at < audio.n_samples)).to(dtype)
     cut = table.edge_windows.unsqueeze(1) * inside.flatten(0, 1)  # [K, ends * frames, window]
     windows = torch.matmul(cut, table.edge_projection.transpose(1, 2))
     windows = windows.view(-1, len(firsts), frames, table.row.edge_window_taps)
@@ -163,27 +179,29 @@ def _cut(table: Strided, geometry: Geometry, firsts: tuple[int, ...], frames: in
     return windows
 
 
-def _full(x: Tensor, table: Full, geometry: Geometry) -> Tensor:
-    n_samples, n_bands, hop = x.shape[-1], len(table.row.bands), geometry.hop
-    frames = -(-n_samples // hop)
-    if table.spectra is None:
-        y = F.conv1d(x, table.filters, padding=geometry.half).transpose(0, 1)
+def _full(audio: Audio, table: Full, geometry: Geometry) -> Tensor:
+    n_bands, hop, frames = len(table.row.bands), geometry.hop, audio.frames
+    first = audio.left - geometry.half
+    if table.spectra is None or exporting():  # ONNX has no FFT of real numbers
+        x = audio.padded.narrow(-1, first, frames * hop + 2 * geometry.half)
+        y = F.conv1d(x, table.filters).transpose(0, 1)
+        e = torch.addcmul(y[:n_bands] * y[:n_bands], y[n_bands:], y[n_bands:])
+        e = e * (torch.arange(frames * hop, device=e.device) < audio.n_samples)
         n_hops = frames
     else:
         length, valid = geometry.block
-        blocks = -(-n_samples // valid)
-        padded = F.pad(x[:, 0], (geometry.half, blocks * valid + length - valid - geometry.half - n_samples))
-        spectrum = torch.fft.rfft(padded.unfold(-1, length, valid))
+        blocks = -(-audio.n_samples // valid)
+        n_hops = blocks * valid // hop
+        x = audio.padded[:, 0, first:]
+        x = F.pad(x, (0, (blocks - 1) * valid + length - x.shape[-1]))  # longer, or shorter
+        spectrum = torch.fft.rfft(x.unfold(-1, length, valid))
         # real and imaginary parts apart: contiguous, and so twice as fast to square as a complex result
         y = torch.fft.irfft(spectrum * table.spectra, length)[..., :valid]  # [2K, B, blocks, valid]
-        n_hops = blocks * valid // hop
-    e = torch.addcmul(y[:n_bands] * y[:n_bands], y[n_bands:], y[n_bands:]).flatten(2)
-    e = F.pad(e, (0, n_hops * hop - e.shape[-1])) if e.shape[-1] < n_hops * hop else e
-    e[..., n_samples:] = 0
+        e = torch.addcmul(y[:n_bands] * y[:n_bands], y[n_bands:], y[n_bands:]).flatten(2)
+        e[..., audio.n_samples :] = 0
     parts = torch.bmm(table.windows, e.reshape(n_bands, -1, hop).transpose(1, 2))
-    parts = parts.view(n_bands, -1, x.shape[0], n_hops)[..., :frames]  # [K, hops of a window, B, frames]
-    after = parts.shape[1] - 1 - geometry.before
-    parts = F.pad(parts, (geometry.before, after))
+    parts = parts.view(n_bands, table.windows.shape[1], -1, n_hops)[..., :frames]  # [K, hops of a window, B, frames]
+    parts = F.pad(parts, (geometry.before, parts.shape[1] - 1 - geometry.before))
     pooled = parts[:, 0, :, :frames]
     for i in range(1, parts.shape[1]):
         pooled = pooled + parts[:, i, :, i : i + frames]

@@ -98,6 +98,13 @@ class Plan:
         """Bands at full rate: kernels cut so high that they are not band-limited, or too wide a band for a stride."""
         return tuple(band for row in self.rows if row.stride == 1 for band in row.bands)
 
+    @property
+    def margin(self) -> int:
+        """Zeros on either side of a clip that every kernel and window finds."""
+        reaches = [row.stride * (row.window_taps // 2) + row.taps // 2 for row in self.rows]
+        reaches += [row.edge_stride * (row.edge_window_taps // 2) + row.taps // 2 for row in self.rows]
+        return max(reaches)
+
     def cost(self, n_samples: int) -> float:
         """Multiply-adds for one clip of ``n_samples``, ends included; an FFT counts 2.5 n log2 n."""
         hop, n_edge = self.geometry.hop, self.geometry.edge_frames

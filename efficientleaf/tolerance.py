@@ -121,7 +121,8 @@ class ToleranceFilterbank(nn.Module):
 
         For ``torch.compile``, ``torch.export`` and ONNX. ``train()`` lets them follow, too.
 
-        ``use_fft=False`` convolves the bands at full rate, where a target has no FFT: the same numbers, dearer.
+        ``use_fft=False`` convolves the bands at full rate, where a target has no FFT: the same numbers, dearer. So does
+        every exported graph.
         """
         self._frozen = False
         if not frozen:

@@ -23,6 +23,7 @@ from leaf.pcen import leaf_pcen
 
 Array = NDArray[np.float64]
 
+TOLERANCES = (1e-2, 1e-3, 1e-4)  # that are held to account
 FLOOR = 1e-5
 RATES = (8000, 11025, 16000, 16000, 22050)
 WINDOWS = (25.0, 25.0, 16.0, 40.0)

@@ -12,9 +12,9 @@ from efficientleaf import EfficientLeaf, ToleranceFilterbank
 from efficientleaf.plan import Geometry, leaf_cost
 from leaf import GaborFilterbank
 from parity.gates import AtMost, OfMax
-from parity.probes.tolerance import draw
+from parity.probes.tolerance import TOLERANCES, draw
 
-TOLERANCE = 1e-3
+TOLERANCE = TOLERANCES[1]
 TENTH = AtMost(1 / 10, "the cost that was asked for at 1e-3, with the ends of a clip of one second")
 COUNTED = OfMax(0.01, "the modulus is counted by the plan alone: 2 operations beside a kernel of 100 or more taps")
 
@@ -181,3 +181,13 @@ def test_a_frozen_bank_reads_no_parameter(made, monkeypatch):
         frozen(noise())
     assert made == before
     assert frozen.train()._frozen is False
+
+
+def test_a_frozen_bank_is_one_graph_for_any_length():
+    frozen = bank(4).freeze()
+    length = torch.export.Dim("length", min=1000, max=100_000)
+    exported = torch.export.export(frozen, (noise(4000),), dynamic_shapes=((None, length),), strict=False)
+    gate = OfMax(1e-5, "float32: an FFT of 2048 against sums of 401, and the square of what they leave")
+    with torch.no_grad():
+        for n in (1000, 4001):
+            assert gate(exported.module()(noise(n)).numpy(), frozen(noise(n)).numpy()).passes
