@@ -132,13 +132,29 @@ def energies(x: Tensor, found: Tables, constants: Constants) -> Tensor:
     return torch.cat(rows, 1).index_select(1, constants.order) if len(rows) > 1 else rows[0]
 
 
-def _grid(audio: Audio, table: Strided, first: int, frames: int, points: int, stride: int, hop: int) -> Tensor:
-    """Energies [B, K, n] on every ``stride``-th sample, all that ``frames`` frames from ``first`` on need."""
+def _grid(
+    audio: Audio, table: Strided, firsts: tuple[int, ...], frames: int, points: int, stride: int, hop: int
+) -> Tensor:
+    """Energies [len(firsts) B, K, n] on every ``stride``-th sample, all that ``frames`` frames from each first need."""
     row, n_bands = table.row, len(table.row.bands)
-    start = audio.left + first * hop - points // 2 * stride - row.taps // 2
+    start = audio.left - points // 2 * stride - row.taps // 2
     n = (frames - 1) * hop + (points - 1) * stride + row.taps
-    y = F.conv1d(audio.padded.narrow(-1, start, n), table.filters, stride=stride).square()
+    pieces = [audio.padded.narrow(-1, start + first * hop, n) for first in firsts]
+    y = _convolve(torch.cat(pieces) if len(pieces) > 1 else pieces[0], table.filters, stride).square()
     return y[:, :n_bands] + y[:, n_bands:]
+
+
+def _convolve(x: Tensor, filters: Tensor, stride: int) -> Tensor:
+    """``F.conv1d(x, filters, stride=stride)``."""
+    size = filters.shape[-1]
+    n = (x.shape[-1] - size) // stride + 1
+    if x.shape[0] > 1 or n < 2 or x.device.type != "cpu" or torch.compiler.is_compiling():
+        return F.conv1d(x, filters, stride=stride)
+    # PyTorch has its fast convolutions on a CPU for batches only: one clip is cut into two, which overlap
+    part = (n + 1) // 2
+    x = F.pad(x, (0, (2 * part - 1) * stride + size - x.shape[-1]))
+    halves = x[0].unfold(-1, (part - 1) * stride + size, part * stride).transpose(0, 1)
+    return F.conv1d(halves, filters, stride=stride).transpose(0, 1).flatten(1)[None, :, :n]
 
 
 def _strided(audio: Audio, table: Strided, geometry: Geometry) -> Tensor:
@@ -146,7 +162,7 @@ def _strided(audio: Audio, table: Strided, geometry: Geometry) -> Tensor:
     if frames <= 2 * n_edge:
         return _edges(audio, table, geometry, (0,), frames)[0]
     first, last = _edges(audio, table, geometry, (0, frames - n_edge), n_edge)
-    e = _grid(audio, table, n_edge, frames - 2 * n_edge, row.window_taps, row.stride, geometry.hop)
+    e = _grid(audio, table, (n_edge,), frames - 2 * n_edge, row.window_taps, row.stride, geometry.hop)
     inner = F.conv1d(e, table.windows, stride=geometry.hop // row.stride, groups=len(row.bands))
     return torch.cat((first, inner, last), 2)
 
@@ -155,8 +171,10 @@ def _edges(audio: Audio, table: Strided, geometry: Geometry, firsts: tuple[int, 
     """Frames [ends, B, K, frames] whose windows are cut where the audio begins and ends."""
     row, hop = table.row, geometry.hop
     windows = _cut(audio, table, geometry, firsts, frames)
-    e = torch.stack([_grid(audio, table, f, frames, row.edge_window_taps, row.edge_stride, hop) for f in firsts])
-    e = e.unfold(-1, row.edge_window_taps, hop // row.edge_stride)  # [ends, B, K, frames, points]
+    e = _grid(audio, table, firsts, frames, row.edge_window_taps, row.edge_stride, hop)
+    e = e.view(len(firsts), -1, *e.shape[1:]).unfold(
+        -1, row.edge_window_taps, hop // row.edge_stride
+    )  # [ends, B, K, frames, points]
     return (e * windows.transpose(0, 1).unsqueeze(1)).sum(-1)
 
 
