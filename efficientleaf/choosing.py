@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -105,6 +106,7 @@ def _row(chosen: dict[int, _Choice], sigmas: Sequence[float], widths: Sequence[f
     )
 
 
+@lru_cache(maxsize=512)
 def _choose(sigma: float, width: float, geometry: Geometry, tolerance: float) -> _Choice | None:
     """The kernel and strides of a band; None where none is cheaper than full rate."""
     half = geometry.half

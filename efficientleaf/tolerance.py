@@ -36,10 +36,10 @@ class ToleranceFilterbank(nn.Module):
         bandwidths: time-domain sigmas in samples, within [4, pool_size] * sqrt(2 log 2) / pi.
         pooling_widths: relative to half a window, within [2 / pool_size, 0.5].
 
-    The plan is made on the CPU, at the first forward and whenever a sigma or a width has moved by more than half of
-    ``MARGIN`` from what it was made for; it holds up to the whole of it. In evaluation parameters are read when they
-    have changed; filters are kept while they have not and no gradient is asked for. In training a comparison is
-    computed on the device in every forward; on a GPU its answer is read in the next forward in which it has arrived,
+    The plan is made on the CPU, at the first forward, and anew for each band whose sigma or width has moved by more
+    than half of ``MARGIN`` from what it was made for; it holds up to the whole of it. In evaluation parameters are read
+    when they have changed; filters are kept while they have not and no gradient is asked for. In training a comparison
+    is computed on the device in every forward; on a GPU its answer is read in the next forward in which it has arrived,
     so nothing waits. Writes through ``.data`` do not show in a parameter's version: call :meth:`refresh` after them.
 
     Args:
@@ -101,7 +101,7 @@ class ToleranceFilterbank(nn.Module):
     def plan(self) -> Plan:
         """The plan for the parameters as they stand. Reads them: the device is waited for."""
         if not self._frozen:
-            self._replan(force=False)
+            self._replan()
         assert self._plan is not None
         return self._plan
 
@@ -159,7 +159,7 @@ class ToleranceFilterbank(nn.Module):
         seen = self._versions()
         changed = seen is None or seen != self._seen
         if self._plan is None or (changed and not self.training):
-            self._replan(force=False)
+            self._replan()
         elif changed:
             self._watch()
         constants = self._current()
@@ -186,11 +186,15 @@ class ToleranceFilterbank(nn.Module):
         return self._constants
 
     @torch.no_grad()
-    def _replan(self, force: bool) -> None:
-        """Makes a plan where there is none or the parameters have left it. Reads them."""
+    def _replan(self) -> None:
+        """Makes a plan where there is none, and another for the bands that have left theirs. Reads the parameters."""
         _, sigmas, widths = (p.detach().double().cpu() for p in self.clamped())
-        if self._plan is not None and not force and not bool(_outside(self._edges(sigmas), sigmas, widths)):
-            return
+        if self._plan is not None:
+            outside = _outside(self._edges(sigmas), sigmas, widths)
+            if not outside.any():
+                return
+            sigmas = torch.where(outside, sigmas, sigmas.new_tensor(self._plan.sigmas))
+            widths = torch.where(outside, widths, widths.new_tensor(self._plan.widths))
         geometry = Geometry(self.pool_size, self.pool_stride)
         self._plan = make_plan(sigmas.tolist(), widths.tolist(), geometry, self.tolerance)
         self._bounds, self._answer, self._tables = None, None, None
@@ -208,17 +212,18 @@ class ToleranceFilterbank(nn.Module):
             self._bounds = self._edges(self.bandwidths)
         _, sigmas, widths = self.clamped()
         if self._answer is None:
-            self._answer = _ask(_outside(self._bounds, sigmas, widths))
+            self._answer = _ask(_outside(self._bounds, sigmas, widths).any())
         answer, event = self._answer
         if event is None or event.query():  # type: ignore[no-untyped-call]
             self._answer = None
             if bool(answer):
-                self._replan(force=True)
+                self._replan()
 
 
 def _outside(bounds: Tensor, sigmas: Tensor, widths: Tensor) -> Tensor:
+    """Bands [C] that have left theirs."""
     inside = (sigmas >= bounds[0]) & (sigmas <= bounds[1]) & (widths >= bounds[2]) & (widths <= bounds[3])
-    return ~inside.all()
+    return ~inside
 
 
 def _ask(answer: Tensor) -> tuple[Tensor, torch.cuda.Event | None]:
