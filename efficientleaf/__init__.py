@@ -7,7 +7,19 @@ Argument names, defaults, numbers and state-dict keys are those of the published
 from __future__ import annotations
 
 from efficientleaf.compression import Log1p, LogTBN, TemporalBatchNorm
-from efficientleaf.filterbank import Group, GroupedGaborFilterbank
+from efficientleaf.filterbank import SOURCES, Group, GroupedGaborFilterbank
 from efficientleaf.frontend import EfficientLeaf
+from efficientleaf.plan import Plan
+from efficientleaf.tolerance import ToleranceFilterbank
 
-__all__ = ["EfficientLeaf", "Group", "GroupedGaborFilterbank", "Log1p", "LogTBN", "TemporalBatchNorm"]
+__all__ = [
+    "SOURCES",
+    "EfficientLeaf",
+    "Group",
+    "GroupedGaborFilterbank",
+    "Log1p",
+    "LogTBN",
+    "Plan",
+    "TemporalBatchNorm",
+    "ToleranceFilterbank",
+]

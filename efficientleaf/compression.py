@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from leaf.checks import count, real
+from leaf.portable import exporting, log1p, lower_median
 from leaf.streaming import Framewise
 
 
@@ -39,7 +40,7 @@ class Log1p(Framewise):
         elif self.a != 0:
             # One number for all bands: the published code indexes it when per_band is asked for, and fails.
             x = 10**self.a * x
-        return torch.log1p(x)
+        return log1p(x)
 
     def extra_repr(self) -> str:
         return f"trainable={self.trainable}, per_band={self.per_band}"
@@ -69,7 +70,12 @@ class TemporalBatchNorm(Framewise):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., bands, T] to the same shape. In training one value per band raises ValueError."""
-        flat = x.flatten(1, -2) if self.per_channel else x.reshape(-1, *x.shape[-2:])
+        if not self.per_channel:
+            flat = x.reshape(-1, *x.shape[-2:])
+        elif exporting() and x.ndim == 4:
+            flat = torch.cat(x.unbind(1), 1)  # whether two axes are one without a copy is a question about lengths
+        else:
+            flat = x.flatten(1, -2)
         y: Tensor = self.bn(flat)
         return y.reshape(x.shape)
 
@@ -114,7 +120,7 @@ class LogTBN(Framewise):
         """Energies [B, bands, T] to the same shape, or to [B, 2, bands, T] with ``append_filtered``."""
         x = self.log1p(x)
         if self.median_filter:
-            filtered = x - x.median(-1, keepdim=True).values
+            filtered = x - lower_median(x)
             if self.append_filtered:
                 x = torch.stack((x, filtered), 1) if x.ndim == 3 else torch.cat((x, filtered), 1)
             else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,9 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from leaf.cache import Kept, wants_graph
 from leaf.checks import count, real, waveform
 from leaf.filters import SIGMA_PER_SAMPLE, gabor_pair, gauss_windows, mel_filter_params, squared_modulus
 from leaf.streaming import Band, Bank, Windowed
+from leaf.strided import Signal, blocks, pooled, signal, strided
+
+# What makes EfficientLEAF's energies other than LEAF's: kernels of another length than the window, the decimation,
+# its missing gain, windows narrower than LEAF's, taps beyond LEAF's window, and the lower limit of sigma.
+SOURCES = ("kernel", "rate", "gain", "width", "span", "sigma")
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,15 @@ class Group:
     @property
     def bands(self) -> slice:
         return slice(self.start, self.stop)
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """A group's kernels [2K, 1, kernel_size], their :func:`leaf.strided.blocks`, and windows [K, 1, window_size]."""
+
+    kernels: Tensor
+    cut: Tensor
+    windows: Tensor
 
 
 class GroupedGaborFilterbank(nn.Module):
@@ -56,6 +72,9 @@ class GroupedGaborFilterbank(nn.Module):
         pool_init: start of ``pooling_widths``.
         conv_win_factor: kernel length in sigmas, finite and > 0.
         stride_factor: stride in half periods of the highest centre, finite and > 0.
+        exact: what is kept as LEAF has it, names of ``SOURCES``: "kernel", ``pool_size`` taps; "rate", stride 1;
+            "gain", energies times the stride; "width", pooling windows as wide in seconds; "span", no tap beyond
+            LEAF's window; "sigma", LEAF's lower limit. The default is as published; with all it is LEAF.
 
     Raises TypeError or ValueError for arguments outside these ranges.
     Source: EfficientLEAF's ``model/efficientleaf.py``; arXiv 2207.05508, section 3.
@@ -73,8 +92,13 @@ class GroupedGaborFilterbank(nn.Module):
         pool_init: float = 0.4,
         conv_win_factor: float = 3.0,
         stride_factor: float = 1.0,
+        *,
+        exact: Collection[str] = (),
     ) -> None:
         super().__init__()
+        if isinstance(exact, str) or not set(exact) <= set(SOURCES):
+            raise ValueError(f"exact={exact!r}: a collection of {', '.join(map(repr, SOURCES))} is needed")
+        self.exact = frozenset(exact)
         self.n_filters = count("n_filters", n_filters)
         # an empty group has no largest centre: the published code fails on it in forward
         self.num_groups = count("num_groups", num_groups, most=self.n_filters)
@@ -93,15 +117,19 @@ class GroupedGaborFilterbank(nn.Module):
         # 1 to 3 samples) gives the upper one, as torch.clamp has it.
         self.mu_lower, self.mu_upper = 0.0, math.pi
         self.sigma_upper = self.pool_size * SIGMA_PER_SAMPLE
-        self.sigma_lower = min(2 * SIGMA_PER_SAMPLE, self.sigma_upper)
+        self.sigma_lower = min((4 if "sigma" in self.exact else 2) * SIGMA_PER_SAMPLE, self.sigma_upper)
         self.width_upper = 0.5
         self.width_lower = min(2 / self.pool_size, self.width_upper)
+        self._kept = Kept()
+        self._frozen: list[Group] | None = None
 
     def get_stride(self, cent_freq: float) -> tuple[int, int]:
         """(convolution stride, pooling stride) of a group whose highest centre is ``cent_freq`` rad/sample.
 
         The first is the largest divisor of ``pool_stride`` up to ``stride_factor * pi / cent_freq``.
         """
+        if "rate" in self.exact:
+            return 1, self.pool_stride
         # a group of bands at 0 Hz: the limit of the rule, where the published code divides by zero
         stride = max(1, math.pi / cent_freq * self.stride_factor) if cent_freq else math.inf
         conv_stride = self.psbl_strides[bisect_right(self.psbl_strides, stride) - 1]
@@ -114,48 +142,88 @@ class GroupedGaborFilterbank(nn.Module):
         self.pooling_widths.data.clamp_(self.width_lower, self.width_upper)
 
     def groups(self) -> list[Group]:
-        """The geometry of every group under the present parameters. Reads them: the device is waited for."""
-        centers = self._centers(slice(None)).detach().tolist()
-        lengths = (self._sigmas(slice(None)).detach() * self.conv_win_factor).tolist()
+        """The geometry of every group under the present parameters, or as it was when it was frozen.
+
+        It is made of the parameters' values, so that after each change of them they have to be read: there, and only
+        there, the device is waited for. Raises RuntimeError where a graph is traced and the plan is not frozen.
+        """
+        if self._frozen is not None:
+            return list(self._frozen)
+        if torch.compiler.is_compiling():
+            raise RuntimeError(
+                "the geometry of the groups depends on the parameters' values, which a traced graph cannot read: "
+                "call freeze() before compiling or exporting"
+            )
+        return list(self._kept.get("plan", self._settings(), (self.center_freqs, self.bandwidths), self._plan))
+
+    def freeze(self, frozen: bool = True) -> GroupedGaborFilterbank:
+        """Keeps the geometry of the groups as it is now, whatever becomes of the parameters; or lets it follow again.
+
+        For ``torch.compile``, ``torch.export`` and ONNX, which need kernels and strides that do not depend on values.
+        Kernels and windows still follow the parameters, on the frozen numbers of taps.
+        """
+        self._frozen = None
+        if frozen:
+            self._frozen = self.groups()
+        return self
+
+    def _plan(self) -> list[Group]:
+        # in one transfer
+        centers, lengths = torch.stack((self._centers(), self._sigmas() * self.conv_win_factor)).tolist()
         ends = [i * self.n_filters // self.num_groups for i in range(self.num_groups + 1)]
         found = []
         for start, stop in pairwise(ends):
             conv_stride, pool_stride = self.get_stride(max(centers[start:stop]))
-            kernel_size = int(max(lengths[start:stop])) | 1
+            kernel_size = (self.pool_size if "kernel" in self.exact else int(max(lengths[start:stop]))) | 1
             window_size = int(self.pool_size / conv_stride + 0.5) | 1
+            if "span" in self.exact:
+                window_size = (self.pool_size - 1) // (2 * conv_stride) * 2 + 1
             found.append(Group(start, stop, kernel_size, conv_stride, window_size, pool_stride))
         return found
 
+    def _settings(self) -> Hashable:
+        limits = (self.mu_lower, self.mu_upper, self.sigma_lower, self.sigma_upper, self.width_lower, self.width_upper)
+        plan = (self.n_filters, self.num_groups, self.pool_size, self.pool_stride)
+        return limits, plan, self.conv_win_factor, self.stride_factor, self.exact
+
     def filters(self, group: Group) -> Tensor:
         """Gabor filters [2K, 1, kernel_size] of the group's K bands: real parts, then imaginary parts."""
-        pair = gabor_pair(group.kernel_size, self._centers(group.bands), self._sigmas(group.bands))
+        pair = gabor_pair(group.kernel_size, self._centers()[group.bands], self._sigmas()[group.bands])
         return torch.cat(pair).unsqueeze(1)
 
     def windows(self, group: Group) -> Tensor:
         """Pooling windows [K, 1, window_size] of the group's K bands, at the rate of its convolution."""
         widths = self.pooling_widths[group.bands].clamp(self.width_lower, self.width_upper)
-        # Published: by the ratio of the sizes, where the ratio of the half widths, (size - 1), is meant.
-        widths = widths / group.conv_stride * self.pool_size / group.window_size
-        return gauss_windows(group.window_size, widths).unsqueeze(1)
+        windows = gauss_windows(group.window_size, widths * self.relative_width(group)).unsqueeze(1)
+        return windows * group.conv_stride if "gain" in self.exact else windows
 
-    def convolve(self, x: Tensor, group: Group) -> Tensor:
-        """Audio [B, T] or [B, 1, T] to the group's filter outputs [B, 2K, ceil(T / conv_stride)]."""
-        x = waveform(x, self.center_freqs)
-        return F.conv1d(x, self.filters(group), stride=group.conv_stride, padding=group.kernel_size // 2)
+    def relative_width(self, group: Group) -> float:
+        """What ``pooling_widths`` are multiplied by: half of ``pool_size`` in halves of the group's own window."""
+        if "width" in self.exact:
+            return (self.pool_size - 1) / group.conv_stride / max(group.window_size - 1, 1)
+        # Published: by the ratio of the sizes, where that of the half widths, (size - 1), is meant.
+        return self.pool_size / group.conv_stride / group.window_size
+
+    def convolve(self, x: Tensor | Signal, group: Group, shapes: Shapes | None = None) -> Tensor:
+        """Audio [B, T] or [B, 1, T] to the group's filter outputs [B, 2K, ceil(T / conv_stride)].
+
+        Args:
+            x: audio, or :func:`leaf.strided.signal` of it for several groups.
+            group: one of :meth:`groups`.
+            shapes: the group's kernels, where they are at hand.
+        """
+        heard = x if isinstance(x, Signal) else self._signal(waveform(x, self.center_freqs), [group])
+        if shapes is None:
+            return strided(heard, self.filters(group), group.conv_stride)
+        return strided(heard, shapes.kernels, group.conv_stride, shapes.cut)
 
     def modulus(self, y: Tensor) -> Tensor:
         """Filter outputs [B, 2K, T] to energies [B, K, T]."""
         return squared_modulus(y)
 
-    def pool(self, e: Tensor, group: Group) -> Tensor:
-        """The group's energies [B, K, T] to frames [B, K, frames]."""
-        return F.conv1d(
-            e,
-            self.windows(group),
-            stride=group.pool_stride,
-            padding=group.window_size // 2,
-            groups=group.stop - group.start,
-        )
+    def pool(self, e: Tensor, group: Group, shapes: Shapes | None = None) -> Tensor:
+        """The group's energies [B, K, T] to frames [B, K, frames]; ``shapes`` as for :meth:`convolve`."""
+        return pooled(e, self.windows(group) if shapes is None else shapes.windows, group.pool_stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """Audio [B, T] or [B, 1, T] to pooled energies [B, C, ceil(T / pool_stride)].
@@ -169,7 +237,29 @@ class GroupedGaborFilterbank(nn.Module):
         # clamped where they are used, to the same numbers.
         if self.training:
             self.clamp_parameters()
-        return torch.cat([self.pool(self.modulus(self.convolve(x, g)), g) for g in self.groups()], dim=1)
+        groups = self.groups()
+        heard = self._signal(x, groups)
+        return torch.cat([
+            self.pool(self.modulus(self.convolve(heard, group, shapes)), group, shapes)
+            for group, shapes in zip(groups, self._shapes(groups), strict=True)
+        ], dim=1)  # fmt: skip
+
+    def _signal(self, x: Tensor, groups: list[Group]) -> Signal:
+        return signal(x, max(group.kernel_size for group in groups) // 2, self.pool_stride)
+
+    def _shapes(self, groups: list[Group]) -> list[Shapes]:
+        """All kernels and windows; the last ones if no gradient is asked for and the parameters are what they were."""
+        parameters = self.center_freqs, self.bandwidths, self.pooling_widths
+        if wants_graph(*parameters):
+            return self._made(groups)
+        return self._kept.get("shapes", (tuple(groups), self._settings()), parameters, lambda: self._made(groups))
+
+    def _made(self, groups: list[Group]) -> list[Shapes]:
+        made = []
+        for group in groups:
+            kernels = self.filters(group)
+            made.append(Shapes(kernels, blocks(kernels, group.conv_stride), self.windows(group)))
+        return made
 
     def bank(self) -> Bank:
         """The filterbank as it stands, for audio that arrives in pieces."""
@@ -200,10 +290,11 @@ class GroupedGaborFilterbank(nn.Module):
             f"{self.n_filters}, num_groups={self.num_groups}, pool_size={self.pool_size}, "
             f"pool_stride={self.pool_stride}, conv_win_factor={self.conv_win_factor:g}, "
             f"stride_factor={self.stride_factor:g}"
+            + (f", exact={tuple(name for name in SOURCES if name in self.exact)}" if self.exact else "")
         )
 
-    def _centers(self, bands: slice) -> Tensor:
-        return self.center_freqs[bands].clamp(self.mu_lower, self.mu_upper)
+    def _centers(self) -> Tensor:
+        return self.center_freqs.clamp(self.mu_lower, self.mu_upper)
 
-    def _sigmas(self, bands: slice) -> Tensor:
-        return self.bandwidths[bands].clamp(self.sigma_lower, self.sigma_upper)
+    def _sigmas(self) -> Tensor:
+        return self.bandwidths.clamp(self.sigma_lower, self.sigma_upper)

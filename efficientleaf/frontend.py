@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from torch import Tensor, nn
 
 from efficientleaf.compression import LogTBN
 from efficientleaf.filterbank import GroupedGaborFilterbank
+from efficientleaf.plan import Plan
+from efficientleaf.tolerance import ToleranceFilterbank
+from leaf import Leaf
 from leaf.checks import duration
 from leaf.pcen import leaf_pcen
 from leaf.streaming import length, step_of, stream
@@ -30,6 +33,10 @@ class EfficientLeaf(nn.Module):
         conv_win_factor: kernel length in sigmas, finite and > 0.
         stride_factor: stride in half periods of a group's highest centre, finite and > 0.
         compression: "logtbn", "pcen" or a module on [B, C, frames].
+        exact: what of the filterbank is kept as LEAF has it, see :class:`GroupedGaborFilterbank`.
+        tolerance: None for the published numbers. A relative error, 1e-6 to 1e-1, for LEAF's energies within it:
+            a :class:`ToleranceFilterbank` then chooses groups, kernels and strides, and ``num_groups``,
+            ``conv_win_factor``, ``stride_factor`` and ``exact`` must be left alone. State-dict keys are the same.
 
     Raises TypeError or ValueError for arguments outside these ranges.
     Source: EfficientLEAF's ``model/efficientleaf.py``; arXiv 2207.05508.
@@ -47,6 +54,9 @@ class EfficientLeaf(nn.Module):
         conv_win_factor: float = 4.77,
         stride_factor: float = 1.0,
         compression: str | nn.Module = "logtbn",
+        *,
+        exact: Collection[str] = (),
+        tolerance: float | None = None,
     ) -> None:
         super().__init__()
         duration("window_len", window_len, sample_rate)
@@ -54,17 +64,29 @@ class EfficientLeaf(nn.Module):
         self.sample_rate = sample_rate
         self.window_len = window_len
         self.window_stride = window_stride
-        self.filterbank = GroupedGaborFilterbank(
-            n_filters,
-            num_groups,
-            min_freq,
-            max_freq,
-            sample_rate,
-            pool_size=int(sample_rate * window_len / 1000) | 1,
-            pool_stride=int(sample_rate * window_stride / 1000),
-            conv_win_factor=conv_win_factor,
-            stride_factor=stride_factor,
-        )
+        pool_size, pool_stride = int(sample_rate * window_len / 1000) | 1, int(sample_rate * window_stride / 1000)
+        self.filterbank: GroupedGaborFilterbank | ToleranceFilterbank
+        if tolerance is None:
+            self.filterbank = GroupedGaborFilterbank(
+                n_filters,
+                num_groups,
+                min_freq,
+                max_freq,
+                sample_rate,
+                pool_size,
+                pool_stride,
+                conv_win_factor=conv_win_factor,
+                stride_factor=stride_factor,
+                exact=exact,
+            )
+        else:
+            _left_alone("num_groups", num_groups, 4)
+            _left_alone("conv_win_factor", conv_win_factor, 4.77)
+            _left_alone("stride_factor", stride_factor, 1.0)
+            _left_alone("exact", tuple(exact), ())
+            self.filterbank = ToleranceFilterbank(
+                n_filters, min_freq, max_freq, sample_rate, pool_size, pool_stride, tolerance=tolerance
+            )
         self.compression: nn.Module
         if isinstance(compression, nn.Module):
             self.compression = compression
@@ -76,6 +98,53 @@ class EfficientLeaf(nn.Module):
             )
         else:
             raise ValueError(f"compression={compression!r}: 'logtbn', 'pcen' or a module is needed")
+
+    @classmethod
+    def from_leaf(cls, leaf: Leaf, tolerance: float = 1e-3) -> EfficientLeaf:
+        """A trained LEAF within ``tolerance``: its weights, window, hop and compression are copied.
+
+        Raises ValueError where ``leaf`` has ``padding="same"``, other sizes than one odd window, or a compression
+        that is no module; TypeError where it is no :class:`leaf.Leaf`.
+        """
+        if not isinstance(leaf, Leaf):
+            raise TypeError(f"leaf is a {type(leaf).__name__}: a leaf.Leaf is needed")
+        bank = leaf.filterbank
+        if bank.padding != "centered":
+            raise ValueError(f'leaf.padding={bank.padding!r}: "centered" is needed, whose frames EfficientLEAF has')
+        if bank.filter_size != bank.pool_size:
+            raise ValueError(f"leaf has filter_size={bank.filter_size}, pool_size={bank.pool_size}: one size is needed")
+        if not isinstance(leaf.compression, nn.Module):
+            raise ValueError(f"leaf.compression={leaf.compression!r}: a module is needed")
+        weight = bank.center_freqs
+        frontend = cls(
+            bank.n_filters,
+            max_freq=leaf.sample_rate / 2,  # of the start, which is overwritten
+            min_freq=0.0,
+            sample_rate=leaf.sample_rate,
+            window_len=leaf.window_len,
+            window_stride=leaf.window_stride,
+            compression=copy.deepcopy(leaf.compression),
+            tolerance=tolerance,
+        )
+        frontend.to(weight.device, weight.dtype)
+        frontend.filterbank.load_state_dict(bank.state_dict())
+        for copied, parameter in zip(frontend.filterbank.parameters(), bank.parameters(), strict=True):
+            copied.requires_grad_(parameter.requires_grad)
+        return frontend.train(leaf.training)
+
+    def plan(self) -> Plan:
+        """What ``tolerance`` chose, predicts and costs; ``print`` it for a table. Reads the parameters.
+
+        Raises ValueError where no ``tolerance`` was given: the published settings promise no error.
+        """
+        if not isinstance(self.filterbank, ToleranceFilterbank):
+            raise ValueError("tolerance=None: there is a plan only where a tolerance is given")
+        return self.filterbank.plan()
+
+    def freeze(self, frozen: bool = True) -> EfficientLeaf:
+        """Fixes the filterbank's geometry for ``torch.compile`` and export, see its own ``freeze``."""
+        self.filterbank.freeze(frozen)
+        return self
 
     def forward(self, x: Tensor) -> Tensor:
         """Audio [B, T] or [B, 1, T], in the module's dtype, to [B, 2, C, frames] or [B, C, frames].
@@ -97,12 +166,23 @@ class EfficientLeaf(nn.Module):
             n_samples: the length of the whole; checked where it is given.
 
         Returns an iterator over [B, C, k] frames, k >= 1.
-        Raises ValueError at once for a compression that needs the whole clip; while
+        Raises ValueError at once for a compression that needs the whole clip or with a ``tolerance``; while
         it runs, what :meth:`forward` raises, and ValueError for chunks of another batch size, or for a length
         other than ``n_samples``.
         """
+        if isinstance(self.filterbank, ToleranceFilterbank):
+            raise ValueError(
+                f"tolerance={self.filterbank.tolerance:g} cannot stream: leaf.Leaf, whose energies it approximates, can"
+            )
         n_samples = length(n_samples)
         frontend = copy.deepcopy(self).eval()
         step = step_of(frontend.compression)
+        assert isinstance(frontend.filterbank, GroupedGaborFilterbank)
         bank = frontend.filterbank.bank()
         return stream(chunks, bank, step, frontend.filterbank.center_freqs, n_samples)
+
+
+def _left_alone(name: str, value: object, default: object) -> None:
+    """Refuses what a tolerance chooses by itself."""
+    if value != default:
+        raise ValueError(f"{name}={value!r}: a tolerance chooses it, so the default, {default!r}, is needed")

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from leaf.cache import Kept, wants_graph
 from leaf.checks import count, real, waveform
 from leaf.filters import SIGMA_PER_SAMPLE, gabor_pair, gauss_windows, mel_filter_params, squared_modulus
 from leaf.streaming import Band, Bank, Windowed
@@ -67,6 +68,7 @@ class GaborFilterbank(nn.Module):
         self.center_freqs = nn.Parameter(center_freqs)
         self.bandwidths = nn.Parameter(sigmas)
         self.pooling_widths = nn.Parameter(torch.full((self.n_filters,), real("pool_init", pool_init)))
+        self._kept = Kept()
 
     def filters(self) -> Tensor:
         """Gabor filters [2C, 1, filter_size] of the clamped parameters: real parts, then imaginary parts."""
@@ -84,7 +86,7 @@ class GaborFilterbank(nn.Module):
 
         An even ``filter_size`` under "centered" gives T + 1 samples (published). Raises as ``forward``.
         """
-        return self._conv(waveform(x, self.center_freqs), self.filters(), stride=1, groups=1)
+        return self._conv(waveform(x, self.center_freqs), self._filters(), stride=1, groups=1)
 
     def modulus(self, y: Tensor) -> Tensor:
         """Filter outputs [B, 2C, T] to energies [B, C, T]."""
@@ -94,7 +96,7 @@ class GaborFilterbank(nn.Module):
         """Energies [B, C, T] to frames [B, C, frames], where frames = ceil(T / pool_stride) at odd sizes."""
         # The published code pads the pooling by filter_size // 2 where pool_size // 2, as here, is meant:
         # the same in Leaf, whose two sizes are one, and off centre where they differ.
-        return self._conv(e, self.windows(), stride=self.pool_stride, groups=self.n_filters)
+        return self._conv(e, self._windows(), stride=self.pool_stride, groups=self.n_filters)
 
     def forward(self, x: Tensor) -> Tensor:
         """Audio [B, T] or [B, 1, T] to pooled energies [B, C, frames].
@@ -132,17 +134,32 @@ class GaborFilterbank(nn.Module):
         )
         return Bank([Band(convolve, self.modulus, pool)])
 
+    def _filters(self) -> Tensor:
+        """:meth:`filters`; the last ones if no gradient is asked for and the parameters are what they were."""
+        parameters = self.center_freqs, self.bandwidths
+        if wants_graph(*parameters):
+            return self.filters()
+        return self._kept.get("filters", self.filter_size, parameters, self.filters)
+
+    def _windows(self) -> Tensor:
+        if wants_graph(self.pooling_widths):
+            return self.windows()
+        return self._kept.get("windows", self.pool_size, (self.pooling_widths,), self.windows)
+
     def _pads(self, n_samples: int, size: int, stride: int) -> tuple[int, int]:
         """Zeros before and after ``n_samples``."""
         if self.padding == "centered":
             return size // 2, size // 2
-        frames = -(-n_samples // stride)
-        total = max((frames - 1) * stride + size - n_samples, 0)
+        frames = (n_samples + stride - 1) // stride  # no quotient below 0, which ONNX rounds towards 0
+        total = (frames - 1) * stride + size - n_samples
+        if size < stride:  # else it is not negative, and a traced graph is spared the question
+            total = max(total, 0)
         return total // 2, total - total // 2
 
     def _conv(self, x: Tensor, kernel: Tensor, stride: int, groups: int) -> Tensor:
         left, right = self._pads(x.shape[-1], kernel.shape[-1], stride)
-        if left != right:  # conv1d itself pads evenly only, but without a copy of x
+        traced = self.padding == "same" and torch.compiler.is_compiling()  # whether they are equal must stay open
+        if traced or left != right:  # conv1d itself pads evenly only, but without a copy of x
             x = F.pad(x, (left, right))
             left = 0
         return F.conv1d(x, kernel, stride=stride, padding=left, groups=groups)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from leaf.checks import count, real
+from leaf.portable import expm1, log1p
 from leaf.smoother import exponential_moving_average
 
 FORMS = ("accurate", "published")
@@ -116,7 +117,7 @@ class PCEN(nn.Module):
         m = self.smooth(wide) if state is None else self.smooth(wide, state)
         state, m = m[..., -1], m.to(x.dtype)
         if self.form == "published":
-            gained = x * torch.exp(-alpha * (math.log(self.eps) + torch.log1p(m / self.eps)))
+            gained = x * torch.exp(-alpha * (math.log(self.eps) + log1p(m / self.eps)))
             return (gained + delta) ** r - delta**r, state
         v: Tensor = _Gain.apply(x, self.eps + m, alpha)  # type: ignore[no-untyped-call]
         y: Tensor = _Root.apply(v, delta, r)  # type: ignore[no-untyped-call]
@@ -175,7 +176,7 @@ class _Root(torch.autograd.Function):
     @staticmethod
     def forward(v: Tensor, delta: Tensor, r: Tensor) -> Tensor:
         _, exponent, rest, power = _parts(v, delta, r)
-        return torch.where(exponent < LOG_2, rest * torch.expm1(exponent), power - rest)
+        return torch.where(exponent < LOG_2, rest * expm1(exponent), power - rest)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
@@ -189,8 +190,8 @@ class _Root(torch.autograd.Function):
         divisor = torch.where(positive, delta, 1.0)
         # powers of r divided, not powers of r - 1, which is rounded
         d_v = r * torch.where(w != 0, power / torch.where(w != 0, w, 1.0), (r >= 1).to(w.dtype))
-        d_delta = torch.where(positive, r * (rest / divisor) * torch.expm1((r - 1) * log_ratio), 0.0)
-        near = rest * torch.expm1(exponent) * torch.log(divisor) + power * log_ratio
+        d_delta = torch.where(positive, r * (rest / divisor) * expm1((r - 1) * log_ratio), 0.0)
+        near = rest * expm1(exponent) * torch.log(divisor) + power * log_ratio
         far = torch.xlogy(power, w) - torch.xlogy(rest, divisor)
         d_r = torch.where(exponent < LOG_2, near, far)
         return d * d_v, (d * d_delta).sum_to_size(delta.shape), (d * d_r).sum_to_size(r.shape)
@@ -203,7 +204,7 @@ def _parts(v: Tensor, delta: Tensor, r: Tensor) -> tuple[Tensor, Tensor, Tensor,
     ratio = v / divisor
     # where the ratio overflows, at delta under 1e-20; and of a finite v, as r - 1 may be 0
     apart = torch.log(v.clamp(max=most)) - torch.log(divisor)
-    log_ratio = torch.where(ratio > most, apart, torch.log1p(ratio))
+    log_ratio = torch.where(ratio > most, apart, log1p(ratio))
     return log_ratio, torch.where(positive, r * log_ratio, 1.0), delta**r, (v + delta) ** r
 
 

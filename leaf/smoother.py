@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from leaf.portable import doubled, exporting, log1p
+
 
 def exponential_moving_average(x: Tensor, s: Tensor, initial: Tensor) -> Tensor:
     """``M[t] = (1 - s) M[t-1] + s x[t]`` with ``M[-1] = initial``, in log2(T) vectorised steps.
@@ -25,7 +27,10 @@ def exponential_moving_average(x: Tensor, s: Tensor, initial: Tensor) -> Tensor:
     ``leaf_audio/postprocessing.py``.
     """
     dtype = torch.promote_types(x.dtype, torch.float32)
-    y: Tensor = _Average.apply(x.to(dtype), s.to(dtype), initial.to(dtype))  # type: ignore[no-untyped-call]
+    wide, s, initial = x.to(dtype), s.to(dtype), initial.to(dtype)
+    if exporting():  # evaluation, and with no function that has a gradient of its own
+        return _decayed(s.unsqueeze(-1) * wide, s, initial).to(x.dtype)
+    y: Tensor = _Average.apply(wide, s, initial)  # type: ignore[no-untyped-call]
     return y.to(x.dtype)
 
 
@@ -48,8 +53,8 @@ def _scan(u: Tensor, factor: Tensor, log_factor: Tensor, initial: Tensor) -> Ten
 
 def _decayed(u: Tensor, s: Tensor, initial: Tensor) -> Tensor:
     # log|1 - s|, to the last digit at small s; the logarithm's -inf at s = 1 makes all further factors 0
-    log_factor = torch.where(s < 1, torch.log1p(-s), torch.log(s - 1))
-    return _scan(u, 1 - s, log_factor, initial)
+    log_factor = torch.where(s < 1, log1p(-s), torch.log(s - 1))
+    return (doubled if exporting() else _scan)(u, 1 - s, log_factor, initial)
 
 
 def _before(states: Tensor, initial: Tensor) -> Tensor:

@@ -25,3 +25,13 @@ def tensorflow() -> None:
     if os.environ.get("CI"):
         pytest.fail("TensorFlow is not installed: install leaf-ladder[tensorflow]")
     pytest.skip("TensorFlow is not installed")
+
+
+@pytest.fixture(scope="session")
+def onnx() -> None:
+    """Asks for ONNX and its runtime, as :func:`tensorflow` does for TensorFlow."""
+    missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
+    if missing and os.environ.get("CI"):
+        pytest.fail(f"{', '.join(missing)}: install leaf-ladder[onnx]")
+    if missing:
+        pytest.skip(f"{', '.join(missing)}: not installed")

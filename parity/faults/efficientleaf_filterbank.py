@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from efficientleaf import filterbank
-from efficientleaf.filterbank import Group, GroupedGaborFilterbank
+from efficientleaf.filterbank import Group, GroupedGaborFilterbank, Shapes
 from leaf.checks import waveform
 from leaf.filters import gabor_pair, gauss_windows
+from leaf.strided import Signal
 from parity.faults.base import Fault, Plant, replaced
 
 Bank = GroupedGaborFilterbank
@@ -27,7 +28,7 @@ def _planned(change: Callable[[Bank, list[Group]], list[Group]]) -> Plant:
 
 
 def _even_kernels(self: Bank, groups: list[Group]) -> list[Group]:
-    lengths = (self._sigmas(slice(None)).detach() * self.conv_win_factor).tolist()
+    lengths = (self._sigmas().detach() * self.conv_win_factor).tolist()
     return [replace(g, kernel_size=int(max(lengths[g.bands]))) for g in groups]
 
 
@@ -74,8 +75,8 @@ def _always_projected(self: Bank, x: Tensor) -> Tensor:
     return torch.cat([self.pool(self.modulus(self.convolve(x, g)), g) for g in self.groups()], dim=1)
 
 
-def _gained(self: Bank, e: Tensor, group: Group) -> Tensor:
-    return _pool(self, e, group) * group.conv_stride
+def _gained(self: Bank, e: Tensor, group: Group, shapes: Shapes | None = None) -> Tensor:
+    return _pool(self, e, group, shapes) * group.conv_stride
 
 
 def _windows(width: Callable[[Bank, Group], float]) -> Plant:
@@ -92,8 +93,12 @@ def _half_widths(self: Bank, group: Group) -> float:
     return (self.pool_size - 1) / group.conv_stride / max(group.window_size - 1, 1)
 
 
-def _same_pads(self: Bank, x: Tensor, group: Group) -> Tensor:
-    x = waveform(x, self.center_freqs)
+def _heard(self: Bank, x: Tensor | Signal) -> Tensor:
+    return x.audio if isinstance(x, Signal) else waveform(x, self.center_freqs)
+
+
+def _same_pads(self: Bank, x: Tensor | Signal, group: Group, shapes: Shapes | None = None) -> Tensor:
+    x = _heard(self, x)
     total = max((-(-x.shape[-1] // group.conv_stride) - 1) * group.conv_stride + group.kernel_size - x.shape[-1], 0)
     return F.conv1d(F.pad(x, (total // 2, total - total // 2)), self.filters(group), stride=group.conv_stride)
 
@@ -157,10 +162,9 @@ FAULTS: tuple[Fault, ...] = (
 )  # fmt: skip
 
 
-def decimated(self: Bank, x: Tensor, group: Group) -> Tensor:
+def decimated(self: Bank, x: Tensor | Signal, group: Group, shapes: Shapes | None = None) -> Tensor:
     """The convolution at full rate, of which every so many samples are kept."""
-    x = waveform(x, self.center_freqs)
-    return F.conv1d(x, self.filters(group), padding=group.kernel_size // 2)[..., :: group.conv_stride]
+    return F.conv1d(_heard(self, x), self.filters(group), padding=group.kernel_size // 2)[..., :: group.conv_stride]
 
 
 def in_reverse(self: Bank, x: Tensor) -> Tensor:

@@ -81,7 +81,7 @@ def exhibits() -> dict[str, Exhibit]:
 
     bridges = {name: rung.load_bridge() for name, rung in RUNGS.items() if rung.framework == "torch"}
     port = bridges["og_leaf"].build(LeafConfig())
-    rough = {"num_groups": 8, "conv_win_factor": 6, "stride_factor": 16}
+    rough: dict[str, Any] = {"num_groups": 8, "conv_win_factor": 6, "stride_factor": 16}
     out = {
         "og_leaf": Exhibit(port, bridges["og_leaf"]),
         'leaf, carried over, padding="same"': Exhibit(convert(port, "leaf"), bridges["leaf"]),

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import leaf
-from efficientleaf import EfficientLeaf
+from efficientleaf import SOURCES, EfficientLeaf
 from parity_tests.divergent import diverges, noise
 
 SECOND = "noise of 16000 samples"
@@ -59,6 +59,81 @@ def test_published_8g_opt(ledger):
 
 def test_published_8g_opt_gained(ledger):
     diverges(ledger, "published-8g-opt-gained", from_leaf(gain=True, **OPTIMISED), tap="pool", case=SECOND)
+
+
+def alone(name, sigma=None, **arguments):
+    """By band: |energies with this source - energies without|_2 / |LEAF's|_2, beside the stride if it needs one."""
+    rest = set(SOURCES) - ({name} if name in ("kernel", "rate", "sigma") else {"rate", name})
+    common = {k: v for k, v in arguments.items() if k == "sample_rate"}
+    modules = (EfficientLeaf(**arguments, exact=rest), EfficientLeaf(**arguments, exact=rest | {name}))
+    for module in (*modules, reference := leaf.Leaf(**common)):
+        if sigma is not None:
+            module.filterbank.bandwidths.data.fill_(sigma)
+    with_it, without = map(energies, modules)
+    return np.linalg.norm(with_it - without, axis=1) / np.linalg.norm(energies(reference), axis=1)
+
+
+def test_published_default_kernel(ledger):
+    diverges(ledger, "published-default-kernel", alone("kernel").mean(), tap="pool", case=SECOND)
+
+
+def test_published_8g_kernel(ledger):
+    diverges(ledger, "published-8g-kernel", alone("kernel", **GROUPS8).mean(), tap="pool", case=SECOND)
+
+
+def test_published_8g_opt_kernel(ledger):
+    diverges(ledger, "published-8g-opt-kernel", alone("kernel", **OPTIMISED).mean(), tap="pool", case=SECOND)
+
+
+def test_published_default_rate(ledger):
+    diverges(ledger, "published-default-rate", alone("rate").mean(), tap="pool", case=SECOND)
+
+
+def test_published_8g_rate(ledger):
+    diverges(ledger, "published-8g-rate", alone("rate", **GROUPS8).mean(), tap="pool", case=SECOND)
+
+
+def test_published_8g_opt_rate(ledger):
+    diverges(ledger, "published-8g-opt-rate", alone("rate", **OPTIMISED).mean(), tap="pool", case=SECOND)
+
+
+def test_published_default_gain(ledger):
+    diverges(ledger, "published-default-gain", alone("gain").mean(), tap="pool", case=SECOND)
+
+
+def test_published_8g_gain(ledger):
+    diverges(ledger, "published-8g-gain", alone("gain", **GROUPS8).mean(), tap="pool", case=SECOND)
+
+
+def test_published_8g_opt_gain(ledger):
+    diverges(ledger, "published-8g-opt-gain", alone("gain", **OPTIMISED).mean(), tap="pool", case=SECOND)
+
+
+def test_published_default_width(ledger):
+    diverges(ledger, "published-default-width", alone("width").mean(), tap="pool", case=SECOND)
+
+
+def test_published_8g_width(ledger):
+    diverges(ledger, "published-8g-width", alone("width", **GROUPS8).mean(), tap="pool", case=SECOND)
+
+
+def test_published_8g_opt_width(ledger):
+    diverges(ledger, "published-8g-opt-width", alone("width", **OPTIMISED).mean(), tap="pool", case=SECOND)
+
+
+def test_pooling_span(ledger):
+    size = alone("span", sample_rate=44100, **OPTIMISED).max()
+    diverges(ledger, "pooling-span", size, tap="pool", case=SECOND)
+
+
+def test_sigma_clamp_energies(ledger):
+    diverges(ledger, "sigma-clamp-energies", alone("sigma", sigma=1.0).mean(), tap="pool", case=SECOND)
+
+
+@pytest.mark.parametrize("arguments", [{}, GROUPS8, OPTIMISED], ids=["default", "8g", "8g-opt"])
+def test_span_and_sigma_do_nothing_in_the_published_settings(arguments):
+    published, put_back = EfficientLeaf(**arguments), EfficientLeaf(**arguments, exact=("span", "sigma"))
+    assert np.array_equal(energies(published), energies(put_back))
 
 
 def test_stride_gain(ledger):

@@ -49,6 +49,8 @@ def test_audio(frontend, audio, error, named):
     ({"stride_factor": "1"}, TypeError, "finite number"),
     ({"compression": "mp3"}, ValueError, "'logtbn', 'pcen' or a module"),
     ({"compression": None}, ValueError, "'logtbn', 'pcen' or a module"),
+    ({"exact": "gain"}, ValueError, "a collection of 'kernel', 'rate', 'gain', 'width', 'span', 'sigma'"),
+    ({"exact": ("gain", "phase")}, ValueError, "a collection of 'kernel', 'rate', 'gain', 'width', 'span', 'sigma'"),
 ], ids=str)  # fmt: skip
 def test_frontend(arguments, error, allowed):
     ((name, value),) = arguments.items()

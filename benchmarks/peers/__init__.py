@@ -1,0 +1,1 @@
+"""What the front ends are timed against: mel spectrograms, and the published computation of LEAF and EfficientLEAF."""

@@ -1,0 +1,76 @@
+"""What an exported graph is made of: forms that ONNX has operators for and whose shapes are free.
+
+Elsewhere these are PyTorch's own functions. ONNX has no ``log1p``, no ``expm1`` (PyTorch exports both with all digits
+of small values lost), no median along an axis, and no recursion whose depth follows the length.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+NEAR = 0.5  # where the rounding of 1 + x matters
+
+
+def exporting() -> bool:
+    """Whether ``torch.export`` or ``torch.onnx.export`` is tracing."""
+    # before PyTorch 2.7 there is but one answer to both
+    asked = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+    return bool(asked())
+
+
+def log1p(x: Tensor) -> Tensor:
+    """``log(1 + x)``. Exported: with the rounding of the sum divided out, W. Kahan, to 4 roundings."""
+    if not exporting():
+        return torch.log1p(x)
+    w = 1 + x
+    one = w == 1
+    mended = torch.where(one, x, torch.log(w) * (x / torch.where(one, 1.0, w - 1)))
+    return torch.where(x.abs() < NEAR, mended, torch.log(w))
+
+
+def expm1(x: Tensor) -> Tensor:
+    """``exp(x) - 1``. Exported: with the rounding of the exponential divided out, W. Kahan, to 5 roundings."""
+    if not exporting():
+        return torch.expm1(x)
+    w = torch.exp(x)
+    one = w == 1
+    mended = torch.where(one, x, (w - 1) * (x / torch.where(one, 1.0, torch.log(w))))
+    return torch.where(x.abs() < NEAR, mended, w - 1)
+
+
+def lower_median(x: Tensor) -> Tensor:
+    """The median over the last axis, [..., T] to [..., 1]; of an even number the lower of the two in the middle."""
+    if not exporting():
+        return x.median(-1, keepdim=True).values
+    middle = torch.full((1,), (x.shape[-1] - 1) // 2, device=x.device)  # an index in a tensor is not held to the length
+    return x.sort(-1).values.index_select(-1, middle)
+
+
+def doubled(u: Tensor, factor: Tensor, log_factor: Tensor, initial: Tensor) -> Tensor:
+    """``h[t] = factor h[t-1] + u[t]``, ``h[-1] = initial``: what came 1, 2, 4, ... frames before, added pass by pass.
+
+    A loop in the graph, with as many passes as the length asks for.
+
+    Args:
+        u: [..., C, T].
+        factor, log_factor: [C], and the logarithm of its magnitude.
+        initial: [..., C].
+    """
+    from torch._higher_order_ops.while_loop import while_loop
+
+    t = torch.arange(u.shape[-1], device=u.device)
+    h = torch.where(t == 0, u + (factor * initial).unsqueeze(-1), u)
+
+    def unfinished(lag: Tensor, h: Tensor, power: Tensor, log_power: Tensor, t: Tensor) -> Tensor:
+        return lag <= t.amax(0)
+
+    def further(lag: Tensor, h: Tensor, power: Tensor, log_power: Tensor, t: Tensor) -> tuple[Tensor, ...]:
+        before = t - lag
+        earlier = torch.where(before >= 0, h.index_select(-1, before.clamp(min=0)), 0.0)
+        log_power = 2 * log_power
+        return 2 * lag, h + power.unsqueeze(-1) * earlier, torch.exp(log_power), log_power, t.clone()
+
+    state = torch.ones((), dtype=torch.int64, device=u.device), h, factor.clone(), log_factor, t
+    smoothed: Tensor = while_loop(unfinished, further, state)[1]  # type: ignore[no-untyped-call]
+    return smoothed

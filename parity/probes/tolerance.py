@@ -1,0 +1,231 @@
+"""EfficientLEAF's tolerance on drawn parameters and hostile signals, against LEAF's energies in float64.
+
+A draw is a geometry, a bank of a few filters anywhere in LEAF's box (or near a mel bank, as trained ones are) and a
+clip of every kind in :data:`KINDS`. The kinds know the plan: where its grids fold beats, tones are put to meet there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from efficientleaf import Plan, ToleranceFilterbank
+from efficientleaf.plan import Row
+from leaf import GaborFilterbank
+from leaf.filters import SIGMA_PER_SAMPLE, mel_filter_params
+from leaf.pcen import leaf_pcen
+
+Array = NDArray[np.float64]
+
+TOLERANCES = (1e-2, 1e-3, 1e-4)  # that are held to account
+FLOOR = 1e-5
+RATES = (8000, 11025, 16000, 16000, 22050)
+WINDOWS = (25.0, 25.0, 16.0, 40.0)
+HOPS = (10.0, 10.0, 12.5, 5.0, 9.5)
+MOST_FRAMES = 40
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A filterbank and a length of audio.
+
+    Attributes:
+        seed: of everything here, and of the signals.
+        rate, size, hop: Hz, and the window and hop in samples.
+        centers, sigmas, widths: as LEAF's filterbank holds them, within its box.
+        n_samples: of a clip.
+    """
+
+    seed: int
+    rate: int
+    size: int
+    hop: int
+    centers: Array
+    sigmas: Array
+    widths: Array
+    n_samples: int
+
+
+def draw(seed: int, n_filters: int = 6) -> Draw:
+    """Half of the banks anywhere in LEAF's box, half near a mel bank."""
+    rng = np.random.default_rng(seed)
+    rate = int(rng.choice(RATES))
+    size, hop = int(rate * rng.choice(WINDOWS) / 1000) | 1, int(rate * rng.choice(HOPS) / 1000)
+    lowest, highest = 4 * SIGMA_PER_SAMPLE, size * SIGMA_PER_SAMPLE
+    if rng.random() < 0.5:
+        centers = rng.uniform(0, math.pi, n_filters)
+        sigmas = lowest * (highest / lowest) ** rng.random(n_filters)
+        widths = np.clip(rng.uniform(0, 0.5, n_filters) ** rng.choice([1.0, 2.0]), 2 / size, 0.5)
+    else:
+        mel = mel_filter_params(40, 60.0, 0.4875 * rate, rate)
+        bands = np.sort(rng.choice(40, n_filters, replace=False))
+        centers, sigmas = (t.double().numpy()[bands] for t in mel)
+        centers = np.clip(centers + rng.normal(0, 0.02, n_filters), 0, math.pi)
+        sigmas = np.clip(sigmas * np.exp(rng.normal(0.1, 0.15, n_filters)), lowest, highest)
+        widths = np.clip(rng.normal(0.4, 0.04, n_filters), 2 / size, 0.5)
+    edges = [1, 2, hop - 1, hop, hop + 1, size // 2, size - 1, size, size + 1, 3 * hop, 4 * hop + 1]
+    n = int(rng.choice(edges)) if rng.random() < 0.3 else int(rng.integers(1, MOST_FRAMES * hop))
+    return Draw(seed, rate, size, hop, centers, sigmas, widths, max(n, 1))
+
+
+def banks(
+    drawn: Draw, tolerance: float, dtype: torch.dtype = torch.float64
+) -> tuple[GaborFilterbank, ToleranceFilterbank]:
+    """LEAF's in float64 and the tolerance's in ``dtype``, with the draw's parameters."""
+    n = len(drawn.sigmas)
+    reference = GaborFilterbank(n, 60.0, drawn.rate / 2, drawn.rate, drawn.size, drawn.size, drawn.hop).double()
+    ours = ToleranceFilterbank(n, 60.0, drawn.rate / 2, drawn.rate, drawn.size, drawn.hop, tolerance=tolerance).double()
+    ours.to(dtype)
+    with torch.no_grad():
+        for bank in (reference, ours):
+            for parameter, values in zip(bank.parameters(), (drawn.centers, drawn.sigmas, drawn.widths), strict=True):
+                parameter.copy_(torch.from_numpy(values).to(bank.center_freqs.dtype))
+        # one set of parameters, that of the candidate's precision
+        reference.load_state_dict({name: value.double() for name, value in ours.state_dict().items()})
+    return reference.eval(), ours.eval()
+
+
+Made = Callable[[Draw, Plan, np.random.Generator], Array]
+
+
+def _n(drawn: Draw) -> Array:
+    return np.arange(drawn.n_samples, dtype=np.float64)
+
+
+def _noise(drawn: Draw, plan: Plan, rng: np.random.Generator) -> Array:
+    return rng.uniform(-1, 1, drawn.n_samples) * 10 ** rng.uniform(-5, 0)
+
+
+def _signs(drawn: Draw, plan: Plan, rng: np.random.Generator) -> Array:
+    return rng.choice([-1.0, 1.0], drawn.n_samples)
+
+
+def _silence(drawn: Draw, plan: Plan, rng: np.random.Generator) -> Array:
+    return np.zeros(drawn.n_samples)
+
+
+def _dc(drawn: Draw, plan: Plan, rng: np.random.Generator) -> Array:
+    return np.full(drawn.n_samples, 10 ** rng.uniform(-3, 0))
+
+
+def _impulse(drawn: Draw, plan: Plan, rng: np.random.Generator) -> Array:
+    x = np.zeros(drawn.n_samples)
+    x[int(rng.choice(np.array([0, drawn.n_samples - 1, int(rng.integers(drawn.n_samples))])))] = 1.0
+    return x
+
+
+def _pulses(drawn: Draw, plan: Plan, rng: np.random.Generator) -> Array:
+    """Beats at every multiple of a folding frequency at once."""
+    period = _row(plan, rng).stride * int(rng.integers(1, 4))
+    return np.asarray(_n(drawn) % period == 0, dtype=np.float64)
+
+
+def _tone(drawn: Draw, plan: Plan, rng: np.random.Generator) -> Array:
+    near = drawn.centers[rng.integers(len(drawn.centers))] if rng.random() < 0.5 else rng.uniform(0, math.pi)
+    x: Array = 10 ** rng.uniform(-3, 0) * np.cos(near * _n(drawn) + rng.uniform(0, 6))
+    return x
+
+
+def _chirp(drawn: Draw, plan: Plan, rng: np.random.Generator) -> Array:
+    n, (a, b) = _n(drawn), rng.uniform(0, math.pi, 2)
+    x: Array = np.cos(a * n + (b - a) * n**2 / (2 * drawn.n_samples))
+    return x
+
+
+def _loud_tone_weak_noise(drawn: Draw, plan: Plan, rng: np.random.Generator) -> Array:
+    loud = 0.9 * np.cos(rng.uniform(0, math.pi) * _n(drawn))
+    x: Array = loud + 10 ** rng.uniform(-5, -1) * rng.uniform(-1, 1, drawn.n_samples)
+    return x
+
+
+def _two_loud_tones(drawn: Draw, plan: Plan, rng: np.random.Generator) -> Array:
+    a, b = rng.uniform(0, math.pi, 2)
+    x: Array = 0.5 * np.cos(a * _n(drawn)) + 0.5 * np.cos(b * _n(drawn))
+    return x
+
+
+def _folding_tones(drawn: Draw, plan: Plan, rng: np.random.Generator) -> Array:
+    """Equally strong in a band, on either side of its centre, a folding frequency apart: the worst of the skirts."""
+    i, row = _band(drawn, plan, rng)
+    beat = rng.choice([2 * math.pi / row.stride * rng.uniform(0.9, 1.0), rng.uniform(6, 9) / drawn.sigmas[i]])
+    a, b = drawn.centers[i] - beat / 2, drawn.centers[i] + beat / 2
+    x: Array = 0.5 * np.cos(a * _n(drawn)) + 0.5 * np.cos(b * _n(drawn) + rng.uniform(0, 6))
+    return x
+
+
+def _weak_inside_loud_outside(drawn: Draw, plan: Plan, rng: np.random.Generator) -> Array:
+    """A tone in a band at the floor, and a loud one outside that folds onto it."""
+    i, row = _band(drawn, plan, rng)
+    a = drawn.centers[i] + rng.uniform(-3, 3) / drawn.sigmas[i]
+    b = a + 2 * math.pi / row.stride * rng.choice([-2, -1, 1, 2])
+    weak = 10 ** rng.uniform(-4, -1)
+    x: Array = (1 - weak) * np.cos(b * _n(drawn)) + weak * np.cos(a * _n(drawn))
+    return x
+
+
+def _band(drawn: Draw, plan: Plan, rng: np.random.Generator) -> tuple[int, Row]:
+    row = _row(plan, rng)
+    return int(rng.choice(row.bands)), row
+
+
+def _row(plan: Plan, rng: np.random.Generator) -> Row:
+    return plan.rows[int(rng.integers(len(plan.rows)))]
+
+
+KINDS: dict[str, Made] = {
+    "noise": _noise,
+    "signs": _signs,
+    "silence": _silence,
+    "dc": _dc,
+    "impulse": _impulse,
+    "pulses": _pulses,
+    "tone": _tone,
+    "chirp": _chirp,
+    "loud tone, weak noise": _loud_tone_weak_noise,
+    "two loud tones": _two_loud_tones,
+    "folding tones": _folding_tones,
+    "weak inside, loud outside": _weak_inside_loud_outside,
+}
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Of a batch of clips against LEAF, energies floored at 1e-5.
+
+    Attributes:
+        band: L2 norm of the difference over LEAF's, [clips, bands]: what the tolerance is for.
+        frame: largest relative difference of a single frame, [clips].
+        pcen: largest difference after PCEN over the largest value, [clips].
+    """
+
+    band: Array
+    frame: Array
+    pcen: Array
+
+
+@torch.no_grad()
+def errors(ours: ToleranceFilterbank, reference: GaborFilterbank, x: Tensor) -> Errors:
+    """``x`` [clips, T] in float64."""
+    true = reference(x.to(ours.center_freqs.dtype).double())
+    found = ours(x.to(ours.center_freqs.dtype)).double()
+    a, b = found.clamp(min=FLOOR), true.clamp(min=FLOOR)
+    pcen = leaf_pcen(ours.n_filters).double()
+    p, q = pcen(found), pcen(true)
+    scale = q.abs().amax((1, 2)).clamp(min=1e-300)
+    return Errors(
+        ((a - b).norm(dim=-1) / b.norm(dim=-1)).numpy(),
+        ((a - b).abs() / b).amax((1, 2)).numpy(),
+        ((p - q).abs().amax((1, 2)) / scale).numpy(),
+    )
+
+
+def clips(drawn: Draw, plan: Plan) -> Tensor:
+    """A clip [kinds, T] of every kind, within [-1, 1]."""
+    rng = np.random.default_rng([drawn.seed, 1])
+    return torch.from_numpy(np.stack([make(drawn, plan, rng) for make in KINDS.values()]))
