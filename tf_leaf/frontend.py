@@ -181,6 +181,17 @@ class Leaf(keras.Model):
             features = self._instance_norm(features)
         return self._spec_augment_fn(features) if training else features
 
+    def get_config(self) -> dict[str, Any]:
+        """None: the archive of a model could not be read back as one, so that saving it fails at once.
+
+        Raises:
+            NotImplementedError: says what to do instead; a subclass may have its own.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__}: a frontend is built from classes and functions, which no configuration holds; "
+            "save its weights, by save_weights('x.weights.h5') or tf.train.Checkpoint, and build it again to load them"
+        )
+
 
 def _build(layer: Any, n_channels: int) -> None:
     """Creates the weights of a layer on [B, T, n_channels] now; functions and built layers are left alone."""

@@ -111,10 +111,3 @@ class EfficientLeafBridge(PlainBridge):
             (g.start, g.stop, g.kernel_size, g.conv_stride, g.window_size, g.pool_stride)
             for g in module.filterbank.groups()
         ]
-
-
-def sigma_inside(config: LeafConfig, variables: Variables) -> bool:
-    """Whether every sigma lies inside LEAF's box, where rungs 2 and 3 are the same function."""
-    sigma = np.asarray(variables[names.KERNEL])[:, 1]
-    box = Box.of_leaf(config.window)
-    return bool((sigma >= box.sigma_low).all() and (sigma <= box.sigma_high).all())

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from parity.bridges import names
+from parity.bridges import filters, names
 from parity.bridges.frontends import FIXED, FrontendConfig
 from parity.bridges.names import Variables
 
@@ -20,7 +18,7 @@ def infer(found: Mapping[str, Any], hints: Mapping[str, str], given: Mapping[str
 
     Args:
         found: variables by the hub's or the original's names.
-        hints: what the file says beside them: ``frontend``, ``conv1d_cls``, ``pooling_cls``.
+        hints: what the file says beside them, see :meth:`parity.checkpoints.Contents.hints`.
         given: settings of :class:`FrontendConfig`.
 
     Raises:
@@ -38,7 +36,7 @@ def infer(found: Mapping[str, Any], hints: Mapping[str, str], given: Mapping[str
     if not variables:
         raise ValueError("no variables: only frontend='MelFilterbanks' has none; give it and its settings")
     settings: dict[str, Any] = {"preemp": names.PREEMP in variables, "mean_var_norm": names.GAMMA in variables}
-    settings.update(_filters(variables, fixed))
+    settings.update(_filters(variables, fixed, hints))
     settings["pooling_cls"] = fixed.get("pooling_cls") or _pooling(variables)
     settings["compression"] = fixed.get("compression") or _compression(variables)
     settings["activation"] = fixed.get("activation") or _activation(variables, settings)
@@ -49,25 +47,20 @@ def infer(found: Mapping[str, Any], hints: Mapping[str, str], given: Mapping[str
     return config
 
 
-def _filters(variables: Variables, fixed: Mapping[str, Any]) -> dict[str, Any]:
+def _filters(variables: Variables, fixed: Mapping[str, Any], hints: Mapping[str, str]) -> dict[str, Any]:
     kernel = variables.get(names.KERNEL)
     if kernel is None:
         raise ValueError(f"variables {sorted(variables)}: no filters ({names.KERNEL!r}) among them")
-    if kernel.ndim == 2:
-        # Keras keeps mu in [0, pi] rad/sample; a sinc filter's lower cutoff is in Hz
-        hertz = float(np.abs(kernel[:, 0]).max()) > 4.0
-        return {
-            "n_filters": len(kernel),
-            "conv1d_cls": fixed.get("conv1d_cls", "SincConv1D" if hertz else "GaborConv1D"),
-        }
-    if kernel.ndim != 3:
+    if kernel.ndim not in (2, 3):
         raise ValueError(
             f"variable {names.KERNEL!r}: shape {kernel.shape}, must be [filters, 2] or [taps, 1, channels]"
         )
-    if "conv1d_cls" not in fixed:
-        among = "'Conv1D', 'FFTConv1D' or 'NormalizedConv1D'"
+    classes, _ = filters.told(kernel, hints)
+    if "conv1d_cls" not in fixed and kernel.ndim == 3 and len(classes) > 1:
+        among = " or ".join(map(repr, classes))
         raise ValueError(f"conv1d_cls: must be given, {among}: they store the same variables")
-    return {"n_filters": kernel.shape[2] // 2, "conv1d_cls": fixed["conv1d_cls"]}
+    n_filters = len(kernel) if kernel.ndim == 2 else kernel.shape[2] // 2
+    return {"n_filters": n_filters, "conv1d_cls": fixed.get("conv1d_cls", classes[0])}
 
 
 def _pooling(variables: Variables) -> str:

@@ -15,11 +15,12 @@ from parity.bridges import names
 
 Array = NDArray[Any]
 TAPS = (names.KERNEL, names.CONV, names.POOLING, names.PREEMP)  # reversed in PyTorch where they have three dimensions
+FREE_FILTERS = "_complex_conv.weight"  # of Keras' own convolution and its subclass, in a state dict
 # a published port's state dict (EfficientLEAF, model/OG_leaf.py), which og_leaf's follows
 STATE_DICT = {
     "_preemp_conv.weight": names.PREEMP,
     "_complex_conv._kernel": names.KERNEL,
-    "_complex_conv.weight": names.CONV,
+    FREE_FILTERS: names.CONV,
     "_pooling.kernel": names.POOLING,
     "_compress_fn.alpha": names.ALPHA,
     "_compress_fn.delta": names.DELTA,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from parity.bridges import layouts
 from parity.bridges.checks import same_function
+from parity.bridges.filters import class_of, require_same_filters
+from parity.bridges.finding import frontend_of
 from parity.bridges.names import RNN_KERNEL, RNN_RECURRENT, checked
-from parity.rungs import rung_of
+
+if TYPE_CHECKING:
+    from parity.checkpoints import Contents
 
 
 def load_weights(
@@ -22,7 +24,7 @@ def load_weights(
 
     Args:
         module: a frontend of ``tf_leaf`` or ``og_leaf``, a ``leaf.Leaf`` or an ``efficientleaf.EfficientLeaf`` (the
-            last two with PCEN).
+            last two with PCEN); also as ``torch.compile`` returns it.
         source: one of
 
             - a mapping of the original's variable names (``kernel:0``, ``leaf/PCEN/alpha:0``, ...; the prefix and
@@ -35,55 +37,59 @@ def load_weights(
             - another rung's module, whose configuration must hold the same variables. Values that their source limits
               in its forward pass, and the module does not, are carried as the limit.
         scope: where in the source the frontend stands, ``my_model/leaf``: the path of attributes (a checkpoint), of
-            layers (Keras), or what names begin with; what is elsewhere is then left alone. Without it, a checkpoint
-            or Keras file that holds one frontend is taken to mean that one, and anything else must be the frontend's
-            to the last variable. Optimiser slots, counters and metrics are never part of a frontend.
+            layers (Keras), or what names begin with; what is elsewhere is then left alone. Without it, a checkpoint,
+            Keras file or state dict that holds one frontend is taken to mean that one, and anything else must be the
+            frontend's to the last variable. Optimiser slots, counters and metrics are never part of a frontend.
 
     Raises:
         ModuleNotFoundError: a file needs h5py or safetensors, and it is not installed.
         TypeError: the module belongs to no rung, or a value is complex or no array of numbers.
-        ValueError: a variable is missing, not expected, misshapen, NaN or infinite; or the rung cannot hold its value
+        ValueError: a variable is missing, not expected, misshapen, NaN or infinite; or the filters are certain to be of
+            another class, whose variables have the same shapes; or the rung cannot hold its value
             (the message names the variable, the value and what is allowed); or the file cannot be read, or holds
             several frontends or none where ``scope`` says (the message lists those that there are).
     """
-    bridge = rung_of(module).load_bridge()
+    rung, module = frontend_of(module)
+    bridge = rung.load_bridge()
     wanted = bridge.shapes(module)
     origin = "original"
-    if not isinstance(source, (str, os.PathLike, Mapping)):
-        rung = rung_of(source)
-        origin, source = rung.name, rung.load_bridge().read(source)
-    variables = variables_of(source, scope)
+    hints: dict[str, str] = {}
+    if isinstance(source, (str, os.PathLike, Mapping)):
+        contents = contents_of(source)
+        where = contents.chosen(scope)
+        variables, hints = contents.variables(where), contents.hints(where)
+    else:
+        other, source = frontend_of(source)
+        origin, variables = other.name, other.load_bridge().read(source)
+        if known := class_of(origin, source):
+            hints = {"conv1d_cls": known}
     if layouts.is_state_dict(variables):
-        variables = layouts.from_state_dict({name: _array(name, value) for name, value in variables.items()})
+        hints = {**hints, "kernel": "keras" if layouts.FREE_FILTERS in variables else "own"}
+        variables = layouts.from_state_dict(variables)
         for name in {RNN_KERNEL, RNN_RECURRENT} & set(wanted) - set(variables):
             # the published port keeps its fixed smoother as an argument, and in no state dict: so is ours kept
             variables[name] = bridge.read(module)[name]
-    bridge.write(module, same_function(origin, bridge.rung, checked(variables, wanted)))
+    variables = checked(variables, wanted)
+    require_same_filters(rung.name, module, variables, hints)
+    bridge.write(module, same_function(origin, rung.name, variables))
 
 
-def variables_of(source: Mapping[str, Any] | str | os.PathLike[str], scope: str | None) -> dict[str, Any]:
-    """What a file or a mapping holds of one frontend, by the hub's names or by the source's own.
+def contents_of(source: Mapping[str, Any] | str | os.PathLike[str]) -> Contents:
+    """A file or a mapping, opened; of dicts in a mapping, as training scripts save them, the names are joined.
 
     Raises:
-        ModuleNotFoundError: as :func:`load_weights`.
-        ValueError: the file cannot be read; or the scope is not there, or not said where there are several.
+        ModuleNotFoundError, ValueError: as :func:`parity.checkpoints.open_file`.
     """
     from parity.checkpoints import Mapped, open_file
 
     if isinstance(source, Mapping):
-        if scope is None:
-            return dict(source)
-        return {name: source[key] for name, key in Mapped(Path("the mapping"), source).names(scope.strip("/")).items()}
-    return open_file(Path(source)).variables(scope)
+        return Mapped(Path("the mapping"), dict(_flat(source)))
+    return open_file(Path(source))
 
 
-def _array(name: str, value: Any) -> np.ndarray:
-    """A tensor of a state dict, on any device.
-
-    Raises:
-        TypeError: it is no tensor or array.
-    """
-    try:
-        return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
-    except Exception as error:
-        raise TypeError(f"variable {name!r}: must be a tensor or an array, got {type(value).__name__}") from error
+def _flat(source: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in source.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name}.{inner}", held) for inner, held in _flat(value))
+        else:
+            yield name, value

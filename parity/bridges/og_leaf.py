@@ -30,23 +30,26 @@ from parity.oracle.frontend import FLOOR
 
 
 def _held(module: Leaf) -> dict[str, torch.Tensor]:
-    """The tensors of a frontend by hub name."""
+    """The tensors of a frontend by hub name.
+
+    Raises:
+        ValueError: a part has others, those of a bias or of another class; names it and them.
+    """
     held: dict[str, Any] = {}
     parts = {name: getattr(module, name) for name in ("_complex_conv", "_activation", "_pooling", "_compress_fn")}
     if module._preemp_conv is not None:
         held[names.PREEMP] = module._preemp_conv.weight
     conv, pooling, compress = parts["_complex_conv"], parts["_pooling"], parts["_compress_fn"]
     if isinstance(conv, Conv1D):
-        held[names.CONV] = parts.pop("_complex_conv").weight
+        held[names.CONV] = conv.weight
     elif isinstance(conv, (GaborConv1D, NormalizedConv1D, SincConv1D)):
-        held[names.KERNEL] = parts.pop("_complex_conv")._kernel
+        held[names.KERNEL] = conv._kernel
     if isinstance(pooling, LearnablePooling1D):
-        held[names.POOLING_2D] = parts.pop("_pooling").kernel
+        held[names.POOLING_2D] = pooling.kernel
     elif isinstance(pooling, (GaussianLowpass, ChannelWiseLearnablePooling1D)):
-        held[names.POOLING] = parts.pop("_pooling").kernel
+        held[names.POOLING] = pooling.kernel
     if isinstance(compress, LayerNormalization):
         held.update({names.NORM_GAMMA: compress.weight, names.NORM_BETA: compress.bias})
-        del parts["_compress_fn"]
     elif isinstance(compress, PCENLayer):
         held.update({names.ALPHA: compress.alpha, names.DELTA: compress.delta, names.ROOT: compress.root})
         if isinstance(compress.ema, ExponentialMovingAverage):
@@ -54,12 +57,15 @@ def _held(module: Leaf) -> dict[str, torch.Tensor]:
         else:
             held[names.RNN_KERNEL] = compress.ema.input_weights
             held[names.RNN_RECURRENT] = compress.ema.recurrent_weights
-        del parts["_compress_fn"]
     if module._instance_norm is not None:
         held.update({names.GAMMA: module._instance_norm.weight, names.BETA: module._instance_norm.bias})
+    taken = {id(tensor) for tensor in held.values()}
     for name, part in parts.items():
-        if isinstance(part, nn.Module) and part.state_dict():
-            raise ValueError(f"{name}={type(part).__name__}: must be one of the original's classes to be carried")
+        tensors = part.state_dict(keep_vars=True) if isinstance(part, nn.Module) else {}
+        if left := [key for key, tensor in tensors.items() if id(tensor) not in taken]:
+            raise ValueError(
+                f"{name}={type(part).__name__}: must be one of the original's classes to be carried, without {left}"
+            )
     return held
 
 
@@ -123,7 +129,7 @@ class OgLeafBridge(TorchBridge):
         """See :meth:`TorchBridge.entries`; of any of the original's frontends.
 
         Raises:
-            ValueError: a part of the frontend is of a class that is not the original's, and has parameters.
+            ValueError: a part of the frontend has parameters that the original's own class has not.
         """
         held = {} if isinstance(module, MelFilterbanks) else _held(module)
         return {

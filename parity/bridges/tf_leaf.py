@@ -85,14 +85,22 @@ class TfLeafBridge(Bridge):
         return {name: tuple(weight.shape) for name, weight in self._weights(module).items()}
 
     def _weights(self, module: Any) -> dict[str, Any]:
-        """The variables by hub name; what is none of the original's keeps its own, and is then asked for by it."""
+        """The variables by hub name; what is none of the original's keeps its own, and is then asked for by it.
+
+        Raises:
+            ValueError: two have the same; names both.
+        """
         kernel = names.KERNEL
         if isinstance(getattr(module, "_complex_conv", None), keras.layers.Conv1D):
             kernel = names.CONV
-        known = {
-            weight.path: names.suffix(weight.path) or names.canonical_name(weight.path) for weight in module.weights
-        }
-        return {kernel if known[w.path] == names.CONV else known[w.path]: w for w in module.weights}
+        held: dict[str, Any] = {}
+        for weight in module.weights:
+            known = names.suffix(weight.path) or names.canonical_name(weight.path)
+            known = kernel if known == names.CONV else known
+            if known in held:
+                raise ValueError(f"weights {held[known].path!r} and {weight.path!r}: both are {known!r} to be carried")
+            held[known] = weight
+        return held
 
     def read(self, module: Any) -> Variables:
         """See :meth:`Bridge.read`."""

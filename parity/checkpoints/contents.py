@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+FRONTEND = re.compile(r"(?:(.+?)\.)?_complex_conv\.")  # the filters of a state dict, and what stands before
 
 
 class Contents(ABC):
@@ -48,7 +50,11 @@ class Contents(ABC):
         """
 
     def hints(self, scope: str) -> dict[str, str]:
-        """What the file says of the frontend beside its variables: ``model`` (its name), ``conv1d_cls``, ..."""
+        """What the file says of the frontend beside its variables, by the original's names.
+
+        ``frontend``, ``conv1d_cls``, ``pooling_cls``: the classes. ``kernel``: ``keras`` where the filters' kernel is
+        named as Keras' own convolution does, ``own`` where as the original's own layers do.
+        """
         del scope
         return {}
 
@@ -95,8 +101,12 @@ class Mapped(Contents):
         self.arrays = arrays
 
     def scopes(self) -> tuple[str, ...]:
-        """None: every array must be the frontend's unless a scope is given."""
-        return ()
+        """See :meth:`Contents.scopes`: what the names of a state dict's frontends begin with.
+
+        Otherwise none, and every array must be the frontend's unless a scope is given.
+        """
+        found = {match[1] for name in self.arrays if (match := FRONTEND.match(str(name)))}
+        return () if None in found else tuple(sorted(found))
 
     def names(self, scope: str) -> dict[str, str]:
         """See :meth:`Contents.names`."""
@@ -109,13 +119,32 @@ class Mapped(Contents):
         return found
 
     def load(self, key: str) -> Array:
-        """See :meth:`Contents.load`."""
-        return np.asarray(self.arrays[key])
+        """See :meth:`Contents.load`; of a mapping too.
+
+        Raises:
+            TypeError: it is no array or tensor, nor what NumPy takes for one.
+        """
+        value = self.arrays[key]
+        try:
+            return np.asarray(plain(value))
+        except Exception as error:
+            raise TypeError(f"variable {key!r}: must be a numeric array, got {type(value).__name__}") from error
 
     def no_scope(self, scope: str) -> ValueError:
         """The error for a scope that is not there."""
         heads = sorted({str(name).replace(".", "/").split("/")[0] for name in self.arrays})
         return ValueError(f"scope={scope!r}: {str(self.path)!r} has no such scope; names begin with {heads}")
+
+
+def plain(value: Any) -> Any:
+    """A PyTorch tensor, on any device, as an array; what NumPy has no type for or is of 16 bits, as float32.
+
+    Anything else comes back as it is.
+    """
+    if not hasattr(value, "detach"):
+        return value
+    tensor = value.detach().cpu()
+    return (tensor.float() if tensor.is_floating_point() and tensor.element_size() < 4 else tensor).numpy()
 
 
 def joined(parts: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from parity.checkpoints.bundle import Bundle
-from parity.checkpoints.contents import Array, Contents, Mapped
+from parity.checkpoints.contents import Array, Contents, Mapped, plain
 from parity.checkpoints.keras3 import Keras3
 from parity.checkpoints.named import LegacyH5, Named
 from parity.checkpoints.objects import GRAPH, Objects
@@ -20,6 +21,7 @@ KINDS = (
     "the prefix of a TensorFlow checkpoint, or a folder with one; a Keras .h5, .weights.h5 or .keras file; .npz; "
     ".safetensors; or a state dict, .pt or .pth"
 )
+PART = re.compile(r"(.+)\.(?:index|data-\d{5}-of-\d{5})")
 EXTRA = "python -m pip install 'leaf-ladder[weights]'"
 
 
@@ -36,6 +38,8 @@ def open_file(path: Path) -> Contents:
     reader = READERS.get(path.suffix)
     if path.with_name(path.name + ".index").is_file():
         return _checkpoint(path)
+    if part := PART.fullmatch(path.name):
+        raise ValueError(f"source={str(path)!r}: a part of a TensorFlow checkpoint; give the prefix {part[1]!r}")
     if reader is None and path.is_dir():
         return _folder(path)
     if reader is None:
@@ -83,13 +87,22 @@ def _npz(path: Path) -> Contents:
 
 def _safetensors(path: Path) -> Contents:
     try:
-        from safetensors.numpy import load
+        from safetensors import deserialize
     except ModuleNotFoundError as error:
         raise _needs("safetensors", path, error) from None
     try:
-        return Mapped(path, load(path.read_bytes()))
+        read: Any = deserialize
+        return Mapped(path, {name: _tensor(**held) for name, held in read(path.read_bytes())})
     except Exception as error:
         raise ValueError(f"source={str(path)!r}: must be a .safetensors file, not torn ({error})") from error
+
+
+def _tensor(dtype: str, shape: list[int], data: bytes) -> Array:
+    """A value of a ``.safetensors`` file; bfloat16 is the upper half of float32."""
+    if dtype == "BF16":
+        return (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4").reshape(shape)
+    kind = "?" if dtype == "BOOL" else f"<{dtype[0].lower()}{int(dtype[1:]) // 8}"
+    return np.frombuffer(data, kind).reshape(shape)
 
 
 def _state_dict(path: Path) -> Contents:
@@ -110,15 +123,15 @@ def _flat(held: Any, prefix: str = "") -> dict[str, Any]:
         if hasattr(value, "items"):
             out.update(_flat(value, f"{prefix}{name}."))
         elif hasattr(value, "detach"):
-            out[f"{prefix}{name}"] = value.detach().cpu().numpy()
+            out[f"{prefix}{name}"] = plain(value)
     return out
 
 
 def _h5(path: Path) -> Contents:
-    data, called = _groups(path, path.read_bytes)
+    data, called, version = _groups(path, path.read_bytes)
     if any("/vars/" in f"/{key}" for key in data) or any(key.endswith("vars") for key in called):
         return Keras3(path, data, called)
-    return LegacyH5(path, data)
+    return LegacyH5(path, data, version)
 
 
 def _keras(path: Path) -> Contents:
@@ -126,11 +139,12 @@ def _keras(path: Path) -> Contents:
         with zipfile.ZipFile(path) as archive:
             return archive.read("model.weights.h5")
 
-    return Keras3(path, *_groups(path, weights))
+    data, called, _ = _groups(path, weights)
+    return Keras3(path, data, called)
 
 
-def _groups(path: Path, read: Callable[[], bytes]) -> tuple[dict[str, Callable[[], Array]], dict[str, str]]:
-    """Every array of an HDF5 file by its path, and the names that groups of Keras 3 carry."""
+def _groups(path: Path, read: Callable[[], bytes]) -> tuple[dict[str, Callable[[], Array]], dict[str, str], str]:
+    """Every array of an HDF5 file by its path, the names that groups of Keras 3 carry, and Keras' version if said."""
     try:
         import h5py
     except ModuleNotFoundError as error:
@@ -157,10 +171,12 @@ def _groups(path: Path, read: Callable[[], bytes]) -> tuple[dict[str, Callable[[
             called[name] = str(item.attrs.get("name", ""))
 
     try:
-        h5py.File(io.BytesIO(read()), "r").visititems(visit)
+        file = h5py.File(io.BytesIO(read()), "r")
+        version = str(file.attrs.get("keras_version", ""))
+        file.visititems(visit)
     except Exception as error:
         raise ValueError(f"source={str(path)!r}: must be a file of Keras weights, not torn ({error})") from error
-    return arrays, called
+    return arrays, called, version
 
 
 def _needs(package: str, path: Path, error: ModuleNotFoundError) -> ModuleNotFoundError:

@@ -110,6 +110,8 @@ class Keras3(Contents):
         for argument, classes in (("conv1d_cls", CONVOLUTIONS), ("pooling_cls", POOLINGS)):
             out.update((argument, classes[name]) for name in sorted(children & set(classes)))
         called = _NUMBER.sub("", self.layer_names.get(f"{prefix}vars", ""))
+        if "conv1d_cls" not in out and hub.CONV in self.names(scope):
+            out["conv1d_cls"] = "Conv1D"
         return {**out, "frontend": NAMES[called]} if called in NAMES else out
 
 

@@ -88,7 +88,11 @@ class Named(Contents):
 
     def hints(self, scope: str) -> dict[str, str]:
         """See :meth:`Contents.hints`."""
-        return model_name(joined((scope, name)) for name in self.names(scope))
+        names = self.names(scope)
+        known = model_name(joined((scope, name)) for name in names)
+        # the original's own layers name their kernel without a scope, Keras 3 and Keras' own layers never
+        bare = any(BARE.fullmatch(name) for name in self.keys) and hub.CONV not in map(hub.suffix, names)
+        return {**known, "kernel": "own"} if bare else known
 
 
 class LegacyH5(Contents):
@@ -97,10 +101,12 @@ class LegacyH5(Contents):
     Args:
         path: of the file, for messages.
         arrays: values by path in the file.
+        version: of the Keras that wrote it, if said: the second names kernels by the class of their layer.
     """
 
-    def __init__(self, path: Path, arrays: Mapping[str, Callable[[], Array]]) -> None:
+    def __init__(self, path: Path, arrays: Mapping[str, Callable[[], Array]], version: str = "") -> None:
         self.path = path
+        self.version = version
         self.arrays = arrays
         groups: dict[str, dict[str, str]] = {}  # names by group, and their keys
         for key in arrays:
@@ -131,7 +137,11 @@ class LegacyH5(Contents):
     def hints(self, scope: str) -> dict[str, str]:
         """See :meth:`Contents.hints`."""
         named, inside = self._inside(scope)
-        return named.hints(inside)
+        known = named.hints(inside)
+        if not self.version.startswith("2."):
+            return {name: value for name, value in known.items() if name != "kernel"}
+        of_keras = hub.CONV in map(hub.suffix, named.names(inside))
+        return {**known, "kernel": "keras"} if of_keras else known
 
     def _inside(self, scope: str) -> tuple[Named, str]:
         group, _, inside = scope.partition("/")

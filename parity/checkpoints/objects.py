@@ -93,7 +93,12 @@ class Objects(Contents):
     def hints(self, scope: str) -> dict[str, str]:
         """See :meth:`Contents.hints`."""
         keys = set(self.names(scope).values())
-        return model_name(node.full_name for node in self.nodes if node.key in keys)
+        known = model_name(node.full_name for node in self.nodes if node.key in keys)
+        filters = self.nodes[self._at(scope)].children.get("_complex_conv")
+        called = set(self.nodes[filters].children) & {"kernel", "_kernel"} if filters is not None else set()
+        # in Keras 2 the original's own layers have it by both names, Keras' own by one; in Keras 3 all by the other
+        kernel = {2: "own", 1: "keras"}[len(called)] if "kernel" in called else ""
+        return {**known, "kernel": kernel} if kernel else known
 
     def by_name(self) -> Named:
         """The variables by their full names, where a checkpoint does not tell whose attributes they are.
