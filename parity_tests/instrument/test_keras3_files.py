@@ -127,3 +127,46 @@ def test_an_exported_model_by_names(tmp_path):
     keras.Model(audio, frontend(audio)).export(tmp_path / "saved", verbose=False)
     load_weights(module, tmp_path / "saved")
     assert same(module, frontend)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_frontend_is_saved_as_a_model(name, tmp_path):
+    frontend = files.tensorflow_frontend(name)
+    for kind in ("x.keras", "x.h5"):
+        named = (type(frontend).__name__, "save_weights", "tf.train.Checkpoint")
+        refused(lambda kind=kind: frontend.save(tmp_path / kind), NotImplementedError, *named)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_archive_that_keras_wrote(name, tmp_path, monkeypatch):
+    import tf_leaf
+
+    frontend, module = written(name), files.torch_frontend(name)
+    monkeypatch.setattr(tf_leaf.Leaf, "get_config", lambda self: {"name": self.name})
+    frontend.save(tmp_path / "w.keras")
+    load_weights(module, tmp_path / "w.keras")
+    assert same(module, frontend)
+
+
+def test_an_archive_of_a_model_around_a_subclass(tmp_path):
+    import keras
+
+    import tf_leaf
+
+    @keras.saving.register_keras_serializable("parity_tests")
+    class Frontend(tf_leaf.Leaf):
+        def __init__(self, name="frontend"):
+            super().__init__(n_filters=4, sample_rate=8000, window_len=4.0, window_stride=2.0, name=name)
+
+        def get_config(self):
+            return {"name": self.name}
+
+    audio, frontend, module = keras.Input((300,)), Frontend(), files.torch_frontend("leaf")
+    load_weights(frontend, files.variables("leaf"))
+    pooled = keras.layers.GlobalAveragePooling1D()(frontend(audio))
+    model = keras.Model(audio, keras.layers.Dense(2)(pooled))
+    model.save(tmp_path / "w.keras")
+    load_weights(module, tmp_path / "w.keras")
+    assert same(module, frontend)
+    again = keras.models.load_model(tmp_path / "w.keras")
+    assert same(module, next(layer for layer in again.layers if isinstance(layer, Frontend)))
