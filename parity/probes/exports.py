@@ -7,7 +7,7 @@ does it for as many drawn configurations as are asked for.
 
 from __future__ import annotations
 
-import io
+import importlib
 import logging
 import sys
 import warnings
@@ -22,7 +22,6 @@ import torch
 from torch import Tensor
 
 import efficientleaf
-
 from parity.bridges.efficientleaf import EfficientLeafBridge
 from parity.bridges.leaf import LeafBridge
 from parity.expected import Expected
@@ -141,13 +140,10 @@ def graph(subject: Subject, engine: str) -> Run:
     if engine == "torch.export":
         program = torch.export.export(module, (x,), dynamic_shapes=shapes).module()
         return lambda x: np.asarray(program(x).numpy())
-    import onnxruntime
-
-    file = io.BytesIO()
+    onnxruntime = importlib.import_module("onnxruntime")
     exported = torch.onnx.export(module, (x,), dynamo=True, dynamic_shapes=shapes, verbose=False)
     assert exported is not None
-    exported.save(file)
-    session = onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(exported.model_proto.SerializeToString(), providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return lambda x: np.asarray(session.run(None, {name: x.numpy()})[0])
 

@@ -62,7 +62,7 @@ def changes(way: str) -> dict[str, Change]:
     def each(write: Callable[[nn.Parameter], object]) -> Change:
         def change(module: nn.Module) -> nn.Module:
             with torch.no_grad():
-                for parameter in module.filterbank.parameters():  # type: ignore[operator, union-attr]
+                for parameter in module.filterbank.parameters():  # type: ignore[union-attr]
                     write(parameter)
             return module
 
@@ -135,10 +135,12 @@ def constructed(module: nn.Module, x: Tensor) -> int:
     """Exponentials, sines and cosines of a forward pass: what builds filters, and nothing else in a filterbank does."""
     with _Counted() as counted:
         module(x)
-    return counted.n
+    return int(counted.n)
 
 
 class _Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    n: int
+
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.n = 0
