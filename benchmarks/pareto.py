@@ -32,7 +32,7 @@ def table(path: str = "frontends") -> recorded.Record:
 
 
 def points(rows: Iterable[Row], of: str) -> list[Row]:
-    """The front ends with energies, on the case that is drawn; times and errors are the same with either compression."""
+    """The front ends with energies, on the case that is drawn."""
     return [
         row
         for row in rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -62,8 +63,6 @@ def main(
     record: Annotated[bool, typer.Option(help=f"writes {RESULTS.name}")] = False,
 ) -> None:
     """Draws, measures, prints; exits with 1 where a tolerance is not held."""
-    import json
-
     torch.set_num_threads(1)
     found = [run(t, n_draws, first) for t in tolerance or TOLERANCES]
     for result in found:

@@ -12,6 +12,8 @@ from efficientleaf.plan import Geometry, Plan, Row
 from leaf.filters import gabor_pair, gauss_windows
 from leaf.portable import exporting
 
+CACHED = 1 << 19  # numbers
+
 
 @dataclass
 class Strided:
@@ -38,7 +40,7 @@ class Full:
     """A group of K bands at full rate.
 
     Attributes:
-        spectra: [2K, 1, 1, bins], real parts' and imaginary parts', or None where filters are convolved.
+        spectra: [2K, 1, bins], real parts' and imaginary parts', or None where filters are convolved.
         filters: [2K, 1, window].
         windows: hop by hop, [K, hops, hop].
     """
@@ -83,7 +85,7 @@ def tables(constants: Constants, centers: Tensor, sigmas: Tensor, widths: Tensor
             filters = torch.cat((real, imag)).unsqueeze(1)
             spectra = None
             if use_fft:  # conjugate, as a convolution layer correlates
-                spectra = torch.fft.rfft(filters, geometry.block[0]).conj().resolve_conj().unsqueeze(1)
+                spectra = torch.fft.rfft(filters, geometry.block[0]).conj().resolve_conj()
             found.append(Full(row, spectra, filters, hops(window, geometry)))
         else:
             taper = torch.cat((taper.flip(1)[:, :-1], taper), 1)
@@ -206,21 +208,42 @@ def _full(audio: Audio, table: Full, geometry: Geometry) -> Tensor:
         e = torch.addcmul(y[:n_bands] * y[:n_bands], y[n_bands:], y[n_bands:])
         e = e * (torch.arange(frames * hop, device=e.device) < audio.n_samples)
         n_hops = frames
+        parts = _pool_hops(e, table)
     else:
         length, valid = geometry.block
         blocks = -(-audio.n_samples // valid)
         n_hops = blocks * valid // hop
         x = audio.padded[:, 0, first:]
         x = F.pad(x, (0, (blocks - 1) * valid + length - x.shape[-1]))  # longer, or shorter
-        spectrum = torch.fft.rfft(x.unfold(-1, length, valid))
-        # real and imaginary parts apart: contiguous, and so twice as fast to square as a complex result
-        y = torch.fft.irfft(spectrum * table.spectra, length)[..., :valid]  # [2K, B, blocks, valid]
-        e = torch.addcmul(y[:n_bands] * y[:n_bands], y[n_bands:], y[n_bands:]).flatten(2)
-        e[..., audio.n_samples :] = 0
-    parts = torch.bmm(table.windows, e.reshape(n_bands, -1, hop).transpose(1, 2))
+        spectra = (
+            torch.fft.rfft(x.unfold(-1, length, valid)).flatten(0, 1).split(_at_a_time(audio.padded, table, length))
+        )
+        done, found = 0, []
+        for spectrum in spectra:
+            # real and imaginary parts apart: contiguous, and so twice as fast to square as a complex result
+            y = torch.fft.irfft(spectrum * table.spectra, length)[..., :valid]  # [2K, blocks, valid]
+            e = torch.addcmul(y[:n_bands] * y[:n_bands], y[n_bands:], y[n_bands:])
+            e[:, (blocks - 1 - done) % blocks :: blocks, audio.n_samples - (blocks - 1) * valid :] = 0  # after the end
+            found.append(_pool_hops(e, table))
+            done += spectrum.shape[0]
+        parts = torch.cat(found, 2) if len(found) > 1 else found[0]
     parts = parts.view(n_bands, table.windows.shape[1], -1, n_hops)[..., :frames]  # [K, hops of a window, B, frames]
     parts = F.pad(parts, (geometry.before, parts.shape[1] - 1 - geometry.before))
     pooled = parts[:, 0, :, :frames]
     for i in range(1, parts.shape[1]):
         pooled = pooled + parts[:, i, :, i : i + frames]
     return pooled.transpose(0, 1)
+
+
+def _pool_hops(e: Tensor, table: Full) -> Tensor:
+    """Energies [K, ...], whole hops, to what each hop adds to a frame: [K, hops of a window, hops]."""
+    n_bands, _, hop = table.windows.shape
+    return torch.bmm(table.windows, e.reshape(n_bands, -1, hop).transpose(1, 2))
+
+
+def _at_a_time(x: Tensor, table: Full, length: int) -> int:
+    """Blocks whose outputs stay in a cache, where no gradient has to keep them all."""
+    keeps = torch.is_grad_enabled() and (x.requires_grad or table.filters.requires_grad)
+    if keeps or x.device.type != "cpu" or torch.compiler.is_compiling():
+        return 1 << 40
+    return max(1, CACHED // (table.filters.shape[0] * length))

@@ -57,15 +57,20 @@ class _Source:
     """A tensor as it was. On other devices an alias keeps its storage, so that no other takes its place in memory."""
 
     def __init__(self, t: Tensor) -> None:
-        self.held = t.detach().clone() if t.device.type == "cpu" else t.detach()
+        self.held = t.detach().clone() if at_hand(t) else t.detach()
         self.version = _version(t)
 
     def is_still(self, t: Tensor) -> bool:
         if t.dtype != self.held.dtype or t.device != self.held.device:
             return False
-        if t.device.type == "cpu":
+        if at_hand(t):
             return torch.equal(t, self.held)
         return self.version == _version(t) is not None and t.data_ptr() == self.held.data_ptr()
+
+
+def at_hand(t: Tensor) -> bool:
+    """Whether values can be looked at without waiting."""
+    return t.device.type == "cpu"
 
 
 def _version(t: Tensor) -> int | None:

@@ -104,9 +104,7 @@ class PublishedLeaf(Published):
     def pooled(self, x: Tensor) -> Tensor:
         size, n = self.pool_size, len(self.center_freqs)
         centers = self.center_freqs.clamp(min=0.0, max=math.pi)
-        y = F.conv1d(
-            x, kernels(size, centers, self.bandwidths.clamp(min=4 * FWHM, max=size * FWHM)), padding=size // 2
-        )
+        y = F.conv1d(x, kernels(size, centers, self.bandwidths.clamp(min=4 * FWHM, max=size * FWHM)), padding=size // 2)
         w = windows(size, self.pooling_widths.clamp(min=2.0 / size, max=0.5))
         return F.conv1d(energies(y), w, stride=self.pool_stride, padding=size // 2, groups=n)
 

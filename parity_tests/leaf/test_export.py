@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import torch
 
+from leaf import portable
+from parity.gates import AtMost
 from parity.probes.exports import Subject, graphs
 from parity.probes.plans import Setting
 
@@ -20,3 +24,14 @@ def test_exported(ledger):
 def test_onnx_runtime(ledger, subject):
     for measurement in graphs(subject, "ONNX Runtime"):
         ledger.check(measurement)
+
+
+@pytest.mark.parametrize(("name", "low", "roundings"), [("log1p", -0.9, 5), ("expm1", -20.0, 6)])
+def test_what_onnx_lacks_keeps_its_digits(monkeypatch, name, low, roundings):
+    x = np.concatenate([np.geomspace(1e-30, 50, 999), -np.geomspace(1e-30, -low, 999), [0.0]]).astype(np.float32)
+    monkeypatch.setattr(portable, "exporting", lambda: True)
+    with np.errstate(invalid="ignore"):
+        got = getattr(portable, name)(torch.from_numpy(x)).double().numpy()
+        right = getattr(np, name)(x.astype(np.float64))
+        off = np.where(got == right, 0.0, np.abs(got - right) / np.abs(right)) * 2.0**24
+    assert AtMost(roundings, "roundings of the operations, one each, and of the libraries' functions")(off.max()).passes

@@ -1,0 +1,79 @@
+"""Rung 3 reads its parameters and builds its filters once for what they are, and again for every change of them."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+import efficientleaf
+from parity.gates import Exactly, OfMax
+from parity.probes.keeping import keeping, reads
+
+HALF = OfMax(0.05, "bfloat16 keeps 8 bits of energies that several products make, and PCEN's root halves what is off")
+ONCE = Exactly("a plan is made of values, which are read once after every change")
+
+
+def small(**rest):
+    return efficientleaf.EfficientLeaf(4, 2, sample_rate=4000, max_freq=2000.0, **rest)
+
+
+def test_what_is_kept_is_never_stale(ledger):
+    measured = list(keeping("efficientleaf"))
+    assert measured
+    for measurement in measured:
+        ledger.check(measurement)
+
+
+def test_parameters_are_read_once_a_step():
+    x = torch.rand(2, 900)
+    assert ONCE(reads(small(), x, 3, rate=1e-3), [2, 3, 4]).passes  # the first forward, and after each step
+    assert ONCE(reads(small().requires_grad_(False).eval().requires_grad_(True), x, 2, rate=0.0), [2, 3]).passes
+
+
+def test_a_frozen_plan_stays_and_its_filters_follow():
+    module, x = small(compression="pcen").eval(), torch.rand(1, 900)
+    plan = module.freeze().filterbank.groups()
+    keys = set(module.state_dict())
+    first = module(x)
+    with torch.no_grad():
+        module.filterbank.bandwidths.mul_(0.5)
+        module.filterbank.center_freqs.mul_(0.5)
+    assert module.filterbank.groups() == plan
+    assert copy.deepcopy(module).filterbank.groups() == plan
+    assert not torch.equal(module(x), first)
+    assert module.freeze(False).filterbank.groups() != plan
+    assert set(module.state_dict()) == keys == set(small(compression="pcen").state_dict())
+
+
+def test_a_gradient_to_the_audio_after_inference_mode():
+    module = small().eval().requires_grad_(False)
+    with torch.inference_mode():
+        module(torch.rand(1, 500))
+    x = torch.rand(1, 500, requires_grad=True)
+    module(x).square().sum().backward()
+    assert bool(x.grad.isfinite().all())
+
+
+@pytest.mark.parametrize("compression", ["pcen", "logtbn"])
+def test_autocast(compression):
+    module, x = efficientleaf.EfficientLeaf(compression=compression).eval(), torch.rand(2, 4000) - 0.5
+    with torch.no_grad():
+        own = module(x)
+        for _ in range(2):
+            with torch.autocast("cpu", torch.bfloat16):
+                half = module(x)
+            assert HALF(half.float().numpy(), own.numpy()).passes
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_the_device_is_not_waited_for():
+    module, x = efficientleaf.EfficientLeaf().cuda().eval(), torch.rand(2, 4000).cuda()
+    with torch.no_grad():
+        module(x)
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            module(x)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
