@@ -16,7 +16,6 @@ from tf_leaf.pooling import GaussianLowpass
 from tf_leaf.postprocessing import InstanceNormalization, PCENLayer
 
 COMPRESSIONS = ("pcen", "log")
-FLOOR = 1e-5  # of the energies
 
 
 def log_compression(inputs: tf.Tensor, log_offset: float = 1e-5) -> tf.Tensor:
@@ -175,7 +174,7 @@ class Leaf(keras.Model):
         check_audio(inputs, self.compute_dtype)
         audio = inputs if inputs.shape.rank == 3 else tf.expand_dims(inputs, axis=2)
         filtered = self._complex_conv(self._preemp_conv(audio) if self._preemp else audio)
-        energies = tf.maximum(self._pooling(self._activation(filtered)), FLOOR)
+        energies = tf.maximum(self._pooling(self._activation(filtered)), 1e-5)
         features = self._compress_fn(energies)
         if self._instance_norm is not None:
             features = self._instance_norm(features)

@@ -116,14 +116,16 @@ def _of_efficientleaf() -> Iterator[Constant]:
     learned, quiet = compression("logarithm", SMALLEST_DRAW), compression("normalisation", QUIETEST_DRAW)
     fresh = start("efficientleaf", lambda probe: probe.constants())
     per_sample = "self.pool_size * SIGMA_PER_SAMPLE"
+    least = "(4 if 'sigma' in self.exact else 2) * SIGMA_PER_SAMPLE"
+    relative = f"{GROUPED}.relative_width"
     for name, tap, statement, plant, look in (
         ("mu-least", "filters", "0", shifted(init, "0.0"), outside),
         ("mu-most", "filters", "pi", scaled(init, "math.pi"), outside),
-        ("sigma-least", "filters", "2 bins", scaled(init, "2 * SIGMA_PER_SAMPLE"), outside),
+        ("sigma-least", "filters", "2 bins", scaled(init, least), outside),
         ("sigma-per-sample", "filters", "sqrt(2 log 2) / pi, of the size", scaled(init, per_sample), outside),
         ("width-least", "windows", "2 samples", scaled(init, "2 / self.pool_size"), outside),
         ("width-most", "windows", "0.5", scaled(init, "0.5"), outside),
-        ("width-ratio", "windows", "K / W, to a group's rate", scaled(f"{GROUPED}.windows", "self.pool_size"), outside),
+        ("width-ratio", "windows", "K / W, to a group's rate", scaled(relative, "self.pool_size", 1), outside),
         ("kernel-factor", "filters", "4.77, a kernel's length in sigmas", scaled(frontend, "4.77"), beside_thresholds),
         ("stride-factor", "filters", "1 half period", scaled(frontend, "1.0"), beside_thresholds),
         ("stride-pi", "filters", "pi of a half period", scaled(get_stride, "math.pi"), beside_thresholds),

@@ -78,7 +78,7 @@ def test_data_imports_numpy_alone(name):
 
 
 def test_gates_and_claims_import_no_framework():
-    for path in [*files("parity/gates"), ROOT / "parity/report/claims.py", ROOT / "parity/divergences.py"]:
+    for path in [*files("parity/gates"), *files("parity/divergences"), ROOT / "parity/report/claims.py"]:
         assert packages(path) <= {"numpy", "parity"}, path
 
 

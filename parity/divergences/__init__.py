@@ -1,0 +1,21 @@
+"""Where two rungs are *not* the same function: declared, sized, and tested. None is silent."""
+
+from __future__ import annotations
+
+from parity.divergences import efficient, original, simplified
+from parity.divergences.divergence import Divergence
+
+DIVERGENCES: tuple[Divergence, ...] = (
+    *original.DIVERGENCES,
+    *simplified.DIVERGENCES,
+    *efficient.DIVERGENCES,
+)
+
+
+def divergence(name: str) -> Divergence:
+    """The declared divergence of that name.
+
+    Raises:
+        KeyError: none has it.
+    """
+    return {d.name: d for d in DIVERGENCES}[name]
