@@ -22,9 +22,11 @@ from efficientleaf.projection import (
     projector,
     window,
 )
+from efficientleaf.transients import Click, Grid, clicks
 
 FILTER_SHARE = 0.3  # of the tolerance may be spent on shorter kernels, the rest on coarser grids
 ROUNDING = 1e-6  # what float32 leaves of a band at full rate
+CLICKS = 0.25  # a click alone may take this part: of several, and of onsets, the errors add up
 WASTE = 1.7  # most by which a kernel is filled up, to be computed along with others
 FFT_PRICE = 4.0  # an operation of an FFT takes as long as some four of a convolution (measured on a CPU)
 
@@ -34,6 +36,7 @@ class _Choice:
     stride: int
     edge_stride: int
     taper: Array
+    pulse: Array
     share: Array
     filter_error: float
     cost: float
@@ -83,9 +86,12 @@ def _row(chosen: dict[int, _Choice], sigmas: Sequence[float], widths: Sequence[f
     for i, choice in chosen.items():
         inner.append(projector(choice.share, geometry.half, stride, reach))
         edge.append(projector(choice.share, geometry.half, edge_stride, edge_reach))
+        whole, grids = _whole(widths[i], geometry), (Grid(inner[-1], stride), Grid(edge[-1], edge_stride))
         error = max(
-            pooling_error(choice.share, _whole(widths[i], geometry), inner[-1], stride),
+            pooling_error(choice.share, whole, inner[-1], stride),
             pooling_error(choice.share, _cut(widths[i], geometry), edge[-1], edge_stride),
+            clicks(choice.pulse, whole, geometry.hop, grids[0]),
+            _at_an_end(choice.pulse, widths[i], geometry, *grids),
         )
         predicted = max(predicted, error + choice.filter_error)
     taps, window_taps = 2 * n_taps - 1, 2 * reach + 1
@@ -122,19 +128,32 @@ def _choose(sigma: float, width: float, geometry: Geometry, tolerance: float) ->
             high, taper, error = middle, tried, off
         else:
             low = middle + 1
-    share = beats(gaussian(len(taper) - 1, sigma / (1 + MARGIN)) * taper, quiet)
+    pulse = gaussian(len(taper) - 1, sigma / (1 + MARGIN)) * taper
+    share = beats(pulse, quiet)
     left = tolerance - error - ROUNDING
     taps = 2 * len(taper) - 1
-    stride = 0
+    stride, inner = 0, Grid(np.eye(1), 1)
     for candidate in (s for s in range(geometry.hop, 0, -1) if geometry.hop % s == 0 and s <= max(1.0, sigma)):
         if 2 * taps / candidate > FFT_PRICE * fft_cost(geometry):
             return None
         matrix = projector(share, half, candidate, _reach(candidate, sigma, geometry))
-        if not stride and pooling_error(share, _whole(width, geometry), matrix, candidate) <= left:
-            stride = candidate
-        if stride and pooling_error(share, _cut(width, geometry), matrix, candidate) <= left:
-            return _Choice(stride, candidate, taper, share, error, 2 * taps / stride)
+        grid, whole = Grid(matrix, candidate), _whole(width, geometry)
+        if not stride and pooling_error(share, whole, matrix, candidate) <= left:
+            if clicks(pulse, whole, geometry.hop, grid) > CLICKS * left:
+                continue
+            stride, inner = candidate, grid
+        if not stride or pooling_error(share, _cut(width, geometry), matrix, candidate) > left:
+            continue
+        if _at_an_end(pulse, width, geometry, inner, grid) <= CLICKS * left:
+            return _Choice(stride, candidate, taper, pulse, share, error, 2 * taps / stride)
+        if candidate == 1:
+            break
     return None
+
+
+def _at_an_end(pulse: Array, width: float, geometry: Geometry, inner: Grid, edge: Grid) -> float:
+    whole = window(geometry.half, width)
+    return Click.of(pulse, geometry.hop).at_an_end(whole, inner, edge, geometry.edge_frames)
 
 
 def _lengths(sigma: float, half: int) -> list[int]:
