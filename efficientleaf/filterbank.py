@@ -255,9 +255,16 @@ class GroupedGaborFilterbank(nn.Module):
         return self._kept.get("shapes", (tuple(groups), self._settings()), parameters, lambda: self._made(groups))
 
     def _made(self, groups: list[Group]) -> list[Shapes]:
+        # all at the longest size, and cut: the operations of one group, not of each
+        size = max(group.kernel_size for group in groups)
+        bands = torch.stack(gabor_pair(size, self._centers(), self._sigmas())).split(
+            [g.stop - g.start for g in groups], 1
+        )
         made = []
-        for group in groups:
-            kernels = self.filters(group)
+        for group, pair in zip(groups, bands, strict=True):
+            kernels = pair.narrow(2, (size - group.kernel_size) // 2, group.kernel_size).reshape(
+                -1, 1, group.kernel_size
+            )
             made.append(Shapes(kernels, blocks(kernels, group.conv_stride), self.windows(group)))
         return made
 

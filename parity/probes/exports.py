@@ -25,7 +25,7 @@ import efficientleaf
 from parity.bridges.efficientleaf import EfficientLeafBridge
 from parity.bridges.leaf import LeafBridge
 from parity.expected import Expected
-from parity.gates import one_operation, peak, soundness, status
+from parity.gates import OfMax, one_operation, peak, soundness, status
 from parity.gates.base import unit_roundoff
 from parity.grid import Context
 from parity.oracle import SIMPLIFIED, Box, Geometry, Group, norm
@@ -38,6 +38,10 @@ DOMAIN = "graphs, drawn settings and lengths"
 ENGINES = ("aot_eager", "inductor", "torch.export", "ONNX Runtime")
 LENGTHS = {"aot_eager": 6, "inductor": 7}  # every so many: another number of levels in PCEN's scan is compiled anew
 U = unit_roundoff("float32")
+# G2 and G3 are for every weight, and wide where energies are gained up; these weights leave it at a few roundings
+ENGINE = OfMax(
+    4e-6, "another engine's exponentials, powers and sums: four times the limit of what is the same in float32"
+)
 Run = Callable[[Tensor], np.ndarray]
 
 
@@ -170,6 +174,9 @@ def judged(subject: Subject, engine: str, x: Tensor, got: np.ndarray, eager: np.
     if same.passes:
         yield context.measurement("output", "forward", soundness(got, value, error), "rounding")
         yield context.measurement("output", "forward", one_operation(got, eager, rounding, peak), "rounding")
+        yield replace(context, domain=f"{DOMAIN}, of the largest").measurement(
+            "output", "forward", ENGINE(got, eager), "rounding"
+        )
 
 
 def drawn(rung: str, seed: int) -> Subject:
@@ -208,7 +215,7 @@ def main(n: int = 20) -> None:
         for rung in ("leaf", "efficientleaf"):
             for engine in ENGINES[2:]:
                 for m in graphs(drawn(rung, seed), engine):
-                    key = rung, engine, m.gate
+                    key = rung, engine, f"{m.gate}{' of the largest' if m.bound == ENGINE.limit else ''}"
                     if key not in worst or not m.observed <= worst[key].observed:
                         worst[key] = m
     for (rung, engine, gate), m in sorted(worst.items()):
