@@ -235,13 +235,8 @@ def main(
         table,
         title=f"Front ends, 40 bands, 16 kHz, float32, {device}, {torch.get_num_threads()} threads",
         note="Fastest of the turns, ratios to a mel spectrogram (STFT of 512 points, window 401, hop 160, dense "
-<<<<<<< HEAD
-        "matrix, logarithm) in the same run. Error: the largest of any band, L2 over the frames against LEAF, energies "
-        f"with the same weights, both floored at 1e-5, the gain of the stride put back.{rounding}",
-=======
         "matrix, logarithm) in the same run. Error: the largest of any band, L2 over the frames against LEAF's "
         f"energies with the same weights, both floored at 1e-5, the gain of the stride put back.{rounding}",
->>>>>>> six
         command=f"python -m benchmarks.frontends --record{' --quick' if quick else ''}",
         sources=SOURCES,
         root=ROOT,
