@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -184,7 +184,7 @@ def rows(case: str, backward: bool, device: str, quick: bool) -> Iterator[dict[s
         }
 
 
-def measured(quick: bool, device: str) -> list[dict[str, Any]]:
+def measured(quick: bool, device: str, cases: Sequence[str]) -> list[dict[str, Any]]:
     """The whole table."""
     found: dict[str, tuple[float | None, dict[str, Error | None]]] = {}
     for candidate in candidates(quick):
@@ -192,7 +192,7 @@ def measured(quick: bool, device: str) -> list[dict[str, Any]]:
         energies = candidate.kind.startswith("EfficientLEAF") or candidate.kind == "LEAF"
         found[candidate.name] = operations(module), errors(module) if energies else {"noise": None, "speech": None}
     table = []
-    for case in QUICK if quick else CASES:
+    for case in cases:
         for backward in (False, True):
             for row in rows(case, backward, device, quick):
                 cost, error = found[row["front end"]]
@@ -219,13 +219,17 @@ def keep_csv(table: list[dict[str, Any]], path: Path, machine: dict[str, Any]) -
 def main(
     record: Annotated[bool, typer.Option(help="keep the table in benchmarks/results")] = False,
     quick: Annotated[bool, typer.Option(help="two cases and one tolerance, in under a minute")] = False,
+    case: Annotated[list[str] | None, typer.Option(help="one of the cases, else all; may be given again")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cuda" if torch.cuda.is_available() else "cpu",
     tf32: Annotated[bool, typer.Option(help="let a GPU's tensor cores round to ten bits")] = False,
 ) -> None:
     """Print the table."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     torch.manual_seed(0)
-    table = measured(quick, device)
+    cases = case or (QUICK if quick else tuple(CASES))
+    if unknown := [name for name in cases if name not in CASES]:
+        raise typer.BadParameter(f"case={unknown[0]!r}: must be one of {tuple(CASES)}")
+    table = measured(quick, device, cases)
     if not record:
         return
     name = "frontends" if device == "cpu" else f"frontends_{device}"
@@ -237,7 +241,8 @@ def main(
         note="Fastest of the turns, ratios to a mel spectrogram (STFT of 512 points, window 401, hop 160, dense "
         "matrix, logarithm) in the same run. Error: the largest of any band, L2 over the frames against LEAF's "
         f"energies with the same weights, both floored at 1e-5, the gain of the stride put back.{rounding}",
-        command=f"python -m benchmarks.frontends --record{' --quick' if quick else ''}",
+        command=" ".join(["python -m benchmarks.frontends --record", *(f"--case '{name}'" for name in case or ())])
+        + (" --quick" if quick else ""),
         sources=SOURCES,
         root=ROOT,
     )

@@ -12,7 +12,7 @@ from parity.report.certificate import replace_file
 
 ROOT = Path(__file__).parents[1]
 OPENING, CLOSING = "<!-- frontends -->", "<!-- /frontends -->"
-CASES = ("1 x 1 s", "8 x 1 s", "64 x 1 s")
+CASES = ("1 x 1 s", "8 x 1 s")
 Row = dict[str, Any]
 
 
