@@ -257,14 +257,11 @@ class GroupedGaborFilterbank(nn.Module):
     def _made(self, groups: list[Group]) -> list[Shapes]:
         # all at the longest size, and cut: the operations of one group, not of each
         size = max(group.kernel_size for group in groups)
-        bands = torch.stack(gabor_pair(size, self._centers(), self._sigmas())).split(
-            [g.stop - g.start for g in groups], 1
-        )
+        pairs = torch.stack(gabor_pair(size, self._centers(), self._sigmas()))
         made = []
-        for group, pair in zip(groups, bands, strict=True):
-            kernels = pair.narrow(2, (size - group.kernel_size) // 2, group.kernel_size).reshape(
-                -1, 1, group.kernel_size
-            )
+        for group in groups:
+            taps = group.kernel_size
+            kernels = pairs[:, group.bands].narrow(2, (size - taps) // 2, taps).reshape(-1, 1, taps)
             made.append(Shapes(kernels, blocks(kernels, group.conv_stride), self.windows(group)))
         return made
 
@@ -285,20 +282,15 @@ class GroupedGaborFilterbank(nn.Module):
             self.modulus,
             Windowed(
                 lambda e: F.conv1d(e, windows, stride=group.pool_stride, groups=n_bands),
-                group.window_size,
-                group.pool_stride,
-                group.window_size // 2,
-                group.window_size // 2,
+                *(group.window_size, group.pool_stride, group.window_size // 2, group.window_size // 2),
             ),
         )
 
     def extra_repr(self) -> str:
-        return (
-            f"{self.n_filters}, num_groups={self.num_groups}, pool_size={self.pool_size}, "
-            f"pool_stride={self.pool_stride}, conv_win_factor={self.conv_win_factor:g}, "
-            f"stride_factor={self.stride_factor:g}"
-            + (f", exact={tuple(name for name in SOURCES if name in self.exact)}" if self.exact else "")
-        )
+        names = ("num_groups", "pool_size", "pool_stride", "conv_win_factor", "stride_factor")
+        kept = tuple(name for name in SOURCES if name in self.exact)
+        settings = ", ".join(f"{name}={getattr(self, name):g}" for name in names)
+        return f"{self.n_filters}, {settings}" + (f", exact={kept}" if kept else "")
 
     def _centers(self) -> Tensor:
         return self.center_freqs.clamp(self.mu_lower, self.mu_upper)
