@@ -5,6 +5,8 @@ from __future__ import annotations
 from parity.divergences import efficient, original, simplified
 from parity.divergences.divergence import Divergence
 
+__all__ = ["DIVERGENCES", "Divergence", "divergence"]
+
 DIVERGENCES: tuple[Divergence, ...] = (
     *original.DIVERGENCES,
     *simplified.DIVERGENCES,
