@@ -17,12 +17,12 @@ from efficientleaf.projection import (
     beats,
     best_taper,
     filter_error,
+    gauss_window,
     gaussian,
     pooling_error,
     projector,
-    window,
 )
-from efficientleaf.transients import Click, Grid, clicks
+from efficientleaf.transients import Click, Grid
 
 FILTER_SHARE = 0.3  # of the tolerance may be spent on shorter kernels, the rest on coarser grids
 ROUNDING = 1e-6  # what float32 leaves of a band at full rate
@@ -36,10 +36,9 @@ class _Choice:
     stride: int
     edge_stride: int
     taper: Array
-    pulse: Array
+    click: Click
     share: Array
     filter_error: float
-    cost: float
 
 
 def make_plan(sigmas: Sequence[float], widths: Sequence[float], geometry: Geometry, tolerance: float) -> Plan:
@@ -84,15 +83,17 @@ def _row(chosen: dict[int, _Choice], sigmas: Sequence[float], widths: Sequence[f
     tapers = np.stack([np.pad(choice.taper, (0, n_taps - len(choice.taper))) for choice in chosen.values()])
     inner, edge, predicted = [], [], 0.0
     for i, choice in chosen.items():
-        inner.append(projector(choice.share, geometry.half, stride, reach))
-        edge.append(projector(choice.share, geometry.half, edge_stride, edge_reach))
-        whole, grids = _whole(widths[i], geometry), (Grid(inner[-1], stride), Grid(edge[-1], edge_stride))
+        inside = Grid(projector(choice.share, geometry.half, stride, reach), stride)
+        at_end = Grid(projector(choice.share, geometry.half, edge_stride, edge_reach), edge_stride)
+        whole, window = _whole(widths[i], geometry), gauss_window(geometry.half, widths[i])
         error = max(
-            pooling_error(choice.share, whole, inner[-1], stride),
-            pooling_error(choice.share, _cut(widths[i], geometry), edge[-1], edge_stride),
-            clicks(choice.pulse, whole, geometry.hop, grids[0]),
-            _at_an_end(choice.pulse, widths[i], geometry, *grids),
+            pooling_error(choice.share, whole, inside.projection, stride),
+            pooling_error(choice.share, _cut(widths[i], geometry), at_end.projection, edge_stride),
+            choice.click.inside(whole, inside),
+            choice.click.at_an_end(window, inside, at_end, geometry.edge_frames),
         )
+        inner.append(inside.projection)
+        edge.append(at_end.projection)
         predicted = max(predicted, error + choice.filter_error)
     taps, window_taps = 2 * n_taps - 1, 2 * reach + 1
     cost = len(chosen) * ((2 * taps + 2) / stride + window_taps / geometry.hop)
@@ -116,44 +117,46 @@ def _row(chosen: dict[int, _Choice], sigmas: Sequence[float], widths: Sequence[f
 def _choose(sigma: float, width: float, geometry: Geometry, tolerance: float) -> _Choice | None:
     """The kernel and strides of a band; None where none is cheaper than full rate."""
     half = geometry.half
-    quiet = 2 * math.sqrt(FLOOR / window(half, _near(width, geometry)[-1]).sum())
-    lengths = _lengths(sigma, half)
-    taper, error = np.ones(half + 1), 0.0
-    low, high = 0, len(lengths)
-    while low < high:  # the shortest that is good enough
-        middle = (low + high) // 2
-        tried = best_taper(half, sigma, lengths[middle], quiet)
-        off = max(filter_error(half, sigma * f, tried, quiet) for f in (1 / (1 + MARGIN), 1, 1 + MARGIN))
-        if off <= FILTER_SHARE * tolerance:
-            high, taper, error = middle, tried, off
-        else:
-            low = middle + 1
-    pulse = gaussian(len(taper) - 1, sigma / (1 + MARGIN)) * taper
-    share = beats(pulse, quiet)
+    quiet = 2 * math.sqrt(FLOOR / gauss_window(half, _near(width, geometry)[-1]).sum())
+    taper, error = _taper(sigma, half, quiet, FILTER_SHARE * tolerance)
+    narrowest = gaussian(len(taper) - 1, sigma / (1 + MARGIN)) * taper
+    click, share = Click.of(narrowest, geometry.hop), beats(narrowest, quiet)
     left = tolerance - error - ROUNDING
     taps = 2 * len(taper) - 1
-    stride, inner = 0, Grid(np.eye(1), 1)
-    for candidate in (s for s in range(geometry.hop, 0, -1) if geometry.hop % s == 0 and s <= max(1.0, sigma)):
-        if 2 * taps / candidate > FFT_PRICE * fft_cost(geometry):
+    whole, cut, window = _whole(width, geometry), _cut(width, geometry), gauss_window(half, width)
+    inner: Grid | None = None
+    for stride in (s for s in range(geometry.hop, 0, -1) if geometry.hop % s == 0 and s <= max(1.0, sigma)):
+        if 2 * taps / stride > FFT_PRICE * fft_cost(geometry):
             return None
-        matrix = projector(share, half, candidate, _reach(candidate, sigma, geometry))
-        grid, whole = Grid(matrix, candidate), _whole(width, geometry)
-        if not stride and pooling_error(share, whole, matrix, candidate) <= left:
-            if clicks(pulse, whole, geometry.hop, grid) > CLICKS * left:
+        grid = Grid(projector(share, half, stride, _reach(stride, sigma, geometry)), stride)
+        if inner is None:
+            if pooling_error(share, whole, grid.projection, stride) > left:
                 continue
-            stride, inner = candidate, grid
-        if not stride or pooling_error(share, _cut(width, geometry), matrix, candidate) > left:
+            if click.inside(whole, grid) > CLICKS * left:
+                continue
+            inner = grid
+        # the ends want a finer grid: the coarsest, from that of the middle on
+        if pooling_error(share, cut, grid.projection, stride) > left:
             continue
-        if _at_an_end(pulse, width, geometry, inner, grid) <= CLICKS * left:
-            return _Choice(stride, candidate, taper, pulse, share, error, 2 * taps / stride)
-        if candidate == 1:
-            break
+        if click.at_an_end(window, inner, grid, geometry.edge_frames) <= CLICKS * left:
+            return _Choice(inner.stride, stride, taper, click, share, error)
     return None
 
 
-def _at_an_end(pulse: Array, width: float, geometry: Geometry, inner: Grid, edge: Grid) -> float:
-    whole = window(geometry.half, width)
-    return Click.of(pulse, geometry.hop).at_an_end(whole, inner, edge, geometry.edge_frames)
+def _taper(sigma: float, half: int, quiet: float, most: float) -> tuple[Array, float]:
+    """The shortest taper whose error is at most ``most``, and the error; ones at full length where none is."""
+    lengths = _lengths(sigma, half)
+    found, error = np.ones(half + 1), 0.0
+    low, high = 0, len(lengths)
+    while low < high:
+        middle = (low + high) // 2
+        tried = best_taper(half, sigma, lengths[middle], quiet)
+        off = max(filter_error(half, sigma * f, tried, quiet) for f in (1 / (1 + MARGIN), 1, 1 + MARGIN))
+        if off <= most:
+            high, found, error = middle, tried, off
+        else:
+            low = middle + 1
+    return found, error
 
 
 def _lengths(sigma: float, half: int) -> list[int]:
@@ -168,7 +171,7 @@ def _near(width: float, geometry: Geometry) -> list[float]:
 
 def _whole(width: float, geometry: Geometry) -> Array:
     """Windows of a frame in the middle of a clip."""
-    return np.stack([window(geometry.half, near) for near in _near(width, geometry)])
+    return np.stack([gauss_window(geometry.half, near) for near in _near(width, geometry)])
 
 
 def _cut(width: float, geometry: Geometry) -> Array:

@@ -28,7 +28,7 @@ def gaussian(half: int, sigma: float) -> Array:
     return taps
 
 
-def window(half: int, width: float) -> Array:
+def gauss_window(half: int, width: float) -> Array:
     """LEAF's pooling window [2 half + 1]; ``width`` is relative to ``half``."""
     taps: Array = np.exp(-0.5 * (np.arange(-half, half + 1) / max(half, 1) / width) ** 2)
     return taps

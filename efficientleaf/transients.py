@@ -7,7 +7,6 @@ are narrow against the hop, and at the ends of a clip, where the frames that wou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,13 +55,16 @@ class Click:
         spread[:: grid.stride] = points
         return self.heard(window, reach), self.heard(spread, reach)
 
-    def inside(self, window: Array, grid: Grid) -> float:
-        """Largest relative error over the frames of a click in the middle of a clip, wherever it is."""
-        reach = -(-(len(window) + len(self.energy)) // self.hop) * self.hop
-        true, found = (np.maximum(part, FLOOR) for part in self._pair(window, grid, reach))
-        # by its place between two frames, the frames that hear it
-        off, size = ((part[:-1].reshape(-1, self.hop) ** 2).sum(axis=0) for part in (found - true, true))
-        return float(np.sqrt((off / size).max()))
+    def inside(self, windows: Array, grid: Grid) -> float:
+        """Largest relative error over the frames of a click in the middle of a clip: any place, any of the windows."""
+        reach = -(-(windows.shape[1] + len(self.energy)) // self.hop) * self.hop
+        worst = 0.0
+        for window in windows:
+            true, found = (np.maximum(part, FLOOR) for part in self._pair(window, grid, reach))
+            # by its place between two frames, the frames that hear it
+            off, size = ((part[:-1].reshape(-1, self.hop) ** 2).sum(axis=0) for part in (found - true, true))
+            worst = max(worst, float(np.sqrt((off / size).max())))
+        return worst
 
     def at_an_end(self, window: Array, inner: Grid, edge: Grid, n_edge: int) -> float:
         """The same near an end, whose last ``n_edge`` frames, cut, are on a finer grid."""
@@ -81,9 +83,3 @@ class Click:
                 off, size = off + (found - true) ** 2, size + true**2
             worst = max(worst, float(np.sqrt((off / size).max())))
         return worst
-
-
-def clicks(taps: Array, windows: Sequence[Array] | Array, hop: int, inner: Grid) -> float:
-    """The largest error of a click inside a clip over several windows."""
-    click = Click.of(taps, hop)
-    return max(click.inside(window, inner) for window in windows)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from parity.bridges import layouts, stored
-from parity.bridges.frontends import FrontendConfig, build
+from parity.bridges import stored
+from parity.bridges.checks import reject_options
+from parity.bridges.frontends import FIXED, FrontendConfig, build
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,6 +22,7 @@ Array = NDArray[Any]
 RUNGS = ("og_leaf", "leaf", "efficientleaf")
 SPEECH = Path(__file__).resolve().parents[1] / "fixtures" / "speech" / "arctic_a0009.wav"
 UNSAID = ("sample_rate", "window_len", "window_stride")  # no file of weights says these
+UNSAID_OF_MEL = ("n_filters", "n_fft", "min_freq", "max_freq")  # nor these of the frontend that has no variables
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class Carried:
         assumed: the settings that neither the file nor the user said.
         shape: of the target's features, [filters, frames].
         difference: the largest between the target's features and the source's, over the source's largest.
-        aligned: the same against the source as ``leaf`` with the target's alignment of frames, where it is another.
         clip: what it was measured on.
+        aligned: the same against the source as ``leaf`` with the target's alignment of frames, where it is another.
     """
 
     config: FrontendConfig
@@ -85,16 +87,13 @@ def read(source: Path, scope: str | None, given: dict[str, Any]) -> tuple[nn.Mod
 
     contents = open_file(source)
     where = contents.chosen(scope)
-    found = contents.variables(where)
-    if layouts.is_state_dict(found):
-        found = layouts.from_state_dict(found)
-    config = infer(found, contents.hints(where), given)
+    config = infer(contents.variables(where), contents.hints(where), given)
     module = build(config)
-    load_weights(module, source, scope=where or scope)
-    unsaid = (*UNSAID, "pcen_floor") if "pcen" in config.compression else UNSAID
-    fixed = config.frontend == "SincNetPlus"
-    assumed = {name: getattr(config, name) for name in unsaid if name not in given and not (fixed and "floor" in name)}
-    return module, config, assumed
+    load_weights(module, source, scope=where)
+    unsaid = (*UNSAID, *(UNSAID_OF_MEL if config.frontend == "MelFilterbanks" else ()))
+    unsaid += ("pcen_floor",) if "pcen" in config.compression else ()
+    known = {**FIXED[config.frontend], **given}
+    return module, config, {name: getattr(config, name) for name in unsaid if name not in known}
 
 
 def carry(
@@ -119,15 +118,13 @@ def carry(
 
     Raises:
         ModuleNotFoundError: h5py or safetensors is needed and not installed.
-        ValueError: the source cannot be read, or the rung cannot hold it; names what.
+        ValueError: the source cannot be read, or the rung cannot hold it; names what. Nothing is written then.
     """
     from parity.bridges.converting import convert
 
     options = dict(options or {})
     if to not in RUNGS:
         raise ValueError(f"to={to!r}: must be one of {RUNGS}")
-    if target.suffix != ".safetensors":
-        raise ValueError(f"target={str(target)!r}: must end in .safetensors")
     given = FrontendConfig.of(**settings).as_dict()
     given = {name: given[name] for name in settings}
     if source.suffix == ".safetensors" and stored.beside(source).is_file():
@@ -136,16 +133,19 @@ def carry(
         assumed: dict[str, Any] = {}
         if about["rung"] != "og_leaf":
             raise ValueError(f"source={str(source)!r}: is a {about['rung']}; must be an og_leaf, or what it came from")
+        for setting, value in given.items():
+            if value != (held := getattr(config, setting)):
+                raise ValueError(f"{setting}={value!r}: must be {held!r}, with which {str(source)!r} was written")
     else:
         module, config, assumed = read(source, scope, given)
-    if to == "og_leaf" and options:
-        raise ValueError(f"options={sorted(options)}: og_leaf allows none")
+    if to == "og_leaf":
+        reject_options(to, options)
     made = module if to == "og_leaf" else convert(module, to, **options)
+    name, audio = audio_of(clip, config.sample_rate)
     if to == "efficientleaf":  # an exact conversion chose these for the weights
         bank = getattr(made, "frontend", made).filterbank
         options.update({name: getattr(bank, name) for name in ("num_groups", "conv_win_factor", "stride_factor")})
     stored.write(target, made, config, to, options)
-    name, audio = audio_of(clip, config.sample_rate)
     features = _run(stored.load(target), audio)
     aligned = None
     if options.get("padding") == "centered":

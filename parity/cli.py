@@ -192,6 +192,7 @@ def convert(
     clip: Annotated[Path | None, typer.Option(help="a .wav file to measure the difference on")] = None,
 ) -> None:
     """Convert a file of weights to a PyTorch rung and measure the difference; parity.load(TARGET) gives the module."""
+    from parity.bridges.stored import beside
     from parity.carrying import carry, settings_of
 
     options = {"padding": padding, "wrap": wrap or None, "num_groups": num_groups,
@@ -204,7 +205,7 @@ def convert(
         raise typer.Exit(2) from None
     for line in carried.lines():
         typer.echo(line)
-    typer.echo(f"written: {target}, {target.with_suffix('.json').name}")
+    typer.echo(f"written: {target}, {beside(target).name}")
 
 
 @app.command()

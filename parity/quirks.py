@@ -66,39 +66,33 @@ _SAME = "a model trained with the original was trained with it"
 
 QUIRKS: tuple[Quirk, ...] = (
     Quirk("fixed_rate_initialiser", "frontend.py",
-          "the default initialiser of the filters is mel-spaced from 60 to 7800 Hz at 16 kHz whatever "
-          "sample_rate says, "
-          "so that at 8 kHz the filters start an octave too low", KEPT, _SAME),
+          "the default initialiser of the filters is mel-spaced from 60 to 7800 Hz at 16 kHz whatever sample_rate "
+          "says, so that at 8 kHz the filters start an octave too low", KEPT, _SAME),
     Quirk("preemphasis_looks_ahead", "initializers.py",
-          "the pre-emphasis documented as x[n] - a x[n - 1] is a SAME convolution of two taps, padded at the end: "
-          "y[n] = x[n + 1] - a x[n], and -a x[T - 1] at the last sample", KEPT, _SAME),
+          "the pre-emphasis documented as x[n] - a x[n - 1] is a SAME convolution of two taps, padded at the end: y[n] "
+          "= x[n + 1] - a x[n], and -a x[T - 1] at the last sample", KEPT, _SAME),
     Quirk("hann_starts_early", "utils.py",
-          "the Hann window is evaluated at n - 1: its first value is that of n = 1, its second is the 0, and "
-          "its last is "
-          "not 0; the Hamming window beside it divides by its length, not by its length less one", KEPT, _SAME),
+          "the Hann window is evaluated at n - 1: its first value is that of n = 1, its second is the 0, and its last "
+          "is not 0; the Hamming window beside it divides by its length, not by its length less one", KEPT, _SAME),
     Quirk("sinc_filters_of_even_size", "impulse_responses.py",
           "an even size gives size + 1 taps; SincConv1D multiplies them by a window of size taps and fails", KEPT,
           "the same shape, and the same refusal"),
     Quirk("sincnet_knows_one_rate", "frontend.py",
-          "SincNet and SincNetPlus pass no sample rate to SincConv1D and SincInit: cutoffs are those of 16 "
-          "kHz", KEPT, _SAME),
+          "SincNet and SincNetPlus pass no sample rate to SincConv1D and SincInit: cutoffs are those of 16 kHz",
+          KEPT, _SAME),
     Quirk("tdfbanks_keeps_its_rate", "frontend.py",
-          "TimeDomainFilterbanks gives sample_rate to its initialisers and not to Leaf, whose window stays that "
-          "of 16 kHz: "
-          "another rate gives initial windows of another length, which Keras refuses", KEPT, "the same refusal"),
+          "TimeDomainFilterbanks gives sample_rate to its initialisers and not to Leaf, whose window stays that of 16 "
+          "kHz: another rate gives initial windows of another length, which Keras refuses", KEPT, "the same refusal"),
     Quirk("learnable_pooling_is_valid", "pooling.py",
           "LearnablePooling1D ignores padding: no frame hangs over the edge", KEPT, _SAME),
     Quirk("poolings_have_no_bias", "pooling.py", "use_bias of every pooling is ignored", KEPT, _SAME),
     Quirk("fft_convolution_wraps", "convolution.py",
-          "fft_conv1d transforms the next power of two of the input's length, without room for the filter, and "
-          "rolls by "
-          "half of the filter less one: one sample away from a SAME convolution, and the end of the input is "
-          "heard at its "
-          "start", KEPT, _SAME),
+          "fft_conv1d transforms the next power of two of the input's length, without room for the filter, and rolls "
+          "by half of the filter less one: one sample away from a SAME convolution, and the end of the input is heard "
+          "at its start", KEPT, _SAME),
     Quirk("limits_have_a_gradient", "postprocessing.py",
-          "alpha and root are limited by minimum and maximum, mu, sigma and the widths by clipping; "
-          "TensorFlow's gradient at "
-          "the limit is 1, where torch.minimum against a tensor of ones gives one half", KEPT, _SAME),
+          "alpha and root are limited by minimum and maximum, mu, sigma and the widths by clipping; TensorFlow's "
+          "gradient at the limit is 1, where torch.minimum against a tensor of ones gives one half", KEPT, _SAME),
     Quirk("untrained_pcen_freezes_its_smoother", "postprocessing.py",
           "trainable=False freezes the whole layer in Keras: learn_smooth_coef=True learns nothing then", KEPT, _SAME),
     Quirk("spec_augment_never_draws_its_maximum", "postprocessing.py",

@@ -26,20 +26,19 @@ def infer(found: Mapping[str, Any], hints: Mapping[str, str], given: Mapping[str
             the setting to give and what it may be), or is not that of the variables.
     """
     variables = names.canonical(found)
-    known = {**hints, **given}
-    frontend = known.get("frontend", "Leaf")
+    frontend = {**hints, **given}.get("frontend", "Leaf")
     if frontend not in FIXED:
         return FrontendConfig.of(**given)  # refuses
-    fixed = {**known, **FIXED[frontend], **given}
     if frontend == "MelFilterbanks":
         return FrontendConfig.of(**{"frontend": frontend, **given})
     if not variables:
         raise ValueError("no variables: only frontend='MelFilterbanks' has none; give it and its settings")
+    said = {**hints, **FIXED[frontend], **given}
     settings: dict[str, Any] = {"preemp": names.PREEMP in variables, "mean_var_norm": names.GAMMA in variables}
-    settings.update(_filters(variables, fixed, hints))
-    settings["pooling_cls"] = fixed.get("pooling_cls") or _pooling(variables)
-    settings["compression"] = fixed.get("compression") or _compression(variables)
-    settings["activation"] = fixed.get("activation") or _activation(variables, settings)
+    settings.update(_filters(variables, said, hints))
+    settings["pooling_cls"] = said.get("pooling_cls") or _pooling(variables)
+    settings["compression"] = said.get("compression") or _compression(variables)
+    settings["activation"] = said.get("activation") or _activation(variables, settings)
     if settings["compression"] == "fixed_pcen":
         settings["pcen_floor"] = 1e-6  # of PCENLayer() as it is; that of Leaf's own default is 1e-12
     config = FrontendConfig.of(**{"frontend": frontend, **settings, **given})
@@ -47,7 +46,7 @@ def infer(found: Mapping[str, Any], hints: Mapping[str, str], given: Mapping[str
     return config
 
 
-def _filters(variables: Variables, fixed: Mapping[str, Any], hints: Mapping[str, str]) -> dict[str, Any]:
+def _filters(variables: Variables, said: Mapping[str, Any], hints: Mapping[str, str]) -> dict[str, Any]:
     kernel = variables.get(names.KERNEL)
     if kernel is None:
         raise ValueError(f"variables {sorted(variables)}: no filters ({names.KERNEL!r}) among them")
@@ -56,11 +55,11 @@ def _filters(variables: Variables, fixed: Mapping[str, Any], hints: Mapping[str,
             f"variable {names.KERNEL!r}: shape {kernel.shape}, must be [filters, 2] or [taps, 1, channels]"
         )
     classes, _ = filters.told(kernel, hints)
-    if "conv1d_cls" not in fixed and kernel.ndim == 3 and len(classes) > 1:
+    if "conv1d_cls" not in said and kernel.ndim == 3 and len(classes) > 1:
         among = " or ".join(map(repr, classes))
         raise ValueError(f"conv1d_cls: must be given, {among}: they store the same variables")
     n_filters = len(kernel) if kernel.ndim == 2 else kernel.shape[2] // 2
-    return {"n_filters": n_filters, "conv1d_cls": fixed.get("conv1d_cls", classes[0])}
+    return {"n_filters": n_filters, "conv1d_cls": said.get("conv1d_cls", classes[0])}
 
 
 def _pooling(variables: Variables) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,17 +58,15 @@ def load_weights(
         contents = contents_of(source)
         where = contents.chosen(scope)
         variables, hints = contents.variables(where), contents.hints(where)
+        if layouts.is_state_dict(contents.names(where)):
+            # the published port keeps its fixed smoother as an argument, and in no state dict: so is ours kept
+            for name in {RNN_KERNEL, RNN_RECURRENT} & set(wanted) - set(variables):
+                variables[name] = bridge.read(module)[name]
     else:
         other, source = frontend_of(source)
         origin, variables = other.name, other.load_bridge().read(source)
         if known := class_of(origin, source):
             hints = {"conv1d_cls": known}
-    if layouts.is_state_dict(variables):
-        hints = {**hints, "kernel": "keras" if layouts.FREE_FILTERS in variables else "own"}
-        variables = layouts.from_state_dict(variables)
-        for name in {RNN_KERNEL, RNN_RECURRENT} & set(wanted) - set(variables):
-            # the published port keeps its fixed smoother as an argument, and in no state dict: so is ours kept
-            variables[name] = bridge.read(module)[name]
     variables = checked(variables, wanted)
     require_same_filters(rung.name, module, variables, hints)
     bridge.write(module, same_function(origin, rung.name, variables))
@@ -81,15 +79,8 @@ def contents_of(source: Mapping[str, Any] | str | os.PathLike[str]) -> Contents:
         ModuleNotFoundError, ValueError: as :func:`parity.checkpoints.open_file`.
     """
     from parity.checkpoints import Mapped, open_file
+    from parity.checkpoints.contents import flat
 
     if isinstance(source, Mapping):
-        return Mapped(Path("the mapping"), dict(_flat(source)))
+        return Mapped(Path("the mapping"), dict(flat(source)))
     return open_file(Path(source))
-
-
-def _flat(source: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, value in source.items():
-        if isinstance(value, Mapping):
-            yield from ((f"{name}.{inner}", held) for inner, held in _flat(value))
-        else:
-            yield name, value

@@ -29,7 +29,7 @@ CONV, POOLING_2D = "tfbanks_complex_conv/kernel", "learnable_pooling/conv2d/kern
 NORM_GAMMA, NORM_BETA = "layer_normalization/gamma", "layer_normalization/beta"
 _NUMBERED = re.compile(r"\b(simple_rnn|simple_rnn_cell|conv2d|layer_normalization)_\d+(?=/)")
 _ALL = (
-    POOLING, ALPHA, DELTA, ROOT, SMOOTH, RNN_KERNEL, RNN_RECURRENT, PREEMP, GAMMA, BETA, POOLING_2D, NORM_GAMMA,
+    POOLING, ALPHA, DELTA, ROOT, SMOOTH, RNN_KERNEL, RNN_RECURRENT, PREEMP, GAMMA, BETA, CONV, POOLING_2D, NORM_GAMMA,
     NORM_BETA,
 )  # fmt: skip
 
@@ -58,14 +58,11 @@ def canonical_name(name: str) -> str:
     ``tfbanks_complex_conv``, is accepted before it. Keras numbers the fixed smoothers of one process
     (``simple_rnn_1``); the number is left out.
     """
-    plain = _NUMBERED.sub(r"\1", name.split(":")[0].strip("/"))
-    for known in _ALL:
-        if plain == known or plain.endswith("/" + known):
-            return known
+    if known := suffix(name):
+        return KERNEL if known == CONV else known
+    plain = _plain(name)
     parts = plain.split("/")
-    if parts[-1] == KERNEL and (len(parts) <= 2 or parts[-2] == "tfbanks_complex_conv"):
-        return KERNEL
-    return plain
+    return KERNEL if parts[-1] == KERNEL and len(parts) <= 2 else plain
 
 
 def suffix(name: str) -> str:
@@ -73,8 +70,13 @@ def suffix(name: str) -> str:
 
     A kernel counts where its layer's name, ``tfbanks_complex_conv``, stands before it.
     """
-    plain = _NUMBERED.sub(r"\1", name.split(":")[0].strip("/"))
-    return next((known for known in (*_ALL, CONV) if plain == known or plain.endswith("/" + known)), "")
+    plain = _plain(name)
+    return next((known for known in _ALL if plain == known or plain.endswith("/" + known)), "")
+
+
+def _plain(name: str) -> str:
+    """A full name without ``:0`` and the numbers that Keras gives layers."""
+    return _NUMBERED.sub(r"\1", name.split(":")[0].strip("/"))
 
 
 def canonical(source: Mapping[str, Any]) -> Variables:

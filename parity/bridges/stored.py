@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 FORMAT = "leaf-ladder frontend"
 VERSION = 1
-EXTRA = "python -m pip install 'leaf-ladder[weights]'"
 
 
 def beside(path: Path) -> Path:
@@ -131,5 +130,7 @@ def _safetensors() -> Any:
     try:
         import safetensors.torch
     except ModuleNotFoundError as error:
+        from parity.checkpoints.files import EXTRA
+
         raise ModuleNotFoundError(f"a .safetensors file needs safetensors: {EXTRA}", name=error.name) from None
     return safetensors.torch

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from parity.bridges import layouts
 
 Array = NDArray[Any]
 FRONTEND = re.compile(r"(?:(.+?)\.)?_complex_conv\.")  # the filters of a state dict, and what stands before
@@ -130,6 +132,17 @@ class Mapped(Contents):
         except Exception as error:
             raise TypeError(f"variable {key!r}: must be a numeric array, got {type(value).__name__}") from error
 
+    def variables(self, scope: str | None = None) -> dict[str, Array]:
+        """See :meth:`Contents.variables`; a state dict's too, in the original's layout."""
+        return layouts.from_state_dict(super().variables(scope))
+
+    def hints(self, scope: str) -> dict[str, str]:
+        """See :meth:`Contents.hints`: a state dict, too, names the filters of Keras' own convolution otherwise."""
+        found = self.names(scope)
+        if not layouts.is_state_dict(found):
+            return {}
+        return {"kernel": "keras" if layouts.FREE_FILTERS in found else "own"}
+
     def no_scope(self, scope: str) -> ValueError:
         """The error for a scope that is not there."""
         heads = sorted({str(name).replace(".", "/").split("/")[0] for name in self.arrays})
@@ -145,6 +158,15 @@ def plain(value: Any) -> Any:
         return value
     tensor = value.detach().cpu()
     return (tensor.float() if tensor.is_floating_point() and tensor.element_size() < 4 else tensor).numpy()
+
+
+def flat(held: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
+    """What nested mappings hold, as training scripts save them, by dotted name."""
+    for name, value in held.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name}.{inner}", item) for inner, item in flat(value))
+        else:
+            yield name, value
 
 
 def joined(parts: Iterable[str]) -> str:

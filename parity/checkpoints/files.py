@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from parity.checkpoints.bundle import Bundle
-from parity.checkpoints.contents import Array, Contents, Mapped, plain
+from parity.checkpoints.contents import Array, Contents, Mapped, flat, plain
 from parity.checkpoints.keras3 import Keras3
 from parity.checkpoints.named import LegacyH5, Named
 from parity.checkpoints.objects import GRAPH, Objects
@@ -109,22 +109,12 @@ def _state_dict(path: Path) -> Contents:
     import torch
 
     try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
-        arrays = _flat(held)
+        held = flat(torch.load(path, map_location="cpu", weights_only=True))
+        # what else a training script keeps beside the tensors is left out
+        arrays = {name: plain(value) for name, value in held if hasattr(value, "detach")}
     except Exception as error:  # a torn or foreign file makes unpickling fail in a dozen ways
         raise ValueError(f"source={str(path)!r}: must be a state dict of tensors alone ({error})") from error
     return Mapped(path, arrays)
-
-
-def _flat(held: Any, prefix: str = "") -> dict[str, Any]:
-    """The tensors of nested dicts by dotted name; what else a training script keeps beside them is left out."""
-    out: dict[str, Any] = {}
-    for name, value in held.items():
-        if hasattr(value, "items"):
-            out.update(_flat(value, f"{prefix}{name}."))
-        elif hasattr(value, "detach"):
-            out[f"{prefix}{name}"] = plain(value)
-    return out
 
 
 def _h5(path: Path) -> Contents:

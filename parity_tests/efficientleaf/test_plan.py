@@ -115,6 +115,15 @@ def test_filters_follow_a_changed_parameter(made):
     assert made["tables"] == 3
 
 
+def test_a_write_to_the_data_is_seen():
+    written, fresh = bank(4).eval(), bank(4).eval()
+    with torch.no_grad():
+        written(noise())
+        for module in (written, fresh):
+            module.bandwidths.data.mul_(1.5)
+        assert torch.equal(written(noise()), fresh(noise()))
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_plan_follows_what_moves_and_stays_for_what_does_not(made, training):
     moving = bank(4).train(training)
@@ -180,7 +189,7 @@ def test_a_frozen_bank_reads_no_parameter(made, monkeypatch):
     with torch.no_grad():
         frozen(noise())
     assert made == before
-    assert frozen.train()._frozen is False
+    assert frozen.train()._fixed is None
 
 
 def test_a_frozen_bank_is_one_graph_for_any_length():
