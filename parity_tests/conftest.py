@@ -8,6 +8,10 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+# On a CPU, TensorFlow has gradients of grouped convolutions (ChannelWiseLearnablePooling1D) in oneDNN alone, which it
+# switches on by itself only where the CPU has AVX-512 VNNI.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
 _RELAXED = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile(
     "ci", derandomize=True, print_blob=False, deadline=None, max_examples=100, suppress_health_check=_RELAXED

@@ -79,6 +79,9 @@ class ChannelWiseLearnablePooling1D(keras.layers.Layer):
 
     Weight: ``kernel`` [W, 1, C].
 
+    TensorFlow's gradient of it on a CPU needs oneDNN. Where the CPU has no AVX-512 VNNI, set
+    ``TF_ENABLE_ONEDNN_OPTS=1`` before TensorFlow is imported, or ``tf.errors.InvalidArgumentError`` is raised.
+
     Args:
         kernel_size: taps of the windows, in samples.
         strides: hop between frames, in samples.
