@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leaf.cache import Kept, wants_graph
+from leaf.cache import ParameterCache, wants_graph
 from leaf.checks import count, real, waveform
 from leaf.filters import SIGMA_PER_SAMPLE, gabor_pair, gauss_windows, mel_filter_params, squared_modulus
 from leaf.streaming import Band, Bank, Windowed
@@ -120,7 +120,7 @@ class GroupedGaborFilterbank(nn.Module):
         self.sigma_lower = min((4 if "sigma" in self.exact else 2) * SIGMA_PER_SAMPLE, self.sigma_upper)
         self.width_upper = 0.5
         self.width_lower = min(2 / self.pool_size, self.width_upper)
-        self._kept = Kept()
+        self._cache = ParameterCache()
         self._frozen: list[Group] | None = None
 
     def get_stride(self, cent_freq: float) -> tuple[int, int]:
@@ -154,7 +154,7 @@ class GroupedGaborFilterbank(nn.Module):
                 "the geometry of the groups depends on the parameters' values, which a traced graph cannot read: "
                 "call freeze() before compiling or exporting"
             )
-        return list(self._kept.get("plan", self._settings(), (self.center_freqs, self.bandwidths), self._plan))
+        return list(self._cache.get("plan", self._settings(), (self.center_freqs, self.bandwidths), self._plan))
 
     def freeze(self, frozen: bool = True) -> GroupedGaborFilterbank:
         """Keeps the geometry of the groups as it is now, whatever becomes of the parameters; or lets it follow again.
@@ -252,7 +252,7 @@ class GroupedGaborFilterbank(nn.Module):
         parameters = self.center_freqs, self.bandwidths, self.pooling_widths
         if wants_graph(*parameters):
             return self._made(groups)
-        return self._kept.get("shapes", (tuple(groups), self._settings()), parameters, lambda: self._made(groups))
+        return self._cache.get("shapes", (tuple(groups), self._settings()), parameters, lambda: self._made(groups))
 
     def _made(self, groups: list[Group]) -> list[Shapes]:
         # all at the longest size, and cut: the operations of one group, not of each

@@ -11,7 +11,7 @@ from torch import Tensor
 T = TypeVar("T")
 
 
-class Kept:
+class ParameterCache:
     """Values by name, the last one of each, with what it was computed from.
 
     On the CPU parameters are compared value by value, so that no change goes unseen. Elsewhere that would wait for the
@@ -32,7 +32,7 @@ class Kept:
         """
         if torch.compiler.is_compiling() or not all(map(plain, sources)):
             return make()
-        found, settings = self._entries.get(name), (Kept.generation, settings)
+        found, settings = self._entries.get(name), (ParameterCache.generation, settings)
         if found is not None and found[0] == settings and all(map(_Source.is_still, found[1], sources)):
             value: T = found[2]
             return value
@@ -46,11 +46,11 @@ class Kept:
         """Forgets everything."""
         self._entries = {}
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Kept:
-        return Kept()
+    def __deepcopy__(self, memo: dict[int, Any]) -> ParameterCache:
+        return ParameterCache()
 
-    def __reduce__(self) -> tuple[type[Kept], tuple[()]]:
-        return Kept, ()
+    def __reduce__(self) -> tuple[type[ParameterCache], tuple[()]]:
+        return ParameterCache, ()
 
 
 class _Source:
