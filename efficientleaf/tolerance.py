@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from efficientleaf.choosing import make_plan
 from efficientleaf.decimated import Constants, Tables, energies, tables
 from efficientleaf.plan import MARGIN, Geometry, Plan
-from leaf.cache import ParameterCache, wants_graph
+from leaf.cache import ParameterCache
 from leaf.checks import count, real, waveform
 from leaf.filters import SIGMA_PER_SAMPLE, mel_filter_params
 
@@ -154,13 +154,11 @@ class ToleranceFilterbank(nn.Module):
         )
 
     def _prepared(self) -> tuple[Tables, Constants]:
-        planned_for = self.bandwidths, self.pooling_widths
+        planned_for = self.bandwidths.detach(), self.pooling_widths.detach()
         if self._plan is None:
             self._replan()
         self._cache.get("looked at", self.training, planned_for, self._watch if self.training else self._replan)
-        constants, parameters = self._current(), (self.center_freqs, *planned_for)
-        if wants_graph(*parameters):
-            return tables(constants, *self.clamped()), constants
+        constants, parameters = self._current(), (self.center_freqs, self.bandwidths, self.pooling_widths)
         return self._cache.get("tables", constants, parameters, lambda: tables(constants, *self.clamped())), constants
 
     def _current(self) -> Constants:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leaf.cache import ParameterCache, wants_graph
+from leaf.cache import ParameterCache
 from leaf.checks import count, real, waveform
 from leaf.filters import SIGMA_PER_SAMPLE, gabor_pair, gauss_windows, mel_filter_params, squared_modulus
 from leaf.streaming import Band, Bank, Windowed
@@ -135,15 +135,10 @@ class GaborFilterbank(nn.Module):
         return Bank([Band(convolve, self.modulus, pool)])
 
     def _filters(self) -> Tensor:
-        """:meth:`filters`; the last ones if no gradient is asked for and the parameters are what they were."""
-        parameters = self.center_freqs, self.bandwidths
-        if wants_graph(*parameters):
-            return self.filters()
-        return self._cache.get("filters", self.filter_size, parameters, self.filters)
+        """:meth:`filters`, or the last ones."""
+        return self._cache.get("filters", self.filter_size, (self.center_freqs, self.bandwidths), self.filters)
 
     def _windows(self) -> Tensor:
-        if wants_graph(self.pooling_widths):
-            return self.windows()
         return self._cache.get("windows", self.pool_size, (self.pooling_widths,), self.windows)
 
     def _pads(self, n_samples: int, size: int, stride: int) -> tuple[int, int]:
