@@ -390,3 +390,10 @@ def check_stream_after(make: Make, change: Change) -> None:
     found = [next(frames)]
     write_data(module)
     assert CLOSE(torch.cat([*found, *frames], -1).numpy(), expected.numpy()).passes
+
+
+def check_gradients_to_one(make: Make) -> None:
+    """A parameter's gradient does not depend on whether others are learned."""
+    whole = backward(make())[2:]
+    for name, expected in zip(NAMES, whole, strict=False):
+        equal([partly(name)(make())[2]], [expected])

@@ -70,3 +70,7 @@ def test_settings_are_told_apart_and_values_made_once():
 
     assert [get(s) for s in ("a", "a", "b", "b", "a")] == ["a", "a", "b", "b", "a"]
     assert ONCE(made == ["a", "b", "a"], True).passes
+
+
+def test_a_gradient_to_one_parameter():
+    keeping.check_gradients_to_one(make)
