@@ -7,7 +7,7 @@ import torch
 
 import efficientleaf
 from parity.probes.keeping import WAYS
-from parity_tests import keeping
+from parity_tests import calls, keeping
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # PyTorch's forward mode uses it
 
@@ -24,7 +24,7 @@ KINDS = {"not frozen": make, "frozen": make_frozen}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", keeping.CALLS)
+@pytest.mark.parametrize("name", calls.CALLS)
 def test_a_call_after_other_calls(name, kind):
     keeping.check_call_after_calls(KINDS[kind], name)
 
@@ -48,26 +48,26 @@ def test_a_graph_after_a_change(graph, name):
     keeping.check_graph_after_change(make, graph, name)
 
 
-@pytest.mark.parametrize("graph", keeping.GRAPHS)
+@pytest.mark.parametrize("graph", calls.GRAPHS)
 def test_a_graph_without_a_frozen_plan_is_refused(graph):
     with pytest.raises(RuntimeError, match=r"freeze\(\)"):
-        keeping.GRAPHS[graph](make())
+        calls.GRAPHS[graph](make())
 
 
 def test_a_parameter_for_each_of_many_takes_a_frozen_plan():
     frozen = make_frozen()
-    first = keeping.many_parameters(frozen)[0]
-    keeping.equal([keeping.many_parameters(frozen)[0]], [first])
-    assert keeping.CLOSE(first[0].numpy(), keeping.forward(frozen)[0].numpy()).passes
+    first = calls.many_parameters(frozen)[0]
+    keeping.equal([calls.many_parameters(frozen)[0]], [first])
+    assert keeping.CLOSE(first[0].numpy(), calls.forward(frozen)[0].numpy()).passes
     with pytest.raises(RuntimeError, match=r"freeze\(\)"):
-        keeping.many_parameters(make())
+        calls.many_parameters(make())
 
 
 def test_the_meta_device_takes_a_frozen_plan():
     with pytest.raises(RuntimeError, match=r"freeze\(\)"):
-        make().to("meta")(keeping.AUDIO.to("meta"))
-    x = keeping.AUDIO.to("meta")
-    assert make().train().freeze().to("meta")(x).shape == make()(keeping.AUDIO).shape
+        make().to("meta")(calls.AUDIO.to("meta"))
+    x = calls.AUDIO.to("meta")
+    assert make().train().freeze().to("meta")(x).shape == make()(calls.AUDIO).shape
 
 
 def test_tangents():
@@ -82,12 +82,12 @@ def test_training_in_a_graph_keeps_the_frozen_plan():
     optimizer = torch.optim.SGD(bank.parameters(), 1e-2)
     for n in (120, 110, 90):  # another length is another graph, of parameters that have moved
         optimizer.zero_grad()
-        graph(keeping.AUDIO[:, :n]).sum().backward()
+        graph(calls.AUDIO[:, :n]).sum().backward()
         optimizer.step()
     assert bank._frozen.plan == plan
     bank.eval()
     with pytest.raises(RuntimeError, match=r"freeze\(\)"):
-        graph(keeping.AUDIO)
+        graph(calls.AUDIO)
 
 
 def test_freezing_changes_no_state_dict():

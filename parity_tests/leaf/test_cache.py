@@ -9,7 +9,7 @@ import leaf
 from leaf.cache import ParameterCache
 from parity.gates import Exactly
 from parity.probes.keeping import WAYS
-from parity_tests import keeping
+from parity_tests import calls, keeping
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # PyTorch's forward mode uses it
 ONCE = Exactly("a value is made once for what it is made of")
@@ -19,7 +19,7 @@ def make():
     return leaf.Leaf(2, sample_rate=1000, max_freq=500.0).eval()
 
 
-@pytest.mark.parametrize("name", keeping.CALLS)
+@pytest.mark.parametrize("name", calls.CALLS)
 def test_a_call_after_other_calls(name):
     keeping.check_call_after_calls(make, name)
 
@@ -31,13 +31,13 @@ def test_calls_after_a_change(name, way):
         keeping.check_calls_after_change(make, name, way)
 
 
-@pytest.mark.parametrize("graph", keeping.GRAPHS)
+@pytest.mark.parametrize("graph", calls.GRAPHS)
 def test_a_graph_after_a_change(graph):
     keeping.check_graph_after_change(make, graph, "data written")
 
 
 def test_a_parameter_for_each_of_many():
-    keeping.equal(keeping.many_parameters(make()), keeping.many_parameters(keeping.write_data(make()) and make()))
+    keeping.equal(calls.many_parameters(make()), calls.many_parameters(keeping.write_data(make()) and make()))
 
 
 def test_tangents():
