@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leaf.cache import Kept, wants_graph
+from leaf.cache import Planned
 from leaf.checks import count, real, waveform
 from leaf.filters import SIGMA_PER_SAMPLE, gabor_pair, gauss_windows, mel_filter_params, squared_modulus
 from leaf.streaming import Band, Bank, Windowed
@@ -48,7 +48,7 @@ class Shapes:
     windows: Tensor
 
 
-class GroupedGaborFilterbank(nn.Module):
+class GroupedGaborFilterbank(Planned):
     """Energies of ``n_filters`` learnable Gabor filters in ``num_groups`` groups: audio to [B, C, frames].
 
     A group's filters share a kernel of ``conv_win_factor`` times their largest sigma and a stride set by
@@ -120,8 +120,6 @@ class GroupedGaborFilterbank(nn.Module):
         self.sigma_lower = min((4 if "sigma" in self.exact else 2) * SIGMA_PER_SAMPLE, self.sigma_upper)
         self.width_upper = 0.5
         self.width_lower = min(2 / self.pool_size, self.width_upper)
-        self._kept = Kept()
-        self._frozen: list[Group] | None = None
 
     def get_stride(self, cent_freq: float) -> tuple[int, int]:
         """(convolution stride, pooling stride) of a group whose highest centre is ``cent_freq`` rad/sample.
@@ -142,30 +140,16 @@ class GroupedGaborFilterbank(nn.Module):
         self.pooling_widths.data.clamp_(self.width_lower, self.width_upper)
 
     def groups(self) -> list[Group]:
-        """The geometry of every group under the present parameters, or as it was when it was frozen.
+        """The geometry of every group under the present parameters; in a graph the frozen one, see :meth:`freeze`.
 
         It is made of the parameters' values, so that after each change of them they have to be read: there, and only
-        there, the device is waited for. Raises RuntimeError where a graph is traced and the plan is not frozen.
+        there, the device is waited for. Raises RuntimeError where they cannot be read and no geometry is frozen.
         """
-        if self._frozen is not None:
-            return list(self._frozen)
-        if torch.compiler.is_compiling():
-            raise RuntimeError(
-                "the geometry of the groups depends on the parameters' values, which a traced graph cannot read: "
-                "call freeze() before compiling or exporting"
-            )
-        return list(self._kept.get("plan", self._settings(), (self.center_freqs, self.bandwidths), self._plan))
+        return list(self.current_plan())
 
-    def freeze(self, frozen: bool = True) -> GroupedGaborFilterbank:
-        """Keeps the geometry of the groups as it is now, whatever becomes of the parameters; or lets it follow again.
-
-        For ``torch.compile``, ``torch.export`` and ONNX, which need kernels and strides that do not depend on values.
-        Kernels and windows still follow the parameters, on the frozen numbers of taps.
-        """
-        self._frozen = None
-        if frozen:
-            self._frozen = self.groups()
-        return self
+    def current_plan(self) -> list[Group]:
+        """:meth:`groups`, as it is kept."""
+        return self.planned(self._settings(), (self.center_freqs, self.bandwidths), self._plan)
 
     def _plan(self) -> list[Group]:
         # in one transfer
@@ -248,11 +232,9 @@ class GroupedGaborFilterbank(nn.Module):
         return signal(x, max(group.kernel_size for group in groups) // 2, self.pool_stride)
 
     def _shapes(self, groups: list[Group]) -> list[Shapes]:
-        """All kernels and windows; the last ones if no gradient is asked for and the parameters are what they were."""
+        """All kernels and windows, or the last ones."""
         parameters = self.center_freqs, self.bandwidths, self.pooling_widths
-        if wants_graph(*parameters):
-            return self._made(groups)
-        return self._kept.get("shapes", (tuple(groups), self._settings()), parameters, lambda: self._made(groups))
+        return self._cache.get("shapes", (groups, self._settings()), parameters, lambda: self._made(groups))
 
     def _made(self, groups: list[Group]) -> list[Shapes]:
         # all at the longest size, and cut: the operations of one group, not of each

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from efficientleaf.choosing import make_plan
 from efficientleaf.decimated import Constants, Tables, energies, tables
 from efficientleaf.plan import MARGIN, Geometry, Plan
-from leaf.cache import Kept, wants_graph
+from leaf.cache import ParameterCache
 from leaf.checks import count, real, waveform
 from leaf.filters import SIGMA_PER_SAMPLE, mel_filter_params
 
@@ -29,10 +29,10 @@ def checked_tolerance(tolerance: Any) -> float:
 class ToleranceFilterbank(nn.Module):
     """:class:`leaf.GaborFilterbank`'s energies within a known error: audio to [B, C, frames].
 
-    What is aimed at, for every band of every clip within [-1, 1]: the L2 norm over the frames of the difference to LEAF's
-    energies, both floored at 1e-5, is at most ``tolerance`` times LEAF's. The plan bounds the error of a steady beat and
-    that of a click, and leaves room for what they add up to: tested on thousands of drawn banks and signals, not proven
-    for all (``python -m benchmarks.tolerance``). :meth:`plan` says what was chosen.
+    What is aimed at, for every band of every clip within [-1, 1]: the L2 norm over the frames of the difference to
+    LEAF's energies, both floored at 1e-5, is at most ``tolerance`` times LEAF's. The plan bounds the error of a steady
+    beat and that of a click, and leaves room for what they add up to: tested on thousands of drawn banks and signals,
+    not proven for all (``python -m benchmarks.tolerance``). :meth:`plan` says what was chosen.
 
     Parameters, all [C], as in :class:`leaf.GaborFilterbank`, clamped where they are used, to LEAF's ranges:
         center_freqs: centres in rad/sample, within [0, pi].
@@ -43,7 +43,7 @@ class ToleranceFilterbank(nn.Module):
     than half of ``MARGIN`` from what it was made for; it holds up to the whole of it. In evaluation parameters are read
     when they have changed; filters are kept while they have not and no gradient is asked for. In training a comparison
     is computed on the device after every change; on a GPU its answer is read after a later one, once it has arrived, so
-    nothing waits. What is seen as a change: :class:`leaf.cache.Kept`; call :meth:`refresh` after what is not.
+    nothing waits. What is seen as a change: :class:`leaf.cache.ParameterCache`; call :meth:`refresh` after what is not.
 
     Args:
         n_filters, min_freq, max_freq, sample_rate, pool_init: as in :class:`leaf.GaborFilterbank`.
@@ -83,7 +83,7 @@ class ToleranceFilterbank(nn.Module):
         self._plan: Plan | None = None
         self._constants: Constants | None = None
         self._bounds: Tensor | None = None  # [4, C]: sigmas from, to; widths from, to
-        self._kept = Kept()
+        self._cache = ParameterCache()
         self._fixed: Tables | None = None  # by freeze()
         self._answer: tuple[Tensor, torch.cuda.Event | None] | None = None
 
@@ -113,7 +113,7 @@ class ToleranceFilterbank(nn.Module):
     def train(self, mode: bool = True) -> ToleranceFilterbank:
         """Also lets go of kept filters, and of what :meth:`freeze` has fixed."""
         self._fixed = None
-        self._kept.clear()
+        self._cache.clear()
         super().train(mode)
         return self
 
@@ -154,14 +154,12 @@ class ToleranceFilterbank(nn.Module):
         )
 
     def _prepared(self) -> tuple[Tables, Constants]:
-        planned_for = self.bandwidths, self.pooling_widths
+        planned_for = self.bandwidths.detach(), self.pooling_widths.detach()
         if self._plan is None:
             self._replan()
-        self._kept.get("looked at", self.training, planned_for, self._watch if self.training else self._replan)
-        constants, parameters = self._current(), (self.center_freqs, *planned_for)
-        if wants_graph(*parameters):
-            return tables(constants, *self.clamped()), constants
-        return self._kept.get("tables", constants, parameters, lambda: tables(constants, *self.clamped())), constants
+        self._cache.get("looked at", self.training, planned_for, self._watch if self.training else self._replan)
+        constants, parameters = self._current(), (self.center_freqs, self.bandwidths, self.pooling_widths)
+        return self._cache.get("tables", constants, parameters, lambda: tables(constants, *self.clamped())), constants
 
     def _current(self) -> Constants:
         assert self._plan is not None

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leaf.cache import Kept, wants_graph
+from leaf.cache import ParameterCache
 from leaf.checks import count, real, waveform
 from leaf.filters import SIGMA_PER_SAMPLE, gabor_pair, gauss_windows, mel_filter_params, squared_modulus
 from leaf.streaming import Band, Bank, Windowed
@@ -68,7 +68,7 @@ class GaborFilterbank(nn.Module):
         self.center_freqs = nn.Parameter(center_freqs)
         self.bandwidths = nn.Parameter(sigmas)
         self.pooling_widths = nn.Parameter(torch.full((self.n_filters,), real("pool_init", pool_init)))
-        self._kept = Kept()
+        self._cache = ParameterCache()
 
     def filters(self) -> Tensor:
         """Gabor filters [2C, 1, filter_size] of the clamped parameters: real parts, then imaginary parts."""
@@ -135,16 +135,11 @@ class GaborFilterbank(nn.Module):
         return Bank([Band(convolve, self.modulus, pool)])
 
     def _filters(self) -> Tensor:
-        """:meth:`filters`; the last ones if no gradient is asked for and the parameters are what they were."""
-        parameters = self.center_freqs, self.bandwidths
-        if wants_graph(*parameters):
-            return self.filters()
-        return self._kept.get("filters", self.filter_size, parameters, self.filters)
+        """:meth:`filters`, or the last ones."""
+        return self._cache.get("filters", self.filter_size, (self.center_freqs, self.bandwidths), self.filters)
 
     def _windows(self) -> Tensor:
-        if wants_graph(self.pooling_widths):
-            return self.windows()
-        return self._kept.get("windows", self.pool_size, (self.pooling_widths,), self.windows)
+        return self._cache.get("windows", self.pool_size, (self.pooling_widths,), self.windows)
 
     def _pads(self, n_samples: int, size: int, stride: int) -> tuple[int, int]:
         """Zeros before and after ``n_samples``."""

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from leaf.cache import plain
+from leaf.cache import plain, tracing
 
 LEAST = 8  # stride; under it there are so many sums that nothing is won
 
@@ -99,5 +99,5 @@ def pooled(e: Tensor, windows: Tensor, stride: int) -> Tensor:
 
 
 def _by_products(x: Tensor) -> bool:
-    ours = x.device.type == "cpu" and not torch.compiler.is_compiling() and not torch.is_autocast_enabled("cpu")
+    ours = x.device.type == "cpu" and not tracing() and not torch.is_autocast_enabled("cpu")
     return ours and plain(x)
