@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from leaf.cache import ParameterCache
 from leaf.checks import count, real, waveform
 from leaf.filters import SIGMA_PER_SAMPLE, gabor_pair, gauss_windows, mel_filter_params, squared_modulus
+from leaf.portable import conv1d, exporting
 from leaf.streaming import Band, Bank, Windowed
 
 PADDINGS = ("centered", "same")
@@ -152,9 +153,7 @@ class GaborFilterbank(nn.Module):
         return total // 2, total - total // 2
 
     def _conv(self, x: Tensor, kernel: Tensor, stride: int, groups: int) -> Tensor:
-        left, right = self._pads(x.shape[-1], kernel.shape[-1], stride)
-        traced = self.padding == "same" and torch.compiler.is_compiling()  # whether they are equal must stay open
-        if traced or left != right:  # conv1d itself pads evenly only, but without a copy of x
-            x = F.pad(x, (left, right))
-            left = 0
-        return F.conv1d(x, kernel, stride=stride, padding=left, groups=groups)
+        pads = self._pads(x.shape[-1], kernel.shape[-1], stride)
+        if self.padding == "same" and torch.compiler.is_compiling() and not exporting():
+            x, pads = F.pad(x, pads), (0, 0)  # whether they are equal must stay open
+        return conv1d(x, kernel, stride, pads, groups)

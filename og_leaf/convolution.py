@@ -17,7 +17,7 @@ from og_leaf.checks import check_count, check_dtype, check_padding, check_positi
 from og_leaf.constraints import Constraint, UnitNorm
 from og_leaf.fourier import FFTConv1D, fft_conv1d, overlap_add_conv1d, upper_power_of_2
 from og_leaf.initializers import Device, GaborInit, GlorotUniform, Initializer, SincInit
-from og_leaf.padding import pad_time, same_padding
+from og_leaf.padding import over_time, pad_time, same_padding
 from og_leaf.regularizers import Regularized, Regularizer, check_regularizer
 
 __all__ = [
@@ -128,8 +128,10 @@ class GaborConv1D(Regularized):
         filters = impulse_responses.gabor_filters(kernel, self._kernel_size)
         stacked = torch.stack([filters.real, filters.imag], dim=1)
         stacked = stacked.reshape(2 * self._filters, 1, self._kernel_size)
-        padded = pad_time(inputs, self._kernel_size, self._strides, self._padding)
-        return F.conv1d(padded, stacked, bias=self._bias, stride=self._strides)
+        return over_time(
+            inputs, self._kernel_size, self._strides, self._padding,
+            lambda padded: F.conv1d(padded, stacked, bias=self._bias, stride=self._strides),
+        )  # fmt: skip
 
 
 class NormalizedConv1D(Regularized):
@@ -185,8 +187,10 @@ class NormalizedConv1D(Regularized):
     def forward(self, inputs: Tensor) -> Tensor:
         """[B, 1, T] to [B, C, frames]."""
         kernel: Tensor = self.constraint(self._kernel)
-        padded = pad_time(inputs, kernel.shape[-1], self._strides, self._padding)
-        return F.conv1d(padded, kernel, bias=self._bias, stride=self._strides)
+        return over_time(
+            inputs, kernel.shape[-1], self._strides, self._padding,
+            lambda padded: F.conv1d(padded, kernel, bias=self._bias, stride=self._strides),
+        )  # fmt: skip
 
 
 class SincConv1D(Regularized):
@@ -258,8 +262,10 @@ class SincConv1D(Regularized):
         right = impulse_responses.clip(right, self._min_low_hz, self._sample_rate / 2)
         window = utils.window(utils.WindowType.HAMMING, self._kernel_size)
         filters = impulse_responses.sinc_filters(left, right, self._kernel_size) * left.new_tensor(window)
-        padded = pad_time(inputs, self._kernel_size, self._strides, self._padding)
-        return F.conv1d(padded, filters.unsqueeze(1), bias=self._bias, stride=self._strides)
+        return over_time(
+            inputs, self._kernel_size, self._strides, self._padding,
+            lambda padded: F.conv1d(padded, filters.unsqueeze(1), bias=self._bias, stride=self._strides),
+        )  # fmt: skip
 
 
 def _bias(n_outputs: int, dtype: torch.dtype, device: Device) -> nn.Parameter:

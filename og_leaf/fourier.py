@@ -9,6 +9,7 @@ from torch import Tensor
 
 from og_leaf.initializers import Device, Initializer
 from og_leaf.keras_layers import Conv1D
+from og_leaf.padding import open_ended
 from og_leaf.regularizers import Regularizer
 
 
@@ -49,11 +50,16 @@ def fft_conv1d(inputs: Tensor, filters: Tensor) -> tuple[Tensor, Tensor]:
 
     Raises:
         ValueError: another rank, more than one input channel, fewer than 2 samples, or a length whose power of two is
-            too short (see :func:`upper_power_of_2`).
+            too short (see :func:`upper_power_of_2`); in a graph that is exported, a length that is not fixed.
 
     Source: ``leaf_audio/convolution.py``.
     """
     _check(inputs, filters)
+    if open_ended(inputs):
+        raise ValueError(
+            f"inputs of shape {tuple(inputs.shape)}: in an exported graph the length of a Fourier transform cannot "
+            "follow that of the audio, which must be fixed: leave the samples out of dynamic_shapes"
+        )
     n_samples, n_taps = inputs.shape[-1], filters.shape[-1]
     n = upper_power_of_2(n_samples)
     if n < max(n_samples, 2):

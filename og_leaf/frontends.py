@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from og_leaf.checks import check_audio, check_band, check_count, check_dtype, check_geometry
@@ -18,6 +17,7 @@ from og_leaf.frontend import Leaf, SquaredModulus, log_compression
 from og_leaf.initializers import Constant, Device, GaborInit, LowpassInit, SincInit
 from og_leaf.keras_layers import Conv1D, LayerNormalization, LeakyReLU
 from og_leaf.melfilters import linear_to_mel_weight_matrix
+from og_leaf.padding import over_time
 from og_leaf.pooling import GaussianLowpass, LearnablePooling1D, MaxPooling1D
 from og_leaf.postprocessing import PCENLayer
 
@@ -201,12 +201,15 @@ class MelFilterbanks(nn.Module):
         """
         check_audio(inputs, self._like.dtype)
         audio = inputs if inputs.dim() == 2 else inputs.squeeze(1)
-        n_frames = -(-audio.shape[-1] // self._stride)
-        missing = (n_frames - 1) * self._stride + self._window_size - audio.shape[-1]
-        frames = F.pad(audio, (0, max(missing, 0))).unfold(-1, self._window_size, self._stride)
+        energies = over_time(audio, self._window_size, self._stride, "END", self._energies)
+        return self._compression_fn(energies)
+
+    def _energies(self, padded: Tensor) -> Tensor:
+        """Mel energies [B, n_filters, frames] of audio with its zeros, [B, T]."""
+        frames = padded.unfold(-1, self._window_size, self._stride)
         spectra = torch.fft.rfft(frames * self._hann(), n=self._n_fft)
-        energies = spectra.abs().square() @ self._matrix()
-        return self._compression_fn(energies.transpose(1, 2))
+        energies: Tensor = spectra.abs().square() @ self._matrix()
+        return energies.transpose(1, 2)
 
     def _hann(self) -> Tensor:
         """TensorFlow's Hann window: periodic for an even number of samples, symmetric for an odd one."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from og_leaf.checks import CONV_PADDINGS, check_count, check_dtype, check_padding
 from og_leaf.initializers import Device, GlorotUniform, Initializer
-from og_leaf.padding import pad_time
+from og_leaf.padding import over_time
 from og_leaf.regularizers import Regularized, Regularizer, check_regularizer
 
 
@@ -80,8 +80,10 @@ class Conv1D(Regularized):
 
     def convolve(self, inputs: Tensor) -> Tensor:
         """[B, num_channels, T] to [B, C, frames], without bias."""
-        padded = pad_time(inputs, self.weight.shape[-1], self._strides, self._padding)
-        return F.conv1d(padded, self.weight, stride=self._strides)
+        return over_time(
+            inputs, self.weight.shape[-1], self._strides, self._padding,
+            lambda padded: F.conv1d(padded, self.weight, stride=self._strides),
+        )  # fmt: skip
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[B, num_channels, T] to [B, C, frames]."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from og_leaf import impulse_responses
 from og_leaf.checks import check_count, check_dtype, check_padding
 from og_leaf.initializers import Device, GlorotUniform, Initializer
-from og_leaf.padding import pad_time
+from og_leaf.padding import open_ended, over_time
 from og_leaf.regularizers import Regularized, Regularizer, check_regularizer
 
 
@@ -65,8 +65,10 @@ class LearnablePooling1D(Regularized):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[B, C, T] to [B, C, frames]."""
-        padded = pad_time(inputs, self.kernel_size, self.strides, "VALID")
-        return F.conv2d(padded.unsqueeze(1), self.kernel, stride=(1, self.strides)).squeeze(1)
+        return over_time(
+            inputs, self.kernel_size, self.strides, "VALID",
+            lambda padded: F.conv2d(padded.unsqueeze(1), self.kernel, stride=(1, self.strides)).squeeze(1),
+        )  # fmt: skip
 
 
 class ChannelWiseLearnablePooling1D(Regularized):
@@ -118,8 +120,10 @@ class ChannelWiseLearnablePooling1D(Regularized):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[B, C, T] to [B, C, frames]."""
-        padded = pad_time(inputs, self.kernel_size, self.strides, self.padding)
-        return F.conv1d(padded, self.kernel, stride=self.strides, groups=self.num_channels)
+        return over_time(
+            inputs, self.kernel_size, self.strides, self.padding,
+            lambda padded: F.conv1d(padded, self.kernel, stride=self.strides, groups=self.num_channels),
+        )  # fmt: skip
 
 
 class GaussianLowpass(Regularized):
@@ -176,8 +180,10 @@ class GaussianLowpass(Regularized):
     def forward(self, inputs: Tensor) -> Tensor:
         """[B, C, T] to [B, C, frames]."""
         windows = impulse_responses.gaussian_lowpass(self.kernel, self.kernel_size)
-        padded = pad_time(inputs, self.kernel_size, self.strides, self.padding)
-        return F.conv1d(padded, windows.squeeze(2), stride=self.strides, groups=self.num_channels)
+        return over_time(
+            inputs, self.kernel_size, self.strides, self.padding,
+            lambda padded: F.conv1d(padded, windows.squeeze(2), stride=self.strides, groups=self.num_channels),
+        )  # fmt: skip
 
 
 class MaxPooling1D(nn.Module):
@@ -216,5 +222,9 @@ class MaxPooling1D(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[B, C, T] to [B, C, frames]."""
-        padded = pad_time(inputs, self.kernel_size, self.strides, self.padding, value=-math.inf)
+        return over_time(inputs, self.kernel_size, self.strides, self.padding, self._largest, value=-math.inf)
+
+    def _largest(self, padded: Tensor) -> Tensor:
+        if open_ended(padded):  # PyTorch's own pooling would hold the graph to the length it is traced with
+            return padded.unfold(-1, self.kernel_size, self.strides).amax(-1)
         return F.max_pool1d(padded, self.kernel_size, self.strides)

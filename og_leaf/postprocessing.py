@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from og_leaf.checks import check_count, check_dtype
 from og_leaf.impulse_responses import clip
 from og_leaf.initializers import Device
+from og_leaf.padding import open_ended
 from og_leaf.spectrum_augmenter import SpectrumAugmenter
 
 Scan = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -61,11 +62,7 @@ class ExponentialMovingAverage(nn.Module):
         w = clip(self._weights, 0.0, 1.0)
         if self.scan is not None:
             return self.scan(inputs, w, initial_state)
-        state, smoothed = initial_state, []
-        for frame in inputs.unbind(-1):
-            state = w * frame + (1.0 - w) * state
-            smoothed.append(state)
-        return torch.stack(smoothed, dim=-1)
+        return _walked(lambda state, frame: w * frame + (1.0 - w) * state, inputs, initial_state)
 
 
 class SimpleRNN(nn.Module):
@@ -99,11 +96,38 @@ class SimpleRNN(nn.Module):
 
     def forward(self, inputs: Tensor, initial_state: Tensor) -> Tensor:
         """Smooths [B, C, frames], the first frame included, from ``initial_state`` [B, C] on."""
-        state, smoothed = initial_state, []
-        for frame in inputs.unbind(-1):
-            state = frame @ self.input_weights + state @ self.recurrent_weights
-            smoothed.append(state)
-        return torch.stack(smoothed, dim=-1)
+        kernel, recurrent = self.input_weights, self.recurrent_weights
+        return _walked(lambda state, frame: frame @ kernel + state @ recurrent, inputs, initial_state)
+
+
+def _walked(step: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, state: Tensor) -> Tensor:
+    """The states [B, C, frames] of a recurrence from the one before the first frame; ``step`` is of state and frame."""
+    if open_ended(inputs):
+        return _walked_in_graph(step, inputs, state)
+    smoothed = []
+    for frame in inputs.unbind(-1):
+        state = step(state, frame)
+        smoothed.append(state)
+    return torch.stack(smoothed, dim=-1)
+
+
+def _walked_in_graph(step: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, state: Tensor) -> Tensor:
+    """:func:`_walked` for a number of frames that is not known: the loop itself is in the graph."""
+    from torch._higher_order_ops.while_loop import while_loop
+
+    frames = inputs.movedim(-1, 0).clone(memory_format=torch.contiguous_format)
+
+    def unfinished(t: Tensor, state: Tensor, states: Tensor) -> Tensor:
+        return t < states.shape[0]
+
+    def further(t: Tensor, state: Tensor, states: Tensor) -> tuple[Tensor, ...]:
+        index = t.unsqueeze(0)
+        state = step(state, frames.index_select(0, index).squeeze(0))
+        return t + 1, state, states.index_copy(0, index, state.unsqueeze(0))
+
+    first = torch.zeros((), dtype=torch.int64, device=inputs.device)
+    states: Tensor = while_loop(unfinished, further, (first, state.clone(), torch.zeros_like(frames)))[2]  # type: ignore[no-untyped-call]
+    return states.movedim(0, -1)
 
 
 class PCENLayer(nn.Module):

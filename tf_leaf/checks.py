@@ -6,6 +6,7 @@ import math
 from numbers import Integral, Real
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 DTYPES = ("float32", "float64")
@@ -103,12 +104,39 @@ def check_length(inputs: tf.Tensor, taps: int, padding: str) -> None:
         ValueError: fewer samples than taps. TensorFlow itself fails where two hops or more are missing; where less is,
             its kernels give values that nothing has written.
     """
-    n_samples = inputs.shape[1]
-    if padding == "VALID" and n_samples is not None and n_samples < taps:
+    frames_of(inputs.shape, taps, 1, padding)
+
+
+def frames_of(shape: Any, taps: int, strides: int, padding: str) -> int | None:
+    """How many frames signals of shape [B, T, C] give; ``None`` where T is not known.
+
+    Raises:
+        ValueError: another rank, or fewer samples than a window that is not padded.
+    """
+    if len(shape) != 3:
+        raise ValueError(f"inputs of shape {tuple(shape)}: must be [batch, samples, channels]")
+    n_samples: int | None = shape[1]
+    if n_samples is None:
+        return None
+    if padding.upper() == "SAME":
+        return -(-n_samples // strides)
+    if n_samples < taps:
         raise ValueError(
-            f"inputs of shape {tuple(inputs.shape)}: {n_samples} samples, must be at least the {taps} of a window "
+            f"inputs of shape {tuple(shape)}: {n_samples} samples, must be at least the {taps} of a window "
             f"that is not padded"
         )
+    return (n_samples - taps) // strides + 1
+
+
+def channels_of(shape: Any) -> int:
+    """How many channels there are in features of shape [B, frames, C].
+
+    Raises:
+        ValueError: another rank, or a number of channels that is not known.
+    """
+    if len(shape) != 3 or shape[2] is None:
+        raise ValueError(f"input_shape={tuple(shape)}: must be [batch, frames, channels], the last of them known")
+    return int(shape[2])
 
 
 def check_audio(inputs: tf.Tensor, dtype: str) -> None:
@@ -118,9 +146,19 @@ def check_audio(inputs: tf.Tensor, dtype: str) -> None:
         TypeError: integer, boolean or complex samples, or another dtype than the layer computes in.
         ValueError: another rank, more than one channel, or no samples.
     """
-    if inputs.dtype.name != dtype:
-        raise TypeError(f"inputs of dtype {inputs.dtype.name}: must be {dtype}; convert the samples first")
-    shape = tuple(inputs.shape)
+    held = keras.backend.standardize_dtype(inputs.dtype)
+    if held != dtype:
+        raise TypeError(f"inputs of dtype {held}: must be {dtype}; convert the samples first")
+    check_audio_shape(inputs.shape)
+
+
+def check_audio_shape(shape: Any) -> None:
+    """Refuse a shape that is not [B, T] or [B, T, 1] with at least one sample; any of the three may be unknown.
+
+    Raises:
+        ValueError: another rank, more than one channel, or no samples.
+    """
+    shape = tuple(shape)
     if len(shape) not in (2, 3):
         raise ValueError(f"inputs of shape {shape}: must be [batch, samples] or [batch, samples, 1]")
     if len(shape) == 3 and shape[2] not in (1, None):

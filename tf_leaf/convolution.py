@@ -12,7 +12,8 @@ import keras
 import tensorflow as tf
 
 from tf_leaf import impulse_responses
-from tf_leaf.checks import check_count, check_length, check_padding
+from tf_leaf.checks import check_count, check_length, check_padding, frames_of
+from tf_leaf.described import Described, registered
 from tf_leaf.fourier import FFTConv1D, fft_conv1d, overlap_add_conv1d, upper_power_of_2
 from tf_leaf.initializers import GaborInit, SincInit
 from tf_leaf.utils import WindowType, window
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 
+@registered
 class GaborConstraint(keras.constraints.Constraint):
     """Keeps Gabor parameters inside their box.
 
@@ -57,7 +59,8 @@ class GaborConstraint(keras.constraints.Constraint):
         return {"kernel_size": self._kernel_size}
 
 
-class GaborConv1D(keras.layers.Layer):
+@registered
+class GaborConv1D(Described, keras.layers.Layer):
     """Convolves a mono signal with complex Gabor wavelets; two parameters per filter.
 
     Weights: ``kernel`` [C, 2] (radians per sample, samples) and, with ``use_bias``, ``bias`` [2 C]. The
@@ -117,6 +120,11 @@ class GaborConv1D(keras.layers.Layer):
         if use_bias:
             self._bias = self.add_weight(name="bias", shape=(self._filters * 2,))
 
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """[B, T, 1] to [B, frames, channels]."""
+        n_frames = frames_of(input_shape, self._kernel_size, self._strides, self._padding)
+        return input_shape[0], n_frames, 2 * self._filters
+
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[B, T, 1] to [B, frames, 2 C], real and imaginary parts in turn.
 
@@ -137,7 +145,8 @@ class GaborConv1D(keras.layers.Layer):
         return outputs
 
 
-class NormalizedConv1D(keras.layers.Layer):
+@registered
+class NormalizedConv1D(Described, keras.layers.Layer):
     """Convolves a mono signal with filters of Euclidean norm 1.
 
     Weights: ``kernel`` [W, 1, filters] and, with ``use_bias``, ``bias`` [filters]. The constraint,
@@ -192,6 +201,11 @@ class NormalizedConv1D(keras.layers.Layer):
         self._strides = check_count("strides", strides)
         self._padding = check_padding(padding)
 
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """[B, T, 1] to [B, frames, channels]."""
+        n_frames = frames_of(input_shape, self._kernel_size, self._strides, self._padding)
+        return input_shape[0], n_frames, self._kernel.shape[-1]
+
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[B, T, 1] to [B, frames, filters].
 
@@ -204,13 +218,13 @@ class NormalizedConv1D(keras.layers.Layer):
         return outputs if self._bias is None else outputs + tf.convert_to_tensor(self._bias)
 
 
-class SincConv1D(keras.layers.Layer):
+@registered
+class SincConv1D(Described, keras.layers.Layer):
     """Convolves a mono signal with band-pass filters; two parameters per filter.
 
     Weights: ``kernel`` [C, 2] (Hz; lower cutoff and width, less their minima, by absolute value) and, with
     ``use_bias``, ``bias`` [C]. As in the original, the filters are computed for 16 kHz whatever ``sample_rate``
-    says, an even ``kernel_size`` fails in the call (its filters have a tap more than the window), and the layer's
-    ``__call__`` is its own: Keras neither casts its inputs nor sees its shapes.
+    says, and an even ``kernel_size`` fails in the call (its filters have a tap more than the window).
 
     Args:
         filters: twice the number of output channels.
@@ -272,7 +286,12 @@ class SincConv1D(keras.layers.Layer):
         if use_bias:
             self._bias = self.add_weight(name="bias", shape=(self._filters,))
 
-    def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """[B, T, 1] to [B, frames, channels]."""
+        n_frames = frames_of(input_shape, self._kernel_size, self._strides, self._padding)
+        return input_shape[0], n_frames, self._filters
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[B, T, 1] to [B, frames, C].
 
         Raises:

@@ -7,6 +7,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tf_leaf.checks import check_dtype
+from tf_leaf.described import Unmasked, registered
+
 
 def upper_power_of_2(length: Any) -> tf.Tensor:
     """The smallest power of 2 that is not below ``length``, int32.
@@ -87,7 +90,8 @@ def _output_shape(inputs: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:
     return tf.concat([tf.shape(inputs)[:-1], tf.shape(filters)[-1:]], axis=0)
 
 
-class FFTConv1D(keras.layers.Conv1D):
+@registered
+class FFTConv1D(Unmasked, keras.layers.Conv1D):
     """``keras.layers.Conv1D`` computed by :func:`fft_conv1d`.
 
     Arguments and weights are those of Keras' layer. As in the original, it computes the same whatever ``strides`` and
@@ -100,7 +104,7 @@ class FFTConv1D(keras.layers.Conv1D):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **{**kwargs, "dtype": check_dtype(kwargs.get("dtype") or "float32")})
         if self.padding == "causal":
             raise ValueError(f"padding={self.padding!r}: must be 'same' or 'valid', which are computed alike")
         if self.kernel_regularizer is not None and not hasattr(self.kernel_regularizer, "l1"):
@@ -114,6 +118,8 @@ class FFTConv1D(keras.layers.Conv1D):
                 only thing that padding and strides do, in Keras 2 as here; Keras 3 would refuse no frame as well.
         """
         n_samples, least = input_shape[1], self.kernel_size[0] - self.strides[0]
+        if len(input_shape) != 3:
+            raise ValueError(f"inputs of shape {input_shape}: must be [batch, samples, 1]")
         if self.padding == "valid" and n_samples is not None and n_samples < least:
             raise ValueError(f"inputs of shape {input_shape}: {n_samples} samples, must be at least {least}")
         return (*input_shape[:-1], self.filters)

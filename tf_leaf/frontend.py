@@ -9,8 +9,9 @@ import keras
 import tensorflow as tf
 
 from tf_leaf import postprocessing
-from tf_leaf.checks import check_audio, check_count, check_dtype, check_geometry
+from tf_leaf.checks import check_audio, check_audio_shape, check_count, check_dtype, check_geometry
 from tf_leaf.convolution import GaborConv1D, SincConv1D
+from tf_leaf.described import Described, registered
 from tf_leaf.initializers import Constant, GaborInit, PreempInit
 from tf_leaf.pooling import GaussianLowpass
 from tf_leaf.postprocessing import InstanceNormalization, PCENLayer
@@ -18,19 +19,28 @@ from tf_leaf.postprocessing import InstanceNormalization, PCENLayer
 COMPRESSIONS = ("pcen", "log")
 
 
+@registered
 def log_compression(inputs: tf.Tensor, log_offset: float = 1e-5) -> tf.Tensor:
     """``log(inputs + log_offset)``, of any shape. Source: ``leaf_audio/frontend.py``."""
     return tf.math.log(inputs + log_offset)
 
 
-class SquaredModulus(keras.layers.Layer):
+@registered
+class SquaredModulus(Described, keras.layers.Layer):
     """Squared modulus of complex channels whose real and imaginary parts are interleaved.
 
     Source: ``leaf_audio/frontend.py`` (twice the mean of the two squares).
     """
 
-    def __init__(self, dtype: str = "float32") -> None:
-        super().__init__(name="squared_modulus", dtype=dtype)
+    passes_masks = True
+
+    def __init__(self, dtype: str = "float32", name: str = "squared_modulus") -> None:
+        super().__init__(name=name, dtype=dtype)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """[B, T, 2 C] to [B, T, C]."""
+        n_channels = input_shape[2]
+        return (*input_shape[:2], None if n_channels is None else n_channels // 2)
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """[B, T, 2 C] to [B, T, C]."""
@@ -39,7 +49,8 @@ class SquaredModulus(keras.layers.Layer):
         return tf.transpose(2 * tf.squeeze(means, axis=2), perm=[0, 2, 1])
 
 
-class Leaf(keras.Model):
+@registered
+class Leaf(Described, keras.Model):
     """A learnable frontend: Gabor filters, squared modulus, Gaussian pooling, floor 1e-5, compression.
 
     All weights exist after construction. Unlike the original's, the defaults of ``compression_fn`` and
@@ -160,7 +171,7 @@ class Leaf(keras.Model):
                 self._instance_norm = InstanceNormalization(name="tfbanks_instancenorm", dtype=dtype)
                 _build(self._instance_norm, n_channels)
             self._spec_augment_fn = _augmentation(spec_augment, dtype)
-        self.built = True
+        self.build((None, None))  # what an exported model takes
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Features [B, frames, C] of audio [B, T] or [B, T, 1]; with SAME padding ``frames = ceil(T / stride)``.
@@ -180,16 +191,46 @@ class Leaf(keras.Model):
             features = self._instance_norm(features)
         return self._spec_augment_fn(features) if training else features
 
-    def get_config(self) -> dict[str, Any]:
-        """None: the archive of a model could not be read back as one, so that saving it fails at once.
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Nothing, as all weights exist; audio of any batch and length is expected.
 
         Raises:
-            NotImplementedError: says what to do instead; a subclass may have its own.
+            ValueError: a shape that is not of audio.
         """
-        raise NotImplementedError(
-            f"{type(self).__name__}: a frontend is built from classes and functions, which no configuration holds; "
-            "save its weights, by save_weights('x.weights.h5') or tf.train.Checkpoint, and build it again to load them"
-        )
+        check_audio_shape(input_shape)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """[B, T] or [B, T, 1], of which each may be unknown, to [B, frames, C].
+
+        Raises:
+            ValueError: as :meth:`call`.
+        """
+        check_audio_shape(input_shape)
+        shape: tuple[int | None, ...] = (*input_shape[:2], 1)
+        for stage in (self._complex_conv, self._activation, self._pooling, self._compress_fn):
+            shape = shape_after(stage, shape, self.compute_dtype)
+        return shape
+
+    def compute_output_spec(self, inputs: Any, training: bool = False) -> Any:
+        """The shape and dtype of what :meth:`call` gives, which raises the same."""
+        check_audio(inputs, self.compute_dtype)
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
+
+    def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
+        """``keras.Model.save``, which would empty a file that is there before it asks for the configuration.
+
+        Raises:
+            ValueError: as :meth:`get_config`.
+        """
+        self.get_config()
+        super().save(filepath, overwrite=overwrite, zipped=zipped, **kwargs)
+
+
+def shape_after(stage: Any, shape: tuple[int | None, ...], dtype: str) -> tuple[int | None, ...]:
+    """The shape that a layer or function makes of one, computing nothing."""
+    if not isinstance(stage, keras.Layer):
+        stage = keras.layers.Lambda(stage, dtype=dtype)
+    return tuple(stage.compute_output_spec(keras.KerasTensor(shape, dtype=dtype)).shape)
 
 
 def _build(layer: Any, n_channels: int) -> None:

@@ -12,9 +12,18 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_leaf.checks import check_band, check_count, check_dtype, check_geometry
+from tf_leaf.checks import (
+    check_audio,
+    check_audio_shape,
+    check_band,
+    check_count,
+    check_dtype,
+    check_geometry,
+    frames_of,
+)
 from tf_leaf.convolution import SincConv1D
-from tf_leaf.frontend import Leaf, log_compression
+from tf_leaf.described import Described, registered
+from tf_leaf.frontend import Leaf, log_compression, shape_after
 from tf_leaf.initializers import Constant, GaborInit, LowpassInit, SincInit
 from tf_leaf.keras_layers import LayerNormalization
 from tf_leaf.pooling import GaussianLowpass, LearnablePooling1D, MaxPooling1D
@@ -24,6 +33,7 @@ from tf_leaf.utils import WindowType
 _LEAK = 0.2  # slope of the activation below 0
 
 
+@registered
 class TimeDomainFilterbanks(Leaf):
     """:class:`Leaf` with a free convolution that starts from Gabor filters, one learnable window for a pooling, and
     a logarithm.
@@ -56,6 +66,7 @@ class TimeDomainFilterbanks(Leaf):
         )
 
 
+@registered
 class SincNet(Leaf):
     """:class:`Leaf` with sinc filters, a leaky rectifier, a maximum for a pooling, and layer normalisation.
 
@@ -86,6 +97,7 @@ class SincNet(Leaf):
         )
 
 
+@registered
 class SincNetPlus(Leaf):
     """:class:`SincNet` with Gaussian windows for a pooling and PCEN, of which nothing is learned, for a compression.
 
@@ -114,7 +126,8 @@ class SincNetPlus(Leaf):
         )
 
 
-class MelFilterbanks(keras.layers.Layer):
+@registered
+class MelFilterbanks(Described, keras.layers.Layer):
     """Mel energies of a short-time Fourier transform, compressed; nothing is learned.
 
     Args:
@@ -163,15 +176,30 @@ class MelFilterbanks(keras.layers.Layer):
             dtype=tf.dtypes.as_dtype(self.compute_dtype),
         )
 
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """[B, T] or [B, T, 1] to [B, frames, n_filters], but for what ``compression_fn`` does to it.
+
+        Raises:
+            ValueError: another rank, more than one channel, or no samples.
+        """
+        check_audio_shape(input_shape)
+        n_frames = frames_of((*input_shape[:2], 1), self._window_len, self._window_stride, "SAME")
+        return shape_after(self._compression_fn, (input_shape[0], n_frames, self._n_filters), self.compute_dtype)
+
+    def compute_output_spec(self, inputs: Any) -> Any:
+        """The shape and dtype of what :meth:`call` gives, which raises the same."""
+        check_audio(inputs, self.compute_dtype)
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
+
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Features [B, frames, n_filters] of audio [B, T] or [B, T, 1], with ``frames = ceil(T / stride)``.
 
         Raises:
-            ValueError: more than one channel.
+            TypeError: integer, boolean or complex samples.
+            ValueError: another rank, more than one channel, or no samples.
         """
+        check_audio(inputs, self.compute_dtype)
         if inputs.shape.rank == 3:
-            if inputs.shape[-1] != 1:
-                raise ValueError(f"inputs of shape {tuple(inputs.shape)}: {inputs.shape[-1]} channels, must be 1")
             inputs = tf.squeeze(inputs, axis=-1)
         spectra = tf.signal.stft(
             inputs,

@@ -9,10 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from tf_leaf.checks import check_band
+from tf_leaf.described import registered
 from tf_leaf.melfilters import Gabor
 from tf_leaf.utils import WindowType, hz2mel, mel2hz, window
 
 
+@registered
 class Constant(keras.initializers.Constant):
     """``keras.initializers.Constant`` in the weight's dtype; Keras' own rounds to float32 on the way to float64."""
 
@@ -21,6 +23,7 @@ class Constant(keras.initializers.Constant):
         return tf.constant(self.value, dtype=dtype or "float32", shape=shape)
 
 
+@registered
 class PreempInit(keras.initializers.Initializer):
     """Two taps, ``(-alpha, 1)``.
 
@@ -50,6 +53,7 @@ class PreempInit(keras.initializers.Initializer):
         return {"alpha": self.alpha}
 
 
+@registered
 class GaborInit(keras.initializers.Initializer):
     """Gabor parameters measured on a bank of mel filters, or the filters themselves, where the shape asks for taps.
 
@@ -108,6 +112,7 @@ class GaborInit(keras.initializers.Initializer):
         return dict(self._kwargs)
 
 
+@registered
 class SincInit(keras.initializers.Initializer):
     """Cutoffs of sinc filters that share the band between them evenly in mel: lower cutoff and width, Hz.
 
@@ -139,6 +144,7 @@ class SincInit(keras.initializers.Initializer):
         }
 
 
+@registered
 class LowpassInit(keras.initializers.Initializer):
     """The same window for every channel of a pooling.
 
@@ -180,4 +186,9 @@ class LowpassInit(keras.initializers.Initializer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {"sample_rate": self.sample_rate, "window_len": self.window_len, "window_type": self.window_type}
+        return {"sample_rate": self.sample_rate, "window_len": self.window_len, "window_type": self.window_type.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> LowpassInit:
+        """An initialiser of this configuration."""
+        return cls(**{**config, "window_type": WindowType[config["window_type"]]})

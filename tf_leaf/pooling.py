@@ -8,10 +8,12 @@ import keras
 import tensorflow as tf
 
 from tf_leaf import impulse_responses
-from tf_leaf.checks import check_count, check_length, check_padding
+from tf_leaf.checks import channels_of, check_count, check_length, check_padding, frames_of
+from tf_leaf.described import Described, registered
 
 
-class LearnablePooling1D(keras.layers.Layer):
+@registered
+class LearnablePooling1D(Described, keras.layers.Layer):
     """Smooths and decimates every channel with one learnable window, without padding.
 
     Weight: ``conv2d/kernel`` [1, W, 1, 1].
@@ -25,6 +27,7 @@ class LearnablePooling1D(keras.layers.Layer):
         kernel_regularizer: Keras regulariser of the window.
         trainable: whether the window is learned.
         dtype: ``"float32"`` or ``"float64"``.
+        name: of the layer.
 
     Raises:
         TypeError: a count that is not an integer.
@@ -43,13 +46,15 @@ class LearnablePooling1D(keras.layers.Layer):
         kernel_regularizer: Any = None,
         trainable: bool = False,
         dtype: str = "float32",
+        name: str = "learnable_pooling",
     ) -> None:
-        super().__init__(name="learnable_pooling", dtype=dtype)
+        super().__init__(name=name, dtype=dtype)
         self.kernel_size = check_count("kernel_size", kernel_size)
+        self._strides = check_count("strides", strides)
         self.pool = keras.layers.Conv2D(
             filters=1,
             kernel_size=(1, self.kernel_size),
-            strides=(1, check_count("strides", strides)),
+            strides=(1, self._strides),
             padding="valid",
             use_bias=False,
             kernel_initializer=kernel_initializer,
@@ -61,7 +66,12 @@ class LearnablePooling1D(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the weight; it does not depend on the shape of the inputs."""
-        self.pool.build((None, input_shape[2], None, 1))
+        self.pool.build((None, channels_of(input_shape), None, 1))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """[B, T, C] to [B, frames, C]."""
+        n_frames = frames_of(input_shape, self.kernel_size, self._strides, "VALID")
+        return input_shape[0], n_frames, input_shape[2]
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """[B, T, C] to [B, frames, C], with ``frames = (T - W) // strides + 1``.
@@ -74,7 +84,8 @@ class LearnablePooling1D(keras.layers.Layer):
         return tf.squeeze(tf.transpose(self.pool(x), perm=[0, 3, 2, 1]), axis=1)
 
 
-class ChannelWiseLearnablePooling1D(keras.layers.Layer):
+@registered
+class ChannelWiseLearnablePooling1D(Described, keras.layers.Layer):
     """Smooths and decimates each channel with its own learnable window.
 
     Weight: ``kernel`` [W, 1, C].
@@ -91,6 +102,7 @@ class ChannelWiseLearnablePooling1D(keras.layers.Layer):
         kernel_regularizer: Keras regulariser of the windows.
         trainable: whether the windows are learned.
         dtype: ``"float32"`` or ``"float64"``.
+        name: of the layer.
 
     Raises:
         TypeError: a count that is not an integer.
@@ -109,8 +121,9 @@ class ChannelWiseLearnablePooling1D(keras.layers.Layer):
         kernel_regularizer: Any = None,
         trainable: bool = False,
         dtype: str = "float32",
+        name: str = "learnable_pooling",
     ) -> None:
-        super().__init__(name="learnable_pooling", trainable=trainable, dtype=dtype)
+        super().__init__(name=name, trainable=trainable, dtype=dtype)
         self.kernel_size = check_count("kernel_size", kernel_size)
         self.strides = check_count("strides", strides)
         self.padding = check_padding(padding)
@@ -122,11 +135,16 @@ class ChannelWiseLearnablePooling1D(keras.layers.Layer):
         """Creates the weight for inputs of shape [B, T, C]."""
         self.kernel = self.add_weight(
             name="kernel",
-            shape=(self.kernel_size, 1, input_shape[2]),
+            shape=(self.kernel_size, 1, channels_of(input_shape)),
             initializer=self.kernel_initializer,
             regularizer=self.kernel_regularizer,
             trainable=self.trainable,
         )
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """[B, T, C] to [B, frames, C]."""
+        n_frames = frames_of(input_shape, self.kernel_size, self.strides, self.padding)
+        return input_shape[0], n_frames, input_shape[2]
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[B, T, C] to [B, frames, C].
@@ -139,7 +157,8 @@ class ChannelWiseLearnablePooling1D(keras.layers.Layer):
         return tf.nn.conv1d(inputs, kernel, stride=self.strides, padding=self.padding)
 
 
-class GaussianLowpass(keras.layers.Layer):
+@registered
+class GaussianLowpass(Described, keras.layers.Layer):
     """Smooths and decimates each channel with its own Gaussian window.
 
     Weight: ``kernel`` [1, 1, C, 1], the deviations relative to half the window, clipped in ``call``.
@@ -153,6 +172,7 @@ class GaussianLowpass(keras.layers.Layer):
         kernel_regularizer: Keras regulariser of the deviations.
         trainable: whether the deviations are learned.
         dtype: ``"float32"`` or ``"float64"``.
+        name: of the layer.
 
     Raises:
         TypeError: a count that is not an integer.
@@ -171,8 +191,9 @@ class GaussianLowpass(keras.layers.Layer):
         kernel_regularizer: Any = None,
         trainable: bool = False,
         dtype: str = "float32",
+        name: str = "learnable_pooling",
     ) -> None:
-        super().__init__(name="learnable_pooling", trainable=trainable, dtype=dtype)
+        super().__init__(name=name, trainable=trainable, dtype=dtype)
         self.kernel_size = check_count("kernel_size", kernel_size)
         self.strides = check_count("strides", strides)
         self.padding = check_padding(padding)
@@ -184,11 +205,16 @@ class GaussianLowpass(keras.layers.Layer):
         """Creates the weight for inputs of shape [B, T, C]."""
         self.kernel = self.add_weight(
             name="kernel",
-            shape=(1, 1, input_shape[2], 1),
+            shape=(1, 1, channels_of(input_shape), 1),
             initializer=self.kernel_initializer,
             regularizer=self.kernel_regularizer,
             trainable=self.trainable,
         )
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """[B, T, C] to [B, frames, C]."""
+        n_frames = frames_of(input_shape, self.kernel_size, self.strides, self.padding)
+        return input_shape[0], n_frames, input_shape[2]
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[B, T, C] to [B, frames, C].
@@ -207,7 +233,8 @@ class GaussianLowpass(keras.layers.Layer):
         return tf.squeeze(outputs, axis=1)
 
 
-class MaxPooling1D(keras.layers.MaxPooling1D):
+@registered
+class MaxPooling1D(Described, keras.layers.MaxPooling1D):
     """The largest value of each channel in each window; nothing is learned.
 
     Args:
@@ -219,6 +246,7 @@ class MaxPooling1D(keras.layers.MaxPooling1D):
         kernel_regularizer: ignored.
         trainable: ignored.
         dtype: ``"float32"`` or ``"float64"``.
+        name: of the layer.
 
     Source: ``leaf_audio/pooling.py``.
     """
@@ -233,11 +261,12 @@ class MaxPooling1D(keras.layers.MaxPooling1D):
         kernel_regularizer: Any = None,
         trainable: bool = False,
         dtype: str = "float32",
+        name: str = "frontend_max_pooling",
     ) -> None:
         super().__init__(
             pool_size=check_count("kernel_size", kernel_size),
             strides=check_count("strides", strides),
             padding=check_padding(padding).lower(),
-            name="frontend_max_pooling",
+            name=name,
             dtype=dtype,
         )

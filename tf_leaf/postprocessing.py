@@ -8,12 +8,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_leaf.checks import check_dtype
+from tf_leaf.checks import channels_of, check_dtype
+from tf_leaf.described import Described, registered
 from tf_leaf.initializers import Constant
 from tf_leaf.spectrum_augmenter import SpectrumAugmenter
 
 
-class ExponentialMovingAverage(keras.layers.Layer):
+@registered
+class ExponentialMovingAverage(Described, keras.layers.Layer):
     """The recurrence ``m[t] = w x[t] + (1 - w) m[t - 1]`` over frames, ``w`` clipped to [0, 1].
 
     Weight: ``smooth`` (the attribute is ``_weights``, as in the original), [C] or [1].
@@ -23,25 +25,39 @@ class ExponentialMovingAverage(keras.layers.Layer):
         per_channel: one coefficient per channel rather than one for all.
         trainable: whether the coefficient is learned.
         dtype: ``"float32"`` or ``"float64"``.
+        name: of the layer.
 
     Source: ``leaf_audio/postprocessing.py``.
     """
 
     def __init__(
-        self, coeff_init: float, per_channel: bool = False, trainable: bool = False, dtype: str = "float32"
+        self,
+        coeff_init: float,
+        per_channel: bool = False,
+        trainable: bool = False,
+        dtype: str = "float32",
+        name: str = "EMA",
     ) -> None:
-        super().__init__(name="EMA", trainable=trainable, dtype=dtype)
+        super().__init__(name=name, trainable=trainable, dtype=dtype)
         self._coeff_init = coeff_init
         self._per_channel = per_channel
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(
+        self, inputs_shape: tuple[int | None, ...], initial_state_shape: tuple[int | None, ...] | None = None
+    ) -> None:
         """Creates the weight for inputs of shape [B, frames, C]."""
         self._weights = self.add_weight(
             name="smooth",
-            shape=(input_shape[-1],) if self._per_channel else (1,),
+            shape=(channels_of(inputs_shape),) if self._per_channel else (1,),
             initializer=Constant(self._coeff_init),
             trainable=self.trainable,
         )
+
+    def compute_output_shape(
+        self, inputs_shape: tuple[int | None, ...], initial_state_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
+        """As that of the inputs."""
+        return inputs_shape
 
     def call(self, inputs: tf.Tensor, initial_state: tf.Tensor) -> tf.Tensor:
         """Smooths [B, frames, C], the first frame included, from ``initial_state`` [B, C] on."""
@@ -54,7 +70,8 @@ class ExponentialMovingAverage(keras.layers.Layer):
         return tf.transpose(smoothed, (1, 0, 2))
 
 
-class PCENLayer(keras.layers.Layer):
+@registered
+class PCENLayer(Described, keras.layers.Layer):
     """Per-channel energy normalisation, ``(x / (floor + m)^alpha + delta)^(1 / root) - delta^(1 / root)``.
 
     ``m`` smooths ``x`` over time, from the first frame on. alpha is limited to at most 1 and root to at least
@@ -102,7 +119,7 @@ class PCENLayer(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the weights for inputs of shape [B, frames, C]."""
-        n_channels = input_shape[-1]
+        n_channels = channels_of(input_shape)
         self.alpha = self._add_per_channel("alpha", n_channels, self._alpha_init)
         self.delta = self._add_per_channel("delta", n_channels, self._delta_init)
         self.root = self._add_per_channel("root", n_channels, self._root_init)
@@ -136,6 +153,10 @@ class PCENLayer(keras.layers.Layer):
         )
         return keras.layers.RNN(cell, return_sequences=True, name="simple_rnn", dtype=self.compute_dtype)
 
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """As the input's."""
+        return input_shape
+
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Compresses [B, frames, C]."""
         alpha = tf.math.minimum(tf.convert_to_tensor(self.alpha), 1.0)
@@ -147,7 +168,8 @@ class PCENLayer(keras.layers.Layer):
         return (normalised + delta) ** one_over_root - delta**one_over_root
 
 
-class InstanceNormalization(keras.layers.Layer):
+@registered
+class InstanceNormalization(Described, keras.layers.Layer):
     """Normalises each channel of each clip over its frames, then scales and shifts it.
 
     Weights: ``gamma`` and ``beta`` [C], initially 1 and 0.
@@ -167,8 +189,12 @@ class InstanceNormalization(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the weights for inputs of shape [B, frames, C]."""
-        self.gamma = self.add_weight(name="gamma", shape=(input_shape[2],), initializer="ones")
-        self.beta = self.add_weight(name="beta", shape=(input_shape[2],), initializer="zeros")
+        self.gamma = self.add_weight(name="gamma", shape=(channels_of(input_shape),), initializer="ones")
+        self.beta = self.add_weight(name="beta", shape=(channels_of(input_shape),), initializer="zeros")
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """As the input's."""
+        return input_shape
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Normalises [B, frames, C]."""
@@ -183,7 +209,8 @@ class InstanceNormalization(keras.layers.Layer):
         )
 
 
-class SpecAugment(keras.layers.Layer):
+@registered
+class SpecAugment(Described, keras.layers.Layer):
     """SpecAugment: warps time and masks frames and channels of features, in every call; ``Leaf`` asks when it trains.
 
     The warp comes first, then the masks over time, then those over channels. All are drawn anew in each call, for each
@@ -197,6 +224,7 @@ class SpecAugment(keras.layers.Layer):
             TensorFlow's global state, which ``tf.random.set_seed`` sets: the original draws from there, and an equal
             seed then gives equal masks. (The ``global_seed=777`` that it passes on is read by nothing that is on.)
         dtype: ``"float32"`` or ``"float64"``, of the features; the draws are the same.
+        name: of the layer.
 
     Raises:
         TypeError: a maximum or count is not an integer, a ratio not a number, or another kind of seed.
@@ -216,8 +244,9 @@ class SpecAugment(keras.layers.Layer):
         time_warp_max_ratio: float = 1.0,
         seed: int | tf.random.Generator | None = None,
         dtype: str = "float32",
+        name: str = "SpecAugment",
     ) -> None:
-        super().__init__(name="SpecAugment", dtype=check_dtype(dtype))
+        super().__init__(name=name, dtype=check_dtype(dtype))
         self.augmenter = SpectrumAugmenter(
             freq_mask_max_bins,
             freq_mask_count,
@@ -232,6 +261,10 @@ class SpecAugment(keras.layers.Layer):
         if not isinstance(seed, (tf.random.Generator, type(None))):
             raise TypeError(f"seed={seed!r}: must be an integer, a tf.random.Generator or None")
         self.generator = seed
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """As the input's."""
+        return input_shape
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Augments features [B, frames, C].
