@@ -75,25 +75,40 @@ def settings_of(text: str | None) -> dict[str, Any]:
 
 
 def read(source: Path, scope: str | None, given: dict[str, Any]) -> tuple[nn.Module, FrontendConfig, dict[str, Any]]:
-    """A file of weights as an ``og_leaf`` module, its configuration, and the settings that were assumed.
+    """A file of weights as a module, its configuration, and the settings that were assumed.
+
+    The module is an ``og_leaf`` one; of a state dict of ``leaf`` it is a ``leaf.Leaf``, whose ``padding`` may be given
+    too, ``centered`` being assumed.
 
     Raises:
         ModuleNotFoundError: h5py or safetensors is needed and not installed.
         ValueError: the file cannot be read, or its configuration cannot be told; see :func:`infer`.
     """
+    from parity.bridges import layouts
     from parity.bridges.inferring import infer
     from parity.bridges.loading import load_weights
+    from parity.bridges.own import leaf_of
     from parity.checkpoints import open_file
 
     contents = open_file(source)
     where = contents.chosen(scope)
-    config = infer(contents.variables(where), contents.hints(where), given)
-    module = build(config)
+    hints, asked, simplified = contents.hints(where), set(given), {}
+    if hints.get("rung") == "leaf":
+        given = dict(given)
+        simplified = {"rung": "leaf", "padding": given.pop("padding", "centered")}
+    config = infer(contents.variables(where), hints, given)
+    module: nn.Module
+    if simplified:
+        logs = bool(layouts.holds_logarithms({n: contents.load(key) for n, key in contents.names(where).items()}))
+        module = leaf_of(config, simplified["padding"], logs)
+    else:
+        module = build(config)
     load_weights(module, source, scope=where)
     unsaid = (*UNSAID, *(UNSAID_OF_MEL if config.frontend == "MelFilterbanks" else ()))
     unsaid += ("pcen_floor",) if "pcen" in config.compression else ()
     known = {**FIXED[config.frontend], **given}
-    return module, config, {name: getattr(config, name) for name in unsaid if name not in known}
+    assumed = {name: getattr(config, name) for name in unsaid if name not in known}
+    return module, config, {**{n: v for n, v in simplified.items() if n not in asked}, **assumed}
 
 
 def carry(
@@ -125,6 +140,8 @@ def carry(
     options = dict(options or {})
     if to not in RUNGS:
         raise ValueError(f"to={to!r}: must be one of {RUNGS}")
+    of_leaf = {name: value for name, value in settings.items() if name == "padding"}  # no setting of the original
+    settings = {name: value for name, value in settings.items() if name not in of_leaf}
     given = FrontendConfig.of(**settings).as_dict()
     given = {name: given[name] for name in settings}
     if source.suffix == ".safetensors" and stored.beside(source).is_file():
@@ -137,18 +154,24 @@ def carry(
             if value != (held := getattr(config, setting)):
                 raise ValueError(f"{setting}={value!r}: must be {held!r}, with which {str(source)!r} was written")
     else:
-        module, config, assumed = read(source, scope, given)
-    if to == "og_leaf":
-        reject_options(to, options)
-    made = module if to == "og_leaf" else convert(module, to, **options)
+        module, config, assumed = read(source, scope, {**given, **of_leaf})
+    if hasattr(module, "padding"):  # of leaf, whose form is kept where the target has it
+        pcen: Any = module.compression
+        kept = {} if to == "og_leaf" else {"padding": module.padding, "learn_logs": pcen.learn_logs}
+        options = {**kept, **options}
+        made = convert(module, to, **options)
+    else:
+        if to == "og_leaf":
+            reject_options(to, options)
+        made = module if to == "og_leaf" else convert(module, to, **options)
     name, audio = audio_of(clip, config.sample_rate)
     if to == "efficientleaf":  # an exact conversion chose these for the weights
         bank = getattr(made, "frontend", made).filterbank
         options.update({name: getattr(bank, name) for name in ("num_groups", "conv_win_factor", "stride_factor")})
-    stored.write(target, made, config, to, options)
+    stored.write(target, made, config, to, {} if to == "og_leaf" else options)
     features = _run(stored.load(target), audio)
     aligned = None
-    if options.get("padding") == "centered":
+    if options.get("padding") == "centered" != getattr(module, "padding", "same"):
         alike = {option: options[option] for option in ("padding", "wrap") if option in options}
         aligned = _apart(features, _run(convert(module, "leaf", **alike), audio))
     return Carried(config, assumed, features.shape[1:], _apart(features, _run(module, audio)), name, aligned)
