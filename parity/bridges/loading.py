@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,11 +59,11 @@ def load_weights(
         where = contents.chosen(scope)
         found = contents.names(where)
         if layouts.is_simplified(found) and rung.name in SIMPLIFIED:
-            held = {name: contents.load(key) for name, key in found.items()}
+            held = contents.held(where, _most(tuple(t.shape) for t in module.state_dict().values()))
             if same_form(module, held):
                 return load_own(module, held)
         wanted = rung.load_bridge().shapes(module)
-        variables, hints = contents.variables(where), contents.hints(where)
+        variables, hints = contents.variables(where, _most(wanted.values())), contents.hints(where)
         origin = hints.get("rung", "original")
         if layouts.is_state_dict(found):
             # the published port keeps its fixed smoother as an argument, and in no state dict: so is ours kept
@@ -79,6 +80,11 @@ def load_weights(
     variables = checked(variables, wanted)
     require_same_filters(rung.name, module, variables, hints)
     rung.load_bridge().write(module, same_function(origin, rung.name, variables))
+
+
+def _most(shapes: Iterable[tuple[int, ...]]) -> int:
+    """How many values a source may have where the module needs these: enough to say what is wrong with others."""
+    return max(1 << 20, 4 * sum(math.prod(shape) for shape in shapes))
 
 
 def contents_of(source: Mapping[str, Any] | str | os.PathLike[str]) -> Contents:
