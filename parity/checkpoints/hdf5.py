@@ -17,6 +17,8 @@ from parity.checkpoints.guard import inflates
 MOST_OBJECTS = 100_000
 MOST_CHUNKS = 1024
 MOST_TEXT = 4096  # bytes of a name that an object carries
+HEAP = b"GCOL\1\0\0\0"  # what a heap of texts begins with
+_PIECE = 1 << 20
 DEFLATE, SHUFFLE, FLETCHER = 1, 2, 3  # HDF5's numbers of the filters that Keras' users set
 
 
@@ -58,6 +60,8 @@ def groups(path: Path, source: Callable[[], AbstractContextManager[BinaryIO]]) -
 
     found = Groups()
     try:
+        with source() as opened:
+            _require_heaps(opened)
         with source() as opened, h5py.File(opened, "r") as file:
             size = opened.seek(0, 2)
             found.version = _text(file, "keras_version")
@@ -97,6 +101,40 @@ def _walk(file: Any) -> Iterator[tuple[str, Any]]:
             yield where, item
             if isinstance(item, h5py.Group):
                 queue.append((where, item))
+
+
+def _require_heaps(file: BinaryIO) -> None:
+    """Refuse a heap of texts whose objects do not lead to its end: the library would look for it for ever.
+
+    Raises:
+        ValueError: there is one.
+    """
+    begin, before = 0, b""
+    while piece := file.read(_PIECE):
+        data, at = before + piece, -1
+        begin -= len(before)
+        while (at := data.find(HEAP, at + 1)) >= 0:
+            place = file.tell()
+            _require_heap(file, begin + at)
+            file.seek(place)
+        begin, before = begin + len(data), data[1 - len(HEAP) :]
+
+
+def _require_heap(file: BinaryIO, begin: int) -> None:
+    file.seek(begin + 8)
+    end = begin + int.from_bytes(file.read(8), "little")
+    at = begin + 16
+    while at + 16 <= end:
+        file.seek(at)
+        header = file.read(16)
+        size = int.from_bytes(header[8:], "little")
+        if header[:2] == b"\0\0":  # free space, its header included
+            step = size
+        else:
+            step = 16 + -(-size // 8) * 8
+        if len(header) < 16 or step < 16 or at + step > end:
+            raise ValueError(f"its heap of texts at byte {begin} is torn")
+        at += step
 
 
 def _text(item: Any, name: str) -> str:
@@ -158,7 +196,9 @@ def _require_chunks(dataset: Any, size: int) -> None:
     """
     plist = dataset.id.get_create_plist()
     filters = [plist.get_filter(i)[0] for i in range(plist.get_nfilters())]
-    if unread := set(filters) - {DEFLATE, SHUFFLE, FLETCHER}:
+    if unread := set(filters) - {HEAP = b"GCOL\1\0\0\0"  # what a heap of texts begins with
+_PIECE = 1 << 20
+DEFLATE, SHUFFLE, FLETCHER}:
         raise ValueError(f"filter {min(unread)} is not read; save it without, or with gzip")
     if len(set(filters)) != len(filters):
         raise ValueError(f"filters {filters}: each once")
