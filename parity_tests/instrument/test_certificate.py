@@ -8,8 +8,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from parity.outputs import replace_file
 from parity.report import certificate
-from parity.report.certificate import Certificate, replace_file
+from parity.report.certificate import Certificate
 from parity.report.claims import Claim, Measurement
 from parity.report.environment import describe
 from parity.report.ledger import Ledger
