@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import wave
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from parity.bridges import stored
 from parity.bridges.checks import reject_options
 from parity.bridges.converting import APPROXIMATIONS
 from parity.bridges.frontends import FIXED, FrontendConfig, build
+from parity.clips import Recording, audio_of, finite, recorded
 from parity.config import PADDINGS
 from parity.outputs import Output, check_all, require_file, require_library, require_weights
 
@@ -26,7 +26,6 @@ Array = NDArray[Any]
 ALLOWED = {
     "og_leaf": (), "leaf": ("padding", "wrap"), "efficientleaf": ("padding", "wrap", *APPROXIMATIONS),
 }  # fmt: skip
-SPEECH = Path(__file__).resolve().parents[1] / "fixtures" / "speech" / "arctic_a0009.wav"
 UNSAID = ("sample_rate", "window_len", "window_stride")  # no file of weights says these
 UNSAID_OF_MEL = ("n_filters", "n_fft", "min_freq", "max_freq")  # nor these of the frontend that has no variables
 
@@ -64,25 +63,40 @@ class Carried:
 
 
 def read(source: Path, scope: str | None, given: dict[str, Any]) -> tuple[nn.Module, FrontendConfig, dict[str, Any]]:
-    """A file of weights as an ``og_leaf`` module, its configuration, and the settings that were assumed.
+    """A file of weights as a module, its configuration, and the settings that were assumed.
+
+    The module is an ``og_leaf`` one; of a state dict of ``leaf`` it is a ``leaf.Leaf``, whose ``padding`` may be given
+    too, ``centered`` being assumed.
 
     Raises:
         ModuleNotFoundError: h5py or safetensors is needed and not installed.
         ValueError: the file cannot be read, or its configuration cannot be told; see :func:`infer`.
     """
+    from parity.bridges import layouts
     from parity.bridges.inferring import infer
     from parity.bridges.loading import load_weights
+    from parity.bridges.own import leaf_of
     from parity.checkpoints import open_file
 
     contents = open_file(source)
     where = contents.chosen(scope)
-    config = infer(contents.variables(where), contents.hints(where), given)
-    module = build(config)
+    hints, asked, simplified = contents.hints(where), set(given), {}
+    if hints.get("rung") == "leaf":
+        given = dict(given)
+        simplified = {"rung": "leaf", "padding": given.pop("padding", "centered")}
+    config = infer(contents.variables(where), hints, given)
+    module: nn.Module
+    if simplified:
+        logs = bool(layouts.holds_logarithms({n: contents.load(key) for n, key in contents.names(where).items()}))
+        module = leaf_of(config, simplified["padding"], logs)
+    else:
+        module = build(config)
     load_weights(module, source, scope=where)
     unsaid = (*UNSAID, *(UNSAID_OF_MEL if config.frontend == "MelFilterbanks" else ()))
     unsaid += ("pcen_floor",) if "pcen" in config.compression else ()
     known = {**FIXED[config.frontend], **given}
-    return module, config, {name: getattr(config, name) for name in unsaid if name not in known}
+    assumed = {name: getattr(config, name) for name in unsaid if name not in known}
+    return module, config, {**{n: v for n, v in simplified.items() if n not in asked}, **assumed}
 
 
 def prepare(
@@ -115,7 +129,7 @@ def prepare(
             raise ValueError(f"padding={value!r}: must be one of {PADDINGS}")
         if name in APPROXIMATIONS and not 0 < value < float("inf"):
             raise ValueError(f"{name}={value!r}: must be above 0 and finite")
-    FrontendConfig.of(**settings)
+    _typed(settings)
     read = {"source": source, **(inputs or {})}
     written = stored.outputs(target, read, force)
     for name, path in read.items():
@@ -157,19 +171,31 @@ def carry(
     options = dict(options or {})
     inputs = {**({"clip": clip} if clip else {}), **(inputs or {})}
     written = prepare(source, target, to, settings, options, inputs=inputs, force=force)
-    typed = FrontendConfig.of(**settings).as_dict()
-    given = {name: typed[name] for name in settings}
+    given = _typed(settings)
     recording = None if clip is None else recorded(clip)
     assumed: dict[str, Any] = {}
     about = stored.described(source)
     if about is not None:
         module, config = stored.load(source), about.config
         for setting, value in given.items():
-            if value != (held := getattr(config, setting)):
+            if value != (held := {**config.as_dict(), "padding": about.padding}[setting]):
                 raise ValueError(f"{setting}={value!r}: must be {held!r}, with which {str(source)!r} was written")
     else:
         module, config, assumed = read(source, scope, given)
     return _measured(module, about, config, assumed, to, options, recording, written)
+
+
+def _typed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a source in their types; ``padding``, which the original has not, is of a state dict of leaf.
+
+    Raises:
+        ValueError: an unknown one, or a value that is not allowed; names it.
+    """
+    padding = {name: value for name, value in settings.items() if name == "padding"}
+    if set(padding.values()) - set(PADDINGS):
+        raise ValueError(f"padding={padding['padding']!r}: must be one of {PADDINGS}")
+    config = FrontendConfig.of(**{name: value for name, value in settings.items() if name not in padding}).as_dict()
+    return {name: {**config, **padding}[name] for name in settings}
 
 
 def _measured(
@@ -185,15 +211,19 @@ def _measured(
     """Convert a module, measure what is read back, and write it."""
     from parity.bridges.converting import convert
 
-    rung = "og_leaf" if source is None else source.rung
-    made = module if to == rung and not options else convert(module, to, **options)
+    simplified = hasattr(module, "padding")  # of leaf, whose form is kept where the target has it
+    rung = source.rung if source else "leaf" if simplified else "og_leaf"
+    padding = source.padding if source else getattr(module, "padding", "same")
     if source is not None and to == rung and not options:
-        options = dict(source.options)
-    elif to == "leaf" and (padding := getattr(made, "frontend", made).padding) != "same":
-        options["padding"] = padding
-    elif to == "efficientleaf":  # an exact conversion chose these for the weights
+        made, options = module, dict(source.options)
+    else:
+        if simplified and to != "og_leaf":
+            pcen: Any = module.compression
+            options = {"padding": padding, "learn_logs": pcen.learn_logs, **options}
+        made = module if to == rung == "og_leaf" else convert(module, to, **options)
+    if to == "efficientleaf":  # an exact conversion chose these for the weights
         bank = getattr(made, "frontend", made).filterbank
-        options.update({"padding": "centered", **{name: getattr(bank, name) for name in APPROXIMATIONS}})
+        options.update({name: getattr(bank, name) for name in APPROXIMATIONS})
     dtype = next((str(p.dtype).removeprefix("torch.") for p in made.parameters()), "float32")
     about = stored.Description(to, dtype, config, options)
     data = stored.encode(made, about)
@@ -201,87 +231,12 @@ def _measured(
     features = finite(f"features of {to}", _run(stored.decode(written[0].path, data), audio))
     expected = finite(f"features of {rung}", _run(module, audio))
     aligned = None
-    if about.padding == "centered" and (source is None or source.padding == "same"):
+    if about.padding == "centered" != padding:
         alike = {option: options[option] for option in ("padding", "wrap") if option in options}
         aligned = _apart(features, _run(convert(module, "leaf", **alike), audio))
     carried = Carried(config, assumed, features.shape[1:], _apart(features, expected), name, aligned)
     stored.write(written, data, about)
     return carried
-
-
-@dataclass(frozen=True)
-class Recording:
-    """A ``.wav`` file, read.
-
-    Attributes:
-        path: of it.
-        samples: [1, T] in float32, of the first channel.
-        sample_rate: Hz.
-    """
-
-    path: Path
-    samples: Array
-    sample_rate: int
-
-
-def recorded(path: Path) -> Recording:
-    """The samples of a ``.wav`` file of 16 bits.
-
-    Raises:
-        ValueError: it cannot be read; names it.
-    """
-    require_file("clip", path)
-    try:
-        with wave.open(str(path)) as file:
-            if file.getsampwidth() != 2:
-                raise ValueError(f"{8 * file.getsampwidth()} bits a sample")
-            rate = file.getframerate()
-            samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, file.getnchannels())
-    except (OSError, EOFError, ValueError, wave.Error) as error:
-        raise ValueError(f"clip={str(path)!r}: must be a .wav file of 16-bit samples ({error})") from None
-    if not len(samples):
-        raise ValueError(f"clip={str(path)!r}: must have samples")
-    return Recording(path, (samples[None, :, 0] / 32768).astype(np.float32), rate)
-
-
-def audio_of(recording: Recording | None, sample_rate: int) -> tuple[str, Array]:
-    """Audio [1, T] in float32 to measure on, and what it is.
-
-    Args:
-        recording: of the user, at the frontend's rate. None takes the repository's clip, whose samples serve at any
-            rate, which is said; without the repository, audio that is synthesised.
-        sample_rate: of the frontend, Hz.
-
-    Raises:
-        ValueError: the recording has another rate.
-    """
-    if recording is not None and recording.sample_rate != sample_rate:
-        raise ValueError(
-            f"clip={str(recording.path)!r}: has {recording.sample_rate} Hz, must have the frontend's {sample_rate}; "
-            "resample it, or say the frontend's rate: --config sample_rate=..."
-        )
-    if recording is None and not SPEECH.is_file():
-        n = np.arange(3 * sample_rate)
-        swell = 10.0 ** (2.0 * np.sin(2 * np.pi * n / sample_rate) - 2.5)
-        tone = np.sin(np.pi * n * n / (4.0 * len(n)))  # from 0 Hz to a quarter of the rate
-        noise = np.random.default_rng(0).standard_normal(len(n))
-        return "3 s of a synthesised sweep and noise", (swell * (tone + noise))[None].astype(np.float32)
-    used = recording or recorded(SPEECH)
-    other = "" if used.sample_rate == sample_rate else f" ({used.sample_rate} Hz, taken as {sample_rate} Hz)"
-    return used.path.name + other, used.samples
-
-
-def finite(name: str, values: Array) -> Array:
-    """The values themselves.
-
-    Raises:
-        ValueError: some are NaN or infinite; names the first.
-    """
-    bad = np.argwhere(~np.isfinite(values))
-    if len(bad):
-        where = tuple(int(i) for i in bad[0])
-        raise ValueError(f"{name}: value {values[where]} at {list(where)} on this clip: must be finite")
-    return values
 
 
 def _apart(features: Array, expected: Array) -> float:

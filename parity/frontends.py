@@ -114,7 +114,6 @@ def _fresh(given: Mapping[str, Any]) -> Frontend:
 
 
 def _undescribed(given: Mapping[str, Any], weights: Path) -> Frontend:
-    from parity.bridges import layouts
     from parity.bridges.loading import load_weights
     from parity.carrying import read
     from parity.checkpoints import Mapped, open_file
@@ -123,18 +122,20 @@ def _undescribed(given: Mapping[str, Any], weights: Path) -> Frontend:
         require_choices("og_leaf", given.get("padding"))
         settings = {name: given[name] for name in ("sample_rate", "n_filters") if name in given}
         module, config, assumed = read(weights, None, settings)
+        if assumed.get("rung") == "leaf":
+            raise ValueError(f"frontend='og_leaf': weights={str(weights)!r} are a state dict of leaf or efficientleaf")
         return Frontend(module, config.sample_rate, assumed)
     contents = open_file(weights)
     where = contents.chosen(None)
-    variables = contents.variables(where)
-    # what TensorFlow or og_leaf wrote has one alignment of frames; arrays by name may have either
-    known = "same" if not isinstance(contents, Mapped) or layouts.is_state_dict(contents.names(where)) else None
+    hints, variables = contents.hints(where), contents.variables(where)
+    # what TensorFlow or og_leaf wrote has one alignment of frames; leaf's and arrays by name may have either
+    known = None if isinstance(contents, Mapped) and (not hints or "rung" in hints) else "same"
     said = dict(given)
     if "kernel" in variables:
         said.setdefault("n_filters", len(variables["kernel"]))
     settings = {**DEFAULTS, **said}
-    if "padding" not in settings:
-        allowed = PADDINGS[settings["frontend"]]
+    allowed = PADDINGS[settings["frontend"]]
+    if "padding" not in said:
         settings["padding"] = known if known in allowed else allowed[0]
     module = build(**settings)
     load_weights(module, weights)

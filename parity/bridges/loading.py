@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parity.bridges import layouts
-from parity.bridges.checks import same_function
+from parity.bridges.checks import SIMPLIFIED, same_function
 from parity.bridges.filters import class_of, require_same_filters
-from parity.bridges.finding import frontend_of
+from parity.bridges.finding import frontend_of, part_of
 from parity.bridges.names import RNN_KERNEL, RNN_RECURRENT, checked
+from parity.bridges.own import load_own, same_class, same_form
 
 if TYPE_CHECKING:
     from parity.checkpoints import Contents
@@ -24,22 +25,22 @@ def load_weights(
 
     Args:
         module: a frontend of ``tf_leaf`` or ``og_leaf``, a ``leaf.Leaf`` or an ``efficientleaf.EfficientLeaf`` (the
-            last two with PCEN); also as ``torch.compile`` returns it.
+            last two with PCEN, or with the compression that the source has); also as ``torch.compile`` returns it.
         source: one of
 
             - a mapping of the original's variable names (``kernel:0``, ``leaf/PCEN/alpha:0``, ...; the prefix and
-              ``:0`` are optional) to real arrays, or a state dict of ``og_leaf`` or of the published port that it
-              follows;
+              ``:0`` are optional) to real arrays, or a state dict of ``og_leaf``, ``leaf``, ``efficientleaf`` or of
+              the published ports that they follow;
             - the path of a file: the prefix of a TensorFlow checkpoint, object-based or by names, or a folder that
               holds one (a SavedModel); a Keras ``.h5``, ``.weights.h5`` or ``.keras`` file; an ``.npz`` or
               ``.safetensors`` file of such a mapping; a state dict (``.pt``, ``.pth``). None needs TensorFlow, none
               is unpickled;
             - another rung's module, whose configuration must hold the same variables. Values that their source limits
               in its forward pass, and the module does not, are carried as the limit.
-        scope: where in the source the frontend stands, ``my_model/leaf``: the path of attributes (a checkpoint), of
-            layers (Keras), or what names begin with; what is elsewhere is then left alone. Without it, a checkpoint,
-            Keras file or state dict that holds one frontend is taken to mean that one, and anything else must be the
-            frontend's to the last variable. Optimiser slots, counters and metrics are never part of a frontend.
+        scope: where in the source the frontend stands, ``my_model/leaf``: the path of attributes (a checkpoint or a
+            module), of layers (Keras), or what names begin with; what is elsewhere is left alone. Without it, a
+            checkpoint, Keras file or state dict that holds one frontend is taken to mean that one, and anything else
+            must be the frontend's to the last variable. Optimiser slots, counters and metrics are never part of one.
 
     Raises:
         ModuleNotFoundError: a file needs h5py or safetensors, and it is not installed.
@@ -49,27 +50,35 @@ def load_weights(
             (the message names the variable, the value and what is allowed); or the file cannot be read, or holds
             several frontends or none where ``scope`` says (the message lists those that there are).
     """
+    from parity.checkpoints.contents import plain
+
     rung, module = frontend_of(module)
-    bridge = rung.load_bridge()
-    wanted = bridge.shapes(module)
-    origin = "original"
-    hints: dict[str, str] = {}
     if isinstance(source, (str, os.PathLike, Mapping)):
         contents = contents_of(source)
         where = contents.chosen(scope)
+        found = contents.names(where)
+        if layouts.is_simplified(found) and rung.name in SIMPLIFIED:
+            held = {name: contents.load(key) for name, key in found.items()}
+            if same_form(module, held):
+                return load_own(module, held)
+        wanted = rung.load_bridge().shapes(module)
         variables, hints = contents.variables(where), contents.hints(where)
-        if layouts.is_state_dict(contents.names(where)):
+        origin = hints.get("rung", "original")
+        if layouts.is_state_dict(found):
             # the published port keeps its fixed smoother as an argument, and in no state dict: so is ours kept
             for name in {RNN_KERNEL, RNN_RECURRENT} & set(wanted) - set(variables):
-                variables[name] = bridge.read(module)[name]
+                variables[name] = rung.load_bridge().read(module)[name]
     else:
-        other, source = frontend_of(source)
-        origin, variables = other.name, other.load_bridge().read(source)
-        if known := class_of(origin, source):
-            hints = {"conv1d_cls": known}
+        other, source = frontend_of(source if scope is None else part_of(source, scope))
+        origin = other.name
+        if same_class(module, source):
+            return load_own(module, {name: plain(tensor) for name, tensor in source.state_dict().items()})
+        wanted = rung.load_bridge().shapes(module)
+        variables = other.load_bridge().read(source)
+        hints = {"conv1d_cls": known} if (known := class_of(origin, source)) else {}
     variables = checked(variables, wanted)
     require_same_filters(rung.name, module, variables, hints)
-    bridge.write(module, same_function(origin, rung.name, variables))
+    rung.load_bridge().write(module, same_function(origin, rung.name, variables))
 
 
 def contents_of(source: Mapping[str, Any] | str | os.PathLike[str]) -> Contents:

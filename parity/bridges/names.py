@@ -98,15 +98,24 @@ def canonical(source: Mapping[str, Any]) -> Variables:
             array = np.asarray(value)
         except Exception as error:
             raise TypeError(f"variable {name!r}: must be a numeric array, got {type(value).__name__}") from error
-        if array.dtype.kind not in "fiu":
-            raise TypeError(f"variable {name!r}: must be real numbers, got dtype {array.dtype}")
-        if not np.isfinite(array).all():
-            bad = array[~np.isfinite(array)].flat[0]
-            raise ValueError(f"variable {name!r}: must be finite, got {bad}")
+        require_finite(name, array)
         if array.dtype not in (np.float32, np.float64):  # what every framework takes
             array = array.astype(np.float64)
         out[known], origin[known] = array, name
     return out
+
+
+def require_finite(name: str, array: NDArray[Any]) -> None:
+    """Refuse what is no array of finite real numbers.
+
+    Raises:
+        TypeError, ValueError: names the variable, and the type or the value.
+    """
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"variable {name!r}: must be real numbers, got dtype {array.dtype}")
+    if not np.isfinite(array).all():
+        bad = array[~np.isfinite(array)].flat[0]
+        raise ValueError(f"variable {name!r}: must be finite, got {bad}")
 
 
 def require_fit(name: str, array: NDArray[Any], dtype: str) -> None:
@@ -115,7 +124,7 @@ def require_fit(name: str, array: NDArray[Any], dtype: str) -> None:
     Raises:
         ValueError: names the variable, the value and what is allowed.
     """
-    found, largest = float(np.abs(array).max()), float(np.finfo(dtype).max)
+    found, largest = float(np.abs(array).max(initial=0)), float(np.finfo(dtype).max)
     if found > largest:
         raise ValueError(f"variable {name!r}: value {found}: must be at most {largest:.6g}, the largest {dtype}")
 

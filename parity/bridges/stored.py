@@ -25,7 +25,10 @@ VERSION = 2
 SUFFIX = ".safetensors"
 RUNGS = ("og_leaf", "leaf", "efficientleaf")
 DTYPES = ("float32", "float64")
-OPTIONS = {"padding": str, "wrap": bool, "num_groups": int, "conv_win_factor": float, "stride_factor": float}
+OPTIONS = {
+    "padding": str, "wrap": bool, "learn_logs": bool, "num_groups": int, "conv_win_factor": float,
+    "stride_factor": float,
+}  # fmt: skip
 LONGEST = 1 << 20  # bytes of a header; ours have a few thousand
 WIDEST = 1 << 16  # n_fft: the one size that no tensor of the file vouches for
 

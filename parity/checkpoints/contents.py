@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from parity.bridges import layouts
 
 Array = NDArray[Any]
-FRONTEND = re.compile(r"(?:(.+?)\.)?_complex_conv\.")  # the filters of a state dict, and what stands before
+# the filters of a state dict, and what stands before
+FRONTEND = re.compile(r"(?:(.+?)\.)?(?:_complex_conv\.|filterbank\.center_freqs$)")
 
 
 class Contents(ABC):
@@ -54,6 +55,7 @@ class Contents(ABC):
     def hints(self, scope: str) -> dict[str, str]:
         """What the file says of the frontend beside its variables, by the original's names.
 
+        ``rung``: ``leaf`` for a state dict of simplified LEAF, or of EfficientLEAF, which has the same names.
         ``frontend``, ``conv1d_cls``, ``pooling_cls``: the classes. ``kernel``: ``keras`` where the filters' kernel is
         named as Keras' own convolution does, ``own`` where as the original's own layers do.
         """
@@ -134,14 +136,21 @@ class Mapped(Contents):
 
     def variables(self, scope: str | None = None) -> dict[str, Array]:
         """See :meth:`Contents.variables`; a state dict's too, in the original's layout."""
-        return layouts.from_state_dict(super().variables(scope))
+        arrays = self.held(self.chosen(scope))
+        return (layouts.from_simplified if layouts.is_simplified(arrays) else layouts.from_state_dict)(arrays)
 
     def hints(self, scope: str) -> dict[str, str]:
         """See :meth:`Contents.hints`: a state dict, too, names the filters of Keras' own convolution otherwise."""
         found = self.names(scope)
+        if layouts.is_simplified(found):
+            return {"rung": "leaf", "conv1d_cls": "GaborConv1D"}
         if not layouts.is_state_dict(found):
             return {}
         return {"kernel": "keras" if layouts.FREE_FILTERS in found else "own"}
+
+    def held(self, scope: str) -> dict[str, Array]:
+        """The arrays under a scope as they are, by the names that follow it."""
+        return {name: self.load(key) for name, key in self.names(scope).items()}
 
     def no_scope(self, scope: str) -> ValueError:
         """The error for a scope that is not there."""
