@@ -138,7 +138,11 @@ def _undescribed(given: Mapping[str, Any], weights: Path) -> Frontend:
     if "padding" not in said:
         settings["padding"] = known if known in allowed else allowed[0]
     module = build(**settings)
-    load_weights(module, weights)
+    try:
+        load_weights(module, weights)
+    except ValueError as error:
+        shown = f"weights={str(weights)!r}"
+        raise ValueError(str(error) if str(weights) in str(error) else f"{shown}: {error}") from error
     assumed = {name: value for name, value in settings.items() if name not in said}
     if settings["padding"] == known:
         assumed.pop("padding", None)
