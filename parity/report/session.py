@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from parity.cells import verdicts
+from parity.outputs import replace_file
 from parity.report import recorded
-from parity.report.certificate import Certificate, replace_file
+from parity.report.certificate import Certificate
 from parity.report.environment import describe
 from parity.report.ledger import Ledger
 
