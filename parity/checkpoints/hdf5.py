@@ -109,15 +109,14 @@ def _require_heaps(file: BinaryIO) -> None:
     Raises:
         ValueError: there is one.
     """
-    begin, before = 0, b""
+    offset, before = 0, b""
     while piece := file.read(_PIECE):
-        data, at = before + piece, -1
-        begin -= len(before)
+        data, at, place = before + piece, -1, file.tell()
         while (at := data.find(HEAP, at + 1)) >= 0:
-            place = file.tell()
-            _require_heap(file, begin + at)
-            file.seek(place)
-        begin, before = begin + len(data), data[1 - len(HEAP) :]
+            _require_heap(file, offset + at)
+        before = data[1 - len(HEAP) :]
+        offset += len(data) - len(before)
+        file.seek(place)
 
 
 def _require_heap(file: BinaryIO, begin: int) -> None:
@@ -128,10 +127,8 @@ def _require_heap(file: BinaryIO, begin: int) -> None:
         file.seek(at)
         header = file.read(16)
         size = int.from_bytes(header[8:], "little")
-        if header[:2] == b"\0\0":  # free space, its header included
-            step = size
-        else:
-            step = 16 + -(-size // 8) * 8
+        free = header[:2] == b"\0\0"  # its size includes the header
+        step = size if free else 16 + -(-size // 8) * 8
         if len(header) < 16 or step < 16 or at + step > end:
             raise ValueError(f"its heap of texts at byte {begin} is torn")
         at += step
@@ -196,9 +193,7 @@ def _require_chunks(dataset: Any, size: int) -> None:
     """
     plist = dataset.id.get_create_plist()
     filters = [plist.get_filter(i)[0] for i in range(plist.get_nfilters())]
-    if unread := set(filters) - {HEAP = b"GCOL\1\0\0\0"  # what a heap of texts begins with
-_PIECE = 1 << 20
-DEFLATE, SHUFFLE, FLETCHER}:
+    if unread := set(filters) - {DEFLATE, SHUFFLE, FLETCHER}:
         raise ValueError(f"filter {min(unread)} is not read; save it without, or with gzip")
     if len(set(filters)) != len(filters):
         raise ValueError(f"filters {filters}: each once")

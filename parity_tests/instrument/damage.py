@@ -65,7 +65,8 @@ def originals(folder: Path) -> list[Original]:
     with zipfile.ZipFile(folder / "w.keras", "w") as archive:
         archive.writestr("metadata.json", "{}")
         archive.write(recorded / "model.weights.h5", "model.weights.h5")
-    stored.write(folder / "c.safetensors", module, files.config(NAME), "og_leaf", {})
+    about = stored.Description("og_leaf", "float32", files.config(NAME), {})
+    (folder / "c.safetensors").write_bytes(stored.encode(module, about))
     made = {".pt": "w.pt", "leaf .pt": "l.pt", ".safetensors": "w.safetensors", ".npz": "w.npz",
             "packed .npz": "p.npz", ".keras": "w.keras"}  # fmt: skip
     found = [Original(kind, name, {name: (folder / name).read_bytes()}) for kind, name in made.items()]
@@ -73,7 +74,7 @@ def originals(folder: Path) -> list[Original]:
               for name in ("model.h5", "model.weights.h5")]  # fmt: skip
     for kind, prefix in (("by objects", "model"), ("by names", "named")):
         found.append(Original(kind, prefix, {p.name: p.read_bytes() for p in recorded.glob(f"{prefix}.[id]*")}))
-    converted = {path.name: path.read_bytes() for path in folder.glob("c.*")}
+    converted = {"c.safetensors": (folder / "c.safetensors").read_bytes()}
     return [*found, Original("converted", "c.safetensors", converted)]
 
 
