@@ -25,26 +25,8 @@ import numpy as np
 
 from parity.outputs import PREFIX
 
-CALLS = frozenset(
-    [
-        "open",
-        "fdopen",
-        "write",
-        "flush",
-        "fsync",
-        "close",
-        "replace",
-        "rename",
-        "unlink",
-        "mkdir",
-        "rmdir",
-        "stat",
-        "lstat",
-        "seek",
-        "truncate",
-        "writestr",
-    ]
-)
+CALLS = {"open", "fdopen", "write", "flush", "fsync", "close", "replace", "rename", "unlink", "mkdir", "rmdir", "stat",
+         "lstat", "seek", "truncate", "writestr"}  # fmt: skip
 Files = dict[str, bytes]
 
 
