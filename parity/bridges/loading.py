@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from parity.bridges.own import load_own, same_class, same_form
 
 if TYPE_CHECKING:
     from parity.checkpoints import Contents
+    from parity.rungs import Rung
 
 
 def load_weights(
@@ -44,41 +46,59 @@ def load_weights(
 
     Raises:
         ModuleNotFoundError: a file needs h5py or safetensors, and it is not installed.
-        TypeError: the module belongs to no rung, or a value is complex or no array of numbers.
+        TypeError: the module belongs to no rung, or a value of a mapping is complex or no array of numbers.
         ValueError: a variable is missing, not expected, misshapen, NaN or infinite; or the filters are certain to be of
             another class, whose variables have the same shapes; or the rung cannot hold its value
-            (the message names the variable, the value and what is allowed); or the file cannot be read, or holds
-            several frontends or none where ``scope`` says (the message lists those that there are).
+            (the message names the variable, the value and what is allowed); or the file cannot be read, has more
+            values than a frontend of this module's size, or holds several frontends or none where ``scope`` says (the
+            message lists those that there are).
     """
-    from parity.checkpoints.contents import plain
-
     rung, module = frontend_of(module)
-    if isinstance(source, (str, os.PathLike, Mapping)):
-        contents = contents_of(source)
-        where = contents.chosen(scope)
-        found = contents.names(where)
-        if layouts.is_simplified(found) and rung.name in SIMPLIFIED:
-            held = {name: contents.load(key) for name, key in found.items()}
-            if same_form(module, held):
-                return load_own(module, held)
-        wanted = rung.load_bridge().shapes(module)
-        variables, hints = contents.variables(where), contents.hints(where)
-        origin = hints.get("rung", "original")
-        if layouts.is_state_dict(found):
-            # the published port keeps its fixed smoother as an argument, and in no state dict: so is ours kept
-            for name in {RNN_KERNEL, RNN_RECURRENT} & set(wanted) - set(variables):
-                variables[name] = rung.load_bridge().read(module)[name]
-    else:
-        other, source = frontend_of(source if scope is None else part_of(source, scope))
-        origin = other.name
-        if same_class(module, source):
-            return load_own(module, {name: plain(tensor) for name, tensor in source.state_dict().items()})
-        wanted = rung.load_bridge().shapes(module)
-        variables = other.load_bridge().read(source)
-        hints = {"conv1d_cls": known} if (known := class_of(origin, source)) else {}
+    if not isinstance(source, (str, os.PathLike, Mapping)):
+        return _from_module(rung, module, source, scope)
+    try:
+        _from_contents(rung, module, contents_of(source), scope)
+    except (TypeError, ValueError) as error:  # a mapping's values are the caller's, a file's are the file's
+        if isinstance(source, Mapping) or (name := repr(os.fspath(source))) in str(error):
+            raise
+        raise ValueError(f"source={name}: {error}") from error
+
+
+def _from_contents(rung: Rung, module: Any, contents: Contents, scope: str | None) -> None:
+    bridge = rung.load_bridge()
+    where = contents.chosen(scope)
+    found = contents.names(where)
+    if layouts.is_simplified(found) and rung.name in SIMPLIFIED:
+        held = contents.held(where, _most(tuple(t.shape) for t in module.state_dict().values()))
+        if same_form(module, held):
+            return load_own(module, held)
+    wanted = bridge.shapes(module)
+    variables, hints = contents.variables(where, _most(wanted.values())), contents.hints(where)
+    if layouts.is_state_dict(found):
+        # the published port keeps its fixed smoother as an argument, and in no state dict: so is ours kept
+        for name in {RNN_KERNEL, RNN_RECURRENT} & set(wanted) - set(variables):
+            variables[name] = bridge.read(module)[name]
     variables = checked(variables, wanted)
     require_same_filters(rung.name, module, variables, hints)
-    rung.load_bridge().write(module, same_function(origin, rung.name, variables))
+    bridge.write(module, same_function(hints.get("rung", "original"), rung.name, variables))
+
+
+def _from_module(rung: Rung, module: Any, source: Any, scope: str | None) -> None:
+    from parity.checkpoints.contents import plain
+
+    other, source = frontend_of(source if scope is None else part_of(source, scope))
+    if same_class(module, source):
+        return load_own(module, {name: plain(tensor) for name, tensor in source.state_dict().items()})
+    bridge = rung.load_bridge()
+    variables = checked(other.load_bridge().read(source), bridge.shapes(module))
+    hints = {"conv1d_cls": known} if (known := class_of(other.name, source)) else {}
+    require_same_filters(rung.name, module, variables, hints)
+    bridge.write(module, same_function(other.name, rung.name, variables))
+
+
+def _most(shapes: Iterable[tuple[int, ...]]) -> int:
+    """How many values a source may have where the module needs these: enough to say what is wrong with others."""
+    return max(1 << 20, 4 * sum(math.prod(shape) for shape in shapes))
 
 
 def contents_of(source: Mapping[str, Any] | str | os.PathLike[str]) -> Contents:
