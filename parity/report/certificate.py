@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from parity.outputs import replace_file
+from parity.outputs import replace_file, require_file
 from parity.report.claims import Claim
 
 SCHEMA = 3
@@ -100,11 +100,11 @@ class Certificate:
         """Read a certificate, or the one in a folder.
 
         Raises:
-            OSError: there is none.
-            ValueError: it is no certificate of this schema.
+            ValueError: there is none, or it is no certificate of this schema.
         """
         if path.is_dir():
             path /= "certificate.json"
+        require_file("path", path)
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
         except json.JSONDecodeError as error:

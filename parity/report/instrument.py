@@ -20,6 +20,7 @@ SECTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "search": ("Searched", ("rung", "n_examples", "worst_ratio", "worst_at", "reproduce", "recorded")),
     "bitwise": ("Rung 0 and the original, to the bit", ("name", "drawn", "arrays", "values", "differing", "run")),
     "ports": ("Ports", ("port", "claims", "first_departure", "departs", "holds", "not_seen")),
+    "killed": ("Commands killed at seeded moments", ("command", "moments", "killed", "old", "new")),
     "damage": ("Damaged files of weights", ("format", "files", "refused", "unchanged", "changed")),
     "coverage": ("What the strategies drew", ("step", "what", "classes")),
 }

@@ -25,9 +25,8 @@ import numpy as np
 
 from parity.outputs import PREFIX
 
-CALLS = frozenset(
-    "open fdopen write flush fsync close replace rename unlink mkdir rmdir stat lstat seek truncate writestr".split()
-)
+CALLS = {"open", "fdopen", "write", "flush", "fsync", "close", "replace", "rename", "unlink", "mkdir", "rmdir", "stat",
+         "lstat", "seek", "truncate", "writestr"}  # fmt: skip
 Files = dict[str, bytes]
 
 
@@ -199,7 +198,7 @@ def examine(subject: Any, moments: int, rng: np.random.Generator, top: Path) -> 
     lasted, new = time.monotonic() - began, subject.content(whole)
     if old == new or not n_calls:
         raise RuntimeError(f"{type(subject).__name__}: old and new are the same, or no call was counted")
-    found: Counter[str] = Counter()
+    found = Counter({"killed": 0, "old": 0, "new": 0})
     wrong: list[str] = []
     for moment in range(moments):
         folder = shutil.copytree(start, top / "at")
