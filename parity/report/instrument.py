@@ -20,6 +20,8 @@ SECTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "search": ("Searched", ("rung", "n_examples", "worst_ratio", "worst_at", "reproduce", "recorded")),
     "bitwise": ("Rung 0 and the original, to the bit", ("name", "drawn", "arrays", "values", "differing", "run")),
     "ports": ("Ports", ("port", "claims", "first_departure", "departs", "holds", "not_seen")),
+    "killed": ("Commands killed at seeded moments", ("command", "moments", "killed", "old", "new")),
+    "damage": ("Damaged files of weights", ("format", "files", "refused", "unchanged", "changed")),
     "coverage": ("What the strategies drew", ("step", "what", "classes")),
 }
 
@@ -44,6 +46,10 @@ def line(certificate: Certificate) -> str:
         worst = max(search, key=lambda row: float(row["worst_ratio"]))
         total = sum(row["n_examples"] for row in search)
         parts.append(f"{total} searched examples, worst {worst['worst_ratio']:.4g} of the running-error bound")
+    if damage := evidence.get("damage"):
+        refused, unchanged, changed = (sum(row[end] for row in damage) for end in ("refused", "unchanged", "changed"))
+        other = f", {changed} with other numbers where no checksum tells" if changed else ""
+        parts.append(f"damaged weight files: {refused} refused, {unchanged} loaded unchanged{other}")
     for row in evidence.get("ports", ()):
         departs = f"departs from {row['claims']} first at {row['first_departure']}"
         parts.append(f"{row['port']} {departs if row['departs'] else 'is ' + row['claims']}")

@@ -14,11 +14,14 @@ import efficientleaf
 import leaf
 import og_leaf
 from parity import convert, load, load_weights
+from parity.bridges import stored
 from parity.bridges.frontends import FrontendConfig
 from parity.bridges.inferring import infer
-from parity.carrying import audio_of, carry
+from parity.carrying import carry
+from parity.clips import SPEECH, audio_of
 from parity.gates import AtMost, Exactly
 from parity.grid import FORWARD
+from parity.settings import settings_of
 from parity_tests.instrument import checkpoint_files as files
 from parity_tests.instrument.weights import held, same_bits
 from parity_tests.refusals import refused
@@ -119,6 +122,20 @@ def test_files_are_whole_and_say_what_they_are(tmp_path):
     assert isinstance(load(tmp_path / "leaf.safetensors"), leaf.Leaf)
 
 
+def test_description_is_inside(tmp_path):
+    from safetensors import safe_open
+
+    target = tmp_path / "w.safetensors"
+    run(source("leaf"), target, "--config", GEOMETRY, "--to", "efficientleaf", "--padding", "centered")
+    (tmp_path / "w.json").unlink()
+    with safe_open(target, "pt") as file:
+        said = file.metadata()
+    assert (said["rung"], said["dtype"], said["format"]) == ("efficientleaf", "float32", "pt")
+    assert FrontendConfig.of(**json.loads(said["config"])) == files.config("leaf")
+    assert json.loads(said["options"])["num_groups"] == 1
+    assert isinstance(load(target), efficientleaf.EfficientLeaf)
+
+
 def test_configuration_from_a_file(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(files.config("leaf").as_dict()))
     done = run(source("leaf"), tmp_path / "w.safetensors", "--config", tmp_path / "config.json")
@@ -179,17 +196,126 @@ def test_what_is_not_there_is_refused(tmp_path):
 def test_torn_or_changed_files_are_refused(tmp_path):
     target = tmp_path / "w.safetensors"
     run(source("leaf"), target, "--config", GEOMETRY)
-    whole, about = target.read_bytes(), (tmp_path / "w.json").read_text()
-    target.write_bytes(whole[:-1])
-    refused(lambda: load(target), ValueError, "w.safetensors", "w.json")
-    target.write_bytes(whole)
-    for changed in ("", "{}", about.replace('"version": 1', '"version": 2'), about.replace("leaf-ladder", "other")):
-        (tmp_path / "w.json").write_text(changed)
-        refused(lambda: load(target), ValueError, "w.safetensors", "w.json")
-    (tmp_path / "w.json").write_text(
-        about.replace('"GaborConv1D"', '"SincConv1D"').replace('"preemp": false', '"preemp": true')
-    )
-    refused(lambda: load(target), ValueError, "w.safetensors", "tensors")
+    whole = target.read_bytes()
+    # one bit of every byte in turn, a sample of them; the header's length is in the first eight
+    for at in [*range(0, 8), *range(8, len(whole), 61)]:
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << at % 8
+        target.write_bytes(damaged)
+        refused(lambda: load(target), ValueError, "w.safetensors")
+    for end in (0, 7, 100, len(whole) - 1):
+        target.write_bytes(whole[:end])
+        refused(lambda: load(target), ValueError, "w.safetensors")
+    target.write_bytes(whole + b"0")
+    refused(lambda: load(target), ValueError, "w.safetensors")
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("n_filters", 10**9), ("n_fft", 10**9), ("rung", "tf_leaf"), ("options", '{"padding": 3}'), ("version", "1"),
+    ("dtype", "int8"), ("config", "[1]"), ("config", '{"n_filters": 1e400}'), ("options", "["),
+])  # fmt: skip
+def test_description_that_means_nothing_is_refused(name, value, tmp_path):
+    from safetensors.torch import save_file
+
+    target = tmp_path / "w.safetensors"
+    carry(source("leaf"), target, "og_leaf", said("leaf"))
+    about = stored.described(target).as_dict()
+    if name in about["config"]:
+        name, value = "config", json.dumps({**about["config"], name: value, "frontend": "MelFilterbanks"
+                                            if name == "n_fft" else "Leaf"})  # fmt: skip
+    metadata = {key: val if isinstance(val, str) else json.dumps(val) for key, val in about.items()}
+    save_file(load(target).state_dict(), target, {**metadata, "producer": stored.FORMAT, name: value})
+    refused(lambda: load(target), ValueError, "w.safetensors")
+
+
+def test_weights_that_are_not_finite_are_refused_by_name(tmp_path):
+    module = og_leaf.Leaf(n_filters=2)
+    with torch.no_grad():
+        module._pooling.kernel[0, 0, 0] = torch.nan
+    torch.save(module.state_dict(), tmp_path / "w.pt")
+    done = run(tmp_path / "w.pt", tmp_path / "w.safetensors")
+    assert done.exit_code == 2
+    assert all(text in done.output for text in ("nan", "_pooling.kernel")), done.output
+    target = tmp_path / "d.safetensors"
+    target.write_bytes(stored.encode(module, stored.Description("og_leaf", "float32", FrontendConfig(n_filters=2), {})))
+    refused(lambda: load(target), ValueError, "d.safetensors", "_pooling.kernel", "finite")
+
+
+@pytest.mark.parametrize("neighbour", ["w.safetensors", "w.json"])
+def test_a_file_of_somebody_else_wants_force(neighbour, tmp_path):
+    (tmp_path / neighbour).write_text('{"sample_rate": 8000}')
+    asked = (source("leaf"), tmp_path / "w.safetensors", "--config", GEOMETRY)
+    done = run(*asked)
+    assert done.exit_code == 2
+    assert all(text in done.output for text in (neighbour, "--force")), done.output
+    assert [path.name for path in tmp_path.iterdir()] == [neighbour]
+    assert (tmp_path / neighbour).read_text() == '{"sample_rate": 8000}'
+    assert run(*asked, "--force").exit_code == 0
+    assert run(*asked).exit_code == 0  # it is ours now
+
+
+def test_files_of_another_name_are_left_alone(tmp_path):
+    for name in ("w.safetensors.new", "w.json.new", ".w.safetensors"):
+        (tmp_path / name).write_text("mine")
+    assert run(source("leaf"), tmp_path / "w.safetensors", "--config", GEOMETRY).exit_code == 0
+    assert {path.read_text() for path in tmp_path.iterdir() if not path.name.startswith("w.") or
+            path.suffix == ".new"} == {"mine"}  # fmt: skip
+
+
+@pytest.mark.parametrize("read", ["source", "config", "clip"])
+def test_what_is_read_is_never_written_over(read, tmp_path):
+    run(source("leaf"), tmp_path / "w.safetensors", "--config", GEOMETRY)
+    (tmp_path / "m.json").write_text(json.dumps(files.config("leaf").as_dict()))
+    (tmp_path / "c.safetensors").write_bytes(SPEECH.read_bytes())
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    asked = {
+        "source": (tmp_path / "w.safetensors", tmp_path / "w.safetensors"),
+        "config": (source("leaf"), tmp_path / "m.safetensors", "--config", tmp_path / "m.json"),
+        "clip": (source("leaf"), tmp_path / "c.safetensors", "--config", GEOMETRY, "--clip",
+                 tmp_path / "c.safetensors"),
+    }[read]  # fmt: skip
+    done = run(*asked, "--force")
+    assert done.exit_code == 2
+    assert "which is read; name another" in done.output
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(("texts", "found"), [
+    (("sample_rate=8000", "n_filters=4"), {"sample_rate": "8000", "n_filters": "4"}),
+    (("window_len=25,n_filters=4", "window_len=25.0"), {"window_len": "25.0", "n_filters": "4"}),
+    (("preemp=true", "preemp=True"), {"preemp": "True"}),
+    (("sample_rate=8000", "sample_rate=16000"), "sample_rate=8000 and sample_rate=16000"),
+    (("sample_rate=8000,sample_rate=16000",), "sample_rate=8000 and sample_rate=16000"),
+    (("n_filters=",), "config='n_filters='"), (("=4",), "config='=4'"), (("a,b",), "config='a,b'"),
+])  # fmt: skip
+def test_settings_in_several_options_are_one(texts, found):
+    if isinstance(found, dict):
+        assert settings_of(texts) == found
+    else:
+        refused(lambda: settings_of(texts), ValueError, found)
+
+
+def test_settings_of_a_file_and_of_the_command_line_agree(tmp_path):
+    path = tmp_path / "c.json"
+    path.write_text('{"config": {"sample_rate": 8000, "window_len": 25.0}}')
+    assert settings_of([str(path), "window_len=25,n_filters=2"]) == {
+        "sample_rate": 8000, "window_len": "25", "n_filters": "2"
+    }  # fmt: skip
+    refused(lambda: settings_of([str(path), "sample_rate=16000"]), ValueError, "sample_rate=8000", "sample_rate=16000")
+
+
+def test_an_option_that_is_given_twice_is_refused(tmp_path):
+    done = run(source("leaf"), tmp_path / "w.safetensors", "--to", "leaf", "--to", "og_leaf")
+    assert done.exit_code == 2
+    assert done.output.strip() == "--to: is given 2 times, must be given once"
+
+
+def test_clip_of_another_rate_is_refused_and_that_of_the_repository_said(tmp_path):
+    asked = (source("leaf"), tmp_path / "w.safetensors", "--config", GEOMETRY)
+    done = run(*asked, "--clip", SPEECH)
+    assert done.exit_code == 2
+    assert all(text in done.output for text in ("clip=", "16000 Hz", "8000"))
+    assert "(16000 Hz, taken as 8000 Hz)" in run(*asked).output
 
 
 def test_what_was_there_stays_until_the_new_is_whole(tmp_path, monkeypatch):
@@ -200,7 +326,7 @@ def test_what_was_there_stays_until_the_new_is_whole(tmp_path, monkeypatch):
     def full(*_):
         raise OSError("no space left")
 
-    monkeypatch.setattr("parity.bridges.stored.os.replace", full)
+    monkeypatch.setattr("parity.outputs.os.replace", full)
     done = run(source("leaf_everything"), target, "--config", GEOMETRY)
     assert done.exit_code == 2
     assert "no space left" in done.output
@@ -218,7 +344,7 @@ def test_sinc_filters_are_told_by_their_hertz():
 
 
 def test_clip_without_the_repository(monkeypatch, tmp_path):
-    monkeypatch.setattr("parity.carrying.SPEECH", tmp_path / "gone.wav")
+    monkeypatch.setattr("parity.clips.SPEECH", tmp_path / "gone.wav")
     (name, audio), (_, again) = audio_of(None, 8000), audio_of(None, 8000)
     assert "synthesised" in name
     assert audio.shape == (1, 24000)
