@@ -12,6 +12,7 @@ from parity_tests.goldens import (
     check_gradients,
     check_init,
     check_together,
+    one_of_each,
 )
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
@@ -38,4 +39,4 @@ def test_accuracy_together(ledger):
 
 @pytest.mark.parametrize("change", [c for c in benign() if c.rung == "tf_leaf"], ids=lambda change: change.name)
 def test_a_benign_change_passes(change):
-    check_benign(change)
+    check_benign(change, one_of_each())
