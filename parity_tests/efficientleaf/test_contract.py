@@ -165,12 +165,12 @@ def test_from_leaf_copies_the_compression_and_what_learns():
     source.filterbank.bandwidths.requires_grad_(False)
     source.compression.alpha.requires_grad_(False)
     learns = {name: p.requires_grad for name, p in source.named_parameters()}
-    made = EfficientLeaf.from_leaf(source, tolerance=1e-2)
+    made = EfficientLeaf.from_leaf(source)
     assert {name: p.requires_grad for name, p in made.named_parameters()} == learns
     state = {name: value.clone() for name, value in source.state_dict().items()}
     assert all(torch.equal(value, state[name]) for name, value in made.state_dict().items())
     assert not made.training
-    assert EfficientLeaf.from_leaf(source.train(), tolerance=1e-2).training
+    assert EfficientLeaf.from_leaf(source.train()).training
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.add_(1.0)
