@@ -12,9 +12,15 @@ from functools import cached_property
 import numpy as np
 
 from parity.config import LeafConfig
+from parity.gates.base import unit_roundoff
+from parity.gates.direct import Size
+from parity.gates.envelope import Envelope
 from parity.oracle import ORIGINAL, Conventions, Geometry, LeafBounds, LeafOracle, Precision
+from parity.oracle.rounded import rounded
 
 Arrays = Mapping[str, np.ndarray]
+# some 800 arrays of the goldens on either rung that are held to the original, and of a few reformulations
+SCATTER = Envelope(16, 10_000)
 
 
 @dataclass
@@ -75,6 +81,21 @@ class Expected:
     def gradient_rounding(self, dtype: str) -> Arrays:
         """The one-operation bound of every gradient."""
         return self._bounds(dtype, True)[1]
+
+    def scatter(self, name: str, size: Size) -> float:
+        """How far rounding may take a float32 implementation of ``output`` or of a gradient from the oracle.
+
+        A bound that holds with the probability of :class:`parity.gates.envelope.Envelope`, over draws of roundings that
+        no order of summation exceeds, see :meth:`parity.oracle.chain.Chain.summed`.
+        """
+        true = self.taps[name] if name == "output" else self.gradients[name]
+        return SCATTER.factor * max(size(draw[name] - true) for draw in self._draws)
+
+    @cached_property
+    def _draws(self) -> list[Arrays]:
+        u, seeds = unit_roundoff("float32"), range(SCATTER.n_draws)
+        run = (self.config, self.variables, self.x, self.cotangent)
+        return [rounded(*run, np.random.default_rng([11, seed]), u) for seed in seeds]
 
     def _bounds(self, dtype: str, one_operation: bool) -> tuple[Arrays, Arrays]:
         key = (dtype, one_operation)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from parity.expected import Arrays, Expected, Produced
+from parity.expected import SCATTER, Arrays, Expected, Produced
 from parity.gates import (
     Accuracy,
     OfMax,
@@ -25,6 +25,7 @@ from parity.gates import (
     status,
 )
 from parity.gates.accuracy import UNMEASURED
+from parity.gates.direct import Size
 from parity.report.claims import Measurement
 
 # Published 1:1 ports stay within 4e-7 of max|y| of TensorFlow (1.2e-6 with instance norm) and TensorFlow's eager and
@@ -33,6 +34,11 @@ FORWARD = OfMax(1e-6, "twice TensorFlow's own eager-graph difference (4.8e-7 of 
 FORWARD_NORM = OfMax(2e-6, "twice TensorFlow's own difference; instance norm divides by a standard deviation")
 GRADIENT = RelativeL2(5e-6, "ten times the forward difference: a gradient sums products of several rounded factors")
 GRADIENT_NORM = RelativeL2(3e-5, "as without instance norm, whose adjoint subtracts two means that nearly cancel")
+FAITHFUL = (
+    f"{SCATTER.factor:.3g} times the largest of {SCATTER.n_draws} of the float64 oracle with a rounding at every "
+    "operation, sums in their worst order"
+)
+APART = f"the reference's error, and {FAITHFUL}"
 FEWEST = 16  # arrays in a pool that say something about rounding together: as many as k was measured on
 
 
@@ -106,7 +112,7 @@ def compare_forward(context: Context, candidate: Arrays, expected: Expected) -> 
         literal = context.literal(tap) and Accuracy.applies(reference)
         least = None if literal else rounding.get(tap)
         again = [taps[tap] for taps, _ in expected.reference_again]
-        yield from _compare(context, tap, "forward", arrays, direct, errors.get(tap), least, again)
+        yield from _compare(context, tap, "forward", arrays, direct, errors.get(tap), least, expected, again)
 
 
 def compare_gradients(context: Context, candidate: Arrays, expected: Expected) -> Iterator[Measurement]:
@@ -123,7 +129,7 @@ def compare_gradients(context: Context, candidate: Arrays, expected: Expected) -
         literal = context.literal(name) and bool(np.any(expected.gradients[name]))
         least = None if literal else rounding[name]
         again = [gradients[name] for _, gradients in expected.reference_again]
-        yield from _compare(context, name, kind_of(name), arrays, direct, errors[name], least, again)
+        yield from _compare(context, name, kind_of(name), arrays, direct, errors[name], least, expected, again)
 
 
 def compare_sound(
@@ -187,20 +193,27 @@ def pooled(context: Context, fewest: int = FEWEST) -> Iterator[Measurement]:
 
 
 def apart(
-    direct: OfMax | RelativeL2, candidate: np.ndarray, reference: np.ndarray, oracle: np.ndarray | None
-) -> Verdict | None:
-    """G3 in units of what G1 leaves between two implementations; None where the reference's error is unknown.
+    name: str, candidate: np.ndarray, reference: np.ndarray, oracle: np.ndarray, size: Size, expected: Expected
+) -> Verdict:
+    """G3 in units of what the reference is off, which is known, and of what rounding may do to any faithful candidate.
 
-    The reference is off by e, the candidate may be by k e: they are at most (1 + k) e apart. Where a sum cancels, that
-    is more than any limit for all cases.
+    By the triangle inequality a candidate is at most the sum of the two from the reference. Where a sum cancels, that
+    is more than any limit for all cases; the reference's error alone would be one draw, and may be a lucky one.
     """
-    if oracle is None:
-        return None
-    most = (1 + UNMEASURED) * direct(reference, oracle).observed
-    if not 0 < most < np.inf:
-        return None
-    reason = f"{1 + UNMEASURED:g} times what the reference is off: it, and G1's k"
-    return Verdict("direct", direct(candidate, reference).observed / most, 1.0, reason)
+    exact = oracle.astype(np.float64)
+    most = size(reference - exact) + expected.scatter(name, size)
+    difference = size(candidate.astype(np.float64) - reference)
+    return Verdict("direct", 0.0 if difference == 0.0 else difference / most, 1.0, APART)
+
+
+def faithful(name: str, candidate: np.ndarray, oracle: np.ndarray, size: Size, expected: Expected) -> Verdict:
+    """G1 of one array in units of what rounding may do to any faithful candidate.
+
+    The error of one array is one draw on either side. The reference's few executions share their order of summation,
+    so a CPU that sums in another order may err several times as much as all of them and be as faithful.
+    """
+    error = size(candidate - oracle.astype(np.float64))
+    return Verdict("accuracy", error / expected.scatter(name, size), 1.0, FAITHFUL)
 
 
 def _finite(values: np.ndarray, oracle: np.ndarray) -> Verdict:
@@ -216,6 +229,7 @@ def _compare(
     direct: OfMax | RelativeL2,
     errors: np.ndarray | None,
     least: np.ndarray | None,
+    expected: Expected,
     again: Sequence[np.ndarray] = (),
 ) -> Iterator[Measurement]:
     candidate, reference, oracle = arrays
@@ -223,14 +237,14 @@ def _compare(
     yield context.measurement(tap, kind, state, "rounding")
     if not state.passes:
         return
+    size = norm if isinstance(direct, RelativeL2) else peak
     if least is not None:
-        size = norm if isinstance(direct, RelativeL2) else peak
         where = context.aside() if context.literal(tap) else context
         yield where.measurement(tap, kind, one_operation(candidate, reference, least, size), "rounding")
     else:
         verdict, where = direct(candidate, reference), context
-        if not verdict.passes and (other := apart(direct, candidate, reference, oracle)) is not None:
-            verdict, where = other, context.aside()
+        if not verdict.passes and oracle is not None:
+            verdict, where = apart(tap, candidate, reference, oracle, size, expected), context.aside()
         yield where.measurement(tap, kind, verdict, "rounding")
     if oracle is None:
         return
@@ -238,8 +252,10 @@ def _compare(
         yield context.measurement(tap, kind, soundness(candidate, oracle, errors), "rounding")
     if context.singly and Accuracy.applies(oracle):
         # k is measured over many arrays together; of one array alone, the spread is that of the executions at hand
-        verdict = Accuracy(dtype=context.dtype)(candidate, reference, oracle, again)
-        yield context.measurement(tap, kind, verdict, "rounding")
+        verdict, where = Accuracy(dtype=context.dtype)(candidate, reference, oracle, again), context
+        if not verdict.passes and (kind != "forward" or tap == "output"):
+            verdict, where = faithful(tap, candidate, oracle, size, expected), context.aside()
+        yield where.measurement(tap, kind, verdict, "rounding")
     else:
         pool = context.pools.setdefault((kind, tap), PooledAccuracy(context.dtype))
         pool.add(candidate, reference, oracle)

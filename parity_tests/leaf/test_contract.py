@@ -115,6 +115,26 @@ def test_autocast_runs_in_bfloat16():
     assert gate(out.detach().float().numpy(), module(audio).detach().numpy()).passes
 
 
+@pytest.mark.parametrize("form", ["accurate", "published"])
+@pytest.mark.parametrize("learn_logs", [True, False])
+def test_autocast_leaves_pcen_in_the_dtype_of_its_parameters(form, learn_logs):
+    pcen, energies = leaf.PCEN(3, learn_logs=learn_logs, form=form), torch.rand(2, 3, 9)
+    with torch.autocast("cpu", torch.bfloat16):
+        for given_dtype in (torch.bfloat16, torch.float32):  # the dtypes that autocast hands over
+            x = energies.to(given_dtype)
+            y, state = pcen.step(x)
+            assert (y.dtype, state.dtype) == (torch.float32, torch.float32)
+            assert torch.equal(y, pcen(x.float()))  # no digit more is lost than those of x
+        assert leaf.Leaf(4)(torch.rand(1, 800)).dtype == torch.float32
+
+
+def test_pcen_computes_in_the_wider_of_two_dtypes():
+    energies = torch.rand(2, 3, 9)
+    assert leaf.PCEN(3).double()(energies).dtype == torch.float64
+    assert leaf.PCEN(3)(energies.double()).dtype == torch.float64
+    assert leaf.PCEN(3).bfloat16()(energies.bfloat16()).dtype == torch.bfloat16
+
+
 @given(
     s=st.floats(0.001, 0.999), alpha=st.floats(0.01, 1), delta=st.floats(0.01, 10), r=st.floats(0.1, 1),
     level=st.floats(-5, 2), seed=st.integers(0, 999),
