@@ -25,7 +25,6 @@ from parity.gates import (
     status,
 )
 from parity.gates.accuracy import UNMEASURED
-from parity.gates.direct import Size
 from parity.report.claims import Measurement
 
 # Published 1:1 ports stay within 4e-7 of max|y| of TensorFlow (1.2e-6 with instance norm) and TensorFlow's eager and
@@ -192,30 +191,6 @@ def pooled(context: Context, fewest: int = FEWEST) -> Iterator[Measurement]:
             yield context.measurement(tap, kind, pool.verdict(context.factor(kind, tap)), "rounding")
 
 
-def apart(
-    name: str, candidate: np.ndarray, reference: np.ndarray, oracle: np.ndarray, size: Size, expected: Expected
-) -> Verdict:
-    """G3 in units of what the reference is off, which is known, and of what rounding may do to any faithful candidate.
-
-    By the triangle inequality a candidate is at most the sum of the two from the reference. Where a sum cancels, that
-    is more than any limit for all cases; the reference's error alone would be one draw, and may be a lucky one.
-    """
-    exact = oracle.astype(np.float64)
-    most = size(reference - exact) + expected.scatter(name, size)
-    difference = size(candidate.astype(np.float64) - reference)
-    return Verdict("direct", 0.0 if difference == 0.0 else difference / most, 1.0, APART)
-
-
-def faithful(name: str, candidate: np.ndarray, oracle: np.ndarray, size: Size, expected: Expected) -> Verdict:
-    """G1 of one array in units of what rounding may do to any faithful candidate.
-
-    The error of one array is one draw on either side. The reference's few executions share their order of summation,
-    so a CPU that sums in another order may err several times as much as all of them and be as faithful.
-    """
-    error = size(candidate - oracle.astype(np.float64))
-    return Verdict("accuracy", error / expected.scatter(name, size), 1.0, FAITHFUL)
-
-
 def _finite(values: np.ndarray, oracle: np.ndarray) -> Verdict:
     """The status against the oracle, whose dtype is another."""
     return status(values, oracle.astype(values.dtype))
@@ -243,18 +218,24 @@ def _compare(
         yield where.measurement(tap, kind, one_operation(candidate, reference, least, size), "rounding")
     else:
         verdict, where = direct(candidate, reference), context
-        if not verdict.passes and oracle is not None:
-            verdict, where = apart(tap, candidate, reference, oracle, size, expected), context.aside()
+        if not verdict.passes and oracle is not None and (most := expected.scatter(tap, size)) is not None:
+            # By the triangle inequality: where a sum cancels, that is more than any limit for all cases. The
+            # reference's error alone would be one draw, and may be a lucky one.
+            difference = size(candidate.astype(np.float64) - reference)
+            most += size(reference - oracle.astype(np.float64))
+            verdict, where = Verdict("direct", difference / most, 1.0, APART), context.aside()
         yield where.measurement(tap, kind, verdict, "rounding")
     if oracle is None:
         return
     if errors is not None:
         yield context.measurement(tap, kind, soundness(candidate, oracle, errors), "rounding")
     if context.singly and Accuracy.applies(oracle):
-        # k is measured over many arrays together; of one array alone, the spread is that of the executions at hand
+        # k is measured over many arrays together; of one array alone, the spread is that of the executions at hand.
+        # These share an order of summation: a CPU that sums in another may err more and be as faithful.
         verdict, where = Accuracy(dtype=context.dtype)(candidate, reference, oracle, again), context
-        if not verdict.passes and (kind != "forward" or tap == "output"):
-            verdict, where = faithful(tap, candidate, oracle, size, expected), context.aside()
+        if not verdict.passes and (most := expected.scatter(tap, size)) is not None:
+            error = size(candidate - oracle.astype(np.float64))
+            verdict, where = Verdict("accuracy", error / most, 1.0, FAITHFUL), context.aside()
         yield where.measurement(tap, kind, verdict, "rounding")
     else:
         pool = context.pools.setdefault((kind, tap), PooledAccuracy(context.dtype))

@@ -26,7 +26,9 @@ def rounded(
     rng: np.random.Generator | None = None,
     ulp: float = 0.0,
 ) -> dict[str, Array]:
-    """``output`` [B, C, F], the gradient to ``input`` [B, T], and one for every trainable variable, of its shape.
+    """Stages from ``conv`` to ``output``, the gradient to ``input`` [B, T], and one for every trainable variable.
+
+    Of the oracle's shapes: ``conv`` is [B, C, 2, T], ``modulus`` [B, C, T], the others [B, C, F].
 
     Args:
         config: what to compute.
@@ -39,15 +41,20 @@ def rounded(
     if config.preemp:
         stages.free_conv(c, "tfbanks_preemp/kernel", 1, "same")
     stages.gabor_conv(c, "kernel", config.window, 1, config.padding)
+    found = {"conv": c.x.reshape(len(x), config.n_filters, 2, -1)}
     stages.activation(c, "squared_modulus")
+    found["modulus"] = c.x
     stages.gaussian_pool(c, "learnable_pooling/kernel", config.window, config.stride, config.padding)
+    found["pool"] = c.x
     stages.floor(c, FLOOR)
+    found["floor"] = c.x
     if config.compression == "log":
         stages.log(c, LOG_OFFSET)
     elif config.compression != "none":
         pcen_stage.pcen(c, "PCEN/", config.pcen_floor, config.compression == "pcen")
+        found["pcen"] = c.x
     if config.mean_var_norm:
         stages.normalisation(c, "tfbanks_instancenorm/gamma", "tfbanks_instancenorm/beta", NORM_EPS, axis=2)
-    output = c.x
-    d_x = c.back(cotangent)[:, 0]
-    return {"output": output, "input": d_x, **c.gradients}
+    found["output"] = c.x
+    found["input"] = c.back(cotangent)[:, 0]
+    return {**found, **c.gradients}
