@@ -7,13 +7,14 @@ from bisect import bisect_right
 from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from leaf.cache import Kept, wants_graph
-from leaf.checks import count, real, waveform
+from leaf.checks import MOST_FILTERS, MOST_VALUES, bank, count, real, shown, waveform
 from leaf.filters import SIGMA_PER_SAMPLE, gabor_pair, gauss_windows, mel_filter_params, squared_modulus
 from leaf.streaming import Band, Bank, Windowed
 from leaf.strided import Signal, blocks, pooled, signal, strided
@@ -62,7 +63,7 @@ class GroupedGaborFilterbank(nn.Module):
         pooling_widths: sigmas relative to half a window of ``pool_size``, used within [2 / pool_size, 0.5].
 
     Args:
-        n_filters: number of filters C, >= 1.
+        n_filters: number of filters C, 1 to 2048.
         num_groups: 1 to ``n_filters``.
         min_freq, max_freq: band edges of the mel-spaced start in Hz,
             0 <= min_freq < max_freq <= sample_rate / 2.
@@ -96,14 +97,13 @@ class GroupedGaborFilterbank(nn.Module):
         exact: Collection[str] = (),
     ) -> None:
         super().__init__()
-        if isinstance(exact, str) or not set(exact) <= set(SOURCES):
-            raise ValueError(f"exact={exact!r}: a collection of {', '.join(map(repr, SOURCES))} is needed")
-        self.exact = frozenset(exact)
-        self.n_filters = count("n_filters", n_filters)
+        self.exact = _sources(exact)
+        self.n_filters = count("n_filters", n_filters, MOST_FILTERS)
         # an empty group has no largest centre: the published code fails on it in forward
-        self.num_groups = count("num_groups", num_groups, most=self.n_filters)
+        self.num_groups = count("num_groups", num_groups, self.n_filters)
         self.pool_size = count("pool_size", pool_size)
         self.pool_stride = count("pool_stride", pool_stride)
+        bank(self.n_filters, "pool_size", self.pool_size)
         self.conv_win_factor = real("conv_win_factor", conv_win_factor, above=0)
         self.stride_factor = real("stride_factor", stride_factor, above=0)
         self.psbl_strides = [s for s in range(1, self.pool_stride + 1) if self.pool_stride % s == 0]
@@ -168,13 +168,19 @@ class GroupedGaborFilterbank(nn.Module):
         return self
 
     def _plan(self) -> list[Group]:
-        # in one transfer
-        centers, lengths = torch.stack((self._centers(), self._sigmas() * self.conv_win_factor)).tolist()
+        # In one transfer. NaN, of training that has diverged, takes no part in the geometry: it shows in the features.
+        used = torch.stack((self._centers(), self._sigmas() * self.conv_win_factor))
+        centers, lengths = used.nan_to_num(nan=0.0).tolist()
         ends = [i * self.n_filters // self.num_groups for i in range(self.num_groups + 1)]
         found = []
         for start, stop in pairwise(ends):
             conv_stride, pool_stride = self.get_stride(max(centers[start:stop]))
             kernel_size = (self.pool_size if "kernel" in self.exact else int(max(lengths[start:stop]))) | 1
+            if kernel_size * (stop - start) > MOST_VALUES:
+                raise ValueError(
+                    f"conv_win_factor={self.conv_win_factor:g}: must be lower, as {kernel_size} taps in {stop - start} "
+                    f"bands are more than {MOST_VALUES}"
+                )
             window_size = int(self.pool_size / conv_stride + 0.5) | 1
             if "span" in self.exact:
                 window_size = (self.pool_size - 1) // (2 * conv_stride) * 2 + 1
@@ -297,3 +303,14 @@ class GroupedGaborFilterbank(nn.Module):
 
     def _sigmas(self) -> Tensor:
         return self.bandwidths.clamp(self.sigma_lower, self.sigma_upper)
+
+
+def _sources(exact: Any) -> frozenset[str]:
+    message = f"exact={shown(exact)}: must be a collection of {', '.join(map(repr, SOURCES))}"
+    try:
+        found = frozenset(exact)
+    except TypeError:
+        raise TypeError(message) from None
+    if isinstance(exact, str) or not found <= set(SOURCES):
+        raise ValueError(message)
+    return found

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from leaf.checks import band_edges, count
+from leaf.checks import MOST_FILTERS, band_edges, count, rate
 
 # A Gabor filter of sigma = W * SIGMA_PER_SAMPLE has a frequency response of 2 pi / W rad/sample full width at
 # half maximum: one bin of a W-sample DFT. LEAF's limits are W = 4 and the filter's size
@@ -25,9 +25,9 @@ def mel_filter_params(n_filters: int, min_freq: float, max_freq: float, sample_r
     Raises TypeError or ValueError unless ``n_filters >= 1`` and
     ``0 <= min_freq < max_freq <= sample_rate / 2``.
     """
-    n_filters = count("n_filters", n_filters)
-    band_edges(min_freq, max_freq, sample_rate)
-    lowest, highest = (1127 * math.log1p(f / 700) for f in (min_freq, max_freq))
+    n_filters = count("n_filters", n_filters, MOST_FILTERS)
+    lowest, highest = (1127 * math.log1p(f / 700) for f in band_edges(min_freq, max_freq, sample_rate))
+    sample_rate = rate(sample_rate)
     edges = 700 * torch.expm1(torch.linspace(lowest, highest, n_filters + 2) / 1127)
     center_freqs = edges[1:-1] * (2 * math.pi / sample_rate)
     sigmas = (sample_rate / 2) / (edges[2:] - edges[:-2])

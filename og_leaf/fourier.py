@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from og_leaf.checks import MOST_SAMPLES, check_count, shown
 from og_leaf.initializers import Device, Initializer
+from og_leaf.inputs import check_tensor
 from og_leaf.keras_layers import Conv1D
 from og_leaf.regularizers import Regularizer
 
@@ -19,15 +21,15 @@ def upper_power_of_2(length: int) -> int:
     power, which is too short for it.
 
     Args:
-        length: samples, at least 1.
+        length: samples, 1 to 2**30.
 
     Raises:
-        ValueError: less than 1.
+        TypeError: not an integer.
+        ValueError: out of this range.
 
     Source: ``leaf_audio/convolution.py``.
     """
-    if not length >= 1:
-        raise ValueError(f"length={length!r}: must be at least 1")
+    length = check_count("length", length, 2**30)
     # tensors of no dimensions on the CPU, whatever the default device: the library's scalar logarithm decides
     number = torch.tensor(float(length), dtype=torch.float32, device="cpu")
     two = torch.tensor(2.0, dtype=torch.float32, device="cpu")
@@ -85,8 +87,9 @@ def overlap_add_conv1d(inputs: Tensor, filters: Tensor, fft_length: int = 4096) 
     """
     _check(inputs, filters)
     n_samples, n_taps = inputs.shape[-1], filters.shape[-1]
+    fft_length = check_count("fft_length", fft_length, MOST_SAMPLES, least=2)
     step = fft_length - n_taps + 1
-    if step < 1 or fft_length < 2:
+    if step < 1:
         raise ValueError(f"fft_length={fft_length!r}: must be at least 2 and the filters' {n_taps} taps")
     n_blocks = -(-n_samples // step)
     padded = torch.nn.functional.pad(inputs, (0, n_blocks * step - n_samples))
@@ -109,6 +112,8 @@ def _overlap_and_add(pieces: Tensor, step: int) -> Tensor:
 
 
 def _check(inputs: Tensor, filters: Tensor) -> None:
+    check_tensor("filters", filters)
+    check_tensor("inputs", inputs, like=filters)
     for name, value, words in (("inputs", inputs, "[batch, 1, samples]"), ("filters", filters, "[filters, 1, taps]")):
         shape = tuple(value.shape)
         if len(shape) != 3 or shape[1] != 1 or shape[2] == 0:
@@ -154,7 +159,7 @@ class FFTConv1D(Conv1D):
         if self._padding == "CAUSAL":
             raise ValueError(f"padding={padding!r}: must be 'same' or 'valid'")
         if kernel_regularizer is not None and not hasattr(kernel_regularizer, "l1"):
-            raise TypeError(f"kernel_regularizer={kernel_regularizer!r}: must have an l1, as L1 and L1L2 do")
+            raise TypeError(f"kernel_regularizer={shown(kernel_regularizer)}: must have an l1, as L1 and L1L2 do")
         self._n_last = 0  # samples of the last input
 
     def convolve(self, inputs: Tensor) -> Tensor:

@@ -12,10 +12,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from og_leaf.checks import check_audio, check_band, check_count, check_dtype, check_geometry
+from og_leaf.checks import (
+    MOST_FILTERS,
+    check_band,
+    check_bank,
+    check_callable,
+    check_count,
+    check_device,
+    check_dtype,
+    check_geometry,
+    check_rate,
+)
 from og_leaf.convolution import SincConv1D
 from og_leaf.frontend import Leaf, SquaredModulus, log_compression
 from og_leaf.initializers import Constant, Device, GaborInit, LowpassInit, SincInit
+from og_leaf.inputs import check_audio
 from og_leaf.keras_layers import Conv1D, LayerNormalization, LeakyReLU
 from og_leaf.melfilters import linear_to_mel_weight_matrix
 from og_leaf.pooling import GaussianLowpass, LearnablePooling1D, MaxPooling1D
@@ -162,17 +173,22 @@ class MelFilterbanks(nn.Module):
     ) -> None:
         super().__init__()
         self._window_size, self._stride = check_geometry(sample_rate, window_len, window_stride)
-        self._max_freq = max_freq if max_freq else sample_rate / 2.0
-        check_band(min_freq, self._max_freq, sample_rate)
-        if not callable(compression_fn):
-            raise TypeError(f"compression_fn={compression_fn!r}: must be a callable")
-        self.n_filters = check_count("n_filters", n_filters)
+        self._sample_rate = check_rate(sample_rate)
+        at_half = max_freq is None or (type(max_freq) in (int, float) and max_freq == 0)
+        self._min_freq, self._max_freq = check_band(
+            min_freq, self._sample_rate / 2.0 if at_half else max_freq, self._sample_rate
+        )
+        self._compression_fn: Callable[[Tensor], Tensor] = check_callable(
+            "compression_fn", compression_fn, "a callable"
+        )
+        self.n_filters = check_count("n_filters", n_filters, MOST_FILTERS)
         self._n_fft = check_count("n_fft", n_fft)
-        self._sample_rate, self._min_freq = sample_rate, min_freq
-        self._compression_fn = compression_fn
+        check_bank("n_filters", self.n_filters, "n_fft", self._n_fft)
         self._made: tuple[tuple[torch.dtype, torch.device], Tensor] | None = None
         # what follows .double() and .to(), computed in their dtype rather than rounded to it
-        self.register_buffer("_like", torch.empty(0, dtype=check_dtype(dtype), device=device), persistent=False)
+        self.register_buffer(
+            "_like", torch.empty(0, dtype=check_dtype(dtype), device=check_device(device)), persistent=False
+        )
 
     @property
     def mel_filters(self) -> Tensor:
@@ -199,7 +215,7 @@ class MelFilterbanks(nn.Module):
             TypeError: samples of another dtype.
             ValueError: another rank, more than one channel, or no samples.
         """
-        check_audio(inputs, self._like.dtype)
+        check_audio(inputs, self._like)
         audio = inputs if inputs.dim() == 2 else inputs.squeeze(1)
         n_frames = -(-audio.shape[-1] // self._stride)
         missing = (n_frames - 1) * self._stride + self._window_size - audio.shape[-1]

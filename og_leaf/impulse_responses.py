@@ -7,6 +7,9 @@ import math
 import torch
 from torch import Tensor
 
+from og_leaf.checks import check_count, check_rate, shown
+from og_leaf.inputs import check_tensor
+
 
 def clip(values: Tensor, low: float, high: float) -> Tensor:
     """``tf.clip_by_value``: ``low`` wins where ``low > high``, and the gradient is 1 at either limit.
@@ -29,6 +32,8 @@ def gabor_impulse_response(t: Tensor, center: Tensor, fwhm: Tensor) -> Tensor:
 
     Source: ``leaf_audio/impulse_responses.py``; section 3.1 of https://arxiv.org/abs/2101.08596.
     """
+    for name, value in (("t", t), ("center", center), ("fwhm", fwhm)):
+        check_tensor(name, value, 1)
     to_complex = torch.complex128 if t.dtype == torch.float64 else torch.complex64
     norm = 1.0 / (math.sqrt(2.0 * math.pi) * fwhm)
     envelope = torch.exp(torch.outer(1.0 / (2.0 * fwhm**2), -(t**2)))
@@ -48,6 +53,8 @@ def gabor_filters(kernel: Tensor, size: int = 401) -> Tensor:
 
     Source: ``leaf_audio/impulse_responses.py``.
     """
+    check_tensor("kernel", kernel, 2)
+    size = check_count("size", size)
     t = torch.arange(-(size // 2), (size + 1) // 2, dtype=kernel.dtype, device=kernel.device)
     return gabor_impulse_response(t, center=kernel[:, 0], fwhm=kernel[:, 1])
 
@@ -67,8 +74,10 @@ def amplitude(filters: Tensor, i: int) -> Tensor:
 
     Source: ``leaf_audio/impulse_responses.py``.
     """
-    if not filters.is_complex():
-        raise TypeError(f"filters of dtype {filters.dtype}: must be complex")
+    if not (isinstance(filters, Tensor) and filters.is_complex() and filters.dim() == 2):
+        found = f" of dtype {filters.dtype}" if isinstance(filters, Tensor) else f"={shown(filters)}"
+        raise TypeError(f"filters{found}: must be complex, [filters, taps]")
+    i = check_count("i", i, len(filters) - 1, least=-len(filters))
     spectrum: Tensor = torch.fft.fftshift(torch.fft.fft(filters[i]))
     return spectrum.abs()
 
@@ -82,6 +91,8 @@ def sinc_impulse_response(t: Tensor, frequency: Tensor) -> Tensor:
 
     Source: ``leaf_audio/impulse_responses.py``.
     """
+    check_tensor("t", t)
+    check_tensor("frequency", frequency)
     return torch.sin(2 * math.pi * frequency * t) / (2 * math.pi * frequency * t)
 
 
@@ -101,9 +112,11 @@ def sinc_filters(
 
     Source: ``leaf_audio/impulse_responses.py``.
     """
-    half = size // 2
+    check_tensor("cutoff_freq_low", cutoff_freq_low, 2)
+    check_tensor("cutoff_freq_high", cutoff_freq_high, 2)
+    rate, half = check_rate(sample_rate), check_count("size", size) // 2
     taps = torch.arange(-half, half + 1, dtype=cutoff_freq_low.dtype, device=cutoff_freq_low.device)
-    before, after = taps[:half] / sample_rate, taps[half + 1 :] / sample_rate
+    before, after = taps[:half] / rate, taps[half + 1 :] / rate
 
     def low_pass(frequency: Tensor) -> Tensor:
         gain = 2 * frequency  # its value at 0, where the sinc is 1
@@ -127,7 +140,8 @@ def gaussian_lowpass(sigma: Tensor, filter_size: int) -> Tensor:
 
     Source: ``leaf_audio/impulse_responses.py``; section 3.2 of https://arxiv.org/abs/2101.08596.
     """
-    sigma = clip(sigma, 2.0 / filter_size, 0.5)
+    filter_size = check_count("filter_size", filter_size)
+    sigma = clip(check_tensor("sigma", sigma, 4), 2.0 / filter_size, 0.5)
     t = torch.arange(0, filter_size, dtype=sigma.dtype, device=sigma.device)
     numerator = t - 0.5 * (filter_size - 1)
     denominator = sigma * 0.5 * (filter_size - 1)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from og_leaf.checks import check_count
+from og_leaf.checks import check_count, shown
 
 
 def hz2mel(f: Any) -> Any:
@@ -40,16 +40,17 @@ def window(window_type: WindowType, tmax: int) -> NDArray[np.float64]:
         tmax: samples, at least 1; for a Hann window at least 2, as the original divides by ``tmax - 1``.
 
     Raises:
-        TypeError: ``tmax`` is not an integer.
-        ValueError: ``tmax`` below 1, or 1 for a Hann window; not a :class:`WindowType`.
+        TypeError: ``tmax`` is not an integer, or not a :class:`WindowType`.
+        ValueError: ``tmax`` below 1, or 1 for a Hann window, or above 2**20.
 
     Source: ``leaf_audio/utils.py``.
     """
-    n = np.arange(check_count("tmax", tmax))
+    if not isinstance(window_type, WindowType):
+        raise TypeError(f"window_type={shown(window_type)}: must be one of {[str(kind) for kind in WindowType]}")
+    tmax = check_count("tmax", tmax)
+    n = np.arange(tmax)
     if window_type == WindowType.HAMMING:
         return np.asarray(0.54 - 0.46 * np.cos(2 * np.pi * n / tmax))
-    if window_type not in (WindowType.HANNING, WindowType.SQUARED_HANNING):
-        raise ValueError(f"window_type={window_type!r}: must be one of {[kind.name for kind in WindowType]}")
     if tmax == 1:
         raise ValueError(f"tmax={tmax!r}: must be at least 2 for window_type={window_type.name}")
     hann = 0.5 * (1 - np.cos(2 * np.pi * (n - 1) / (tmax - 1)))
