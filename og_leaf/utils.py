@@ -8,17 +8,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from og_leaf.checks import check_count, shown
+from og_leaf.checks import check_count, check_real, shown
+
+MOST_MELS = 90000.0  # of which float32 holds the hertz
+
+
+def _numbers(name: str, value: Any, **limits: Any) -> Any:
+    """A number within limits, or an array, whose values are not looked at; integers as float64.
+
+    Raises:
+        TypeError: neither.
+        ValueError: a number out of range.
+    """
+    if not isinstance(value, np.ndarray) or value.ndim == 0:
+        return check_real(name, value, **limits)
+    if value.dtype.kind not in "fiu":
+        raise TypeError(f"{name}={shown(value)}: must be a finite number or an array of real numbers")
+    return value if value.dtype.kind == "f" else value.astype(np.float64)
 
 
 def hz2mel(f: Any) -> Any:
     """Hertz to mel, ``2595 log10(1 + f / 700)``; numbers or arrays. Source: ``leaf_audio/utils.py``."""
-    return 2595 * np.log10(1 + f / 700)
+    return 2595 * np.log10(1 + _numbers("f", f, above=-700) / 700)
 
 
 def mel2hz(m: Any) -> Any:
     """Mel to hertz, the inverse of :func:`hz2mel`. Source: ``leaf_audio/utils.py``."""
-    return 700 * (np.power(10, m / 2595) - 1)
+    return 700 * (np.power(10, _numbers("m", m, at_most=MOST_MELS) / 2595) - 1)
 
 
 class WindowType(enum.Enum):

@@ -12,10 +12,21 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_leaf.checks import check_band, check_count, check_dtype, check_geometry
+from tf_leaf.checks import (
+    MOST_FILTERS,
+    check_band,
+    check_bank,
+    check_callable,
+    check_count,
+    check_dtype,
+    check_geometry,
+    check_rate,
+)
 from tf_leaf.convolution import SincConv1D
+from tf_leaf.fourier import rfft
 from tf_leaf.frontend import Leaf, log_compression
 from tf_leaf.initializers import Constant, GaborInit, LowpassInit, SincInit
+from tf_leaf.inputs import check_audio
 from tf_leaf.keras_layers import LayerNormalization
 from tf_leaf.pooling import GaussianLowpass, LearnablePooling1D, MaxPooling1D
 from tf_leaf.postprocessing import PCENLayer
@@ -148,18 +159,20 @@ class MelFilterbanks(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "dtype": check_dtype(kwargs.get("dtype", "float32"))})
-        max_freq = max_freq or sample_rate / 2.0
-        check_band(min_freq, max_freq, sample_rate)
-        self._n_filters = check_count("n_filters", n_filters)
+        rate = check_rate(sample_rate)
+        at_half = max_freq is None or (type(max_freq) in (int, float) and max_freq == 0)
+        low, high = check_band(min_freq, rate / 2.0 if at_half else max_freq, rate)
+        self._n_filters = check_count("n_filters", n_filters, MOST_FILTERS)
         self._n_fft = check_count("n_fft", n_fft)
+        check_bank("n_filters", self._n_filters, "n_fft", self._n_fft)
         self._window_len, self._window_stride = check_geometry(sample_rate, window_len, window_stride)
-        self._compression_fn = compression_fn
+        self._compression_fn = check_callable("compression_fn", compression_fn, "a callable on [B, frames, n_filters]")
         self.mel_filters = tf.signal.linear_to_mel_weight_matrix(
-            num_mel_bins=n_filters,
-            num_spectrogram_bins=n_fft // 2 + 1,
-            sample_rate=sample_rate,
-            lower_edge_hertz=min_freq,
-            upper_edge_hertz=max_freq,
+            num_mel_bins=self._n_filters,
+            num_spectrogram_bins=self._n_fft // 2 + 1,
+            sample_rate=rate,
+            lower_edge_hertz=low,
+            upper_edge_hertz=high,
             dtype=tf.dtypes.as_dtype(self.compute_dtype),
         )
 
@@ -167,18 +180,14 @@ class MelFilterbanks(keras.layers.Layer):
         """Features [B, frames, n_filters] of audio [B, T] or [B, T, 1], with ``frames = ceil(T / stride)``.
 
         Raises:
-            ValueError: more than one channel.
+            TypeError: integer, boolean or complex samples.
+            ValueError: another rank, more than one channel, or no samples.
         """
+        check_audio(inputs, self.compute_dtype)
         if inputs.shape.rank == 3:
-            if inputs.shape[-1] != 1:
-                raise ValueError(f"inputs of shape {tuple(inputs.shape)}: {inputs.shape[-1]} channels, must be 1")
             inputs = tf.squeeze(inputs, axis=-1)
-        spectra = tf.signal.stft(
-            inputs,
-            frame_length=self._window_len,
-            frame_step=self._window_stride,
-            fft_length=self._n_fft,
-            pad_end=True,
-        )
+        # what tf.signal.stft does, which fails on no clips
+        frames = tf.signal.frame(inputs, self._window_len, self._window_stride, pad_end=True)
+        spectra = rfft(frames * tf.signal.hann_window(self._window_len, dtype=frames.dtype), self._n_fft)
         energies = tf.math.square(tf.math.abs(spectra))
         return self._compression_fn(tf.matmul(energies, self.mel_filters))

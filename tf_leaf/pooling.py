@@ -8,7 +8,8 @@ import keras
 import tensorflow as tf
 
 from tf_leaf import impulse_responses
-from tf_leaf.checks import check_count, check_length, check_padding
+from tf_leaf.checks import check_count, check_dtype, check_flag, check_padding
+from tf_leaf.inputs import add_weight, check_features, check_initializer, check_length, check_regularizer
 
 
 class LearnablePooling1D(keras.layers.Layer):
@@ -44,7 +45,7 @@ class LearnablePooling1D(keras.layers.Layer):
         trainable: bool = False,
         dtype: str = "float32",
     ) -> None:
-        super().__init__(name="learnable_pooling", dtype=dtype)
+        super().__init__(name="learnable_pooling", dtype=check_dtype(dtype))
         self.kernel_size = check_count("kernel_size", kernel_size)
         self.pool = keras.layers.Conv2D(
             filters=1,
@@ -52,11 +53,11 @@ class LearnablePooling1D(keras.layers.Layer):
             strides=(1, check_count("strides", strides)),
             padding="valid",
             use_bias=False,
-            kernel_initializer=kernel_initializer,
-            kernel_regularizer=kernel_regularizer,
-            trainable=trainable,
+            kernel_initializer=check_initializer("kernel_initializer", kernel_initializer),
+            kernel_regularizer=check_regularizer(kernel_regularizer),
+            trainable=check_flag("trainable", trainable),
             name="conv2d",  # given, so that the variables of a second layer are called as those of the first
-            dtype=dtype,
+            dtype=check_dtype(dtype),
         )
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -69,6 +70,7 @@ class LearnablePooling1D(keras.layers.Layer):
         Raises:
             ValueError: fewer samples than the window has.
         """
+        check_features(x)
         check_length(x, self.kernel_size, "VALID")
         x = tf.transpose(tf.expand_dims(x, axis=1), perm=[0, 3, 2, 1])
         return tf.squeeze(tf.transpose(self.pool(x), perm=[0, 3, 2, 1]), axis=1)
@@ -107,23 +109,20 @@ class ChannelWiseLearnablePooling1D(keras.layers.Layer):
         trainable: bool = False,
         dtype: str = "float32",
     ) -> None:
-        super().__init__(name="learnable_pooling", trainable=trainable, dtype=dtype)
+        super().__init__(
+            name="learnable_pooling", trainable=check_flag("trainable", trainable), dtype=check_dtype(dtype)
+        )
         self.kernel_size = check_count("kernel_size", kernel_size)
         self.strides = check_count("strides", strides)
         self.padding = check_padding(padding)
         self.use_bias = use_bias
-        self.kernel_initializer = kernel_initializer
-        self.kernel_regularizer = kernel_regularizer
+        self.kernel_initializer = check_initializer("kernel_initializer", kernel_initializer)
+        self.kernel_regularizer = check_regularizer(kernel_regularizer)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the weight for inputs of shape [B, T, C]."""
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=(self.kernel_size, 1, input_shape[2]),
-            initializer=self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            trainable=self.trainable,
-        )
+        given = {"kernel_initializer": self.kernel_initializer, "kernel_regularizer": self.kernel_regularizer}
+        self.kernel = add_weight(self, "kernel", (self.kernel_size, 1, input_shape[2]), given, self.trainable)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[B, T, C] to [B, frames, C].
@@ -131,6 +130,7 @@ class ChannelWiseLearnablePooling1D(keras.layers.Layer):
         Raises:
             ValueError: fewer samples than a window that is not padded.
         """
+        check_features(inputs)
         check_length(inputs, self.kernel_size, self.padding)
         kernel = tf.convert_to_tensor(self.kernel)
         return tf.nn.conv1d(inputs, kernel, stride=self.strides, padding=self.padding)
@@ -169,23 +169,20 @@ class GaussianLowpass(keras.layers.Layer):
         trainable: bool = False,
         dtype: str = "float32",
     ) -> None:
-        super().__init__(name="learnable_pooling", trainable=trainable, dtype=dtype)
+        super().__init__(
+            name="learnable_pooling", trainable=check_flag("trainable", trainable), dtype=check_dtype(dtype)
+        )
         self.kernel_size = check_count("kernel_size", kernel_size)
         self.strides = check_count("strides", strides)
         self.padding = check_padding(padding)
         self.use_bias = use_bias
-        self.kernel_initializer = kernel_initializer
-        self.kernel_regularizer = kernel_regularizer
+        self.kernel_initializer = check_initializer("kernel_initializer", kernel_initializer)
+        self.kernel_regularizer = check_regularizer(kernel_regularizer)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the weight for inputs of shape [B, T, C]."""
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=(1, 1, input_shape[2], 1),
-            initializer=self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            trainable=self.trainable,
-        )
+        given = {"kernel_initializer": self.kernel_initializer, "kernel_regularizer": self.kernel_regularizer}
+        self.kernel = add_weight(self, "kernel", (1, 1, input_shape[2], 1), given, self.trainable)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[B, T, C] to [B, frames, C].
@@ -193,8 +190,11 @@ class GaussianLowpass(keras.layers.Layer):
         Raises:
             ValueError: fewer samples than a window that is not padded.
         """
+        check_features(inputs)
         check_length(inputs, self.kernel_size, self.padding)
         windows = impulse_responses.gaussian_lowpass(tf.convert_to_tensor(self.kernel), self.kernel_size)
+        if not inputs.shape[0]:  # none, or not known
+            windows = _without_clips(windows, tf.shape(inputs)[0])
         outputs = tf.nn.depthwise_conv2d(
             tf.expand_dims(inputs, axis=1),
             windows,
@@ -202,6 +202,16 @@ class GaussianLowpass(keras.layers.Layer):
             padding=self.padding,
         )
         return tf.squeeze(outputs, axis=1)
+
+
+@tf.custom_gradient
+def _without_clips(windows: tf.Tensor, n_clips: tf.Tensor) -> Any:
+    """The windows; their gradient is 0 where there are no clips, for which TensorFlow's kernel writes none at all."""
+
+    def gradient(d: tf.Tensor) -> tuple[tf.Tensor, None]:
+        return tf.where(n_clips > 0, d, tf.zeros_like(d)), None
+
+    return tf.identity(windows), gradient
 
 
 class MaxPooling1D(keras.layers.MaxPooling1D):
@@ -236,5 +246,5 @@ class MaxPooling1D(keras.layers.MaxPooling1D):
             strides=check_count("strides", strides),
             padding=check_padding(padding).lower(),
             name="frontend_max_pooling",
-            dtype=dtype,
+            dtype=check_dtype(dtype),
         )

@@ -75,7 +75,7 @@ def test_band(tf_leaf, build, arguments, allowed):
 
 @pytest.mark.parametrize(("build", "error", "named"), [
     (lambda t: t.GaborConv1D(4, 5, padding="mirror"), ValueError, ("padding='mirror'", "'SAME'", "'VALID'")),
-    (lambda t: t.GaussianLowpass(5, padding=None), ValueError, ("padding=None", "'SAME'", "'VALID'")),
+    (lambda t: t.GaussianLowpass(5, padding=None), TypeError, ("padding=None", "'SAME'", "'VALID'")),
     (lambda t: t.GaborConv1D(1, 5), ValueError, ("filters", "an integer from ")),
     (lambda t: t.GaborConv1D(4, 0), ValueError, ("kernel_size=0", "an integer from ")),
     (lambda t: t.GaborConv1D(4, 5, strides=1.5), TypeError, ("strides=1.5", "an integer")),

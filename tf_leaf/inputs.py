@@ -1,0 +1,134 @@
+"""What this rung's layers refuse: tensors, initialisers and regularisers that are not what they are said to be.
+
+No value of a tensor is ever looked at.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_leaf.checks import shown
+
+
+def add_weight(
+    layer: keras.Layer, name: str, shape: tuple[int | None, ...], given: dict[str, Any], trainable: bool, **options: Any
+) -> Any:
+    """A layer's weight from its ``kernel_initializer`` and ``kernel_regularizer``, as Keras makes it.
+
+    Raises:
+        TypeError, ValueError: one of these is none, or gives no kernel of this shape.
+    """
+    regularizer = check_regularizer(given.get("kernel_regularizer"))
+    initializer = given["kernel_initializer"]
+    message = (
+        f"kernel_initializer={shown(initializer)}: must be a Keras initialiser that gives a kernel of shape {shape}"
+    )
+    try:
+        found = keras.initializers.get(initializer)
+        return layer.add_weight(
+            name=name, shape=shape, initializer=found, regularizer=regularizer, trainable=trainable, **options
+        )
+    except (TypeError, ValueError) as error:
+        raise (TypeError if isinstance(error, TypeError) else ValueError)(f"{message}: {error}") from error
+
+
+def check_initializer(name: str, initializer: Any) -> Any:
+    """A Keras initialiser, by name, configuration or itself.
+
+    Raises:
+        TypeError: it is none.
+    """
+    try:
+        found = keras.initializers.get(initializer)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name}={shown(initializer)}: must be a Keras initialiser: {error}") from error
+    return found
+
+
+def check_regularizer(regularizer: Any, name: str = "kernel_regularizer") -> Any:
+    """A Keras regulariser, by name, configuration or itself.
+
+    Raises:
+        TypeError: it is none.
+    """
+    try:
+        return keras.regularizers.get(regularizer)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name}={shown(regularizer)}: must be a Keras regulariser or None: {error}") from error
+
+
+def check_tensor(name: str, value: Any, rank: int | None = None, dtype: str | None = None) -> tf.Tensor:
+    """A dense tensor of real floating-point numbers.
+
+    Args:
+        name: of the argument.
+        value: a tensor, variable or array.
+        rank: its dimensions; ``None`` for any.
+        dtype: the name of its dtype; ``None`` for any floating-point one.
+
+    Raises:
+        TypeError: another kind of tensor (sparse, ragged), none, or of another dtype.
+        ValueError: of another rank.
+    """
+    if not isinstance(value, (tf.Tensor, tf.Variable, np.ndarray, keras.Variable)):
+        raise TypeError(f"{name}={shown(value)}: must be a dense tensor")
+    found = tf.as_dtype(value.dtype).name
+    if not tf.as_dtype(found).is_floating or dtype not in (None, found):
+        raise TypeError(f"{name} of dtype {found}: must be {dtype or 'real floating-point numbers'}")
+    if tf.TensorShape(value.shape).rank not in (rank, None) and rank is not None:
+        raise ValueError(f"{name} of shape {tuple(value.shape)}: must have {rank} dimensions")
+    return value
+
+
+def check_features(inputs: Any, n_channels: int | None = None) -> None:
+    """Refuse what is not [B, T, C] features for a layer.
+
+    Raises:
+        TypeError: no dense tensor of floating-point numbers.
+        ValueError: another rank or number of channels, no channels or no frames.
+    """
+    check_tensor("inputs", inputs)
+    if tf.TensorShape(inputs.shape).rank is None:
+        return
+    shape = tuple(inputs.shape)
+    channels = "channels" if n_channels is None else n_channels
+    if len(shape) != 3 or (n_channels is not None and shape[2] not in (n_channels, None)):
+        raise ValueError(f"inputs of shape {shape}: must be [batch, samples, {channels}]")
+    if 0 in shape[1:]:
+        raise ValueError(f"inputs of shape {shape}: must have at least 1 sample and 1 channel")
+
+
+def check_length(inputs: tf.Tensor, taps: int, padding: str) -> None:
+    """Refuse signals that are shorter than a window that is not padded, where their length is known.
+
+    Raises:
+        ValueError: fewer samples than taps. TensorFlow itself fails where two hops or more are missing; where less is,
+            its kernels give values that nothing has written.
+    """
+    n_samples = inputs.shape[1]
+    if padding == "VALID" and n_samples is not None and n_samples < taps:
+        raise ValueError(
+            f"inputs of shape {tuple(inputs.shape)}: {n_samples} samples, must be at least the {taps} of a window "
+            f"that is not padded"
+        )
+
+
+def check_audio(inputs: Any, dtype: str) -> None:
+    """Refuse what is not [B, T] or [B, T, 1] audio of at least one sample.
+
+    Raises:
+        TypeError: no dense tensor; integer, boolean or complex samples, or another dtype than the layer computes in.
+        ValueError: another rank, more than one channel, or no samples.
+    """
+    check_tensor("inputs", inputs, dtype=dtype)
+    shape = tuple(inputs.shape)
+    if len(shape) not in (2, 3):
+        raise ValueError(f"inputs of shape {shape}: must be [batch, samples] or [batch, samples, 1]")
+    if len(shape) == 3 and shape[2] not in (1, None):
+        raise ValueError(f"inputs of shape {shape}: {shape[2]} channels, must be 1 (the last dimension)")
+    if shape[1] == 0:
+        raise ValueError(f"inputs of shape {shape}: no samples, must be at least 1")
