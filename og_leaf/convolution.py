@@ -240,7 +240,7 @@ class SincConv1D(Regularized):
         kernel_regularizer: Regularizer | None = None,
         name: str | None = None,
         trainable: bool = True,
-        sample_rate: int = 16000,
+        sample_rate: float = 16000,
         min_low_hz: float = 50.0,
         min_band_hz: float = 50.0,
         device: Device = None,

@@ -107,7 +107,7 @@ class Leaf(nn.Module):
         activation: Callable[[Tensor], Tensor] | None = None,
         pooling_cls: Callable[..., nn.Module] = GaussianLowpass,
         n_filters: int = 40,
-        sample_rate: int = 16000,
+        sample_rate: float = 16000,
         window_len: float = 25.0,
         window_stride: float = 10.0,
         compression_fn: str | Callable[[Tensor], Tensor] | None = "pcen",

@@ -51,7 +51,7 @@ class TimeDomainFilterbanks(Leaf):
     Source: ``leaf_audio/frontend.py``; section 2 of https://arxiv.org/abs/1711.01161.
     """
 
-    def __init__(self, sample_rate: int = 16000, **kwargs: Any) -> None:
+    def __init__(self, sample_rate: float = 16000, **kwargs: Any) -> None:
         super().__init__(
             conv1d_cls=Conv1D,
             activation=SquaredModulus(),
@@ -161,7 +161,7 @@ class MelFilterbanks(nn.Module):
     def __init__(
         self,
         n_filters: int = 40,
-        sample_rate: int = 16000,
+        sample_rate: float = 16000,
         n_fft: int = 512,
         window_len: float = 25.0,
         window_stride: float = 10.0,

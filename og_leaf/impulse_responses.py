@@ -97,7 +97,7 @@ def sinc_impulse_response(t: Tensor, frequency: Tensor) -> Tensor:
 
 
 def sinc_filters(
-    cutoff_freq_low: Tensor, cutoff_freq_high: Tensor, size: int = 401, sample_rate: int = 16000
+    cutoff_freq_low: Tensor, cutoff_freq_high: Tensor, size: int = 401, sample_rate: float = 16000
 ) -> Tensor:
     """Band-pass filters: the difference of two ideal low-pass filters, cut, over its largest value.
 

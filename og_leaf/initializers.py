@@ -111,7 +111,7 @@ class GaborInit:
         n_filters: int | None = None,
         min_freq: float = 0.0,
         max_freq: float = 8000.0,
-        sample_rate: int = 16000,
+        sample_rate: float = 16000,
         n_fft: int = 512,
         normalize_energy: bool = False,
     ) -> None:
@@ -151,7 +151,7 @@ class SincInit:
     Source: ``leaf_audio/initializers.py``.
     """
 
-    def __init__(self, sample_rate: int = 16000, min_low_hz: float = 50.0, min_band_hz: float = 50.0) -> None:
+    def __init__(self, sample_rate: float = 16000, min_low_hz: float = 50.0, min_band_hz: float = 50.0) -> None:
         self._sample_rate, self._min_low_hz, self._min_band_hz = check_sinc(sample_rate, min_low_hz, min_band_hz)
 
     def __call__(self, shape: tuple[int, ...], dtype: torch.dtype | None = None, device: Device = None) -> Tensor:
@@ -183,7 +183,7 @@ class LowpassInit:
 
     def __init__(
         self,
-        sample_rate: int = 16000,
+        sample_rate: float = 16000,
         window_len: float = 25.0,
         window_type: utils.WindowType = utils.WindowType.SQUARED_HANNING,
     ) -> None:

@@ -19,7 +19,7 @@ def build(frontend: str, sample_rate: float, n_filters: int = 40, padding: str =
 
     Args:
         frontend: ``leaf`` or ``efficientleaf``.
-        sample_rate: Hz. Band edges are LEAF's, 60 Hz and 7800 Hz or half the rate.
+        sample_rate: Hz. Band edges are LEAF's, 60 Hz (0 where half the rate is less) and 7800 Hz or half the rate.
         n_filters: number of filters.
         padding: of ``leaf``, see :class:`leaf.Leaf`.
 
@@ -28,16 +28,17 @@ def build(frontend: str, sample_rate: float, n_filters: int = 40, padding: str =
     """
     from efficientleaf import EfficientLeaf
     from leaf import Leaf
+    from parity.bridges.leaf import band_of
 
     if frontend not in FRONTENDS:
         raise ValueError(f"frontend={frontend!r}: one of {', '.join(FRONTENDS)} is needed")
-    max_freq = min(7800.0, sample_rate / 2)
+    min_freq, max_freq = band_of(sample_rate)
     if frontend == "leaf":
-        return Leaf(n_filters, max_freq=max_freq, sample_rate=sample_rate, padding=padding)
+        return Leaf(n_filters, min_freq, max_freq, sample_rate=sample_rate, padding=padding)
     if padding != "centered":
         raise ValueError(f"padding={padding!r}: efficientleaf has 'centered' alone")
     groups = min(4, n_filters)
-    return EfficientLeaf(n_filters, groups, max_freq=max_freq, sample_rate=sample_rate, compression="pcen")
+    return EfficientLeaf(n_filters, groups, min_freq, max_freq, sample_rate=sample_rate, compression="pcen")
 
 
 def load(module: Any, weights: Path) -> None:

@@ -249,7 +249,7 @@ class SincConv1D(keras.layers.Layer):
         kernel_regularizer: Any = None,
         name: str | None = None,
         trainable: bool = True,
-        sample_rate: int = 16000,
+        sample_rate: float = 16000,
         min_low_hz: float = 50.0,
         min_band_hz: float = 50.0,
         dtype: str = "float32",

@@ -101,7 +101,7 @@ class Leaf(keras.Model):
         activation: Callable[[tf.Tensor], tf.Tensor] | None = None,
         pooling_cls: Callable[..., Any] = GaussianLowpass,
         n_filters: int = 40,
-        sample_rate: int = 16000,
+        sample_rate: float = 16000,
         window_len: float = 25.0,
         window_stride: float = 10.0,
         compression_fn: str | Callable[[tf.Tensor], tf.Tensor] | None = "pcen",

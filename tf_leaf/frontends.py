@@ -54,7 +54,7 @@ class TimeDomainFilterbanks(Leaf):
     Source: ``leaf_audio/frontend.py``; section 2 of https://arxiv.org/abs/1711.01161.
     """
 
-    def __init__(self, sample_rate: int = 16000, name: str = "tfbanks", **kwargs: Any) -> None:
+    def __init__(self, sample_rate: float = 16000, name: str = "tfbanks", **kwargs: Any) -> None:
         super().__init__(
             conv1d_cls=keras.layers.Conv1D,
             activation=None,
@@ -149,7 +149,7 @@ class MelFilterbanks(keras.layers.Layer):
     def __init__(
         self,
         n_filters: int = 40,
-        sample_rate: int = 16000,
+        sample_rate: float = 16000,
         n_fft: int = 512,
         window_len: float = 25.0,
         window_stride: float = 10.0,

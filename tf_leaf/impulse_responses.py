@@ -106,7 +106,7 @@ def sinc_impulse_response(t: tf.Tensor, frequency: tf.Tensor) -> tf.Tensor:
 
 
 def sinc_filters(
-    cutoff_freq_low: tf.Tensor, cutoff_freq_high: tf.Tensor, size: int = 401, sample_rate: int = 16000
+    cutoff_freq_low: tf.Tensor, cutoff_freq_high: tf.Tensor, size: int = 401, sample_rate: float = 16000
 ) -> tf.Tensor:
     """Band-pass filters, each the difference of two low-passes, divided by its largest tap.
 

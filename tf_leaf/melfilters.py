@@ -35,7 +35,7 @@ class Gabor:
         n_filters: int = 40,
         min_freq: float = 0.0,
         max_freq: float = 8000.0,
-        sample_rate: int = 16000,
+        sample_rate: float = 16000,
         window_len: int = 401,
         n_fft: int = 512,
         normalize_energy: bool = False,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parity.bridges import layouts
-from parity.bridges.checks import same_function
+from parity.bridges.checks import SIMPLIFIED, same_function
 from parity.bridges.filters import class_of, require_same_filters
 from parity.bridges.finding import frontend_of
 from parity.bridges.names import RNN_KERNEL, RNN_RECURRENT, checked
@@ -69,7 +69,9 @@ def load_weights(
             hints = {"conv1d_cls": known}
     variables = checked(variables, wanted)
     require_same_filters(rung.name, module, variables, hints)
-    bridge.write(module, same_function(origin, rung.name, variables))
+    simplified = rung.name in SIMPLIFIED or origin in SIMPLIFIED
+    window = bridge.config(module).window if simplified else 0
+    bridge.write(module, same_function(origin, rung.name, variables, window))
 
 
 def contents_of(source: Mapping[str, Any] | str | os.PathLike[str]) -> Contents:
