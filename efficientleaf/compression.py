@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from leaf.checks import MOST_FILTERS, count, flag, real
+from leaf.checks import MOST_FILTERS, count, dense, flag, real
 from leaf.portable import exporting, log1p, lower_median
 from leaf.streaming import Framewise
 
@@ -32,7 +32,7 @@ class Log1p(Framewise):
         self.per_band = flag("per_band", per_band)
         self.a: float | nn.Parameter = real("a", a, at_most=MOST_DECADES)
         if num_bands is not None or (trainable and per_band):
-            num_bands = count("num_bands", num_bands, MOST_FILTERS)
+            num_bands = count("num_bands", num_bands, MOST_FILTERS, ", with per_band")
         if trainable:
             shape = (num_bands,) if per_band and num_bands else ()
             self.a = nn.Parameter(torch.full(shape, self.a))
@@ -69,19 +69,29 @@ class TemporalBatchNorm(Framewise):
         n_features = count("num_bands", num_bands, MOST_FILTERS)
         self.per_channel = flag("per_channel", per_channel)
         if num_channels is not None or per_channel:
-            num_channels = count("num_channels", num_channels, MOST_FILTERS)
+            num_channels = count("num_channels", num_channels, MOST_FILTERS, ", with per_channel")
         if per_channel and num_channels:
             n_features *= num_channels
         self.bn = nn.BatchNorm1d(n_features, affine=flag("affine", affine))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., bands, T] to the same shape. In training one value per band raises ValueError."""
+        """[..., bands, T] to the same shape; of no clips, which leave the statistics as they are, too.
+
+        Raises ValueError for another number of bands, and in training for one value per band.
+        """
+        dense(x)
         if not self.per_channel:
             flat = x.reshape(-1, *x.shape[-2:])
         elif exporting() and x.ndim == 4:
             flat = torch.cat(x.unbind(1), 1)  # whether two axes are one without a copy is a question about lengths
         else:
             flat = x.flatten(1, -2)
+        if flat.ndim != 3 or flat.shape[1] != self.bn.num_features:
+            raise ValueError(
+                f"x of shape {tuple(x.shape)}: must be [..., bands, T] with {self.bn.num_features} bands in all"
+            )
+        if self.training and flat.shape[0] * flat.shape[2] == 1:
+            raise ValueError(f"x of shape {tuple(x.shape)}: must have more than one value a band in training")
         y: Tensor = self.bn(flat)
         return y.reshape(x.shape)
 
@@ -112,6 +122,8 @@ class LogTBN(Framewise):
         append_filtered: bool = False,
     ) -> None:
         super().__init__()
+        if flag("append_filtered", append_filtered) and not flag("median_filter", median_filter):
+            raise ValueError("append_filtered=True: must be False without median_filter, which has nothing to append")
         self.log1p = Log1p(a, trainable, per_band, num_bands)
         self.TBN = TemporalBatchNorm(num_bands, affine, append_filtered, 2 if append_filtered else 1)
         self.median_filter = flag("median_filter", median_filter)

@@ -7,21 +7,17 @@ from bisect import bisect_right
 from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from efficientleaf.checks import SOURCES, kernels, sources
 from leaf.cache import Kept, wants_graph
-from leaf.checks import MOST_FILTERS, MOST_VALUES, bank, count, real, shown, waveform
+from leaf.checks import MOST_FILTERS, bank, count, real, waveform
 from leaf.filters import SIGMA_PER_SAMPLE, gabor_pair, gauss_windows, mel_filter_params, squared_modulus
 from leaf.streaming import Band, Bank, Windowed
 from leaf.strided import Signal, blocks, pooled, signal, strided
-
-# What makes EfficientLEAF's energies other than LEAF's: kernels of another length than the window, the decimation,
-# its missing gain, windows narrower than LEAF's, taps beyond LEAF's window, and the lower limit of sigma.
-SOURCES = ("kernel", "rate", "gain", "width", "span", "sigma")
 
 
 @dataclass(frozen=True)
@@ -97,10 +93,10 @@ class GroupedGaborFilterbank(nn.Module):
         exact: Collection[str] = (),
     ) -> None:
         super().__init__()
-        self.exact = _sources(exact)
+        self.exact = sources(exact)
         self.n_filters = count("n_filters", n_filters, MOST_FILTERS)
         # an empty group has no largest centre: the published code fails on it in forward
-        self.num_groups = count("num_groups", num_groups, self.n_filters)
+        self.num_groups = count("num_groups", num_groups, self.n_filters, " = n_filters")
         self.pool_size = count("pool_size", pool_size)
         self.pool_stride = count("pool_stride", pool_stride)
         bank(self.n_filters, "pool_size", self.pool_size)
@@ -176,15 +172,11 @@ class GroupedGaborFilterbank(nn.Module):
         for start, stop in pairwise(ends):
             conv_stride, pool_stride = self.get_stride(max(centers[start:stop]))
             kernel_size = (self.pool_size if "kernel" in self.exact else int(max(lengths[start:stop]))) | 1
-            if kernel_size * (stop - start) > MOST_VALUES:
-                raise ValueError(
-                    f"conv_win_factor={self.conv_win_factor:g}: must be lower, as {kernel_size} taps in {stop - start} "
-                    f"bands are more than {MOST_VALUES}"
-                )
             window_size = int(self.pool_size / conv_stride + 0.5) | 1
             if "span" in self.exact:
                 window_size = (self.pool_size - 1) // (2 * conv_stride) * 2 + 1
             found.append(Group(start, stop, kernel_size, conv_stride, window_size, pool_stride))
+        kernels(self.conv_win_factor, self.n_filters, max(group.kernel_size for group in found), self.pool_size)
         return found
 
     def _settings(self) -> Hashable:
@@ -303,14 +295,3 @@ class GroupedGaborFilterbank(nn.Module):
 
     def _sigmas(self) -> Tensor:
         return self.bandwidths.clamp(self.sigma_lower, self.sigma_upper)
-
-
-def _sources(exact: Any) -> frozenset[str]:
-    message = f"exact={shown(exact)}: must be a collection of {', '.join(map(repr, SOURCES))}"
-    try:
-        found = frozenset(exact)
-    except TypeError:
-        raise TypeError(message) from None
-    if isinstance(exact, str) or not found <= set(SOURCES):
-        raise ValueError(message)
-    return found

@@ -88,9 +88,9 @@ class EfficientLeaf(nn.Module):
         self.compression: nn.Module
         if isinstance(compression, nn.Module):
             self.compression = compression
-        elif compression == "pcen":
+        elif isinstance(compression, str) and compression == "pcen":
             self.compression = leaf_pcen(n_filters)
-        elif compression == "logtbn":
+        elif isinstance(compression, str) and compression == "logtbn":
             self.compression = LogTBN(
                 n_filters, a=5, trainable=True, per_band=True, median_filter=True, append_filtered=True
             )

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 # Limits that no use meets, so that a slip of the keyboard is refused before it fills the memory.
-MOST_HZ = 10**9
+LEAST_HZ, MOST_HZ = 1e-3, 1e9
 MOST_SAMPLES = 2**20  # of a window or a hop: 65 s at 16 kHz
 MOST_FILTERS = 2**11  # as many bands as a transform of 4096 samples has bins
 MOST_VALUES = 2**23  # filters times samples of a window: 40 filters of 4 s at 48 kHz
-LARGEST = float(np.finfo(np.float32).max)
+LARGEST, TINY = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
 
 _brief = reprlib.Repr()
 _brief.maxstring = _brief.maxother = 100
@@ -56,24 +56,19 @@ def number(value: Any) -> int | float:
         raise TypeError from error
 
 
-def count(name: str, value: Any, most: int = MOST_SAMPLES) -> int:
-    """An integer from 1 to ``most``.
+def count(name: str, value: Any, most: int = MOST_SAMPLES, why: str = "") -> int:
+    """An integer from 1 to ``most``; ``why`` says of what.
 
     Raises TypeError where ``value`` is no integer and ValueError where it is out of range.
     """
-    return whole(name, value, 1, most)
-
-
-def whole(name: str, value: Any, least: int, most: int) -> int:
-    """An integer from ``least`` to ``most``; raises as :func:`count`."""
-    message = f"{name}={shown(value)}: must be an integer from {least} to {most}"
+    message = f"{name}={shown(value)}: must be an integer from 1 to {most}{why}"
     try:
         found = number(value)
     except TypeError:
         raise TypeError(message) from None
     if not isinstance(found, int):
         raise TypeError(message)
-    if not least <= found <= most:
+    if not 1 <= found <= most:
         raise ValueError(message)
     return found
 
@@ -115,7 +110,7 @@ def _real(name: str, value: Any, above: float | None, at_least: float | None, at
 
 def rate(sample_rate: Any) -> int | float:
     """A sample rate in Hz, an integer where it is one; raises as :func:`real`."""
-    return _real("sample_rate", sample_rate, 0, None, MOST_HZ, "Hz")
+    return _real("sample_rate", sample_rate, LEAST_HZ, None, MOST_HZ, "Hz")
 
 
 def flag(name: str, value: Any) -> bool:
@@ -207,13 +202,26 @@ def waveform(x: Tensor, weight: Tensor) -> Tensor:
     return x if x.ndim == 3 else x.unsqueeze(1)
 
 
-def dense(x: Any) -> None:
+def dense(x: Any, name: str = "x") -> None:
     """Raises TypeError where ``x`` is no plain tensor: an array, or one that is sparse, nested or quantised."""
     if not isinstance(x, Tensor):
-        raise TypeError(f"x={shown(x)}: must be a torch.Tensor")
+        raise TypeError(f"{name}={shown(x)}: must be a torch.Tensor")
     if x.layout is not torch.strided or x.is_nested or x.is_quantized:
         kind = "nested" if x.is_nested else "quantised" if x.is_quantized else str(x.layout)
-        raise TypeError(f"x of layout {kind}: must be a dense torch.Tensor")
+        raise TypeError(f"{name} of layout {kind}: must be a dense torch.Tensor")
+
+
+def numbers(rank: int, **tensors: Any) -> None:
+    """Raises TypeError where these are not floating-point tensors of one dtype and device; ValueError for a rank."""
+    for name, x in tensors.items():
+        dense(x, name)
+        if not x.is_floating_point():
+            raise TypeError(f"{name} of dtype {x.dtype}: must be real floating-point numbers")
+        if x.ndim < rank:
+            raise ValueError(f"{name} of shape {tuple(x.shape)}: must have at least {rank} dimensions")
+    if len({(x.dtype, x.device) for x in tensors.values()}) > 1:
+        found = ", ".join(f"{name} of {x.dtype} on {x.device}" for name, x in tensors.items())
+        raise TypeError(f"{found}: must be of one dtype and device")
 
 
 def _autocasts(x: Tensor) -> bool:

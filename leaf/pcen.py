@@ -14,6 +14,9 @@ from leaf.smoother import exponential_moving_average
 
 FORMS = ("accurate", "published")
 LOG_2 = math.log(2)
+# of logarithms, which nothing limits later: beyond, a smoother grows without end (s), a gain at eps = 1e-12 (alpha) or
+# the root of energies over 1000 (r) leaves float32
+MOST = {"s": 2.0, "alpha": 3.0, "r": 10.0}
 
 
 class PCEN(nn.Module):
@@ -27,7 +30,7 @@ class PCEN(nn.Module):
 
     Args:
         num_bands: number of bands, >= 1; 1 serves any number of bands with shared parameters.
-        s, alpha, delta, r: initial values, finite; > 0 with ``learn_logs``, and r > 0 always.
+        s, alpha, delta, r: initial values, finite; r > 0; with ``learn_logs`` all > 0, s <= 2, alpha <= 3, r <= 10.
         eps: >= 0, added to the smoother, in the dtype of the computation.
         learn_logs: learn logarithms (PCEN paper) or the values and 1 / r (LEAF paper).
         clamp: lower limit of the input; None for none.
@@ -56,8 +59,12 @@ class PCEN(nn.Module):
         self.num_bands = count("num_bands", num_bands, MOST_FILTERS)
         self.learn_logs = flag("learn_logs", learn_logs)
         above = 0.0 if learn_logs else None
-        s, alpha, delta = (real(n, v, above=above) for n, v in (("s", s), ("alpha", alpha), ("delta", delta)))
-        r = max(real("r", r, above=0), 1 / LARGEST)  # its inverse is held
+        most = MOST if learn_logs else {}
+        s, alpha, delta = (
+            real(n, v, above=above, at_most=most.get(n, LARGEST))
+            for n, v in (("s", s), ("alpha", alpha), ("delta", delta))
+        )
+        r = max(real("r", r, above=0, at_most=most.get("r", LARGEST)), 1 / LARGEST)  # its inverse is held
         if learn_logs:
             s, alpha, delta, r = (math.log(value) for value in (s, alpha, delta, r))
         else:

@@ -18,12 +18,12 @@ import torch
 PADDINGS = ("SAME", "VALID")
 CONV_PADDINGS = ("VALID", "SAME", "CAUSAL")  # of Keras' own convolution
 # Limits that no use meets, so that a slip of the keyboard is refused before it fills the memory.
-MOST_HZ = 10**9
+LEAST_HZ, MOST_HZ = 1e-3, 1e9
 MOST_SAMPLES = 2**20  # of a window or a hop: 65 s at 16 kHz
 MOST_FILTERS = 2**11  # as many bands as a transform of 4096 samples has bins
 MOST_CHANNELS = 2 * MOST_FILTERS  # real and imaginary parts
 MOST_VALUES = 2**23  # filters times samples of a window: 40 filters of 4 s at 48 kHz
-LARGEST = float(np.finfo(np.float32).max)
+LARGEST, TINY = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
 
 _brief = reprlib.Repr()
 _brief.maxstring = _brief.maxother = 100
@@ -116,14 +116,24 @@ def _real(name: str, value: Any, above: float | None, at_least: float | None, at
     return found
 
 
+def check_epsilon(epsilon: Any) -> float:
+    """What is added to a variance: a normal number of float32, or a variance of 0 gives NaN.
+
+    Raises:
+        TypeError: not a real number.
+        ValueError: out of range.
+    """
+    return check_real("epsilon", epsilon, at_least=TINY)
+
+
 def check_rate(sample_rate: Any) -> int | float:
     """A sample rate in Hz, an integer where it is one.
 
     Raises:
         TypeError: not a real number.
-        ValueError: not above 0, or beyond ``MOST_HZ``.
+        ValueError: not above ``LEAST_HZ``, or beyond ``MOST_HZ``.
     """
-    return _real("sample_rate", sample_rate, 0, None, MOST_HZ, "Hz")
+    return _real("sample_rate", sample_rate, LEAST_HZ, None, MOST_HZ, "Hz")
 
 
 def check_duration(name: str, milliseconds: Any, sample_rate: Any) -> int | float:
@@ -280,19 +290,3 @@ def check_device(device: Any) -> torch.device | None:
         return torch.empty(0, device=device).device
     except Exception as error:
         raise ValueError(f"{message} ({error})") from None
-
-
-def check_shape(shape: Any) -> tuple[int, ...]:
-    """The shape that an initialiser is asked for.
-
-    Raises:
-        TypeError: no sequence of integers.
-        ValueError: one below 1, or so many values that they fill the memory.
-    """
-    try:
-        sizes = tuple(check_count("shape", n, MOST_VALUES) for n in shape)
-    except TypeError:
-        raise TypeError(f"shape={shown(shape)}: must be a sequence of integers, at least 1") from None
-    if math.prod(sizes) > 2 * MOST_VALUES:
-        raise ValueError(f"shape={shown(shape)}: must have at most {2 * MOST_VALUES} values")
-    return sizes

@@ -30,6 +30,8 @@ class UnitNorm(Constraint):
     def __init__(self, dim: int | tuple[int, ...] = -1) -> None:
         super().__init__()
         dims = dim if isinstance(dim, (tuple, list)) else (dim,)
+        if not dims:
+            raise ValueError(f"dim={shown(dim)}: must be one dimension or more")
         self._dim = tuple(check_count("dim", n, 7, least=-8) for n in dims)
 
     def forward(self, kernel: Tensor) -> Tensor:

@@ -36,6 +36,23 @@ def upper_power_of_2(length: int) -> int:
     return int(2 ** torch.ceil(torch.log(number) / torch.log(two)))
 
 
+def rfft(x: Tensor, n: int) -> Tensor:
+    """``torch.fft.rfft(x, n)``, of no clips too, at which the libraries fail."""
+    if torch.compiler.is_compiling() or x.numel():
+        spectrum: Tensor = torch.fft.rfft(x, n=n)
+        return spectrum
+    padded = torch.nn.functional.pad(x, (0, n - x.shape[-1]))[..., : n // 2 + 1]
+    return torch.complex(padded, padded)
+
+
+def irfft(x: Tensor) -> Tensor:
+    """``torch.fft.irfft(x)``, of no clips too."""
+    if torch.compiler.is_compiling() or x.numel():
+        signal: Tensor = torch.fft.irfft(x)
+        return signal
+    return torch.nn.functional.pad(x.real, (0, x.shape[-1] - 2))
+
+
 def fft_conv1d(inputs: Tensor, filters: Tensor) -> tuple[Tensor, Tensor]:
     """Correlates a mono signal with filters, circularly over ``n = upper_power_of_2(T)`` samples.
 
@@ -61,8 +78,8 @@ def fft_conv1d(inputs: Tensor, filters: Tensor) -> tuple[Tensor, Tensor]:
     if n < max(n_samples, 2):
         raise ValueError(f"inputs of shape {tuple(inputs.shape)}: must have at least 2 samples, and no more than {n}")
     spectra = torch.fft.rfft(filters.transpose(0, 1), n=n)  # [1, C, n // 2 + 1]
-    products = torch.fft.rfft(inputs, n=n) * spectra.conj()
-    outputs = torch.fft.irfft(products).roll(n_taps // 2 - 1, dims=-1)
+    products = rfft(inputs, n) * spectra.conj()
+    outputs = irfft(products).roll(n_taps // 2 - 1, dims=-1)
     return outputs[..., :n_samples], spectra.abs().sum()
 
 
@@ -96,8 +113,8 @@ def overlap_add_conv1d(inputs: Tensor, filters: Tensor, fft_length: int = 4096) 
     margin = (n_taps - 1) // 2
     blocks = torch.nn.functional.pad(padded.reshape(-1, 1, n_blocks, step), (margin, margin))
     spectra = torch.fft.rfft(filters.transpose(0, 1), n=fft_length).unsqueeze(2)  # [1, C, 1, bins]
-    products = torch.fft.rfft(blocks, n=fft_length) * spectra.conj()
-    pieces = torch.fft.irfft(products).roll(n_taps // 2 - 1, dims=-1)  # an odd length comes back one shorter
+    products = rfft(blocks, fft_length) * spectra.conj()
+    pieces = irfft(products).roll(n_taps // 2 - 1, dims=-1)  # an odd length comes back one shorter
     outputs = _overlap_and_add(pieces, step)[..., :n_samples]
     return outputs.roll(1 - n_taps // 2, dims=-1)
 
@@ -113,7 +130,10 @@ def _overlap_and_add(pieces: Tensor, step: int) -> Tensor:
 
 def _check(inputs: Tensor, filters: Tensor) -> None:
     check_tensor("filters", filters)
-    check_tensor("inputs", inputs, like=filters)
+    check_tensor("inputs", inputs)
+    if inputs.dtype != filters.dtype or inputs.device != filters.device:
+        found = ", ".join(f"{n} of {t.dtype} on {t.device}" for n, t in (("inputs", inputs), ("filters", filters)))
+        raise TypeError(f"{found}: must be of one dtype and device")
     for name, value, words in (("inputs", inputs, "[batch, 1, samples]"), ("filters", filters, "[filters, 1, taps]")):
         shape = tuple(value.shape)
         if len(shape) != 3 or shape[1] != 1 or shape[2] == 0:

@@ -162,9 +162,9 @@ class Leaf(nn.Module):
             device=device,
             dtype=dtype,
         )
-        self._activation: Callable[[Tensor], Tensor] = SquaredModulus()
         if activation is not None:
-            self._activation = check_callable("activation", activation, "a module or function on [B, C, T], or None")
+            check_callable("activation", activation, "a module or function on [B, C, T], or None")
+        self._activation = SquaredModulus() if activation is None else activation
         self._pooling = _part(
             "pooling_cls",
             pooling_cls,

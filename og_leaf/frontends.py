@@ -22,8 +22,10 @@ from og_leaf.checks import (
     check_dtype,
     check_geometry,
     check_rate,
+    shown,
 )
 from og_leaf.convolution import SincConv1D
+from og_leaf.fourier import rfft
 from og_leaf.frontend import Leaf, SquaredModulus, log_compression
 from og_leaf.initializers import Constant, Device, GaborInit, LowpassInit, SincInit
 from og_leaf.inputs import check_audio
@@ -52,6 +54,9 @@ class TimeDomainFilterbanks(Leaf):
     """
 
     def __init__(self, sample_rate: float = 16000, **kwargs: Any) -> None:
+        window, _ = check_geometry(sample_rate, 25.0, 25.0)
+        if window != check_geometry(16000, 25.0, 25.0)[0]:
+            raise ValueError(f"sample_rate={shown(sample_rate)}: must have 401 samples in 25 ms: 16000 to 16039 Hz")
         super().__init__(
             conv1d_cls=Conv1D,
             activation=SquaredModulus(),
@@ -84,6 +89,7 @@ class SincNet(Leaf):
     def __init__(
         self, n_filters: int = 40, device: Device = None, dtype: torch.dtype | None = None, **kwargs: Any
     ) -> None:
+        n_filters = check_count("n_filters", n_filters, MOST_FILTERS)
         super().__init__(
             conv1d_cls=SincConv1D,
             complex_conv_init=SincInit(),
@@ -119,6 +125,7 @@ class SincNetPlus(Leaf):
     def __init__(
         self, n_filters: int = 40, device: Device = None, dtype: torch.dtype | None = None, **kwargs: Any
     ) -> None:
+        n_filters = check_count("n_filters", n_filters, MOST_FILTERS)
         super().__init__(
             conv1d_cls=SincConv1D,
             complex_conv_init=SincInit(),
@@ -182,7 +189,7 @@ class MelFilterbanks(nn.Module):
             "compression_fn", compression_fn, "a callable"
         )
         self.n_filters = check_count("n_filters", n_filters, MOST_FILTERS)
-        self._n_fft = check_count("n_fft", n_fft)
+        self._n_fft = check_count("n_fft", n_fft, least=2)
         check_bank("n_filters", self.n_filters, "n_fft", self._n_fft)
         self._made: tuple[tuple[torch.dtype, torch.device], Tensor] | None = None
         # what follows .double() and .to(), computed in their dtype rather than rounded to it
@@ -220,7 +227,7 @@ class MelFilterbanks(nn.Module):
         n_frames = -(-audio.shape[-1] // self._stride)
         missing = (n_frames - 1) * self._stride + self._window_size - audio.shape[-1]
         frames = F.pad(audio, (0, max(missing, 0))).unfold(-1, self._window_size, self._stride)
-        spectra = torch.fft.rfft(frames * self._hann(), n=self._n_fft)
+        spectra = rfft(frames * self._hann(), self._n_fft)
         energies = spectra.abs().square() @ self._matrix()
         return self._compression_fn(energies.transpose(1, 2))
 

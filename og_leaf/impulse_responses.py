@@ -19,6 +19,20 @@ def clip(values: Tensor, low: float, high: float) -> Tensor:
     return values.clamp(max=high).clamp(min=low)
 
 
+def _together(rank: int | None, **tensors: Tensor) -> None:
+    """Refuse what are not dense tensors of one dtype on one device.
+
+    Raises:
+        TypeError: as :func:`check_tensor`, or several dtypes or devices.
+        ValueError: another rank.
+    """
+    for name, value in tensors.items():
+        check_tensor(name, value, rank)
+    if len({(value.dtype, value.device) for value in tensors.values()}) > 1:
+        found = ", ".join(f"{name} of {value.dtype} on {value.device}" for name, value in tensors.items())
+        raise TypeError(f"{found}: must be of one dtype and device")
+
+
 def gabor_impulse_response(t: Tensor, center: Tensor, fwhm: Tensor) -> Tensor:
     """Complex Gabor wavelets ``exp(i center t) exp(-t^2 / (2 fwhm^2)) / (sqrt(2 pi) fwhm)``.
 
@@ -32,8 +46,9 @@ def gabor_impulse_response(t: Tensor, center: Tensor, fwhm: Tensor) -> Tensor:
 
     Source: ``leaf_audio/impulse_responses.py``; section 3.1 of https://arxiv.org/abs/2101.08596.
     """
-    for name, value in (("t", t), ("center", center), ("fwhm", fwhm)):
-        check_tensor(name, value, 1)
+    _together(1, t=t, center=center, fwhm=fwhm)
+    if len(center) != len(fwhm):
+        raise ValueError(f"center, fwhm of shapes {tuple(center.shape)}, {tuple(fwhm.shape)}: must be equal")
     to_complex = torch.complex128 if t.dtype == torch.float64 else torch.complex64
     norm = 1.0 / (math.sqrt(2.0 * math.pi) * fwhm)
     envelope = torch.exp(torch.outer(1.0 / (2.0 * fwhm**2), -(t**2)))
@@ -91,8 +106,11 @@ def sinc_impulse_response(t: Tensor, frequency: Tensor) -> Tensor:
 
     Source: ``leaf_audio/impulse_responses.py``.
     """
-    check_tensor("t", t)
-    check_tensor("frequency", frequency)
+    _together(None, t=t, frequency=frequency)
+    if any(
+        1 not in sizes and len(sizes) > 1 for sizes in map(set, zip(t.shape[::-1], frequency.shape[::-1], strict=False))
+    ):
+        raise ValueError(f"t, frequency of shapes {tuple(t.shape)}, {tuple(frequency.shape)}: must broadcast")
     return torch.sin(2 * math.pi * frequency * t) / (2 * math.pi * frequency * t)
 
 
@@ -112,8 +130,10 @@ def sinc_filters(
 
     Source: ``leaf_audio/impulse_responses.py``.
     """
-    check_tensor("cutoff_freq_low", cutoff_freq_low, 2)
-    check_tensor("cutoff_freq_high", cutoff_freq_high, 2)
+    _together(2, cutoff_freq_low=cutoff_freq_low, cutoff_freq_high=cutoff_freq_high)
+    low, high = tuple(cutoff_freq_low.shape), tuple(cutoff_freq_high.shape)
+    if low != high or low[1] != 1:
+        raise ValueError(f"cutoff_freq_low, cutoff_freq_high of shapes {low}, {high}: must be [filters, 1], equal")
     rate, half = check_rate(sample_rate), check_count("size", size) // 2
     taps = torch.arange(-half, half + 1, dtype=cutoff_freq_low.dtype, device=cutoff_freq_low.device)
     before, after = taps[:half] / rate, taps[half + 1 :] / rate
@@ -140,7 +160,7 @@ def gaussian_lowpass(sigma: Tensor, filter_size: int) -> Tensor:
 
     Source: ``leaf_audio/impulse_responses.py``; section 3.2 of https://arxiv.org/abs/2101.08596.
     """
-    filter_size = check_count("filter_size", filter_size)
+    filter_size = check_count("filter_size", filter_size, least=2)
     sigma = clip(check_tensor("sigma", sigma, 4), 2.0 / filter_size, 0.5)
     t = torch.arange(0, filter_size, dtype=sigma.dtype, device=sigma.device)
     numerator = t - 0.5 * (filter_size - 1)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from og_leaf import utils
 from og_leaf.checks import (
-    MOST_SAMPLES,
+    MOST_VALUES,
     check_band,
     check_count,
     check_device,
@@ -25,7 +25,6 @@ from og_leaf.checks import (
     check_flag,
     check_rate,
     check_real,
-    check_shape,
     check_sinc,
     shown,
 )
@@ -34,6 +33,22 @@ from og_leaf.melfilters import Gabor
 Initializer = Callable[..., Tensor]
 Device = torch.device | str | int | None
 MOST_FAN = 2**40  # inputs of a filter, taps times channels
+
+
+def check_shape(shape: Any) -> tuple[int, ...]:
+    """The shape that an initialiser is asked for.
+
+    Raises:
+        TypeError: no sequence of integers.
+        ValueError: one below 1, or so many values that they fill the memory.
+    """
+    try:
+        sizes = tuple(check_count("shape", n, MOST_VALUES) for n in shape)
+    except TypeError:
+        raise TypeError(f"shape={shown(shape)}: must be a sequence of integers, at least 1") from None
+    if math.prod(sizes) > 2 * MOST_VALUES:
+        raise ValueError(f"shape={shown(shape)}: must have at most {2 * MOST_VALUES} values")
+    return sizes
 
 
 class Constant:
@@ -120,7 +135,7 @@ class GaborInit:
             "min_freq": low,
             "max_freq": high,
             "sample_rate": check_rate(sample_rate),
-            "n_fft": check_count("n_fft", n_fft, MOST_SAMPLES),
+            "n_fft": check_count("n_fft", n_fft, least=2),
             "normalize_energy": check_flag("normalize_energy", normalize_energy),
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -120,3 +121,27 @@ def check_state(initial_state: Any, inputs: Tensor) -> None:
     if initial_state.shape != inputs.shape[:2]:
         wanted = tuple(inputs.shape[:2])
         raise ValueError(f"initial_state of shape {tuple(initial_state.shape)}: must be {wanted}, [batch, channels]")
+
+
+Scan = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def check_scan(scan: Any) -> Scan | None:
+    """A recurrence of the user's.
+
+    Raises:
+        TypeError: neither a function nor None.
+    """
+    return None if scan is None else check_callable("scan", scan, "a function of (inputs, w, initial_state)")
+
+
+def scanned(scan: Scan, inputs: Tensor, w: Tensor, initial_state: Tensor) -> Tensor:
+    """What a user's recurrence gives.
+
+    Raises:
+        TypeError: it is no function of these three.
+    """
+    try:
+        return scan(inputs, w, initial_state)
+    except TypeError as error:
+        raise TypeError(f"scan={shown(scan)}: must be a function of (inputs, w, initial_state): {error}") from error

@@ -17,6 +17,7 @@ from og_leaf.checks import (
     check_count,
     check_device,
     check_dtype,
+    check_epsilon,
     check_flag,
     check_padding,
     check_real,
@@ -86,8 +87,11 @@ class Conv1D(Regularized):
         self.kernel_regularizer = check_regularizer(kernel_regularizer)
         glorot = GlorotUniform(size * num_channels, size * n_filters)
         initializer = glorot if kernel_initializer is None else kernel_initializer
-        weight = initial("kernel_initializer", initializer, shape, dtype, device)
-        self.weight = nn.Parameter(weight, requires_grad=check_flag("trainable", trainable))
+        weight, trainable = (
+            initial("kernel_initializer", initializer, shape, dtype, device),
+            check_flag("trainable", trainable),
+        )
+        self.weight = nn.Parameter(weight, requires_grad=trainable)
         self.bias: nn.Parameter | None = None
         if check_flag("use_bias", use_bias):
             self.bias = nn.Parameter(torch.zeros(n_filters, dtype=dtype, device=device), requires_grad=trainable)
@@ -133,7 +137,7 @@ class LayerNormalization(nn.Module):
         super().__init__()
         dtype, device = check_dtype(dtype), check_device(device)
         self.num_channels = check_count("num_channels", num_channels, MOST_CHANNELS)
-        self.epsilon = check_real("epsilon", epsilon, above=0)
+        self.epsilon = check_epsilon(epsilon)
         self.weight = nn.Parameter(torch.ones(self.num_channels, dtype=dtype, device=device))
         self.bias = nn.Parameter(torch.zeros(self.num_channels, dtype=dtype, device=device))
 

@@ -147,7 +147,7 @@ class GaussianLowpass(Regularized):
 
     Args:
         num_channels: number of channels C.
-        kernel_size: taps of the windows, in samples.
+        kernel_size: taps of the windows, in samples, at least 2: of one the original makes 0 / 0.
         strides: hop between frames, in samples.
         padding: ``"same"`` or ``"valid"``, in any case.
         use_bias: ignored, as in the original.
@@ -178,7 +178,7 @@ class GaussianLowpass(Regularized):
     ) -> None:
         super().__init__()
         self.num_channels = check_count("num_channels", num_channels, MOST_CHANNELS)
-        self.kernel_size = check_count("kernel_size", kernel_size)
+        self.kernel_size = check_count("kernel_size", kernel_size, least=2)
         self.strides = check_count("strides", strides)
         self.padding = check_padding(padding)
         check_bank("num_channels", self.num_channels, "kernel_size", self.kernel_size)

@@ -5,18 +5,14 @@ All layers here take [B, C, frames].
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
-from og_leaf.checks import MOST_CHANNELS, check_callable, check_count, check_device, check_dtype, check_flag, check_real
+from og_leaf.checks import MOST_CHANNELS, check_count, check_device, check_dtype, check_epsilon, check_flag, check_real
 from og_leaf.impulse_responses import clip
 from og_leaf.initializers import Device
-from og_leaf.inputs import check_features, check_state
+from og_leaf.inputs import Scan, check_features, check_scan, check_state, scanned
 from og_leaf.spectrum_augmenter import SpectrumAugmenter, generator_of
-
-Scan = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class ExponentialMovingAverage(nn.Module):
@@ -51,9 +47,7 @@ class ExponentialMovingAverage(nn.Module):
         scan: Scan | None = None,
     ) -> None:
         super().__init__()
-        self.scan: Scan | None = (
-            None if scan is None else check_callable("scan", scan, "a function of (inputs, w, initial_state)")
-        )
+        self.scan = check_scan(scan)
         self.num_channels = check_count("num_channels", num_channels, MOST_CHANNELS)
         value = check_real("coeff_init", coeff_init)
         shape = (self.num_channels if check_flag("per_channel", per_channel) else 1,)
@@ -66,7 +60,7 @@ class ExponentialMovingAverage(nn.Module):
         check_state(initial_state, inputs)
         w = clip(self._weights, 0.0, 1.0)
         if self.scan is not None:
-            return self.scan(inputs, w, initial_state)
+            return scanned(self.scan, inputs, w, initial_state)
         state, smoothed = initial_state, []
         for frame in inputs.unbind(-1):
             state = w * frame + (1.0 - w) * state
@@ -230,7 +224,7 @@ class InstanceNormalization(nn.Module):
     ) -> None:
         super().__init__()
         dtype, device = check_dtype(dtype), check_device(device)
-        self.epsilon = check_real("epsilon", epsilon, above=0)
+        self.epsilon = check_epsilon(epsilon)
         size = check_count("num_channels", num_channels, MOST_CHANNELS)
         self.weight = nn.Parameter(torch.ones(size, dtype=dtype, device=device))
         self.bias = nn.Parameter(torch.zeros(size, dtype=dtype, device=device))

@@ -17,12 +17,12 @@ import numpy as np
 DTYPES = ("float32", "float64")
 PADDINGS = ("SAME", "VALID")
 # Limits that no use meets, so that a slip of the keyboard is refused before it fills the memory.
-MOST_HZ = 10**9
+LEAST_HZ, MOST_HZ = 1e-3, 1e9
 MOST_SAMPLES = 2**20  # of a window or a hop: 65 s at 16 kHz
 MOST_FILTERS = 2**11  # as many bands as a transform of 4096 samples has bins
 MOST_CHANNELS = 2 * MOST_FILTERS  # real and imaginary parts
 MOST_VALUES = 2**23  # filters times samples of a window: 40 filters of 4 s at 48 kHz
-LARGEST = float(np.finfo(np.float32).max)
+LARGEST, TINY = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
 
 _brief = reprlib.Repr()
 _brief.maxstring = _brief.maxother = 100
@@ -120,9 +120,9 @@ def check_rate(sample_rate: Any) -> int | float:
 
     Raises:
         TypeError: not a real number.
-        ValueError: not above 0, or beyond ``MOST_HZ``.
+        ValueError: not above ``LEAST_HZ``, or beyond ``MOST_HZ``.
     """
-    return _real("sample_rate", sample_rate, 0, None, MOST_HZ, "Hz")
+    return _real("sample_rate", sample_rate, LEAST_HZ, None, MOST_HZ, "Hz")
 
 
 def check_duration(name: str, milliseconds: Any, sample_rate: Any) -> int | float:
@@ -230,6 +230,21 @@ def check_callable(name: str, value: Any, what: str) -> Callable[..., Any]:
     if isinstance(value, type) or not callable(value):
         raise TypeError(f"{name}={shown(value)}: must be {what}, and no class")
     return value  # type: ignore[no-any-return]
+
+
+def check_name(name: Any) -> str | None:
+    """A layer's name; Keras finds one for ``None``.
+
+    Raises:
+        TypeError: no text.
+        ValueError: empty, or with a slash, which Keras refuses.
+    """
+    message = f"name={shown(name)}: must be text without '/', or None"
+    if name is not None and not isinstance(name, str):
+        raise TypeError(message)
+    if name is not None and (not name or "/" in name):
+        raise ValueError(message)
+    return name
 
 
 def check_padding(padding: Any) -> str:

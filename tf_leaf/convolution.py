@@ -12,22 +12,25 @@ import keras
 import tensorflow as tf
 
 from tf_leaf import impulse_responses
-from tf_leaf.checks import MOST_CHANNELS, check_bank, check_count, check_dtype, check_flag, check_padding, check_sinc
+from tf_leaf.checks import (
+    MOST_CHANNELS,
+    check_bank,
+    check_count,
+    check_dtype,
+    check_flag,
+    check_name,
+    check_padding,
+    check_sinc,
+)
 from tf_leaf.fourier import FFTConv1D, fft_conv1d, overlap_add_conv1d, upper_power_of_2
 from tf_leaf.initializers import GaborInit, SincInit
 from tf_leaf.inputs import add_weight, check_features, check_length, check_tensor
 from tf_leaf.utils import WindowType, window
 
 __all__ = [
-    "FFTConv1D",
-    "GaborConstraint",
-    "GaborConv1D",
-    "NormalizedConv1D",
-    "SincConv1D",
-    "fft_conv1d",
-    "overlap_add_conv1d",
+    "FFTConv1D", "GaborConstraint", "GaborConv1D", "NormalizedConv1D", "SincConv1D", "fft_conv1d", "overlap_add_conv1d",
     "upper_power_of_2",
-]
+]  # fmt: skip
 
 
 class GaborConstraint(keras.constraints.Constraint):
@@ -100,7 +103,7 @@ class GaborConv1D(keras.layers.Layer):
         sort_filters: bool = False,
         dtype: str = "float32",
     ) -> None:
-        super().__init__(name=name, dtype=check_dtype(dtype))
+        super().__init__(name=check_name(name), dtype=check_dtype(dtype))
         self._filters = check_count("filters", filters, MOST_CHANNELS, least=2) // 2
         self._kernel_size = check_count("kernel_size", kernel_size)
         check_bank("filters", 2 * self._filters, "kernel_size", self._kernel_size)
@@ -179,7 +182,7 @@ class NormalizedConv1D(keras.layers.Layer):
         trainable: bool = True,
         dtype: str = "float32",
     ) -> None:
-        super().__init__(name=name, dtype=check_dtype(dtype))
+        super().__init__(name=check_name(name), dtype=check_dtype(dtype))
         n_filters = check_count("filters", filters, MOST_CHANNELS)
         self._kernel_size = check_count("kernel_size", kernel_size)
         check_bank("filters", n_filters, "kernel_size", self._kernel_size)
@@ -254,7 +257,7 @@ class SincConv1D(keras.layers.Layer):
         min_band_hz: float = 50.0,
         dtype: str = "float32",
     ) -> None:
-        super().__init__(name=name, dtype=check_dtype(dtype))
+        super().__init__(name=check_name(name), dtype=check_dtype(dtype))
         self._filters = check_count("filters", filters, MOST_CHANNELS, least=2) // 2
         self._kernel_size = check_count("kernel_size", kernel_size)
         check_bank("filters", 2 * self._filters, "kernel_size", self._kernel_size)

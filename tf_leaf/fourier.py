@@ -20,7 +20,7 @@ def upper_power_of_2(length: Any) -> tf.Tensor:
 
     Source: ``leaf_audio/convolution.py``.
     """
-    if not tf.is_tensor(length) and np.ndim(length) == 0:
+    if not _symbolic(length) and np.ndim(length) == 0:
         length = check_count("length", length, 2**30)
     length = tf.cast(length, dtype=tf.float32)
     power = 2 ** tf.math.ceil(tf.math.log(length) / tf.math.log(2.0))
@@ -80,7 +80,7 @@ def overlap_add_conv1d(inputs: tf.Tensor, filters: tf.Tensor, fft_length: int = 
     """
     _check(inputs, filters)
     least = max(2, filters.shape[0] or 2)
-    if not tf.is_tensor(fft_length):
+    if not _symbolic(fft_length):
         fft_length = check_count("fft_length", fft_length, least=least)
     n_samples, n_taps = tf.shape(inputs)[1], tf.shape(filters)[0]
     overlap = n_taps - 1
@@ -100,9 +100,17 @@ def overlap_add_conv1d(inputs: tf.Tensor, filters: tf.Tensor, fft_length: int = 
     return tf.reshape(outputs, _output_shape(inputs, filters))
 
 
+def _symbolic(value: Any) -> bool:
+    """Whether it is a tensor of a graph, that has no value yet."""
+    return tf.is_tensor(value) and not hasattr(value, "numpy")
+
+
 def _check(inputs: tf.Tensor, filters: tf.Tensor) -> None:
     check_tensor("filters", filters)
-    check_tensor("inputs", inputs, dtype=tf.as_dtype(filters.dtype).name)
+    check_tensor("inputs", inputs)
+    dtypes = [tf.as_dtype(value.dtype).name for value in (inputs, filters)]
+    if dtypes[0] != dtypes[1]:
+        raise TypeError(f"inputs of dtype {dtypes[0]}, filters of dtype {dtypes[1]}: must be one")
     for name, value, words in (("inputs", inputs, "[batch, samples, 1]"), ("filters", filters, "[taps, 1, filters]")):
         shape = tuple(value.shape)
         if len(shape) != 3 or shape[2 if name == "inputs" else 1] not in (1, None):

@@ -18,6 +18,7 @@ from tf_leaf.checks import (
     check_duration,
     check_flag,
     check_geometry,
+    check_name,
     check_rate,
     check_real,
     shown,
@@ -125,7 +126,7 @@ class Leaf(keras.Model):
         check_bank("n_filters", 2 * n_filters, "window_len", window_size)
         regularizer_fn = check_regularizer(regularizer_fn, "regularizer_fn")
         preemp_init = PreempInit() if preemp_init is None else check_initializer("preemp_init", preemp_init)
-        super().__init__(name=name, dtype=dtype)
+        super().__init__(name=check_name(name), dtype=dtype)
         self.n_filters = n_filters
         self.sample_rate = check_rate(sample_rate)
         self.window_len = check_duration("window_len", window_len, sample_rate)
@@ -165,9 +166,9 @@ class Leaf(keras.Model):
                 dtype=dtype,
             )
             _build(self._complex_conv, 1, "complex_conv_init")
-            self._activation: Any = SquaredModulus(dtype=dtype)
             if activation is not None:
-                self._activation = check_callable("activation", activation, "a layer or function on [B, T, C], or None")
+                check_callable("activation", activation, "a layer or function on [B, T, C], or None")
+            self._activation = SquaredModulus(dtype=dtype) if activation is None else activation
             self._pooling = _part(
                 "pooling_cls",
                 pooling_cls,

@@ -21,6 +21,7 @@ from tf_leaf.checks import (
     check_dtype,
     check_geometry,
     check_rate,
+    shown,
 )
 from tf_leaf.convolution import SincConv1D
 from tf_leaf.fourier import rfft
@@ -55,6 +56,9 @@ class TimeDomainFilterbanks(Leaf):
     """
 
     def __init__(self, sample_rate: float = 16000, name: str = "tfbanks", **kwargs: Any) -> None:
+        window, _ = check_geometry(sample_rate, 25.0, 25.0)
+        if window != check_geometry(16000, 25.0, 25.0)[0]:
+            raise ValueError(f"sample_rate={shown(sample_rate)}: must have 401 samples in 25 ms: 16000 to 16039 Hz")
         super().__init__(
             conv1d_cls=keras.layers.Conv1D,
             activation=None,
@@ -163,7 +167,7 @@ class MelFilterbanks(keras.layers.Layer):
         at_half = max_freq is None or (type(max_freq) in (int, float) and max_freq == 0)
         low, high = check_band(min_freq, rate / 2.0 if at_half else max_freq, rate)
         self._n_filters = check_count("n_filters", n_filters, MOST_FILTERS)
-        self._n_fft = check_count("n_fft", n_fft)
+        self._n_fft = check_count("n_fft", n_fft, least=2)
         check_bank("n_filters", self._n_filters, "n_fft", self._n_fft)
         self._window_len, self._window_stride = check_geometry(sample_rate, window_len, window_stride)
         self._compression_fn = check_callable("compression_fn", compression_fn, "a callable on [B, frames, n_filters]")

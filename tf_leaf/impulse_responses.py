@@ -68,7 +68,7 @@ def gaussian_lowpass(sigma: tf.Tensor, filter_size: int) -> tf.Tensor:
 
     Source: ``leaf_audio/impulse_responses.py``; section 3.2 of https://arxiv.org/abs/2101.08596.
     """
-    filter_size = check_count("filter_size", filter_size)
+    filter_size = check_count("filter_size", filter_size, least=2)
     width = tf.clip_by_value(check_tensor("sigma", sigma, 4), 2.0 / filter_size, 0.5)
     taps = tf.range(filter_size, dtype=width.dtype)[tf.newaxis, :, tf.newaxis, tf.newaxis]
     # the factors in this order: another rounds otherwise
@@ -101,6 +101,10 @@ def sinc_impulse_response(t: tf.Tensor, frequency: tf.Tensor) -> tf.Tensor:
     """
     check_tensor("t", t)
     check_tensor("frequency", frequency)
+    try:
+        tf.broadcast_static_shape(tf.TensorShape(t.shape), tf.TensorShape(frequency.shape))
+    except ValueError:
+        raise ValueError(f"t, frequency of shapes {tuple(t.shape)}, {tuple(frequency.shape)}: must broadcast") from None
     # the phase twice, as the original has it: the gradient of one that is shared is rounded otherwise
     return tf.sin(2 * math.pi * frequency * t) / (2 * math.pi * frequency * t)
 

@@ -9,7 +9,6 @@ import numpy as np
 import tensorflow as tf
 
 from tf_leaf.checks import (
-    MOST_SAMPLES,
     check_band,
     check_count,
     check_duration,
@@ -97,7 +96,7 @@ class GaborInit(keras.initializers.Initializer):
             "min_freq": low,
             "max_freq": high,
             "sample_rate": check_rate(sample_rate),
-            "n_fft": check_count("n_fft", n_fft, MOST_SAMPLES),
+            "n_fft": check_count("n_fft", n_fft, least=2),
             "normalize_energy": check_flag("normalize_energy", normalize_energy),
         }
 

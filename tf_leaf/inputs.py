@@ -5,6 +5,7 @@ No value of a tensor is ever looked at.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -24,16 +25,22 @@ def add_weight(
     """
     regularizer = check_regularizer(given.get("kernel_regularizer"))
     initializer = given["kernel_initializer"]
-    message = (
-        f"kernel_initializer={shown(initializer)}: must be a Keras initialiser that gives a kernel of shape {shape}"
-    )
+    found = check_initializer("kernel_initializer", initializer)
     try:
-        found = keras.initializers.get(initializer)
-        return layer.add_weight(
+        weight = layer.add_weight(
             name=name, shape=shape, initializer=found, regularizer=regularizer, trainable=trainable, **options
         )
-    except (TypeError, ValueError) as error:
-        raise (TypeError if isinstance(error, TypeError) else ValueError)(f"{message}: {error}") from error
+        if tuple(weight.shape) != tuple(shape):
+            raise ValueError(f"it gives {tuple(weight.shape)}")
+    except Exception as error:
+        raise refused("kernel_initializer", initializer, shape, error) from error
+    return weight
+
+
+def refused(name: str, initializer: Any, shape: tuple[int | None, ...], error: Exception) -> Exception:
+    """What to raise for an initialiser that gives no kernel of a shape."""
+    message = f"{name}={shown(initializer)}: must be a Keras initialiser that gives a kernel of shape {shape}: {error}"
+    return TypeError(message) if isinstance(error, TypeError) else ValueError(message)
 
 
 def check_initializer(name: str, initializer: Any) -> Any:
@@ -42,11 +49,7 @@ def check_initializer(name: str, initializer: Any) -> Any:
     Raises:
         TypeError: it is none.
     """
-    try:
-        found = keras.initializers.get(initializer)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name}={shown(initializer)}: must be a Keras initialiser: {error}") from error
-    return found
+    return _of_keras(name, initializer, keras.initializers.get, "a Keras initialiser")
 
 
 def check_regularizer(regularizer: Any, name: str = "kernel_regularizer") -> Any:
@@ -55,10 +58,17 @@ def check_regularizer(regularizer: Any, name: str = "kernel_regularizer") -> Any
     Raises:
         TypeError: it is none.
     """
+    return _of_keras(name, regularizer, keras.regularizers.get, "a Keras regulariser or None")
+
+
+def _of_keras(name: str, value: Any, get: Callable[[Any], Any], what: str) -> Any:
     try:
-        return keras.regularizers.get(regularizer)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name}={shown(regularizer)}: must be a Keras regulariser or None: {error}") from error
+        found = get(value)
+    except Exception as error:  # Keras reads dicts, names and classes, and fails at each in its own way
+        raise TypeError(f"{name}={shown(value)}: must be {what}: {error}") from error
+    if found is not None and not callable(found):
+        raise TypeError(f"{name}={shown(value)}: must be {what}")
+    return found
 
 
 def check_tensor(name: str, value: Any, rank: int | None = None, dtype: str | None = None) -> tf.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from tf_leaf.checks import check_dtype, check_real
+from tf_leaf.checks import TINY, check_dtype, check_name, check_real
 from tf_leaf.inputs import check_features
 
 # Below this TensorFlow's fused kernel would silently raise epsilon.
@@ -27,8 +27,8 @@ class LayerNormalization(keras.layers.Layer):
     """
 
     def __init__(self, epsilon: float = 1e-3, name: str = "layer_normalization", dtype: str = "float32") -> None:
-        super().__init__(name=name, dtype=check_dtype(dtype))
-        self.epsilon = check_real("epsilon", epsilon, above=0)
+        super().__init__(name=check_name(name), dtype=check_dtype(dtype))
+        self.epsilon = check_real("epsilon", epsilon, at_least=TINY)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the weights for inputs of shape [B, frames, C]."""

@@ -45,7 +45,7 @@ class Gabor:
         self.sample_rate = check_rate(sample_rate)
         self.n_filters = check_count("n_filters", n_filters, MOST_FILTERS)
         self.window_len = check_count("window_len", window_len)
-        self.n_fft = check_count("n_fft", n_fft)
+        self.n_fft = check_count("n_fft", n_fft, least=2)
         check_bank("n_filters", self.n_filters, "window_len", self.window_len)
         check_bank("n_filters", self.n_filters, "n_fft", self.n_fft)
         self.normalize_energy = check_flag("normalize_energy", normalize_energy)

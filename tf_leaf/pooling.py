@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tf_leaf import impulse_responses
 from tf_leaf.checks import check_count, check_dtype, check_flag, check_padding
-from tf_leaf.inputs import add_weight, check_features, check_initializer, check_length, check_regularizer
+from tf_leaf.inputs import add_weight, check_features, check_initializer, check_length, check_regularizer, refused
 
 
 class LearnablePooling1D(keras.layers.Layer):
@@ -62,7 +62,11 @@ class LearnablePooling1D(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the weight; it does not depend on the shape of the inputs."""
-        self.pool.build((None, input_shape[2], None, 1))
+        try:
+            self.pool.build((None, input_shape[2], None, 1))
+        except Exception as error:
+            shape = (1, self.kernel_size, 1, 1)
+            raise refused("kernel_initializer", self.pool.kernel_initializer, shape, error) from error
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """[B, T, C] to [B, frames, C], with ``frames = (T - W) // strides + 1``.
@@ -142,7 +146,7 @@ class GaussianLowpass(keras.layers.Layer):
     Weight: ``kernel`` [1, 1, C, 1], the deviations relative to half the window, clipped in ``call``.
 
     Args:
-        kernel_size: taps of the windows, in samples.
+        kernel_size: taps of the windows, in samples, at least 2: of one the original makes 0 / 0.
         strides: hop between frames, in samples.
         padding: ``"same"`` or ``"valid"``, in any case.
         use_bias: ignored, as in the original.
@@ -172,7 +176,7 @@ class GaussianLowpass(keras.layers.Layer):
         super().__init__(
             name="learnable_pooling", trainable=check_flag("trainable", trainable), dtype=check_dtype(dtype)
         )
-        self.kernel_size = check_count("kernel_size", kernel_size)
+        self.kernel_size = check_count("kernel_size", kernel_size, least=2)
         self.strides = check_count("strides", strides)
         self.padding = check_padding(padding)
         self.use_bias = use_bias

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_leaf.checks import check_dtype, check_flag, check_real
+from tf_leaf.checks import TINY, check_dtype, check_flag, check_name, check_real
 from tf_leaf.initializers import Constant
 from tf_leaf.inputs import check_features
 from tf_leaf.spectrum_augmenter import SpectrumAugmenter, generator_of
@@ -92,7 +92,7 @@ class PCENLayer(keras.layers.Layer):
         name: str = "PCEN",
         dtype: str = "float32",
     ) -> None:
-        super().__init__(name=name, trainable=check_flag("trainable", trainable), dtype=check_dtype(dtype))
+        super().__init__(name=check_name(name), trainable=check_flag("trainable", trainable), dtype=check_dtype(dtype))
         self._alpha_init = check_real("alpha", alpha)
         self._delta_init = check_real("delta", delta, at_least=0)
         self._root_init = check_real("root", root)
@@ -164,8 +164,8 @@ class InstanceNormalization(keras.layers.Layer):
     """
 
     def __init__(self, epsilon: float = 1e-6, name: str | None = None, dtype: str = "float32") -> None:
-        super().__init__(name=name, dtype=check_dtype(dtype))
-        self.epsilon = check_real("epsilon", epsilon, above=0)
+        super().__init__(name=check_name(name), dtype=check_dtype(dtype))
+        self.epsilon = check_real("epsilon", epsilon, at_least=TINY)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the weights for inputs of shape [B, frames, C]."""

@@ -19,8 +19,8 @@ def same_function(source: str, to: str, variables: Variables, window: int) -> Va
 
     Limits of the filterbank cross in windows under four samples, where the original has the lower one and simplified
     LEAF the upper. The original limits the smoothing coefficient to [0, 1] and leaves delta free (a negative one is
-    NaN); simplified LEAF limits delta to at least 0 and leaves the smoothing coefficient free. A value that the source limits is
-    carried as the limit.
+    NaN); simplified LEAF limits delta to at least 0 and leaves the smoothing coefficient free. A value that the source
+    limits is carried as the limit.
 
     Args:
         source: a rung, or ``original``.
@@ -36,8 +36,8 @@ def same_function(source: str, to: str, variables: Variables, window: int) -> Va
         return variables
     if window < LEAST_WINDOW:
         raise ValueError(
-            f"window_len: must be at least {LEAST_WINDOW} samples, not {window}, to be carried from {source} to {to}: in "
-            "shorter windows the limits of sigma and of the pooling width cross, and the two take other ends of them"
+            f"window_len: must be at least {LEAST_WINDOW} samples, not {window}, to be carried from {source} to {to}: "
+            "in shorter windows the limits of sigma and of the pooling width cross, and the two take other ends of them"
         )
     if SMOOTH not in variables:
         return variables

@@ -78,7 +78,8 @@ def test_filterbank(arguments, error, allowed):
     (lambda: efficientleaf.Log1p(a="5"), TypeError, ("a='5'", "finite")),
     (lambda: efficientleaf.Log1p(trainable=True, per_band=True), TypeError, ("num_bands=None", "an integer from 1 to")),
     (lambda: efficientleaf.TemporalBatchNorm(0), ValueError, ("num_bands=0", "an integer from 1 to")),
-    (lambda: efficientleaf.TemporalBatchNorm(2, per_channel=True), TypeError, ("num_channels=None", "integer from 1 to")),
+    (lambda: efficientleaf.TemporalBatchNorm(2, per_channel=True),
+     TypeError, ("num_channels=None", "integer from 1 to")),
     (lambda: efficientleaf.LogTBN(1.5), TypeError, ("num_bands=1.5", "an integer from 1 to")),
 ])  # fmt: skip
 def test_compression(build, error, named):
