@@ -153,8 +153,9 @@ class Planned(nn.Module):
             raise RuntimeError(
                 f"{where}, under vmap or on the meta device: call freeze() first, where they can be"
             ) from error
-        if not self.training and self._out_of_date():
-            raise RuntimeError(f"{where}, and they have changed since freeze(): call it again") from error
+        # many parameters at a time are never those that the plan was made for
+        if error is None and not self.training and self._out_of_date():
+            raise RuntimeError(f"{where}, and they have changed since freeze(): call it again")
         return self._frozen.plan
 
     @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]

@@ -9,12 +9,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from og_leaf.checks import check_count
+
 
 def same_padding(n: int, window: int, stride: int) -> tuple[int, int]:
     """Zeros that TensorFlow's SAME puts before and after ``n`` samples, for ``ceil(n / stride)`` outputs.
 
     The odd one goes after; both counts depend on ``n``, and are 0 where the windows fit inside.
     """
+    n, window, stride = (check_count(a, v, 2**40) for a, v in (("n", n), ("window", window), ("stride", stride)))
+    return _same_padding(n, window, stride)
+
+
+def _same_padding(n: int, window: int, stride: int) -> tuple[int, int]:
     n_outputs = -(-n // stride)
     total = max((n_outputs - 1) * stride + window - n, 0)
     return total // 2, total - total // 2
@@ -40,7 +47,7 @@ def _padded_by(n: int, window: int, stride: int, padding: str) -> tuple[int, int
         return 0, 0
     if padding == "CAUSAL":
         return window - 1, 0
-    before, after = same_padding(n, window, stride)
+    before, after = _same_padding(n, window, stride)
     return (0, before + after) if padding == "END" else (before, after)
 
 

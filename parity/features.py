@@ -131,9 +131,9 @@ def opened(source: Path, channel: int | None, sample_rate: float | None) -> Any:
             )
         n_channels = recording.channels
         if (channel is None and n_channels > 1) or not 0 <= (channel or 0) < n_channels:
-            raise ValueError(f"channel={channel!r}: one of 0 to {n_channels - 1} is needed, as there are {n_channels}")
+            raise ValueError(f"channel={channel!r}: must be from 0 to {n_channels - 1}, as there are {n_channels}")
         if not recording.frames:
-            raise ValueError(f"source={str(source)!r} has no samples: at least one is needed")
+            raise ValueError(f"source={str(source)!r}: must have at least one sample")
     except ValueError:
         recording.close()
         raise

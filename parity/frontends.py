@@ -12,7 +12,6 @@ from parity.bridges.stored import Description, described, load
 FRONTENDS = ("leaf", "efficientleaf", "og_leaf")
 PADDINGS = {"leaf": ("centered", "same"), "efficientleaf": ("centered",), "og_leaf": ("same",)}
 DEFAULTS: dict[str, Any] = {"frontend": "leaf", "sample_rate": 16000, "n_filters": 40}
-LOWEST, HIGHEST = 60.0, 7800.0  # LEAF's band, Hz
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,7 @@ def build(frontend: str, sample_rate: float, n_filters: int = 40, padding: str =
 
     Args:
         frontend: ``leaf`` or ``efficientleaf``.
-        sample_rate: Hz. Band edges are LEAF's, 60 Hz and 7800 Hz or half the rate; where that half is no more than
-            60 Hz, LEAF's band is scaled to it.
+        sample_rate: Hz. Band edges are LEAF's, 60 Hz (0 where half the rate is less) and 7800 Hz or half the rate.
         n_filters: number of filters.
         padding: of ``leaf``, see :class:`leaf.Leaf`.
 
@@ -45,12 +43,12 @@ def build(frontend: str, sample_rate: float, n_filters: int = 40, padding: str =
     """
     from efficientleaf import EfficientLeaf
     from leaf import Leaf
+    from parity.bridges.leaf import band_of
 
     require_choices(frontend, padding)
     if frontend == "og_leaf":
         raise ValueError("frontend='og_leaf': must have weights; a fresh one is no front end of its sample rate")
-    max_freq = min(HIGHEST, sample_rate / 2)
-    min_freq = LOWEST if max_freq > LOWEST else max_freq * LOWEST / HIGHEST
+    min_freq, max_freq = band_of(sample_rate)
     if frontend == "leaf":
         return Leaf(n_filters, min_freq, max_freq, sample_rate, padding=padding).eval()
     groups = min(4, n_filters)
@@ -64,7 +62,7 @@ def require_choices(frontend: str, padding: str | None) -> None:
         ValueError: names the argument, its value and what is allowed.
     """
     if frontend not in FRONTENDS:
-        raise ValueError(f"frontend={frontend!r}: one of {', '.join(FRONTENDS)} is needed")
+        raise ValueError(f"frontend={frontend!r}: must be one of {', '.join(FRONTENDS)}")
     if padding is not None and padding not in (allowed := PADDINGS[frontend]):
         raise ValueError(f"padding={padding!r}: {frontend} has {' or '.join(map(repr, allowed))} alone")
 

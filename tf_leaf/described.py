@@ -66,7 +66,8 @@ class Described(Unmasked):
         for name in open_ended:
             given.update(given.pop(name))
         accepted = {"name", "dtype"} if open_ended else {"name", "dtype"} & set(given)
-        check_dtype(given.get("dtype") or "float32")
+        if given.get("dtype") is not None:
+            check_dtype(given["dtype"])
         # no dictionary, in which Keras would look for layers to save
         object.__setattr__(layer, "_given", MappingProxyType({**dict.fromkeys(accepted), **given}))
         return layer

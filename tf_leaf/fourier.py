@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from tf_leaf.checks import check_dtype
+from tf_leaf.checks import check_count, check_dtype
 from tf_leaf.described import Unmasked, registered
+from tf_leaf.inputs import check_tensor
 
 
 def upper_power_of_2(length: Any) -> tf.Tensor:
@@ -19,9 +21,17 @@ def upper_power_of_2(length: Any) -> tf.Tensor:
 
     Source: ``leaf_audio/convolution.py``.
     """
+    if not _symbolic(length) and np.ndim(length) == 0:
+        length = check_count("length", length, 2**30)
     length = tf.cast(length, dtype=tf.float32)
     power = 2 ** tf.math.ceil(tf.math.log(length) / tf.math.log(2.0))
     return tf.cast(power, dtype=tf.int32)
+
+
+def rfft(x: tf.Tensor, fft_length: Any) -> tf.Tensor:
+    """``tf.signal.rfft`` over the last axis, of no clips too: its own zero-padding leaves an empty tensor too short."""
+    missing = tf.maximum(fft_length - tf.shape(x)[-1], 0)
+    return tf.signal.rfft(tf.pad(x, [*[[0, 0]] * (x.shape.rank - 1), [0, missing]]), fft_length=[fft_length])
 
 
 def fft_conv1d(inputs: tf.Tensor, filters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -43,11 +53,12 @@ def fft_conv1d(inputs: tf.Tensor, filters: tf.Tensor) -> tuple[tf.Tensor, tf.Ten
 
     Source: ``leaf_audio/convolution.py``.
     """
+    _check(inputs, filters)
     if inputs.shape[1] is not None and inputs.shape[1] < 2:
         raise ValueError(f"inputs of shape {tuple(inputs.shape)}: {inputs.shape[1]} samples, must be at least 2")
     n_samples, n_taps = tf.shape(inputs)[1], tf.shape(filters)[0]
     fft_length = upper_power_of_2(n_samples)
-    signals = tf.signal.rfft(tf.transpose(inputs, (0, 2, 1)), fft_length=[fft_length])
+    signals = rfft(tf.transpose(inputs, (0, 2, 1)), fft_length)
     responses = tf.signal.rfft(tf.transpose(filters, (1, 2, 0)), fft_length=[fft_length])
     l1_norm = tf.reduce_sum(tf.math.abs(responses))
     outputs = tf.transpose(tf.signal.irfft(signals * tf.math.conj(responses)), (0, 2, 1))
@@ -68,6 +79,10 @@ def overlap_add_conv1d(inputs: tf.Tensor, filters: tf.Tensor, fft_length: int = 
 
     Source: ``leaf_audio/convolution.py``.
     """
+    _check(inputs, filters)
+    least = max(2, filters.shape[0] or 2)
+    if not _symbolic(fft_length):
+        fft_length = check_count("fft_length", fft_length, least=least)
     n_samples, n_taps = tf.shape(inputs)[1], tf.shape(filters)[0]
     overlap = n_taps - 1
     n_segment = fft_length - overlap
@@ -84,6 +99,23 @@ def overlap_add_conv1d(inputs: tf.Tensor, filters: tf.Tensor, fft_length: int = 
     outputs = tf.transpose(outputs, (0, 2, 1))[..., :n_samples, :]
     outputs = tf.roll(outputs, 1 - n_taps // 2, axis=1)
     return tf.reshape(outputs, _output_shape(inputs, filters))
+
+
+def _symbolic(value: Any) -> bool:
+    """Whether it is a tensor of a graph, that has no value yet."""
+    return tf.is_tensor(value) and not hasattr(value, "numpy")
+
+
+def _check(inputs: tf.Tensor, filters: tf.Tensor) -> None:
+    check_tensor("filters", filters)
+    check_tensor("inputs", inputs)
+    dtypes = [tf.as_dtype(value.dtype).name for value in (inputs, filters)]
+    if dtypes[0] != dtypes[1]:
+        raise TypeError(f"inputs of dtype {dtypes[0]}, filters of dtype {dtypes[1]}: must be one")
+    for name, value, words in (("inputs", inputs, "[batch, samples, 1]"), ("filters", filters, "[taps, 1, filters]")):
+        shape = tuple(value.shape)
+        if len(shape) != 3 or shape[2 if name == "inputs" else 1] not in (1, None):
+            raise ValueError(f"{name} of shape {shape}: must be {words}")
 
 
 def _output_shape(inputs: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:

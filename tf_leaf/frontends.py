@@ -13,18 +13,24 @@ import keras
 import tensorflow as tf
 
 from tf_leaf.checks import (
-    check_audio,
+    MOST_FILTERS,
     check_audio_shape,
     check_band,
+    check_bank,
+    check_callable,
     check_count,
     check_dtype,
     check_geometry,
+    check_rate,
     frames_of,
+    shown,
 )
 from tf_leaf.convolution import SincConv1D
 from tf_leaf.described import Described, registered
+from tf_leaf.fourier import rfft
 from tf_leaf.frontend import Leaf, log_compression, shape_after
 from tf_leaf.initializers import Constant, GaborInit, LowpassInit, SincInit
+from tf_leaf.inputs import check_audio
 from tf_leaf.keras_layers import LayerNormalization
 from tf_leaf.pooling import GaussianLowpass, LearnablePooling1D, MaxPooling1D
 from tf_leaf.postprocessing import PCENLayer
@@ -53,7 +59,10 @@ class TimeDomainFilterbanks(Leaf):
     Source: ``leaf_audio/frontend.py``; section 2 of https://arxiv.org/abs/1711.01161.
     """
 
-    def __init__(self, sample_rate: int = 16000, name: str = "tfbanks", **kwargs: Any) -> None:
+    def __init__(self, sample_rate: float = 16000, name: str = "tfbanks", **kwargs: Any) -> None:
+        window, _ = check_geometry(sample_rate, 25.0, 25.0)
+        if window != check_geometry(16000, 25.0, 25.0)[0]:
+            raise ValueError(f"sample_rate={shown(sample_rate)}: must have 401 samples in 25 ms: 16000 to 16039 Hz")
         super().__init__(
             conv1d_cls=keras.layers.Conv1D,
             activation=None,
@@ -151,7 +160,7 @@ class MelFilterbanks(Described, keras.layers.Layer):
     def __init__(
         self,
         n_filters: int = 40,
-        sample_rate: int = 16000,
+        sample_rate: float = 16000,
         n_fft: int = 512,
         window_len: float = 25.0,
         window_stride: float = 10.0,
@@ -161,18 +170,20 @@ class MelFilterbanks(Described, keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "dtype": check_dtype(kwargs.get("dtype", "float32"))})
-        max_freq = max_freq or sample_rate / 2.0
-        check_band(min_freq, max_freq, sample_rate)
-        self._n_filters = check_count("n_filters", n_filters)
-        self._n_fft = check_count("n_fft", n_fft)
+        rate = check_rate(sample_rate)
+        at_half = max_freq is None or (type(max_freq) in (int, float) and max_freq == 0)
+        low, high = check_band(min_freq, rate / 2.0 if at_half else max_freq, rate)
+        self._n_filters = check_count("n_filters", n_filters, MOST_FILTERS)
+        self._n_fft = check_count("n_fft", n_fft, least=2)
+        check_bank("n_filters", self._n_filters, "n_fft", self._n_fft)
         self._window_len, self._window_stride = check_geometry(sample_rate, window_len, window_stride)
-        self._compression_fn = compression_fn
+        self._compression_fn = check_callable("compression_fn", compression_fn, "a callable on [B, frames, n_filters]")
         self.mel_filters = tf.signal.linear_to_mel_weight_matrix(
-            num_mel_bins=n_filters,
-            num_spectrogram_bins=n_fft // 2 + 1,
-            sample_rate=sample_rate,
-            lower_edge_hertz=min_freq,
-            upper_edge_hertz=max_freq,
+            num_mel_bins=self._n_filters,
+            num_spectrogram_bins=self._n_fft // 2 + 1,
+            sample_rate=rate,
+            lower_edge_hertz=low,
+            upper_edge_hertz=high,
             dtype=tf.dtypes.as_dtype(self.compute_dtype),
         )
 
@@ -201,12 +212,8 @@ class MelFilterbanks(Described, keras.layers.Layer):
         check_audio(inputs, self.compute_dtype)
         if inputs.shape.rank == 3:
             inputs = tf.squeeze(inputs, axis=-1)
-        spectra = tf.signal.stft(
-            inputs,
-            frame_length=self._window_len,
-            frame_step=self._window_stride,
-            fft_length=self._n_fft,
-            pad_end=True,
-        )
+        # what tf.signal.stft does, which fails on no clips
+        frames = tf.signal.frame(inputs, self._window_len, self._window_stride, pad_end=True)
+        spectra = rfft(frames * tf.signal.hann_window(self._window_len, dtype=frames.dtype), self._n_fft)
         energies = tf.math.square(tf.math.abs(spectra))
         return self._compression_fn(tf.matmul(energies, self.mel_filters))

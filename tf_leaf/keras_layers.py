@@ -5,8 +5,9 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from tf_leaf.checks import channels_of
+from tf_leaf.checks import TINY, channels_of, check_dtype, check_name, check_real
 from tf_leaf.described import Described, registered
+from tf_leaf.inputs import check_features
 
 # Below this TensorFlow's fused kernel would silently raise epsilon.
 _LEAST_FUSED_EPSILON = 1.001e-5
@@ -30,8 +31,8 @@ class LayerNormalization(Described, keras.layers.Layer):
     passes_masks = True
 
     def __init__(self, epsilon: float = 1e-3, name: str = "layer_normalization", dtype: str = "float32") -> None:
-        super().__init__(name=name, dtype=dtype)
-        self.epsilon = epsilon
+        super().__init__(name=check_name(name), dtype=check_dtype(dtype))
+        self.epsilon = check_real("epsilon", epsilon, at_least=TINY)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the weights for inputs of shape [B, frames, C]."""
@@ -45,6 +46,7 @@ class LayerNormalization(Described, keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Normalises [B, frames, C]."""
+        check_features(inputs)
         gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
         if inputs.dtype != tf.float32 or self.epsilon < _LEAST_FUSED_EPSILON:
             mean, variance = tf.nn.moments(inputs, [2], keepdims=True)

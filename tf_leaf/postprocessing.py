@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tf_leaf.checks import channels_of, check_dtype
+from tf_leaf.checks import TINY, channels_of, check_dtype, check_flag, check_name, check_real
 from tf_leaf.described import Described, registered
 from tf_leaf.initializers import Constant
-from tf_leaf.spectrum_augmenter import SpectrumAugmenter
+from tf_leaf.inputs import check_features
+from tf_leaf.spectrum_augmenter import SpectrumAugmenter, generator_of
 
 
 @registered
@@ -38,9 +38,9 @@ class ExponentialMovingAverage(Described, keras.layers.Layer):
         dtype: str = "float32",
         name: str = "EMA",
     ) -> None:
-        super().__init__(name=name, trainable=trainable, dtype=dtype)
-        self._coeff_init = coeff_init
-        self._per_channel = per_channel
+        super().__init__(name=check_name(name), trainable=check_flag("trainable", trainable), dtype=check_dtype(dtype))
+        self._coeff_init = check_real("coeff_init", coeff_init)
+        self._per_channel = check_flag("per_channel", per_channel)
 
     def build(
         self, inputs_shape: tuple[int | None, ...], initial_state_shape: tuple[int | None, ...] | None = None
@@ -61,6 +61,7 @@ class ExponentialMovingAverage(Described, keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, initial_state: tf.Tensor) -> tf.Tensor:
         """Smooths [B, frames, C], the first frame included, from ``initial_state`` [B, C] on."""
+        check_features(inputs)
         w = tf.clip_by_value(tf.convert_to_tensor(self._weights), clip_value_min=0.0, clip_value_max=1.0)
         smoothed = tf.scan(
             lambda state, frame: w * frame + (1.0 - w) * state,
@@ -108,14 +109,14 @@ class PCENLayer(Described, keras.layers.Layer):
         name: str = "PCEN",
         dtype: str = "float32",
     ) -> None:
-        super().__init__(name=name, trainable=trainable, dtype=dtype)
-        self._alpha_init = alpha
-        self._delta_init = delta
-        self._root_init = root
-        self._smooth_coef = smooth_coef
-        self._floor = floor
-        self._learn_smooth_coef = learn_smooth_coef
-        self._per_channel_smooth_coef = per_channel_smooth_coef
+        super().__init__(name=check_name(name), trainable=check_flag("trainable", trainable), dtype=check_dtype(dtype))
+        self._alpha_init = check_real("alpha", alpha)
+        self._delta_init = check_real("delta", delta, at_least=0)
+        self._root_init = check_real("root", root)
+        self._smooth_coef = check_real("smooth_coef", smooth_coef, at_least=0, at_most=1)
+        self._floor = check_real("floor", floor, at_least=0)
+        self._learn_smooth_coef = check_flag("learn_smooth_coef", learn_smooth_coef)
+        self._per_channel_smooth_coef = check_flag("per_channel_smooth_coef", per_channel_smooth_coef)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the weights for inputs of shape [B, frames, C]."""
@@ -159,6 +160,7 @@ class PCENLayer(Described, keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Compresses [B, frames, C]."""
+        check_features(inputs)
         alpha = tf.math.minimum(tf.convert_to_tensor(self.alpha), 1.0)
         root = tf.math.maximum(tf.convert_to_tensor(self.root), 1.0)
         delta = tf.convert_to_tensor(self.delta)
@@ -184,8 +186,8 @@ class InstanceNormalization(Described, keras.layers.Layer):
     """
 
     def __init__(self, epsilon: float = 1e-6, name: str | None = None, dtype: str = "float32") -> None:
-        super().__init__(name=name, dtype=dtype)
-        self.epsilon = epsilon
+        super().__init__(name=check_name(name), dtype=check_dtype(dtype))
+        self.epsilon = check_real("epsilon", epsilon, at_least=TINY)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the weights for inputs of shape [B, frames, C]."""
@@ -198,6 +200,7 @@ class InstanceNormalization(Described, keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Normalises [B, frames, C]."""
+        check_features(inputs)
         mean, variance = tf.nn.moments(inputs, [1], keepdims=True)
         return tf.nn.batch_normalization(
             inputs,
@@ -256,11 +259,7 @@ class SpecAugment(Described, keras.layers.Layer):
             time_warp_max_frames,
             time_warp_max_ratio,
         )
-        if isinstance(seed, Integral) and not isinstance(seed, bool):
-            seed = tf.random.Generator.from_seed(int(seed))
-        if not isinstance(seed, (tf.random.Generator, type(None))):
-            raise TypeError(f"seed={seed!r}: must be an integer, a tf.random.Generator or None")
-        self.generator = seed
+        self.generator = generator_of(seed)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """As the input's."""

@@ -87,7 +87,7 @@ def _from_contents(rung: Rung, module: Any, contents: Contents, scope: str | Non
             variables[name] = bridge.read(module)[name]
     variables = checked(variables, wanted)
     require_same_filters(rung.name, module, variables, hints)
-    bridge.write(module, same_function(hints.get("rung", "original"), rung.name, variables))
+    _write(rung, module, hints.get("rung", "original"), variables)
     if variables:
         warn_of_differences(known, facts_of(rung.name, module), origin, 4)
 
@@ -120,9 +120,16 @@ def _from_module(rung: Rung, module: Any, source: Any, scope: str | None) -> Non
     variables = checked(other.load_bridge().read(source), bridge.shapes(module))
     hints = {"conv1d_cls": known} if (known := class_of(other.name, source)) else {}
     require_same_filters(rung.name, module, variables, hints)
-    bridge.write(module, same_function(other.name, rung.name, variables))
+    _write(rung, module, other.name, variables)
     if variables:
         warn_of_differences(facts_of(other.name, source), facts_of(rung.name, module), "the source", 4)
+
+
+def _write(rung: Rung, module: Any, origin: str, variables: dict[str, Any]) -> None:
+    bridge = rung.load_bridge()
+    simplified = rung.name in SIMPLIFIED or origin in SIMPLIFIED
+    window = bridge.config(module).window if simplified else 0
+    bridge.write(module, same_function(origin, rung.name, variables, window))
 
 
 def _most(shapes: Iterable[tuple[int, ...]]) -> int:

@@ -77,7 +77,7 @@ def keep(
     """
     table = [{column: plain(value) for column, value in row.items()} for row in rows]
     if not table:
-        raise ValueError("rows: at least one is needed")
+        raise ValueError("rows: must have at least one")
     if odd := [row for row in table if list(row) != list(table[0])]:
         raise ValueError(f"rows: every one must have the columns {list(table[0])}, not {list(odd[0])}")
     if missing := [path for path in sources if not (root / path).is_file()]:

@@ -42,7 +42,7 @@ def test_gradients_of_a_partly_frozen_filterbank(learned, training):
 def test_one_module_for_many_values_of_one_parameter(name):
     module = small().eval().freeze()  # a plan is made of values, which a batch of parameters does not have
     x, state = torch.rand(1, 900) - 0.5, {n: p.detach() for n, p in module.named_parameters()}
-    many = torch.stack([state[name] * factor for factor in (1.0, 0.8, 0.5)])
+    many = torch.stack([state[name] * factor for factor in (1.0, 0.9999, 1.0001)])  # of one geometry
 
     def run(value):
         return torch.func.functional_call(module, {**state, name: value}, (x,))
