@@ -120,3 +120,13 @@ def test_every_package_is_typed_and_listed(text):
         assert (ROOT / room / "py.typed").is_file()
         for init in (ROOT / room).rglob("__init__.py"):
             assert init.parent.relative_to(ROOT).as_posix().replace("/", ".") in listed
+
+
+@pytest.mark.parametrize(
+    "left", [".venv", ".tox", "venv", "build", "dist", "certificate", ".hypothesis", ".mypy_cache"]
+)
+def test_what_tools_leave_makes_no_commit_dirty(left):
+    # tox leaves a file .venv that tells editors where its environment is, and a folder may be a link
+    for name in (left, f"{left}/inside"):
+        done = subprocess.run(["git", "check-ignore", "-q", "--no-index", name], cwd=ROOT)
+        assert done.returncode == 0, name
