@@ -12,7 +12,7 @@ from parity_tests.ports.bench import CERTIFY, FOLDER
 EXAMPLES = 1
 
 
-@pytest.mark.parametrize("started", ["", "ports", "ports/of"])
+@pytest.mark.parametrize("started", ["", "ports/of"])
 def test_again_runs_where_pytest_ran(started, tmp_path):
     (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
     below = tmp_path / "ports" / "of"
