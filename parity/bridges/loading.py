@@ -12,6 +12,7 @@ from parity.bridges import layouts
 from parity.bridges.checks import SIMPLIFIED, same_function
 from parity.bridges.filters import class_of, require_same_filters
 from parity.bridges.finding import frontend_of, part_of
+from parity.bridges.meaning import ORIGINAL, Facts, facts_of, warn_of_differences
 from parity.bridges.names import RNN_KERNEL, RNN_RECURRENT, checked
 from parity.bridges.own import load_own, same_class, same_form
 
@@ -44,6 +45,10 @@ def load_weights(
             checkpoint, Keras file or state dict that holds one frontend is taken to mean that one, and anything else
             must be the frontend's to the last variable. Optimiser slots, counters and metrics are never part of one.
 
+    Warns:
+        UserWarning: the module has another padding, rate, length or limit of PCEN than the source, so far as this is
+            known: the same weights then give other numbers.
+
     Raises:
         ModuleNotFoundError: a file needs h5py or safetensors, and it is not installed.
         TypeError: the module belongs to no rung, or a value of a mapping is complex or no array of numbers.
@@ -68,12 +73,14 @@ def _from_contents(rung: Rung, module: Any, contents: Contents, scope: str | Non
     bridge = rung.load_bridge()
     where = contents.chosen(scope)
     found = contents.names(where)
+    known, origin = _facts(contents, hints := contents.hints(where))
     if layouts.is_simplified(found) and rung.name in SIMPLIFIED:
         held = contents.held(where, _most(tuple(t.shape) for t in module.state_dict().values()))
         if same_form(module, held):
-            return load_own(module, held)
+            load_own(module, held)
+            return warn_of_differences(known, facts_of(rung.name, module), origin, 4)
     wanted = bridge.shapes(module)
-    variables, hints = contents.variables(where, _most(wanted.values())), contents.hints(where)
+    variables = contents.variables(where, _most(wanted.values()))
     if layouts.is_state_dict(found):
         # the published port keeps its fixed smoother as an argument, and in no state dict: so is ours kept
         for name in {RNN_KERNEL, RNN_RECURRENT} & set(wanted) - set(variables):
@@ -81,6 +88,23 @@ def _from_contents(rung: Rung, module: Any, contents: Contents, scope: str | Non
     variables = checked(variables, wanted)
     require_same_filters(rung.name, module, variables, hints)
     bridge.write(module, same_function(hints.get("rung", "original"), rung.name, variables))
+    if variables:
+        warn_of_differences(known, facts_of(rung.name, module), origin, 4)
+
+
+def _facts(contents: Contents, hints: Mapping[str, str]) -> tuple[Facts, str]:
+    """What a source says, or is certain, beside its variables; and what it is."""
+    from parity.bridges import stored
+
+    if contents.path.suffix == stored.SUFFIX and contents.path.is_file() and (about := stored.described(contents.path)):
+        config, original = about.config, about.rung == "og_leaf"
+        facts: Facts = {name: float(getattr(config, name)) for name in ("sample_rate", "window_len", "window_stride")}
+        pcen = {"eps": config.pcen_floor} if "pcen" in config.compression else {}
+        facts |= {**pcen, **ORIGINAL, "padding": "same" if original else about.padding}
+        return {**facts, "wrap": about.options.get("wrap", False)}, "the source"
+    if hints.get("rung") == "leaf":  # which a module of leaf was built for, as with load_state_dict
+        return {}, "a state dict of leaf"
+    return ORIGINAL, "TensorFlow's LEAF"
 
 
 def _from_module(rung: Rung, module: Any, source: Any, scope: str | None) -> None:
@@ -88,12 +112,17 @@ def _from_module(rung: Rung, module: Any, source: Any, scope: str | None) -> Non
 
     other, source = frontend_of(source if scope is None else part_of(source, scope))
     if same_class(module, source):
-        return load_own(module, {name: plain(tensor) for name, tensor in source.state_dict().items()})
+        load_own(module, {name: plain(tensor) for name, tensor in source.state_dict().items()})
+        return warn_of_differences(
+            facts_of(other.name, source), facts_of(rung.name, module), "the source", stacklevel=4
+        )
     bridge = rung.load_bridge()
     variables = checked(other.load_bridge().read(source), bridge.shapes(module))
     hints = {"conv1d_cls": known} if (known := class_of(other.name, source)) else {}
     require_same_filters(rung.name, module, variables, hints)
     bridge.write(module, same_function(other.name, rung.name, variables))
+    if variables:
+        warn_of_differences(facts_of(other.name, source), facts_of(rung.name, module), "the source", 4)
 
 
 def _most(shapes: Iterable[tuple[int, ...]]) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parity.bridges import layouts
+from parity.bridges.names import require_finite
 from parity.checkpoints.guard import MOST_VALUES
 
 Array = NDArray[Any]
@@ -95,7 +96,11 @@ class Contents(ABC):
             raise ValueError(
                 f"source={str(self.path)!r}: the frontend at {scope!r} has {total} values, must have at most {most}"
             )
-        return {name: self.load(key) for name, key in found.items()}
+        arrays = {name: self.load(key) for name, key in found.items()}
+        for name, key in found.items():
+            if arrays[name].dtype.kind == "f":
+                require_finite(key, arrays[name])  # by the file's own name
+        return arrays
 
     def variables(self, scope: str | None = None, most: int = MOST_VALUES) -> dict[str, Array]:
         """The variables of a frontend by the hub's names.

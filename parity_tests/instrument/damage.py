@@ -237,13 +237,7 @@ def cases(made: list[Original], n_files: int, seed: int) -> Iterator[tuple[int, 
 
 @dataclass
 class Count:
-    """What reading the damaged files of a format came to.
-
-    Attributes:
-        refused: by an error that names the file.
-        unchanged: with the numbers of the whole file.
-        changed: with others, where no checksum tells.
-    """
+    """How many were refused, loaded unchanged, or loaded with other numbers where no checksum tells."""
 
     refused: int = 0
     unchanged: int = 0

@@ -55,6 +55,7 @@ def test_are_those_of_the_module(recording, tmp_path, arguments):
     assert "5 filters, 876 frames" in done.output
 
 
+@pytest.mark.filterwarnings("ignore:load_weights. the weights are set, but:UserWarning")  # of frames elsewhere
 @pytest.mark.parametrize("suffix", ["pt", "npz"])
 def test_weights_are_taken_from_a_file(recording, tmp_path, suffix):
     module = Leaf(5, max_freq=RATE / 2, sample_rate=RATE)

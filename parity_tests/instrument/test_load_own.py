@@ -201,10 +201,10 @@ def test_command_converts_a_state_dict_of_leaf(name, to, tmp_path):
 
 def test_state_dict_of_leaf_becomes_og_leaf_where_the_frames_are_accepted(tmp_path):
     path = written(trained("simplified").state_dict(), tmp_path / "l.pt")
-    call = lambda **options: carry(path, tmp_path / "w.safetensors", "og_leaf", {}, options=options)  # noqa: E731
+    call = lambda **settings: carry(path, tmp_path / "w.safetensors", "og_leaf", settings)  # noqa: E731
     refused(call, ValueError, "padding='centered'", "og_leaf holds padding='same' alone")
     call(padding="same")
-    expected = convert(read(path, None, {})[0], "og_leaf", padding="same")
+    expected = convert(read(path, None, {"padding": "same"})[0], "og_leaf")
     assert same_bits(held(load(tmp_path / "w.safetensors")), held(expected))
 
 
