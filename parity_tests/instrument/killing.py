@@ -220,7 +220,7 @@ def examine(subject: Any, moments: int, rng: np.random.Generator, top: Path) -> 
             again = files_in(folder)
             if subject.content(folder) != new or any(again.get(name) != data for name, data in left.items()):
                 raise ValueError("the next run is another, or took up what was left")
-        except (OSError, ValueError, RuntimeError) as error:
+        except (EOFError, OSError, ValueError, RuntimeError) as error:
             wrong.append(f"{when}: {error}")
         shutil.rmtree(folder)
     return {"moments": moments, "calls": n_calls, **found, "wrong": wrong}
