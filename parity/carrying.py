@@ -221,6 +221,8 @@ def _measured(
             pcen: Any = module.compression
             options = {"padding": padding, "learn_logs": pcen.learn_logs, **options}
         made = module if to == rung == "og_leaf" else convert(module, to, **options)
+    if to == "leaf":
+        options["padding"] = getattr(made, "frontend", made).padding
     if to == "efficientleaf":  # an exact conversion chose these for the weights
         bank = getattr(made, "frontend", made).filterbank
         options.update({name: getattr(bank, name) for name in APPROXIMATIONS})

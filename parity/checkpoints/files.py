@@ -24,7 +24,6 @@ KINDS = (
     ".safetensors; or a state dict, .pt or .pth"
 )
 PART = re.compile(r"(.+)\.(?:index|data-\d{5}-of-\d{5})")
-EXTRA = "python -m pip install 'leaf-ladder[weights]'"
 
 
 def open_file(path: Path) -> Contents:
@@ -105,7 +104,9 @@ def _safetensors(path: Path) -> Contents:
 
 
 def _needs(package: str, path: Path, error: ModuleNotFoundError) -> ModuleNotFoundError:
-    return ModuleNotFoundError(f"source={str(path)!r}: reading it needs {package}: {EXTRA}", name=error.name)
+    return ModuleNotFoundError(
+        f"source={str(path)!r}: reading it needs {package}: python -m pip install {package}", name=error.name
+    )
 
 
 READERS: dict[str, Callable[[Path], Contents]] = {
