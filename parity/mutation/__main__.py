@@ -1,7 +1,7 @@
 """``python -m parity.mutation``: a seeded sample of mutants of every rung, from the repository's root.
 
-Each goes through the rung's tests. One that survives runs a thousand drawn cases, and so does the original: equal bits
-make it an equivalent. Where bits differ, the slowest tests have their try; what is left must be in ``judged.json``
+Each goes through the rung's quick tests. One that survives runs a thousand drawn cases, and so does the original: equal
+bits make it an equivalent. Where bits differ, the slower tests have their try; what is left must be in ``judged.json``
 with a reason, or counts against the score. Results go to a journal as they come, and a later run continues.
 """
 
@@ -32,6 +32,7 @@ FOLDERS = {
 NO_NUMBERS = ("__init__.py", "checks.py")
 # Files of tolerance=, whose energies are held to a stated error and not to the bit.
 APPROXIMATE = ("tolerance.py", "choosing.py", "projection.py", "transients.py", "decimated.py", "plan.py")
+QUICK_S = 3.0  # CPU seconds of a test that comes before the drawn cases
 VERDICTS = ("killed", "timeout", "equivalent: bits", "equivalent: reason", "survived")
 COMMAND = "tox -e mutants"
 
@@ -118,19 +119,32 @@ def judge(
         found = journal.get(mutant)
         if found is None or (again and found[0] == "survived"):
             seen = seen or _watch(rung, root, watched)
-            verdict = runner.judge(mutant, runner.covering(mutant, seen), FOLDERS[rung], root)
-            found = verdict.state, verdict.by
-            if verdict.state == "survived":
-                n_cases, differs = compare(mutant, originals, root)
-                found = ("equivalent: bits", f"{n_cases} cases") if n_cases >= N_CASES and not differs else found
-                if found[0] == "survived":
-                    found = "survived", f"{n_cases} cases, {differs or 'none'} differs"
-                    if slow and (last := runner.judge(mutant, None, FOLDERS[rung], root)).state != "survived":
-                        found = last.state, last.by
+            tests = runner.covering(mutant, seen)
+            quick = {name: seconds for name, seconds in tests.items() if seconds <= QUICK_S}
+            stages = [quick, {name: seconds for name, seconds in tests.items() if name not in quick}]
+            found = _judged(mutant, [*stages, *([None] if slow else [])], originals, root)
             journal.add(mutant, *found)
         if found[0] == "survived" and mutant.key in known:
             found = "equivalent: reason", known[mutant.key]
         yield Judged(mutant, *found)
+
+
+def _judged(
+    mutant: Mutant, stages: Sequence[dict[str, float] | None], originals: Originals, root: Path
+) -> tuple[str, str]:
+    """The tests of the first stage, then drawn cases, then the tests of the other stages."""
+    first, *others = stages
+    verdict = runner.judge(mutant, first, FOLDERS[originals.rung], root)
+    if verdict.state != "survived":
+        return verdict.state, verdict.by
+    n_cases, differs = compare(mutant, originals, root)
+    if n_cases >= N_CASES and not differs:
+        return "equivalent: bits", f"{n_cases} cases"
+    for tests in others:
+        verdict = runner.judge(mutant, tests, FOLDERS[originals.rung], root)
+        if verdict.state != "survived":
+            return verdict.state, verdict.by
+    return "survived", f"{n_cases} cases equal, " + (f"not {differs}" if differs else "no more run the statement")
 
 
 def _watch(rung: str, root: Path, kept: Path) -> dict[str, runner.Seen]:

@@ -13,6 +13,7 @@ from parity.mutation.operators import Mutant
 
 N_CASES = 1000  # that reach the change
 N_PILOT = 12  # of a family, to see whether it reaches the change
+LONGEST_S = 600  # of wall time for a block of cases
 MOST_MISSES = 4  # cases that do not, for each that does
 
 
@@ -39,7 +40,7 @@ class Originals:
                 families = probe.families(rung)
                 return [families[name](seed) for name, seed in missing]
 
-            found, _ = runner.forked(work)
+            found, _ = runner.forked(work, LONGEST_S)
             assert isinstance(found, list)
             self._digests.update(zip(missing, found, strict=True))
         return [self._digests[case] for case in cases]
@@ -56,7 +57,7 @@ def compare(mutant: Mutant, originals: Originals, root: Path, n_cases: int = N_C
             for name, family in probe.families(rung).items()
         ]
 
-    shares, _ = runner.forked(pilot)
+    shares, _ = runner.forked(pilot, LONGEST_S)
     if not isinstance(shares, list):
         return Compared(0, "drawn cases end the process")
     reaching = [name for name, share in shares if share > 0]
@@ -72,7 +73,7 @@ def compare(mutant: Mutant, originals: Originals, root: Path, n_cases: int = N_C
             families = probe.families(rung)
             return [_reaching(mutant, root, families[name], i) for name, i in cases]
 
-        found, _ = runner.forked(work)
+        found, _ = runner.forked(work, LONGEST_S)
         if not isinstance(found, list):
             return Compared(reached, "drawn cases end the process")
         for (name, i), (digest, hit), original in zip(cases, found, originals.get(cases), strict=True):

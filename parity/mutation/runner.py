@@ -31,11 +31,13 @@ from parity.mutation.operators import Mutant
 PRELOADED = ("numpy", "hypothesis", "mpmath", "rich", "jinja2", "torch", "torch._dynamo")
 OF_TENSORFLOW = ("tensorflow", "keras")
 OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--assert=plain", "--no-header", "--tb=no")
-# Compiled, traced, trained for long or measured in memory: these take most of the time, and see what others see first.
+# Compiled, traced, trained for long, measured in memory, or drawn for every public name: these take most of the time, and
+# others see first what they see.
 LEFT_OUT = (
     "test_compile.py", "test_export.py", "straight_from_tensorflow", "test_a_hundred_steps", "compiles_whole",
     "test_memory", "inductor", "test_plan.py", "test_tolerance.py", "test_account.py", "test_plans.py",
-    "test_error_model.py", "test_original_training.py",
+    "test_error_model.py", "test_original_training.py", "og_leaf/test_names", "tf_leaf/test_names",
+    "og_leaf/test_drawn", "tf_leaf/test_drawn", "og_leaf/test_training", "tf_leaf/test_training",
 )  # fmt: skip
 SLOWER = 10.0  # a mutant may take so many times the CPU time of the original's test, and
 SPARE_S = 20  # so many seconds more
@@ -95,7 +97,7 @@ def install(mutant: Mutant, root: Path) -> None:
     sys.meta_path.insert(0, Hook(name, path, mutant.compile(path.read_text(encoding="utf-8"), str(path))))
 
 
-def forked(work: Callable[[], object]) -> tuple[object, int]:
+def forked(work: Callable[[], object], longest_s: int = LONGEST_S) -> tuple[object, int]:
     """What ``work`` returns in a forked process, by way of JSON, and the signal that ended it; None where it died."""
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         answer = Path(folder, "answer")
@@ -106,7 +108,7 @@ def forked(work: Callable[[], object]) -> tuple[object, int]:
                 with Path(folder, "log").open("w") as log:
                     os.dup2(log.fileno(), 1)
                     os.dup2(log.fileno(), 2)
-                signal.alarm(LONGEST_S)
+                signal.alarm(longest_s)
                 used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
                 resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
                 answer.write_text(json.dumps(work()), encoding="utf-8")
