@@ -31,8 +31,8 @@ from parity.mutation.operators import Mutant
 PRELOADED = ("numpy", "hypothesis", "mpmath", "rich", "jinja2", "torch", "torch._dynamo")
 OF_TENSORFLOW = ("tensorflow", "keras")
 OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--assert=plain", "--no-header", "--tb=no")
-# Compiled, traced, trained for long, measured in memory, or drawn for every public name: these take most of the time, and
-# others see first what they see.
+# Compiled, traced, trained for long, measured in memory, or drawn for every public name: these take most of the time,
+# and others see first what they see.
 LEFT_OUT = (
     "test_compile.py", "test_export.py", "straight_from_tensorflow", "test_a_hundred_steps", "compiles_whole",
     "test_memory", "inductor", "test_plan.py", "test_tolerance.py", "test_account.py", "test_plans.py",

@@ -10,6 +10,10 @@ import pytest
 from parity.mutation import __main__ as command
 from parity.mutation import comparison, probe, runner
 from parity.mutation.operators import mutants
+from parity.report import instrument
+from parity.report.certificate import Certificate
+from parity.report.claims import Claim, Measurement
+from parity_tests.instrument.test_certificate import FIELDS
 
 TOY = '''"""A toy."""
 
@@ -182,3 +186,10 @@ def test_journal_forgets_mutants_of_a_changed_file(root):
     assert command.Journal(root / "journal", root).get(mutant) == ("killed", "a test")
     (root / "toy.py").write_text(TOY + "\n")
     assert command.Journal(root / "journal", root).get(mutant) is None
+
+
+def test_the_certificate_says_how_many_were_killed_and_of_what():
+    rows = [{"rung": "leaf", "sampled": 9, "killed": 6, "timeout": 1, "equivalent: bits": 1, "equivalent: reason": 1}]
+    record = {"name": "mutants", "rows": rows, "changed": ["leaf/pcen.py"]}
+    certificate = Certificate([Claim(Measurement(**FIELDS), 1, 0.5, 0.5)], {}, "", 0.0, recorded=[record])
+    assert "7 of 9 sampled mutants killed, 2 equivalent, of other sources than these" in instrument.line(certificate)
