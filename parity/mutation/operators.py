@@ -41,7 +41,8 @@ class Mutant:
         operator: what was done, in a word or two.
         before, after: the statement without and with the change.
         line: of the changed expression.
-        lines: first and last of the statement, of a compound one of what stands before its body.
+        lines: first and last of the statement, of a compound one of what stands before its body; of one outside
+            functions those of the whole file, any of which may depend on it.
         node, variant: which node of ``ast.walk`` is changed, and by which of its replacements.
     """
 
@@ -76,6 +77,7 @@ class _Change(NamedTuple):
 class _Place(NamedTuple):
     name: str
     statement: ast.stmt
+    in_function: bool
 
 
 def mutants(path: str, source: str) -> list[Mutant]:
@@ -92,7 +94,8 @@ def mutants(path: str, source: str) -> list[Mutant]:
     for index, node in enumerate(nodes):
         if id(node) not in places:
             continue
-        name, statement = places[id(node)]
+        name, statement, in_function = places[id(node)]
+        lines = _lines(statement) if in_function else (1, len(source.splitlines()))
         before = _header(statement)
         for variant, change in enumerate(_changes(node)):
             if change.node is None:
@@ -103,9 +106,7 @@ def mutants(path: str, source: str) -> list[Mutant]:
                 after = _header(_substituted(shown, memo.get(id(node), shown), change.node))
             if after != before:
                 line = getattr(node, "lineno", statement.lineno)
-                found.append(
-                    Mutant(path, name, change.operator, before, after, line, _lines(statement), index, variant)
-                )
+                found.append(Mutant(path, name, change.operator, before, after, line, lines, index, variant))
     return sorted(found, key=lambda m: (m.line, m.node, m.variant))
 
 
@@ -154,7 +155,9 @@ def _header(statement: ast.AST) -> str:
 def _places(tree: ast.Module) -> Iterator[tuple[int, _Place]]:
     """The nodes that may change, by identity, each with its function and statement."""
 
-    def visit(node: ast.AST, names: tuple[str, ...], statement: ast.stmt | None) -> Iterator[tuple[int, _Place]]:
+    def visit(
+        node: ast.AST, names: tuple[str, ...], statement: ast.stmt | None, in_function: bool
+    ) -> Iterator[tuple[int, _Place]]:
         if isinstance(node, ast.stmt):
             statement = node
         if isinstance(node, (ast.Import, ast.ImportFrom, ast.JoinedStr)) or _is_docstring(node):
@@ -164,22 +167,22 @@ def _places(tree: ast.Module) -> Iterator[tuple[int, _Place]]:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             if node.name in _REPR:
                 return
-            inner = (*names, node.name)
-            yield id(node), _Place(".".join(inner), node)
+            inner, in_function = (*names, node.name), isinstance(node, ast.FunctionDef)
+            yield id(node), _Place(".".join(inner), node, in_function)
             for child in ast.iter_child_nodes(node):
                 if child not in node.decorator_list and child is not getattr(node, "returns", None):
-                    yield from visit(child, inner, node)
+                    yield from visit(child, inner, node, in_function)
             return
         if statement is not None:
-            yield id(node), _Place(".".join(names) or "<module>", statement)
+            yield id(node), _Place(".".join(names) or "<module>", statement, in_function)
         if isinstance(node, ast.Raise):
             return
         for field, value in ast.iter_fields(node):
             for child in value if isinstance(value, list) else [value]:
                 if isinstance(child, ast.AST) and field != "annotation":
-                    yield from visit(child, names, statement)
+                    yield from visit(child, names, statement, in_function)
 
-    yield from visit(tree, (), None)
+    yield from visit(tree, (), None, False)
 
 
 def _is_docstring(node: ast.AST) -> bool:

@@ -31,17 +31,19 @@ from parity.mutation.operators import Mutant
 PRELOADED = ("numpy", "hypothesis", "mpmath", "rich", "jinja2", "torch", "torch._dynamo")
 OF_TENSORFLOW = ("tensorflow", "keras")
 OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--assert=plain", "--no-header", "--tb=no")
-# Compiled, traced, trained for long, measured in memory, or drawn for every public name: these take most of the time,
-# and others see first what they see.
-LEFT_OUT = (
-    "test_compile.py", "test_export.py", "straight_from_tensorflow", "test_a_hundred_steps", "compiles_whole",
-    "test_memory", "inductor", "test_plan.py", "test_tolerance.py", "test_account.py", "test_plans.py",
-    "test_error_model.py", "test_original_training.py", "og_leaf/test_names", "tf_leaf/test_names",
-    "og_leaf/test_drawn", "tf_leaf/test_drawn", "og_leaf/test_training", "tf_leaf/test_training",
+# Exported, traced, compiled, trained for long or drawn for every public name: for what has survived the others.
+SLOW = (
+    "test_export.py", "test_compile.py", "compiles_whole", "straight_from_tensorflow", "test_a_hundred_steps",
+    "test_original_training.py", "og_leaf/test_names", "tf_leaf/test_names", "og_leaf/test_drawn", "tf_leaf/test_drawn",
+    "og_leaf/test_training", "tf_leaf/test_training",
+)  # fmt: skip
+# Memory, and approximations, which see a change of what they approximate only where it is large.
+NEVER = (
+    "test_memory", "test_plan.py", "test_tolerance.py", "test_account.py", "test_plans.py", "test_error_model.py",
 )  # fmt: skip
 SLOWER = 10.0  # a mutant may take so many times the CPU time of the original's test, and
 SPARE_S = 20  # so many seconds more
-SLOW_S = 60  # that a test which is left out may take on the original
+SLOW_S = 60  # of CPU time that a slow test may take on the original
 LONGEST_S = 1800  # of wall time for a mutant
 MEMORY = 8 << 30  # bytes that a mutant may take beside what the imports take
 
@@ -122,8 +124,12 @@ def forked(work: Callable[[], object], longest_s: int = LONGEST_S) -> tuple[obje
         return result, os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
 
 
-def _is_left_out(item: pytest.Item) -> bool:
-    return any(part in item.nodeid for part in LEFT_OUT)
+def _is_slow(item: pytest.Item) -> bool:
+    return any(part in item.nodeid for part in SLOW)
+
+
+def _is_run(item: pytest.Item) -> bool:
+    return not any(part in item.nodeid for part in NEVER)
 
 
 class _Quick:
@@ -153,7 +159,7 @@ class _Watch(_Quick):
             self._running.add(f"{path}:{name.replace('.<locals>', '')}")
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items[:] = [item for item in items if not _is_left_out(item)]
+        items[:] = [item for item in items if not _is_slow(item) and _is_run(item)]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
@@ -173,7 +179,7 @@ class _Watch(_Quick):
 class _Chosen(_Quick):
     """Runs the chosen tests in the given order, each within its CPU time, and notes what failed.
 
-    ``None`` chooses those that :class:`_Watch` leaves out.
+    ``None`` chooses the slow ones.
     """
 
     def __init__(self, seconds: dict[str, float] | None, note: Path) -> None:
@@ -182,7 +188,7 @@ class _Chosen(_Quick):
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         if self.seconds is None:
-            items[:] = [item for item in items if _is_left_out(item)]
+            items[:] = [item for item in items if _is_slow(item) and _is_run(item)]
             return
         found = {item.nodeid: item for item in items}
         items[:] = [found[name] for name in self.seconds if name in found]
@@ -207,7 +213,7 @@ class _Chosen(_Quick):
 
 
 def watch(folders: Sequence[str], files: Sequence[str]) -> dict[str, Seen]:
-    """Run all tests of the folders on the original.
+    """Run all tests of the folders but the slow ones on the original.
 
     Raises:
         RuntimeError: a test fails, so that no mutant could be judged; names it.
@@ -231,8 +237,8 @@ def judge(mutant: Mutant, tests: dict[str, float] | None, folders: Sequence[str]
 
     Args:
         mutant: what to run them on.
-        tests: names in the order to be run, with the CPU seconds that each takes on the original; None for those of
-            the folders that :func:`watch` leaves out.
+        tests: names in the order to be run, with the CPU seconds that each takes on the original; None for the
+            slow ones of the folders.
         folders: where they are.
         root: the repository, which must be the current directory.
     """
@@ -261,6 +267,6 @@ def covering(mutant: Mutant, seen: dict[str, Seen]) -> dict[str, float]:
     """The tests that call the mutated function, the quickest first; of a change outside functions, of its file."""
     name = f"{mutant.path}:{mutant.name}"
     calls = [n for n, s in seen.items() if any(f == name or f.startswith(name + ".") for f in s.functions)]
-    if not calls:
+    if mutant.name == "<module>":
         calls = [n for n, s in seen.items() if any(f.startswith(mutant.path + ":") for f in s.functions)]
     return dict(sorted(((n, seen[n].seconds) for n in calls), key=lambda item: item[1]))
