@@ -31,15 +31,15 @@ from parity.mutation.operators import Mutant
 PRELOADED = ("numpy", "hypothesis", "mpmath", "rich", "jinja2", "torch", "torch._dynamo")
 OF_TENSORFLOW = ("tensorflow", "keras")
 OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--assert=plain", "--no-header", "--tb=no")
-# Exported, traced, compiled, trained for long or drawn for every public name: for what has survived the others.
+# Exported, compiled, trained for long, measured in memory or drawn for every public name: for what survives the others.
 SLOW = (
-    "test_export.py", "test_compile.py", "compiles_whole", "straight_from_tensorflow", "test_a_hundred_steps",
-    "test_original_training.py", "og_leaf/test_names", "tf_leaf/test_names", "og_leaf/test_drawn", "tf_leaf/test_drawn",
+    "test_memory", "test_export.py", "test_compile.py", "compiles_whole", "straight_from_tensorflow",
+    "test_a_hundred_steps", "test_original_training.py", "og_leaf/test_names", "tf_leaf/test_names", "og_leaf/test_drawn", "tf_leaf/test_drawn",
     "og_leaf/test_training", "tf_leaf/test_training",
 )  # fmt: skip
-# Memory, and approximations, which see a change of what they approximate only where it is large.
+# Tests of approximations, which see a change of what they approximate only where it is large.
 NEVER = (
-    "test_memory", "test_plan.py", "test_tolerance.py", "test_account.py", "test_plans.py", "test_error_model.py",
+    "test_plan.py", "test_tolerance.py", "test_account.py", "test_plans.py", "test_error_model.py",
 )  # fmt: skip
 SLOWER = 10.0  # a mutant may take so many times the CPU time of the original's test, and
 SPARE_S = 20  # so many seconds more
