@@ -109,7 +109,7 @@ class Journal:
 
 
 def judge(
-    rung: str, chosen: Sequence[Mutant], journal: Journal, root: Path, again: bool, slow: bool, watched: Path
+    rung: str, chosen: Sequence[Mutant], journal: Journal, root: Path, again: bool, depth: int, watched: Path
 ) -> Iterator[Judged]:
     """Verdicts of a rung's mutants; those that are not in the journal are run, with ``again`` its survivors, too."""
     known = reasons()
@@ -122,7 +122,7 @@ def judge(
             tests = runner.covering(mutant, seen)
             quick = {name: seconds for name, seconds in tests.items() if seconds <= QUICK_S}
             stages = [quick, {name: seconds for name, seconds in tests.items() if name not in quick}]
-            found = _judged(mutant, [*stages, *([None] if slow else [])], originals, root)
+            found = _judged(mutant, [*stages, None][:depth], originals, root)
             journal.add(mutant, *found)
         if found[0] == "survived" and mutant.key in known:
             found = "equivalent: reason", known[mutant.key]
@@ -137,6 +137,8 @@ def _judged(
     verdict = runner.judge(mutant, first, FOLDERS[originals.rung], root)
     if verdict.state != "survived":
         return verdict.state, verdict.by
+    if not others:
+        return "survived", "quick tests alone"
     n_cases, differs = compare(mutant, originals, root)
     if n_cases >= N_CASES and not differs:
         return "equivalent: bits", f"{n_cases} cases"
@@ -202,7 +204,7 @@ def main(
         ".mutants.jsonl"
     ),
     again: Annotated[bool, typer.Option(help="run the survivors of the journal again, after new tests")] = False,
-    slow: Annotated[bool, typer.Option(help="try the tests that compile, export or train on what survives")] = True,
+    depth: Annotated[int, typer.Option(min=1, max=3, help="1 quick tests, 2 drawn cases, others, 3 slow ones")] = 3,
     record: Annotated[bool, typer.Option(help="keep the result for the certificate; needs all rungs")] = False,
 ) -> None:
     """Sample, judge, print; exit status 1 where a mutant is neither killed nor equivalent."""
@@ -217,7 +219,7 @@ def main(
     for name in rungs:
         all_of_it = population(name, root)
         judged = []
-        for one in judge(name, sample(all_of_it, count, seed), kept, root, again, slow, journal):
+        for one in judge(name, sample(all_of_it, count, seed), kept, root, again, depth, journal):
             judged.append(one)
             m = one.mutant
             print(f"{one.verdict} | {m.path} {m.name} | {m.before} -> {m.after} | {one.by}", flush=True)

@@ -34,8 +34,8 @@ OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--assert=
 # Exported, compiled, trained for long, measured in memory or drawn for every public name: for what survives the others.
 SLOW = (
     "test_memory", "test_export.py", "test_compile.py", "compiles_whole", "straight_from_tensorflow",
-    "test_a_hundred_steps", "test_original_training.py", "og_leaf/test_names", "tf_leaf/test_names", "og_leaf/test_drawn", "tf_leaf/test_drawn",
-    "og_leaf/test_training", "tf_leaf/test_training",
+    "test_a_hundred_steps", "test_original_training.py", "og_leaf/test_names", "tf_leaf/test_names",
+    "og_leaf/test_drawn", "tf_leaf/test_drawn", "og_leaf/test_training", "tf_leaf/test_training",
 )  # fmt: skip
 # Tests of approximations, which see a change of what they approximate only where it is large.
 NEVER = (
