@@ -28,6 +28,7 @@ _PAIRS = (
     ("real", "imag"), ("reduce_min", "reduce_max"), ("reduce_sum", "reduce_mean"), ("argmin", "argmax"),
 )  # fmt: skip
 _NAMES = {a: b for pair in _PAIRS for a, b in (pair, pair[::-1])}
+_BUILT_IN = ("min", "max", "any", "all")
 _REPR = ("__repr__", "extra_repr", "__str__")
 
 
@@ -222,7 +223,7 @@ def _changes(node: ast.AST) -> Iterator[_Change]:
         yield _Change("condition negated", _with(node, test=ast.UnaryOp(ast.Not(), node.test)))
     elif isinstance(node, ast.Attribute) and node.attr in _NAMES and isinstance(node.ctx, ast.Load):
         yield _Change("name", _with(node, attr=_NAMES[node.attr]))
-    elif isinstance(node, ast.Name) and node.id in _NAMES and isinstance(node.ctx, ast.Load):
+    elif isinstance(node, ast.Name) and node.id in _BUILT_IN and isinstance(node.ctx, ast.Load):
         yield _Change("name", _with(node, id=_NAMES[node.id]))
     elif isinstance(node, (ast.Expr, ast.Raise)) or (
         isinstance(node, ast.Assign) and all(isinstance(target, ast.Subscript) for target in node.targets)
