@@ -31,14 +31,12 @@ from parity.mutation.operators import Mutant
 PRELOADED = ("numpy", "hypothesis", "mpmath", "rich", "jinja2", "torch", "torch._dynamo")
 OF_TENSORFLOW = ("tensorflow", "keras")
 OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--assert=plain", "--no-header", "--tb=no")
-# Exported, compiled, trained for long, measured in memory or drawn for every public name: for what survives the others.
+# Exported, compiled, trained for long, measured in memory, approximated, drawn for every public name: for what survives
+# the others.
 SLOW = (
-    "test_memory", "test_export.py", "test_compile.py", "compiles_whole", "straight_from_tensorflow",
-    "test_a_hundred_steps", "test_original_training.py", "og_leaf/test_names", "tf_leaf/test_names",
+    "test_memory", "test_exported", "test_onnx_runtime", "test_compile.py", "compiles_whole",
+    "straight_from_tensorflow", "test_a_hundred_steps", "test_original_training.py", "og_leaf/test_names", "tf_leaf/test_names",
     "og_leaf/test_drawn", "tf_leaf/test_drawn", "og_leaf/test_training", "tf_leaf/test_training",
-)  # fmt: skip
-# Tests of approximations, which see a change of what they approximate only where it is large.
-NEVER = (
     "test_plan.py", "test_tolerance.py", "test_account.py", "test_plans.py", "test_error_model.py",
 )  # fmt: skip
 SLOWER = 10.0  # a mutant may take so many times the CPU time of the original's test, and
@@ -128,10 +126,6 @@ def _is_slow(item: pytest.Item) -> bool:
     return any(part in item.nodeid for part in SLOW)
 
 
-def _is_run(item: pytest.Item) -> bool:
-    return not any(part in item.nodeid for part in NEVER)
-
-
 class _Quick:
     """Registers the suite's Hypothesis profile without shrinking: any failure is enough."""
 
@@ -159,7 +153,7 @@ class _Watch(_Quick):
             self._running.add(f"{path}:{name.replace('.<locals>', '')}")
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items[:] = [item for item in items if not _is_slow(item) and _is_run(item)]
+        items[:] = [item for item in items if not _is_slow(item)]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
@@ -188,7 +182,7 @@ class _Chosen(_Quick):
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         if self.seconds is None:
-            items[:] = [item for item in items if _is_slow(item) and _is_run(item)]
+            items[:] = [item for item in items if _is_slow(item)]
             return
         found = {item.nodeid: item for item in items}
         items[:] = [found[name] for name in self.seconds if name in found]
