@@ -149,15 +149,19 @@ def _judged(
     return "survived", f"{n_cases} cases equal, " + (f"not {differs}" if differs else "no more run the statement")
 
 
-def _watch(rung: str, root: Path, kept: Path) -> dict[str, runner.Seen]:
-    path = kept.with_name(f"{kept.name}.{rung}.json")
-    if path.is_file():
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        return {name: runner.Seen(seconds, frozenset(functions)) for name, (seconds, functions) in rows.items()}
+def _watch(rung: str, root: Path, journal: Path) -> dict[str, runner.Seen]:
+    """What the rung's tests do on the original; beside the journal, for as long as tests and rungs stay as they are."""
     files = [file for other in FOLDERS for file in sources(other, root)]
-    seen = runner.watch(FOLDERS[rung], files)
-    path.write_text(json.dumps({n: (s.seconds, sorted(s.functions)) for n, s in seen.items()}), encoding="utf-8")
-    return seen
+    read = [root / file for file in files]
+    read += [path for folder in FOLDERS[rung] for path in sorted((root / folder).glob("*.py"))]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in read)).hexdigest()
+    path = journal.with_name(f"{journal.name}.{rung}.json")
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if kept.get("digest") != digest:
+        seen = runner.watch(FOLDERS[rung], files)
+        kept = {"digest": digest, "seen": {n: (s.seconds, sorted(s.functions)) for n, s in seen.items()}}
+        path.write_text(json.dumps(kept), encoding="utf-8")
+    return {name: runner.Seen(seconds, frozenset(functions)) for name, (seconds, functions) in kept["seen"].items()}
 
 
 def summary(rung: str, n_all: int, judged: Sequence[Judged]) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def test_statement(statement, after):
 def test_compiles_to_what_it_says():
     names = {}
     exec(one("return scale * (x if x > 0 else x)").compile(TOY, "toy.py"), names)
-    assert names["magnitude"](-3.0) == -6.0
+    assert names["magnitude"](-3) == -6
 
 
 def test_key_outlives_lines_added_elsewhere():

@@ -80,7 +80,11 @@ def test_keras_convolution_steps_by_its_stride(strides):
     # one tap of weight 1: every stride-th sample
     layer = og_leaf.Conv1D(1, 1, strides=strides, kernel_initializer=og_leaf.Constant(1.0))
     x = torch.arange(7.0)
-    assert layer(x[None, None]).flatten().tolist() == x[::strides].tolist()
+    assert torch.equal(layer(x[None, None]).flatten(), x[::strides])
+
+
+def test_a_leaky_rectifier_has_keras_slope():
+    assert torch.equal(og_leaf.LeakyReLU()(torch.tensor([-1.0, 2.0])), torch.tensor([-0.3, 2.0]))
 
 
 @pytest.mark.parametrize("window_type", ["HANNING", 4, None])
@@ -96,4 +100,4 @@ def test_a_transform_of_one_sample_is_refused():
 def test_masks_alone_are_drawn_by_default():
     # lingvo's defaults: a mask of up to 15 bins, one of up to 50 frames, no warp
     own = vars(og_leaf.spectrum_augmenter.SpectrumAugmenter())
-    assert list(own.values()) == [15, 1, 50, 1, 1.0, 0, 0.0]
+    assert list(own.values()) == [15, 1, 50, 1, 1, 0, 0]
