@@ -71,6 +71,11 @@ def test_sinc_filters_start_from_what_is_given():
     assert og_leaf.SincConv1D(8, 5, kernel_initializer=og_leaf.Constant(100.0))._kernel.eq(100).all()
 
 
+@pytest.mark.parametrize("sample_rate", [0, -16000, float("nan")])
+def test_sinc_filters_refuse_a_rate(sample_rate):
+    refused(lambda: og_leaf.SincConv1D(8, 5, sample_rate=sample_rate), ValueError, f"sample_rate={sample_rate!r}")
+
+
 def test_a_bias_of_keras_convolution_starts_at_0():
     assert og_leaf.Conv1D(4, 5).bias.eq(0).all()
 
