@@ -54,8 +54,18 @@ def line(certificate: Certificate) -> str:
         departs = f"departs from {row['claims']} first at {row['first_departure']}"
         parts.append(f"{row['port']} {departs if row['departs'] else 'is ' + row['claims']}")
     if of_the_ladder(certificate.claims):
+        parts += [_mutants(record) for record in certificate.recorded if record["name"] == "mutants"]
         parts.append(cells_line(verdicts(certificate.claims)))
     return "; ".join(parts)
+
+
+def _mutants(record: dict[str, Any]) -> str:
+    counts: Counter[str] = Counter()
+    for row in record["rows"]:
+        counts.update({column: n for column, n in row.items() if isinstance(n, int)})
+    killed, equivalent = counts["killed"] + counts["timeout"], counts["equivalent: bits"] + counts["equivalent: reason"]
+    stale = ", of other sources than these" if record["changed"] else ""
+    return f"{killed} of {counts['sampled']} sampled mutants killed, {equivalent} equivalent{stale}"
 
 
 def of_the_ladder(claims: Sequence[Claim]) -> bool:

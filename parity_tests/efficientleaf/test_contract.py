@@ -148,9 +148,10 @@ def test_pcen_is_leafs():
     assert type(EfficientLeaf(4, compression="pcen").compression) is leaf.PCEN
 
 
-def test_fixed_exponent_per_band_is_one_number():
+@pytest.mark.parametrize(("exponent", "factor"), [(2.0, 100.0), (0, 1.0), (-1, 0.1)])
+def test_fixed_exponent_per_band_is_one_number(exponent, factor):
     energies = torch.rand(1, 3, 5)
-    assert torch.equal(efficientleaf.Log1p(2.0, per_band=True)(energies), torch.log1p(100.0 * energies))
+    assert torch.equal(efficientleaf.Log1p(exponent, per_band=True)(energies), torch.log1p(factor * energies))
 
 
 def test_joined_channels_share_their_statistics():

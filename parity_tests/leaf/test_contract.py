@@ -77,6 +77,14 @@ def test_rank_two_equals_rank_three():
     assert torch.equal(module(audio), module(audio[:, None]))
 
 
+@pytest.mark.parametrize("padding", ["centered", "same"])
+def test_windows_shorter_than_the_hop_leave_samples_out(padding):
+    # a window of one sample is 1, and TensorFlow's SAME pads nothing where the last window ends before the signal
+    bank = leaf.GaborFilterbank(1, 60.0, 900.0, 2000, filter_size=1, pool_size=1, pool_stride=8, padding=padding)
+    energies = torch.arange(24.0)[None, None]
+    assert torch.equal(bank.pool(energies), energies[..., ::8])
+
+
 def test_train_and_eval_are_one_function_that_changes_no_parameter():
     torch.manual_seed(0)
     module, audio = leaf.Leaf(3), torch.rand(2, 800)

@@ -95,6 +95,11 @@ def test_pcen_has_no_logarithm_of(name, value):
     leaf.PCEN(2, learn_logs=False, **{name: value})
 
 
+def test_pcen_as_published_has_no_logarithm_of_eps_0():
+    refused(lambda: leaf.PCEN(2, eps=0, form="published"), ValueError, "eps=0")
+    leaf.PCEN(2, eps=0)
+
+
 @pytest.mark.parametrize(("energies", "error", "named"), [
     (torch.ones(1, 2, 3, dtype=torch.int32), TypeError, ("x of dtype torch.int32", "floating-point")),
     (torch.ones(1, 2, 3, dtype=torch.complex64), TypeError, ("x of dtype torch.complex64", "floating-point")),

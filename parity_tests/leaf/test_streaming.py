@@ -105,7 +105,8 @@ def test_what_cannot_stream_says_so_at_once(arguments, named):
 
 @pytest.mark.parametrize(("chunks", "n_samples", "error", "named"), [
     ([], None, ValueError, ("no samples", "at least one")),
-    ([torch.zeros(1, 0)], None, ValueError, ("no samples", "at least one")),
+    ([torch.zeros(1, 0)], None, ValueError, ("chunks hold no samples", "at least one")),
+    ([torch.zeros(1, 1, 0)], None, ValueError, ("chunks hold no samples", "at least one")),
     ([torch.zeros(1, 9)], 8, ValueError, ("n_samples=8", "9")),
     ([torch.zeros(1, 9)], 10, ValueError, ("n_samples=10", "9")),
     ([torch.zeros(1, 9), torch.zeros(2, 9)], None, ValueError, ("2 clips", "(2, 9)", "1, as before")),
