@@ -110,6 +110,9 @@ class Planned(nn.Module):
         """Fixes the plan as it is now for graphs, see :class:`Planned`; or gives it up."""
         self._frozen = None
         if frozen:
+            # asked outside of a compiled graph, whose guards would look at the parameters in every call; not as a
+            # decorator, which would import the compiler with this module
+            torch.compiler.assume_constant_result(_out_of_date)  # type: ignore[no-untyped-call]
             self._frozen = _Frozen(self.current_plan(), self.parameters())
         return self
 
@@ -154,14 +157,15 @@ class Planned(nn.Module):
                 f"{where}, under vmap or on the meta device: call freeze() first, where they can be"
             ) from error
         # many parameters at a time are never those that the plan was made for
-        if error is None and not self.training and self._out_of_date():
+        if error is None and not self.training and _out_of_date(self):
             raise RuntimeError(f"{where}, and they have changed since freeze(): call it again")
         return self._frozen.plan
 
-    @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-    def _out_of_date(self) -> bool:
-        assert self._frozen is not None
-        return not (self._frozen.is_of(self) and self._frozen.is_still(self._frozen.plan))
+
+def _out_of_date(module: Planned) -> bool:
+    frozen = module._frozen
+    assert frozen is not None
+    return not (frozen.is_of(module) and frozen.is_still(frozen.plan))
 
 
 def _thaw(module: Planned, incompatible: object) -> None:

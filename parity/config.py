@@ -46,6 +46,8 @@ class LeafConfig:
             value: Any = getattr(self, name)
             if hasattr(value, "item"):  # of NumPy, whose narrow types wrap
                 object.__setattr__(self, name, value.item())
+        if isinstance(self.sample_rate, float) and self.sample_rate.is_integer():  # one text for one configuration
+            object.__setattr__(self, "sample_rate", int(self.sample_rate))
         for name in ("sample_rate", "window_len", "window_stride"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name}={getattr(self, name)!r}: must be a finite number above 0")

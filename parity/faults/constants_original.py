@@ -24,6 +24,7 @@ STEADY = "weights=trained,n_filters=3,sample_rate=4000,n_samples=400,amplitude=0
 def of(rung: str) -> tuple[Constant, ...]:
     """The constants of ``tf_leaf`` or ``og_leaf``."""
     method = {"tf_leaf": "call", "og_leaf": "forward"}[rung]
+    features = {"tf_leaf": "_features", "og_leaf": "forward"}[rung]
     step = {"tf_leaf": "tf_leaf-clean", "og_leaf": "og_leaf"}[rung]
     outside, inside, quiet = (Scene(step, case) for case in (OUTSIDE, INSIDE, QUIET))
     mel, fresh = own_mel(rung), start(rung, lambda probe: probe.constants())
@@ -83,7 +84,7 @@ def of(rung: str) -> tuple[Constant, ...]:
         one("window-exponent", "windows", "0.5 of the exponent", at(window, "0.5", 3), inside),
         one("modulus-2", "modulus", "2 of twice the mean of two squares",
             at(f"frontend:SquaredModulus.{method}", double), inside),
-        one("floor", "output", "1e-5, the least energy", at(f"frontend:Leaf.{method}", "1e-05"),
+        one("floor", "output", "1e-5, the least energy", at(f"frontend:Leaf.{features}", "1e-05"),
             Scene(step, FLOORED)),
         one("log-offset", "output", "1e-5, added before the logarithm", at("frontend:log_compression", "1e-05"),
             Scene(step, LOGARITHM)),

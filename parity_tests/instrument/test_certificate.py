@@ -138,7 +138,7 @@ def test_numbers_that_json_lacks_survive(observed, tmp_path):
 
 
 @pytest.mark.parametrize(("text", "named"), [
-    ("", "must be JSON"), ("[]", "list"), ("{}", "schema=None"), ('{"schema": 99}', "schema=99"),
+    ("", "must have content"), ("[]", "list"), ("{}", "schema=None"), ('{"schema": 99}', "schema=99"),
     ('{"schema": 3}', "must have environment"),
 ])  # fmt: skip
 def test_what_is_no_certificate(text, named, tmp_path):

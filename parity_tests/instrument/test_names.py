@@ -69,7 +69,8 @@ def test_checked_gives_the_values_back(case):
     variables = case.variables()
     found = checked({f"leaf/{name}:0": value for name, value in variables.items()}, case.config)
     assert set(found) == set(variables)
-    assert all(found[name] is variables[name] for name in variables)
+    assert all(found[name].tobytes() == variables[name].tobytes() for name in variables)
+    assert not any(np.shares_memory(found[name], variables[name]) for name in variables)
 
 
 def test_names_need_numpy_alone():
