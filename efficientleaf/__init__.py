@@ -9,8 +9,7 @@ from __future__ import annotations
 from efficientleaf.compression import Log1p, LogTBN, TemporalBatchNorm
 from efficientleaf.filterbank import SOURCES, Group, GroupedGaborFilterbank
 from efficientleaf.frontend import EfficientLeaf
-from efficientleaf.plan import Plan
-from efficientleaf.tolerance import ToleranceFilterbank
+from efficientleaf.tolerance import Plan, ToleranceFilterbank
 
 __all__ = [
     "SOURCES",

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from efficientleaf.compression import LogTBN
 from efficientleaf.filterbank import GroupedGaborFilterbank
-from efficientleaf.plan import Plan
-from efficientleaf.tolerance import ToleranceFilterbank
+from efficientleaf.tolerance import Plan, ToleranceFilterbank
 from leaf import Leaf
 from leaf.checks import duration
 from leaf.pcen import leaf_pcen
