@@ -36,6 +36,8 @@ class EfficientLeaf(nn.Module):
         tolerance: None for the published numbers. A relative error, 1e-6 to 1e-1, for LEAF's energies within it:
             a :class:`ToleranceFilterbank` then chooses groups, kernels and strides, and ``num_groups``,
             ``conv_win_factor``, ``stride_factor`` and ``exact`` must be left alone. State-dict keys are the same.
+        dynamic_range: with a ``tolerance``: None for all audio within [-1, 1], or decibels, 20 to 120, by which nothing
+            is louder than what a band hears, for less time. See :class:`ToleranceFilterbank`.
 
     Raises TypeError or ValueError for arguments outside these ranges.
     Source: EfficientLEAF's ``model/efficientleaf.py``; arXiv 2207.05508.
@@ -56,6 +58,7 @@ class EfficientLeaf(nn.Module):
         *,
         exact: Collection[str] = (),
         tolerance: float | None = None,
+        dynamic_range: float | None = None,
     ) -> None:
         super().__init__()
         duration("window_len", window_len, sample_rate)
@@ -66,6 +69,8 @@ class EfficientLeaf(nn.Module):
         pool_size, pool_stride = int(sample_rate * window_len / 1000) | 1, int(sample_rate * window_stride / 1000)
         self.filterbank: GroupedGaborFilterbank | ToleranceFilterbank
         if tolerance is None:
+            if dynamic_range is not None:
+                raise ValueError(f"dynamic_range={dynamic_range!r}: must be None without a tolerance")
             self.filterbank = GroupedGaborFilterbank(
                 n_filters,
                 num_groups,
@@ -84,7 +89,9 @@ class EfficientLeaf(nn.Module):
             _left_alone("stride_factor", stride_factor, 1.0)
             _left_alone("exact", tuple(exact), ())
             self.filterbank = ToleranceFilterbank(
-                n_filters, min_freq, max_freq, sample_rate, pool_size, pool_stride, tolerance=tolerance
+                *(n_filters, min_freq, max_freq, sample_rate, pool_size, pool_stride),
+                tolerance=tolerance,
+                dynamic_range=dynamic_range,
             )
         self.compression: nn.Module
         if isinstance(compression, nn.Module):
@@ -99,7 +106,7 @@ class EfficientLeaf(nn.Module):
             raise ValueError(f"compression={compression!r}: 'logtbn', 'pcen' or a module is needed")
 
     @classmethod
-    def from_leaf(cls, leaf: Leaf, tolerance: float = 1e-3) -> EfficientLeaf:
+    def from_leaf(cls, leaf: Leaf, tolerance: float = 1e-3, dynamic_range: float | None = None) -> EfficientLeaf:
         """A trained LEAF within ``tolerance``: its weights, window, hop and compression are copied.
 
         Raises ValueError where ``leaf`` has ``padding="same"``, other sizes than one odd window, or a compression
@@ -124,6 +131,7 @@ class EfficientLeaf(nn.Module):
             window_stride=leaf.window_stride,
             compression=copy.deepcopy(leaf.compression),
             tolerance=tolerance,
+            dynamic_range=dynamic_range,
         )
         frontend.to(weight.device, weight.dtype)
         frontend.filterbank.load_state_dict(bank.state_dict())

@@ -97,6 +97,13 @@ def closer(gains: Array, row: Array, kept: npt.NDArray[np.bool_], t: float, kapp
     return Bound(t, (share * kappa + mu / share + float((far**2).max())) / (1 - share))
 
 
+def rank(gains: Array, row: Array, kept: npt.NDArray[np.bool_], lost: float) -> int:
+    """How many columns with eigenvalues above ``lost`` the form has."""
+    inside = np.flatnonzero(kept)
+    a = gains[inside][:, None] * row[inside[:, None] - inside] * gains[inside]
+    return int((np.linalg.eigvalsh(a) > lost).sum())
+
+
 def loudest(length: int, half: int, sigma: float, width: float) -> float:
     """At most the largest eigenvalue of the band's form: energy over |x|^2 of the audio that it hears best.
 

@@ -73,48 +73,50 @@ class Table:
     """What a group of K bands needs of its weights.
 
     Attributes:
-        columns: where weights stay, L' of the forms L L' of the real and of the imaginary parts, [K r, bins of the group];
-            one for both where they are equal.
+        columns: where weights stay, L of the forms L L' of the real and of the imaginary parts, [K, n, r]; one for both
+            where they are equal.
         forms: where weights are learned, the forms themselves, [K, n, n].
-        gains: even and odd, [K, n].
-        waves: cosine and sine of n bins at the nodes of a frame, [K or 1, nodes, n].
+        gains: even and odd, [K, 1, n].
+        waves: cosines, then sines, of n bins at the nodes of a frame, [n, 2 nodes], or of each band's, [K, n, 2 nodes].
         spread: from weights of samples to weights of the nodes, [size, nodes]; None where nodes are samples.
         windows: [K, size].
-        bins: of all bands one after the other, [K n].
     """
 
     columns: tuple[Tensor, ...]
     forms: tuple[Tensor, ...]
     gains: tuple[Tensor, Tensor]
-    waves: tuple[Tensor, Tensor]
+    waves: Tensor
     spread: Tensor | None
     windows: Tensor
-    bins: Tensor
 
 
 def table(group: Group, r: Responses, geometry: Geometry, like: Tensor, learned: bool) -> Table:
     """Of ``like``'s dtype; differentiable where weights are ``learned``."""
     bands, both = list(group.bands), forms(group, r, geometry)[: 2 if group.folded else 1]
-    bins = torch.tensor(group.first, device=like.device).unsqueeze(1)
-    bins = bins + torch.arange(group.n_bins, device=like.device)
-    even, odd = (part[bands].gather(1, bins) for part in (r.even, r.odd))
+    bins = _bins(group, like)
+    even, odd = (part[bands].gather(1, bins).to(like.dtype).unsqueeze(1) for part in (r.even, r.odd))
     if not group.folded:
         even = odd = (even + odd) / 2
-    cos, sin, spread = _waves(geometry, group.n_bins, group.first if group.folded else None)
+    waves, spread = _waves(geometry, group.n_bins, group.first if group.folded else None)
     columns = () if learned else _columns(group, both, bins, geometry)
     return Table(
         tuple(c.to(like.dtype) for c in columns),
         tuple(f.to(like.dtype) for f in both) if learned else (),
-        (even.to(like.dtype), odd.to(like.dtype)),
-        (cos.to(like), sin.to(like)),
+        (even, odd),
+        waves.to(like),
         None if spread is None else spread.to(like),
         r.windows[bands].to(like.dtype),
-        bins.flatten(),
     )
 
 
+def _bins(group: Group, like: Tensor) -> Tensor:
+    """[K, n]."""
+    first = torch.tensor(group.first, device=like.device).unsqueeze(1)
+    return first + torch.arange(group.n_bins, device=like.device)
+
+
 def _columns(group: Group, both: Sequence[Tensor], bins: Tensor, geometry: Geometry) -> list[Tensor]:
-    """Those with eigenvalues above ``group.lost``, [K r, bins of the group] for each form."""
+    """Those with eigenvalues above ``group.lost``, [K, n, r] for each form."""
     # in units in which a bin's square is its share of |x|^2
     unit = bins.new_full((geometry.n_bins,), 2, dtype=torch.float64)
     unit[0] = unit[-1] = 1
@@ -122,18 +124,14 @@ def _columns(group: Group, both: Sequence[Tensor], bins: Tensor, geometry: Geome
     found = [torch.linalg.eigh(f.nan_to_num() / (unit * unit.transpose(1, 2))) for f in both]
     rank = max(1, *(int((values > group.lost).sum(1).max()) for values, _ in found))
     nan = both[0].isnan().any(2, keepdim=True).any(1, keepdim=True)  # weights that are make energies that are
-    low, high = group.span
-    columns = []
-    for values, vectors in found:
-        column = unit * vectors[..., -rank:] * values[:, None, -rank:].clamp(min=0).sqrt()
-        wide = column.new_zeros(len(bins), high - low, rank)
-        wide.scatter_(1, (bins - low).unsqueeze(2).expand_as(column), column.masked_fill(nan, math.nan))
-        columns.append(wide.transpose(1, 2).flatten(0, 1))
-    return columns
+    return [
+        (unit * vectors[..., -rank:] * values[:, None, -rank:].clamp(min=0).sqrt()).masked_fill(nan, math.nan)
+        for values, vectors in found
+    ]
 
 
 @lru_cache(maxsize=256)
-def _waves(geometry: Geometry, n: int, first: tuple[int, ...] | None) -> tuple[Tensor, Tensor, Tensor | None]:
+def _waves(geometry: Geometry, n: int, first: tuple[int, ...] | None) -> tuple[Tensor, Tensor | None]:
     """Where |y[t]|^2 is looked at in a frame whose window is cut: see :class:`Table`.
 
     |y|^2 of n bins is a trigonometric polynomial of degree n - 1, so 2 n - 1 points of the circle tell all of it.
@@ -150,7 +148,8 @@ def _waves(geometry: Geometry, n: int, first: tuple[int, ...] | None) -> tuple[T
         spread = torch.from_numpy(
             np.where(same, 1.0, np.sin(n_nodes * lag) / (n_nodes * np.sin(np.where(same, 1.0, lag))))
         )
-    return torch.from_numpy(np.cos(phase)), torch.from_numpy(np.sin(phase)), spread
+    waves = np.concatenate((np.cos(phase), np.sin(phase)), 1).swapaxes(1, 2)
+    return torch.from_numpy(waves if first is not None else waves[0]).contiguous(), spread
 
 
 @lru_cache(maxsize=8)
@@ -162,50 +161,59 @@ def _fourier(geometry: Geometry) -> Tensor:
 
 
 def spectrum(x: Tensor, geometry: Geometry, by_fft: bool = True) -> Tensor:
-    """Audio [B, T] to the spectra of its frames about their middles, [bins, 2, B, frames]: real and imaginary parts."""
+    """Audio [B, T] to the spectra of its frames about their middles, [2, B, frames, bins]: real and imaginary parts."""
     reach, length, hop = 2 * geometry.half, geometry.length, geometry.hop
     frames = (x.shape[-1] + hop - 1) // hop
     framed = F.pad(x, (reach, frames * hop - x.shape[-1] + reach)).unfold(-1, geometry.frame, hop)[:, :frames]
     if not by_fft or exporting():  # ONNX has no FFT of real numbers
         both = torch.matmul(framed, _fourier(geometry).to(framed))
-        return both.unflatten(-1, (2, geometry.n_bins)).permute(3, 2, 0, 1)
+        return torch.stack(both.chunk(2, -1))
     gap = framed.new_zeros(()).expand(*framed.shape[:2], length - geometry.frame)
     turned = torch.cat((framed[..., reach:], gap, framed[..., :reach]), -1)
-    return torch.view_as_real(torch.fft.rfft(turned)).permute(2, 3, 0, 1).contiguous()
+    found = torch.fft.rfft(turned)
+    return torch.stack((found.real, found.imag))
+
+
+def _heard(spectra: Tensor, group: Group) -> Tensor:
+    """A group's bins, [K, 2 M, n], without a copy."""
+    low, high = group.span
+    n_bands = len(group.bands)
+    bins = spectra.flatten(0, 2)[:, low:high].unfold(1, group.n_bins, max(group.step, 1))
+    return bins.transpose(0, 1) if n_bands > 1 else bins[:, 0].unsqueeze(0)
 
 
 def energies(spectra: Tensor, found: Table, group: Group) -> Tensor:
-    """Pooled energies [K, M] of frames with whole windows, [bins, 2, M]."""
-    n_bands, n_frames = len(group.bands), spectra.shape[2]
-    if found.columns:
-        low, high = group.span
-        heard = spectra[low:high]
-        if len(found.columns) == 1:
-            y = torch.mm(found.columns[0], heard.flatten(1)).square()
-        else:
-            y = torch.cat([torch.mm(c, heard[:, i]) for i, c in enumerate(found.columns)], 1).square()
+    """Pooled energies [K, B, frames] of frames with whole windows, [2, B, frames, bins]."""
+    heard = _heard(spectra, group)
+    right = found.columns or found.forms
+    if len(right) == 1:
+        y = torch.bmm(heard, right[0])
     else:
-        z = spectra.flatten(1).index_select(0, found.bins).view(n_bands, group.n_bins, -1)
-        parts = (z,) if len(found.forms) == 1 else z.chunk(2, 2)
-        y = z * torch.cat([torch.bmm(form, part) for form, part in zip(found.forms, parts, strict=True)], 2)
-    return y.view(n_bands, -1, 2, n_frames).sum(1).sum(1)
+        y = torch.cat([torch.bmm(part, m) for part, m in zip(heard.chunk(2, 1), right, strict=True)], 1)
+    e = y.square() if found.columns else y * heard
+    return e.sum(2).view(len(group.bands), *spectra.shape[:3]).sum(1)
 
 
-def cut_energies(spectra: Tensor, found: Table, inside: Tensor) -> Tensor:
+def cut_energies(spectra: Tensor, found: Table, group: Group, inside: Tensor) -> Tensor:
     """Energies [K, B, n] of n frames whose windows are cut.
 
     Args:
-        spectra: of these, [bins, 2, B, n].
-        found: of the group.
+        spectra: of these, [2, B, n, bins].
+        found: what the group needs.
+        group: of bands.
         inside: samples of their windows that lie in the clip, [n, size].
     """
-    n_bands, (n_clips, n) = len(found.windows), spectra.shape[2:]
-    heard = spectra.flatten(1).index_select(0, found.bins).view(n_bands, -1, 2, n_clips * n)
-    real, imag = heard[:, :, 0], heard[:, :, 1]
-    (even, odd), (cos, sin) = (gain.unsqueeze(2) for gain in found.gains), found.waves
-    e = (torch.matmul(cos, even * real) - torch.matmul(sin, even * imag)).square()
-    e = e + (torch.matmul(sin, odd * real) + torch.matmul(cos, odd * imag)).square()
+    n_bands, shape = len(group.bands), spectra.shape[1:3]
+    real, imag = _heard(spectra, group).chunk(2, 1)
+    even, odd = found.gains
+    n_nodes = found.waves.shape[-1] // 2
+    if group.folded:
+        a, b, c, d = (torch.matmul(part, found.waves) for part in (real * even, imag * even, real * odd, imag * odd))
+    else:
+        a, b = torch.matmul(torch.cat((real, imag), 1) * even, found.waves).chunk(2, 1)
+        c, d = a, b
+    e = (a[..., :n_nodes] - b[..., n_nodes:]).square() + (c[..., n_nodes:] + d[..., :n_nodes]).square()
     weights = found.windows.unsqueeze(1) * inside
     if found.spread is not None:
         weights = torch.matmul(weights, found.spread)
-    return (e.view(n_bands, -1, n_clips, n) * weights.transpose(1, 2).unsqueeze(2)).sum(1)
+    return (e.view(n_bands, *shape, n_nodes) * weights.unsqueeze(1)).sum(-1)

@@ -23,22 +23,31 @@ class Full:
         spectra: [2K, 1, bins], real parts' and imaginary parts', or None where filters are convolved.
         filters: [2K, 1, size].
         windows: hop by hop, [K, hops, hop].
+        block: length of an FFT and the samples, whole hops, that it yields.
     """
 
     spectra: Tensor | None
     filters: Tensor
     windows: Tensor
+    block: tuple[int, int]
 
 
-def full(centers: Tensor, sigmas: Tensor, widths: Tensor, geometry: Geometry, by_fft: bool = True) -> Full:
+def full(
+    centers: Tensor,
+    sigmas: Tensor,
+    widths: Tensor,
+    geometry: Geometry,
+    block: tuple[int, int],
+    by_fft: bool = True,
+) -> Full:
     """Of clamped weights, [K] each; differentiable."""
     filters = torch.cat(gabor_pair(geometry.size, centers, sigmas)).unsqueeze(1)
     # conjugate, as a convolution layer correlates
-    spectra = torch.fft.rfft(filters, geometry.block[0]).conj().resolve_conj() if by_fft else None
+    spectra = torch.fft.rfft(filters, block[0]).conj().resolve_conj() if by_fft else None
     left = geometry.before * geometry.hop - geometry.half
     n_hops = geometry.before + geometry.half // geometry.hop + 1
     windows = F.pad(gauss_windows(geometry.size, widths), (left, n_hops * geometry.hop - left - geometry.size))
-    return Full(spectra, filters, windows.view(-1, n_hops, geometry.hop))
+    return Full(spectra, filters, windows.view(-1, n_hops, geometry.hop), block)
 
 
 def full_energies(x: Tensor, table: Full, geometry: Geometry) -> Tensor:
@@ -52,7 +61,7 @@ def full_energies(x: Tensor, table: Full, geometry: Geometry) -> Tensor:
         parts = _by_hop(e * (torch.arange(frames * hop, device=x.device) < n_samples), table)
         n_hops = frames
     else:
-        length, valid = geometry.block
+        length, valid = table.block
         blocks = -(-n_samples // valid)
         n_hops = blocks * valid // hop
         padded = F.pad(x, (half, (blocks - 1) * valid + length - n_samples - half))  # longer, or shorter
@@ -66,9 +75,7 @@ def full_energies(x: Tensor, table: Full, geometry: Geometry) -> Tensor:
             found.append(_by_hop(e, table))
             done += spectrum.shape[0]
         parts = torch.cat(found, 2) if len(found) > 1 else found[0]
-    parts = parts.view(n_bands, table.windows.shape[1], n_clips, n_hops)[
-        ..., :frames
-    ]  # [K, hops of a window, B, frames]
+    parts = parts.view(n_bands, table.windows.shape[1], n_clips, n_hops)[..., :frames]
     parts = F.pad(parts, (geometry.before, parts.shape[1] - 1 - geometry.before))
     pooled = parts[:, 0, :, :frames]
     for i in range(1, parts.shape[1]):

@@ -15,6 +15,7 @@ from efficientleaf.tolerance.plan import Geometry, Plan, Promise, make_plan
 from leaf.cache import Planned, keepable, tracing
 from leaf.checks import count, real, waveform
 from leaf.filters import SIGMA_PER_SAMPLE, mel_filter_params
+from leaf.portable import exporting
 
 LEAST, MOST = 1e-6, 1e-1
 QUIETEST, LOUDEST = 20.0, 120.0  # dB
@@ -167,13 +168,15 @@ class ToleranceFilterbank(Planned):
         found = responses(*weights, self.geometry)
         groups = [g for g in plan.groups if not g.full_rate]
 
-        def at_full_rate(bands: tuple[int, ...]) -> Full | None:
-            return full(*(p[list(bands)] for p in weights), self.geometry, self._by_fft) if bands else None
+        def at_full_rate(bands: tuple[int, ...], block: tuple[int, int]) -> Full | None:
+            return full(*(p[list(bands)] for p in weights), self.geometry, block, self._by_fft) if bands else None
 
         return Tables(
             tuple(table(group, found, self.geometry, self.center_freqs, learned) for group in groups),
-            at_full_rate(plan.full_rate_bands),
-            at_full_rate(tuple(band for group in groups if group.ends_apart for band in group.bands)),
+            at_full_rate(plan.full_rate_bands, self.geometry.block),
+            at_full_rate(
+                tuple(b for group in groups if group.ends_apart for b in group.bands), self.geometry.end_block
+            ),
         )
 
     def _energies(self, x: Tensor, plan: Plan, tables: Tables) -> Tensor:
@@ -189,16 +192,16 @@ class ToleranceFilterbank(Planned):
         inside = ((sample >= 0) & (sample < x.shape[-1])).to(x.dtype)
         ends = None if tables.ends is None else _ends(x, tables.ends, geometry, all_ends)
         spectra, done = spectrum(x, geometry, self._by_fft), 0
-        cut_spectra = torch.cat([spectra.narrow(3, first, n) for first, n in at], 3)
+        cut_spectra = torch.cat([spectra.narrow(2, first, n) for first, n in at], 2)
         for group, found in zip((g for g in plan.groups if not g.full_rate), tables.groups, strict=True):
             if group.ends_apart:
                 assert ends is not None
                 cut = ends[done : done + len(group.bands)]
                 done += len(group.bands)
             else:
-                cut = cut_energies(cut_spectra, found, inside)
+                cut = cut_energies(cut_spectra, found, group, inside)
             if not all_ends:
-                e = energies(spectra.flatten(2), found, group).view(len(group.bands), -1, frames)
+                e = energies(spectra, found, group)
                 cut = torch.cat((cut[..., :n_edge], e[..., n_edge : frames - n_edge], cut[..., n_edge:]), 2)
             rows.append(cut)
         order = [band for group in plan.groups for band in group.bands]
@@ -209,16 +212,15 @@ class ToleranceFilterbank(Planned):
 
 
 def _ends(x: Tensor, table: Full, geometry: Geometry, whole: bool) -> Tensor:
-    """The frames at the ends of a clip at full rate, [K, B, frames]: of the whole clip, or of two pieces that they need."""
-    if whole:
-        return full_energies(x, table, geometry)
-    n_edge, hop, reach = geometry.edge_frames, geometry.hop, 2 * geometry.half
+    """The frames at a clip's ends at full rate, [K, B, frames]: of all of it, or of the two pieces that they need."""
+    n_edge, hop, before = geometry.edge_frames, geometry.hop, geometry.hops_of_a_frame
     frames = (x.shape[-1] + hop - 1) // hop
-    skipped = (frames - n_edge) * hop - -(-reach // hop) * hop  # whole hops, and as far back as a frame reaches
-    head = full_energies(x[:, : (n_edge - 1) * hop + reach + 1], table, geometry)[..., :n_edge]
-    if x.shape[-1] <= 2 * reach:
-        return torch.cat((head, full_energies(x, table, geometry)[..., -n_edge:]), 2)
-    return torch.cat((head, full_energies(x[:, skipped:], table, geometry)[..., -n_edge:]), 2)
+    if whole or exporting() or frames <= 2 * n_edge + before:
+        e = full_energies(x, table, geometry)
+        return e if whole else torch.cat((e[..., :n_edge], e[..., frames - n_edge :]), 2)
+    head = full_energies(x[:, : (n_edge + before) * hop], table, geometry)[..., :n_edge]
+    tail = full_energies(x[:, (frames - n_edge - before) * hop :], table, geometry)[..., -n_edge:]
+    return torch.cat((head, tail), 2)
 
 
 def _within(name: str, value: Any, least: float, most: float) -> float:

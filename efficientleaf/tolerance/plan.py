@@ -9,7 +9,18 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from efficientleaf.tolerance.bound import FLOOR, Bound, closer, envelope, loudest, response, rounding, simple, window
+from efficientleaf.tolerance.bound import (
+    FLOOR,
+    Bound,
+    closer,
+    envelope,
+    loudest,
+    rank,
+    response,
+    rounding,
+    simple,
+    window,
+)
 
 SIGMA_CELL, WIDTH_CELL = (
     math.log(1.02),
@@ -18,7 +29,7 @@ SIGMA_CELL, WIDTH_CELL = (
 BINS, COLUMNS = 0.9, 0.1  # shares of a: of bins that are left out, of columns
 SLACK = 1.5  # between the corners of a cell, where the bound is looked at, and all of it
 FFT_PRICE = 4.5  # an operation of an FFT takes as long as some of a matrix product (measured on a CPU)
-LENGTHENED, WIDENED = 1.25, 1.6  # of bands that are computed together: their bins, and all bins of the group
+LENGTHENED = 1.2  # bins of bands that are computed together, over the fewest that one needs
 
 
 @dataclass(frozen=True)
@@ -40,7 +51,7 @@ class Geometry:
     @cached_property
     def length(self) -> int:
         """Of the DFT: the first even product of 2, 3 and 5 that holds a frame."""
-        return next(n for n in range(self.frame + 1, 3 * self.frame + 4) if n % 2 == 0 and _smooth(n))
+        return _smooth(self.frame + 1)
 
     @property
     def n_bins(self) -> int:
@@ -57,10 +68,21 @@ class Geometry:
         return max(self.before, 1)
 
     @property
+    def hops_of_a_frame(self) -> int:
+        """That hold what a frame needs on either side of its middle."""
+        return -(-2 * self.half // self.hop)
+
+    @property
     def block(self) -> tuple[int, int]:
         """Length of an FFT at full rate and the samples, whole hops, that it yields."""
         length = 1 << max(8, math.ceil(math.log2(3 * self.size + self.hop)))
         return length, (length - self.size + 1) // self.hop * self.hop
+
+    @property
+    def end_block(self) -> tuple[int, int]:
+        """The same for a clip's ends."""
+        valid = (self.edge_frames + self.hops_of_a_frame) * self.hop
+        return _smooth(valid + self.size - 1), valid
 
 
 @dataclass(frozen=True)
@@ -83,8 +105,9 @@ class Group:
 
     Attributes:
         bands: their numbers.
-        first: each one's first bin.
+        low, step: the first band's first bin, and how much further on each other one's is.
         n_bins: of each.
+        columns: of each, about: of the real and of the imaginary parts.
         folded: whether bins of negative frequencies, or beyond the Nyquist frequency, are among them.
         lost: largest eigenvalue, in units of |x|^2, of a column that may be left out.
         ends_apart: whether the bound needs whole windows, so that frames at a clip's ends are computed at full rate.
@@ -92,24 +115,29 @@ class Group:
     """
 
     bands: tuple[int, ...]
-    first: tuple[int, ...] = ()
+    low: int = 0
+    step: int = 1
     n_bins: int = 0
+    columns: int = 0
     folded: bool = False
     lost: float = 0.0
     ends_apart: bool = False
     full_rate: bool = False
 
     @property
+    def first(self) -> tuple[int, ...]:
+        """Each band's first bin."""
+        return tuple(self.low + i * self.step for i in range(len(self.bands)))
+
+    @property
     def span(self) -> tuple[int, int]:
         """All bins of the group."""
-        return min(self.first), max(self.first) + self.n_bins
+        return self.low, self.first[-1] + self.n_bins
 
     def multiplications(self, geometry: Geometry) -> float:
-        """For a frame, with columns of half of the bins and some more."""
-        if self.full_rate:
-            return len(self.bands) * fft_cost(geometry) * geometry.hop
-        low, high = self.span
-        return 2 * (high - low) * len(self.bands) * _columns(self.n_bins, geometry)
+        """For a frame."""
+        each = fft_cost(geometry) * geometry.hop if self.full_rate else 2 * self.n_bins * self.columns
+        return len(self.bands) * each
 
 
 @dataclass(frozen=True)
@@ -175,7 +203,7 @@ class Plan:
             cost = group.multiplications(self.geometry) / len(group.bands) / self.geometry.hop
             n_bins = self.geometry.block[0] if group.full_rate else group.n_bins
             b = rounding(self.geometry.length, n_bins, 1.0)
-            columns = "" if group.full_rate else str(2 * _columns(group.n_bins, self.geometry))
+            columns = "" if group.full_rate else str(2 * group.columns)
             lines.append(
                 f"{band:>4}  {'full rate' if group.full_rate else 'spectrum':<10} {n_bins:>6} {columns:>8} "
                 f"{found.t:>8.1e} {_decibel(found.a / top):>6} {_decibel(b / top):>8} {cost:>11.0f}"
@@ -190,10 +218,10 @@ def make_plan(
 ) -> Plan:
     """The plan for clamped weights: radians a sample, samples, halves of a window."""
     found = [
-        _slice(center, _need(_cell(sigma, SIGMA_CELL), _cell(width, WIDTH_CELL), geometry, promise), geometry)
-        for center, sigma, width in zip(centers, sigmas, widths, strict=True)
+        _slice(band, center, _need(_cell(sigma, SIGMA_CELL), _cell(width, WIDTH_CELL), geometry, promise), geometry)
+        for band, (center, sigma, width) in enumerate(zip(centers, sigmas, widths, strict=True))
     ]
-    groups = _grouped(dict(enumerate(found)), geometry)
+    groups = _grouped(found, geometry.n_bins)
     return Plan(promise, geometry, tuple(groups), tuple(zip(centers, sigmas, widths, strict=True)))
 
 
@@ -209,11 +237,12 @@ def fft_cost(geometry: Geometry) -> float:
     return (length * (2.5 * math.log2(length) + 4)) / valid + 2 + geometry.size / geometry.hop
 
 
-def _smooth(n: int) -> bool:
-    for prime in (2, 3, 5):
-        while n % prime == 0:
-            n //= prime
-    return n == 1
+def _smooth(least: int) -> int:
+    """The first even product of 2, 3 and 5 from ``least`` on: a length of fast FFTs."""
+    n = least + least % 2
+    while pow(30, n.bit_length(), n):  # not all of its primes are among them
+        n += 2
+    return n
 
 
 def _decibel(ratio: float) -> str:
@@ -224,11 +253,6 @@ def _cell(value: float, size: float) -> int:
     return math.floor(math.log(value) / size)
 
 
-def _columns(n_bins: int, geometry: Geometry) -> int:
-    """About as many as :func:`efficientleaf.tolerance.forms.factors` finds: what n bins and a window leave free."""
-    return min(n_bins, round(n_bins * geometry.size / geometry.length) + 8)
-
-
 @lru_cache(maxsize=4096)
 def _loudest(geometry: Geometry, sigma: float, width: float) -> float:
     return loudest(geometry.length, geometry.half, sigma, width)
@@ -236,9 +260,10 @@ def _loudest(geometry: Geometry, sigma: float, width: float) -> float:
 
 @dataclass(frozen=True)
 class _Need:
-    """Bins on either side of a centre, None for all; the eigenvalue that may be lost; and whether ends are apart."""
+    """Bins on either side of a centre, None for all; columns; the eigenvalue that may be lost; whether ends are apart."""
 
     reach: int | None
+    columns: int
     lost: float
     ends_apart: bool = False
 
@@ -257,17 +282,27 @@ def _need(sigma_cell: int, width_cell: int, geometry: Geometry, promise: Promise
     share = t / (1 + t)
     quiet = math.sqrt(a * (1 - share) / (1 + 1 / share))  # the response that `simple` lets go
     lobe = math.ceil(math.sqrt(-2 * math.log(quiet)) / low / bin_)  # where a kernel that is not cut has it
+    n_columns = _free(2 * (plain or n // 2) + 1, geometry)
     if plain is None or plain > LENGTHENED * lobe:
         corners = [
             (response(n, half, bin_ / 2, sigma), window(n, half, width))
-            for sigma in (low, high) for width in (narrow, wide)
+            for sigma in (high, low) for width in (wide, narrow)  # the worst, most often, comes first
         ]  # fmt: skip
         k = max(4, lobe // 2)
-        while k < (plain or n // 2) and _price(2 * k + 1, geometry) < _full_price(geometry):
-            if all(SLACK * closer(g, row, circle < k, t, 0.05 * allowed.a / t).a <= a for g, row in corners):
-                return _Need(k, lost, True)
+        while k < (plain or n // 4):
+            far = float((corners[0][0][circle >= k] ** 2).max())
+            if far < a and all(
+                SLACK * closer(g, row, circle < k, t, 0.05 * allowed.a / t).a <= a for g, row in corners
+            ):
+                n_columns = max(rank(g, row, circle < k, lost) for g, row in corners[::2])
+                return _Need(k, n_columns, lost, True)
             k = math.ceil(1.2 * k)
-    return _Need(plain, lost)
+    return _Need(plain, n_columns, lost)
+
+
+def _free(n_bins: int, geometry: Geometry) -> int:
+    """Columns of a kernel that is not cut: what n bins and a window leave free, and some more."""
+    return min(n_bins, round(n_bins * geometry.size / geometry.length) + 8)
 
 
 def _first(holds: Callable[[int], bool], most: int) -> int | None:
@@ -280,52 +315,44 @@ def _first(holds: Callable[[int], bool], most: int) -> int | None:
     return low
 
 
-def _price(n_bins: int, geometry: Geometry) -> float:
-    return 2 * n_bins * _columns(n_bins, geometry)
-
-
-def _full_price(geometry: Geometry) -> float:
-    return FFT_PRICE * fft_cost(geometry) * geometry.hop
-
-
-def _slice(center: float, need: _Need, geometry: Geometry) -> Group | None:
-    """A band by itself; None where full rate is cheaper."""
+def _slice(band: int, center: float, need: _Need, geometry: Geometry) -> Group:
+    """A band by itself."""
     last = geometry.n_bins - 1
     middle = center / (2 * math.pi) * geometry.length
     reach = last if need.reach is None else need.reach
     low, high = math.ceil(middle - reach), math.floor(middle + reach)
     folded = low < 1 or high >= last
     low, high = max(low, 0), min(high, last)
-    if _price(high - low + 1, geometry) > _full_price(geometry):
-        return None
-    return Group((0,), (low,), high - low + 1, folded, need.lost, need.ends_apart)
+    columns = min(need.columns, high - low + 1)
+    found = Group((band,), low, 1, high - low + 1, columns, folded, need.lost, need.ends_apart)
+    if found.multiplications(geometry) > FFT_PRICE * fft_cost(geometry) * geometry.hop:
+        return Group((band,), full_rate=True)
+    return found
 
 
-def _grouped(found: dict[int, Group | None], geometry: Geometry) -> list[Group]:
+def _grouped(found: list[Group], n: int) -> list[Group]:
     """Bands by frequency, neighbours together where little is computed in vain."""
-    groups: list[Group] = []
-    full = tuple(band for band, group in found.items() if group is None)
-    if full:
-        groups.append(Group(full, full_rate=True))
-    chosen = [(group, band) for band, group in found.items() if group is not None]
-    for one, band in sorted(chosen, key=lambda pair: (pair[0].folded, pair[0].first, pair[1])):
-        one = replace(one, bands=(band,))
-        joined = _joined(groups[-1], one, geometry) if groups and not groups[-1].full_rate else None
-        if joined is None:
-            groups.append(one)
+    groups: list[list[Group]] = []
+    for one in sorted(found, key=lambda g: (not g.full_rate, g.folded, g.ends_apart, g.low, g.bands)):
+        if groups and _joined([*groups[-1], one], n) is not None:
+            groups[-1].append(one)
         else:
-            groups[-1] = joined
-    return groups
+            groups.append([one])
+    return [joined for group in groups if (joined := _joined(group, n)) is not None]
 
 
-def _joined(a: Group, b: Group, geometry: Geometry) -> Group | None:
-    n_bins, least = max(a.n_bins, b.n_bins), min(a.n_bins, b.n_bins)
-    low, high = (0, geometry.n_bins) if a.folded else (1, geometry.n_bins - 1)
-    if (a.folded, a.ends_apart) != (b.folded, b.ends_apart) or n_bins > LENGTHENED * least or n_bins > high - low:
+def _joined(bands: list[Group], n: int) -> Group | None:
+    """One group, its bins at equal steps, a view of the spectrum of n; None where they would be too many."""
+    numbers, head = tuple(g.bands[0] for g in bands), bands[0]
+    if any((g.full_rate, g.folded, g.ends_apart) != (head.full_rate, head.folded, head.ends_apart) for g in bands):
         return None
-    first = [
-        min(max(start - (n_bins - group.n_bins) // 2, low), high - n_bins) for group in (a, b) for start in group.first
-    ]
-    if max(first) + n_bins - min(first) > WIDENED * n_bins:
+    if head.full_rate or len(bands) == 1:
+        return replace(head, bands=numbers)
+    step = round((bands[-1].low - head.low) / (len(bands) - 1))
+    off = [g.low - i * step for i, g in enumerate(bands)]
+    n_bins = max(o + g.n_bins for o, g in zip(off, bands, strict=True)) - min(off)
+    outside = min(off) < (not head.folded) or min(off) + (len(bands) - 1) * step + n_bins > n - (not head.folded)
+    if step < 1 or outside or n_bins > LENGTHENED * min(g.n_bins for g in bands):
         return None
-    return Group(a.bands + b.bands, tuple(first), n_bins, a.folded, min(a.lost, b.lost), a.ends_apart)
+    columns, lost = max(g.columns for g in bands), min(g.lost for g in bands)
+    return Group(numbers, min(off), step, n_bins, columns, head.folded, lost, head.ends_apart)
