@@ -173,18 +173,12 @@ class EfficientLeaf(nn.Module):
             n_samples: the length of the whole; checked where it is given.
 
         Returns an iterator over [B, C, k] frames, k >= 1.
-        Raises ValueError at once for a compression that needs the whole clip or with a ``tolerance``; while
-        it runs, what :meth:`forward` raises, and ValueError for chunks of another batch size, or for a length
+        Raises ValueError at once for a compression that needs the whole clip; while it runs, what :meth:`forward` raises, and ValueError for chunks of another batch size, or for a length
         other than ``n_samples``.
         """
-        if isinstance(self.filterbank, ToleranceFilterbank):
-            raise ValueError(
-                f"tolerance={self.filterbank.tolerance:g} cannot stream: leaf.Leaf, whose energies it approximates, can"
-            )
         n_samples = length(n_samples)
         frontend = copy.deepcopy(self).eval()
         step = step_of(frontend.compression)
-        assert isinstance(frontend.filterbank, GroupedGaborFilterbank)
         bank = frontend.filterbank.bank()
         return stream(chunks, bank, step, frontend.filterbank.center_freqs, n_samples)
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from efficientleaf.tolerance.forms import Table, cut_energies, energies, responses, spectrum, table
 from efficientleaf.tolerance.full_rate import Full, full, full_energies
 from efficientleaf.tolerance.plan import Geometry, Plan, Promise, make_plan
+from efficientleaf.tolerance.streaming import FrameBank
 from leaf.cache import Planned, keepable, tracing
 from leaf.checks import count, real, waveform
 from leaf.filters import SIGMA_PER_SAMPLE, mel_filter_params
@@ -23,7 +24,7 @@ QUIETEST, LOUDEST = 20.0, 120.0  # dB
 
 @dataclass(frozen=True)
 class Tables:
-    """What a plan needs of the weights, group by group; and the bands at full rate, some of them at a clip's ends alone.
+    """What a plan needs of the weights, group by group, and of the bands at full rate.
 
     Attributes:
         groups: as in the plan, but for that at full rate.
@@ -39,9 +40,10 @@ class Tables:
 class ToleranceFilterbank(Planned):
     """:class:`leaf.GaborFilterbank`'s energies within a known error: audio to [B, C, frames].
 
-    Proven, in exact arithmetic: for every band of every clip within [-1, 1] the L2 norm over the frames of the difference
-    to LEAF's energies, both floored at 1e-5, is at most ``tolerance`` times LEAF's. What float32 rounds comes on top; it
-    is what :meth:`plan` prints, and shows at tolerances under some 1e-4 where a loud tone stands beside a quiet band.
+    Proven, in exact arithmetic: for every band of every clip within [-1, 1] the L2 norm over the frames of the
+    difference to LEAF's energies, both floored at 1e-5, is at most ``tolerance`` times LEAF's. What float32 rounds
+    comes on top: :meth:`plan` prints a bound on it, and it shows at tolerances of 1e-4 and less where a loud tone
+    stands beside a band near the floor, as it does in LEAF itself.
     The derivation is in :mod:`efficientleaf.tolerance`.
 
     Parameters, all [C], as in :class:`leaf.GaborFilterbank`, clamped where they are used, to LEAF's ranges:
@@ -139,6 +141,10 @@ class ToleranceFilterbank(Planned):
         with torch.autocast(x.device.type, enabled=False):
             plan = self.current_plan()
             return self._energies(x.to(self.center_freqs.dtype).squeeze(1), plan, self._kept(plan))
+
+    def bank(self) -> FrameBank:
+        """The filterbank as it stands, for audio that arrives in pieces."""
+        return FrameBank(self, self.geometry)
 
     def extra_repr(self) -> str:
         beside = "" if self.promise.dynamic_range is None else f", dynamic_range={self.promise.dynamic_range:g}"

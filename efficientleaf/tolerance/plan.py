@@ -87,7 +87,7 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Promise:
-    """What is asked for: a tolerance, for all audio within [-1, 1], or up to ``dynamic_range`` dB above a band's own."""
+    """What is asked for: a tolerance, and for all audio within [-1, 1] or up to ``dynamic_range`` dB above a band."""
 
     tolerance: float
     dynamic_range: float | None
@@ -194,7 +194,7 @@ class Plan:
     def __str__(self) -> str:
         asked = "" if self.promise.dynamic_range is None else f", {self.promise.dynamic_range:g} dB"
         lines = [
-            f"tolerance {self.promise.tolerance:g}{asked}: |error| <= t e + a |x|^2, a in dB below the loudest the band hears",
+            f"tolerance {self.promise.tolerance:g}{asked}: |error| <= t e + a |x|^2, a in dB of the most a band makes of x",
             "band  method       bins  columns        t      a  float32  MAC/sample",
         ]
         for band, (_, sigma, width) in enumerate(self.weights):
@@ -260,7 +260,7 @@ def _loudest(geometry: Geometry, sigma: float, width: float) -> float:
 
 @dataclass(frozen=True)
 class _Need:
-    """Bins on either side of a centre, None for all; columns; the eigenvalue that may be lost; whether ends are apart."""
+    """Bins on either side of a centre, None for all; columns; and as in a group."""
 
     reach: int | None
     columns: int
@@ -342,7 +342,7 @@ def _grouped(found: list[Group], n: int) -> list[Group]:
 
 
 def _joined(bands: list[Group], n: int) -> Group | None:
-    """One group, its bins at equal steps, a view of the spectrum of n; None where they would be too many."""
+    """One group, its bins at equal steps, a view of n; None where they are too many."""
     numbers, head = tuple(g.bands[0] for g in bands), bands[0]
     if any((g.full_rate, g.folded, g.ends_apart) != (head.full_rate, head.folded, head.ends_apart) for g in bands):
         return None
