@@ -173,7 +173,8 @@ class EfficientLeaf(nn.Module):
             n_samples: the length of the whole; checked where it is given.
 
         Returns an iterator over [B, C, k] frames, k >= 1.
-        Raises ValueError at once for a compression that needs the whole clip; while it runs, what :meth:`forward` raises, and ValueError for chunks of another batch size, or for a length
+        Raises ValueError at once for a compression that needs the whole clip; while it runs, what :meth:`forward`
+        raises, and ValueError for chunks of another batch size, or for a length
         other than ``n_samples``.
         """
         n_samples = length(n_samples)

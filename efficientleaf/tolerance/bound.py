@@ -1,25 +1,26 @@
 """How far a band's energies are from LEAF's when only some bins of a frame's spectrum are used: a theorem.
 
-Normalise the DFT of a frame to |xi| = |x|, so that a filter's output is ``y[t] = sum_k G[k] xi[k] exp(i w_k t) / sqrt(N)``
-and its pooled energy ``e = z* W z``, z = G xi, ``W[k, l] = sum_t w[t] exp(i (w_l - w_k) t) / N``. Pooling weights lie in
-[0, 1], so 0 <= W <= 1 as matrices. Split the bins into those that are kept (i) and the others (o). What is computed is
-e' = z_i* W_ii z_i, and
+Normalise the DFT of a frame to |xi| = |x|, so that a filter's output is
+``y[t] = sum_k G[k] xi[k] exp(i w_k t) / sqrt(N)`` and its pooled energy ``e = z* W z`` with z = G xi and
+``W[k, l] = sum_t w[t] exp(i (w_l - w_k) t) / N``. Pooling weights lie in [0, 1], so 0 <= W <= 1 as matrices. Split the
+bins into those that are kept (i) and the others (o). What is computed is e' = z_i* W_ii z_i, and
 
     e' - e = -2 Re z_i* W_io z_o - z_o* W_oo z_o.
 
 **Last term.** W_oo <= 1, so it is at most delta |x|^2, delta the largest G[k]^2 of a bin that is not kept.
 
-**First term, any band.** ``|z_i* W_io z_o|^2 <= e' z_o* W_oo z_o``, as W is a Gram matrix. With 2 sqrt(p q) <= t p + q / t
-the term is at most ``t e' + delta / t |x|^2``. This is :func:`simple`.
+**First term, any band.** ``|z_i* W_io z_o|^2 <= e' z_o* W_oo z_o``, as W is a Gram matrix. With
+2 sqrt(p q) <= t p + q / t the term is at most ``t e' + delta / t |x|^2``. This is :func:`simple`.
 
 **First term, closer.** A far tone meets the window's sidelobes alone. For any kappa > 0, with A = G_i W_ii G_i and
 F = G_i W_io G_o, the term is at most ``t (e' + kappa |x|^2) + mu / t |x|^2``, mu the largest eigenvalue of
 ``F* (A + kappa)^-1 F``. This is :func:`closer`, some hundred times less where a kernel is cut: the sidelobes of the cut
 are loud, and hardly correlate with what the band hears.
 
-Both give ``|e' - e| <= t e' + a |x|^2``, and so ``|e' - e| <= (t e + a |x|^2) / (1 - t)``. A frame whose window is cut at an
-end of the clip has other weights, 0 <= w_cut <= w: the first form holds for it as it stands, the second does not. Columns
-of A = L L' with eigenvalues up to ``lost`` that are left out take at most lost |x|^2; frames with cut windows use none.
+Both give ``|e' - e| <= t e' + a |x|^2``, and so ``|e' - e| <= (t e + a |x|^2) / (1 - t)``. A frame whose window is cut
+at an end of the clip has other weights, 0 <= w_cut <= w: the first form holds for it as it stands, the second does not.
+Columns of A = L L' with eigenvalues up to ``lost`` that are left out take at most lost |x|^2; frames with cut windows
+use none.
 """
 
 from __future__ import annotations

@@ -139,8 +139,10 @@ class ToleranceFilterbank(Planned):
         """
         x = waveform(x, self.center_freqs)
         with torch.autocast(x.device.type, enabled=False):
-            plan = self.current_plan()
-            return self._energies(x.to(self.center_freqs.dtype).squeeze(1), plan, self._kept(plan))
+            plan, x = self.current_plan(), x.to(self.center_freqs.dtype).squeeze(1)
+            if not tracing(x) and not len(x):  # FFTs have no empty batch
+                return self._energies(x.new_zeros(1, x.shape[1]), plan, self._kept(plan))[:0]
+            return self._energies(x, plan, self._kept(plan))
 
     def bank(self) -> FrameBank:
         """The filterbank as it stands, for audio that arrives in pieces."""

@@ -168,7 +168,7 @@ class Plan:
         if group.full_rate:
             return Bound(0.0, 0.0)
         center, sigma, width = self.weights[band]
-        allowed = self.promise.allows(self.geometry, _loudest(self.geometry, sigma, width))
+        allowed = self.promise.allows(self.geometry, self.loudest(band))
         n, half = self.geometry.length, self.geometry.half
         gains, low = response(n, half, center, sigma), group.first[group.bands.index(band)]
         bins = np.minimum(np.arange(n), n - np.arange(n)) if group.folded else np.arange(n)
@@ -178,6 +178,10 @@ class Plan:
         if group.ends_apart:
             found = closer(gains, window(n, half, width), kept, t, 0.05 * allowed.a / t)
         return Bound(found.t, found.a + group.lost)
+
+    def loudest(self, band: int) -> float:
+        """At most the largest e / |x|^2 that the band makes of any audio."""
+        return _loudest(self.geometry, *self.weights[band][1:])
 
     def cost(self, n_samples: int) -> float:
         """Multiply-adds for one clip of ``n_samples``; an FFT counts 2.5 n log2 n."""
@@ -194,12 +198,12 @@ class Plan:
     def __str__(self) -> str:
         asked = "" if self.promise.dynamic_range is None else f", {self.promise.dynamic_range:g} dB"
         lines = [
-            f"tolerance {self.promise.tolerance:g}{asked}: |error| <= t e + a |x|^2, a in dB of the most a band makes of x",
+            f"tolerance {self.promise.tolerance:g}{asked}: |error| <= t e + a |x|^2, a in dB of the largest e / |x|^2",
             "band  method       bins  columns        t      a  float32  MAC/sample",
         ]
-        for band, (_, sigma, width) in enumerate(self.weights):
+        for band in range(len(self.weights)):
             group = next(g for g in self.groups if band in g.bands)
-            found, top = self.bound(band), _loudest(self.geometry, sigma, width)
+            found, top = self.bound(band), self.loudest(band)
             cost = group.multiplications(self.geometry) / len(group.bands) / self.geometry.hop
             n_bins = self.geometry.block[0] if group.full_rate else group.n_bins
             b = rounding(self.geometry.length, n_bins, 1.0)
