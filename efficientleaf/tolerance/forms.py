@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from efficientleaf.tolerance.bound import Array
 from efficientleaf.tolerance.plan import Geometry, Group
+from leaf.cache import tracing
 from leaf.filters import gabor_pair, gauss_windows
-from leaf.portable import exporting
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Table:
         forms: where weights are learned, the forms themselves, [K, n, n].
         gains: even and odd, [K, 1, n].
         waves: cosines, then sines, of n bins at the nodes of a frame, [n, 2 nodes], or of each band's, [K, n, 2 nodes].
-        spread: from weights of samples to weights of the nodes, [size, nodes]; None where nodes are samples.
+        spread: from weights of samples to weights of the nodes, [size, nodes].
         windows: [K, size].
     """
 
@@ -86,7 +87,7 @@ class Table:
     forms: tuple[Tensor, ...]
     gains: tuple[Tensor, Tensor]
     waves: Tensor
-    spread: Tensor | None
+    spread: Tensor
     windows: Tensor
 
 
@@ -97,14 +98,14 @@ def table(group: Group, r: Responses, geometry: Geometry, like: Tensor, learned:
     even, odd = (part[bands].gather(1, bins).to(like.dtype).unsqueeze(1) for part in (r.even, r.odd))
     if not group.folded:
         even = odd = (even + odd) / 2
-    waves, spread = _waves(geometry, group.n_bins, group.first if group.folded else None)
+    waves, spread = map(torch.from_numpy, _waves(geometry, group.n_bins, group.first if group.folded else None))
     columns = () if learned else _columns(group, both, bins, geometry)
     return Table(
         tuple(c.to(like.dtype) for c in columns),
         tuple(f.to(like.dtype) for f in both) if learned else (),
         (even, odd),
         waves.to(like),
-        None if spread is None else spread.to(like),
+        spread.to(like),
         r.windows[bands].to(like.dtype),
     )
 
@@ -131,12 +132,12 @@ def _columns(group: Group, both: Sequence[Tensor], bins: Tensor, geometry: Geome
 
 
 @lru_cache(maxsize=256)
-def _waves(geometry: Geometry, n: int, first: tuple[int, ...] | None) -> tuple[Tensor, Tensor | None]:
+def _waves(geometry: Geometry, n: int, first: tuple[int, ...] | None) -> tuple[Array, Array]:
     """Where |y[t]|^2 is looked at in a frame whose window is cut: see :class:`Table`.
 
     |y|^2 of n bins is a trigonometric polynomial of degree n - 1, so 2 n - 1 points of the circle tell all of it.
     """
-    samples, bins, spread = np.arange(-geometry.half, geometry.half + 1), np.arange(n), None
+    samples, bins, spread = np.arange(-geometry.half, geometry.half + 1), np.arange(n), np.eye(geometry.size)
     if first is not None or 2 * n - 1 >= geometry.size:
         start = np.zeros((1, 1, 1), dtype=int) if first is None else np.array(first)[:, None, None]
         phase = samples[:, None] * (bins + start) % geometry.length * (2 * math.pi / geometry.length)
@@ -145,29 +146,28 @@ def _waves(geometry: Geometry, n: int, first: tuple[int, ...] | None) -> tuple[T
         phase = np.outer(np.arange(n_nodes), bins)[None] % n_nodes * (2 * math.pi / n_nodes)
         lag = math.pi * (samples[:, None] / geometry.length - np.arange(n_nodes) / n_nodes)
         same = np.abs(np.sin(lag)) < 1e-9
-        spread = torch.from_numpy(
-            np.where(same, 1.0, np.sin(n_nodes * lag) / (n_nodes * np.sin(np.where(same, 1.0, lag))))
-        )
+        spread = np.where(same, 1.0, np.sin(n_nodes * lag) / (n_nodes * np.sin(np.where(same, 1.0, lag))))
     waves = np.concatenate((np.cos(phase), np.sin(phase)), 1).swapaxes(1, 2)
-    return torch.from_numpy(waves if first is not None else waves[0]).contiguous(), spread
+    return np.ascontiguousarray(waves if first is not None else waves[0]), spread
 
 
-@lru_cache(maxsize=8)
-def _fourier(geometry: Geometry) -> Tensor:
-    """The DFT of a frame as a matrix [frame, 2 bins]."""
+def fourier(geometry: Geometry, like: Tensor) -> Tensor:
+    """The DFT of a frame as a matrix [frame, 2 bins]: cosines, then negative sines."""
     n = np.arange(-2 * geometry.half, 2 * geometry.half + 1)
     phase = np.outer(n, np.arange(geometry.n_bins)) % geometry.length * (2 * math.pi / geometry.length)
-    return torch.from_numpy(np.concatenate((np.cos(phase), -np.sin(phase)), 1))
+    return torch.from_numpy(np.concatenate((np.cos(phase), -np.sin(phase)), 1)).to(like)
 
 
-def spectrum(x: Tensor, geometry: Geometry, by_fft: bool = True) -> Tensor:
-    """Audio [B, T] to the spectra of its frames about their middles, [2, B, frames, bins]: real and imaginary parts."""
+def spectrum(x: Tensor, geometry: Geometry, matrix: Tensor | None = None) -> Tensor:
+    """Audio [B, T] to the spectra of its frames about their middles, [2, B, frames, bins]: real and imaginary parts.
+
+    With a ``matrix``, that of :func:`fourier`, it needs no FFT.
+    """
     reach, length, hop = 2 * geometry.half, geometry.length, geometry.hop
     frames = (x.shape[-1] + hop - 1) // hop
     framed = F.pad(x, (reach, frames * hop - x.shape[-1] + reach)).unfold(-1, geometry.frame, hop)[:, :frames]
-    if not by_fft or exporting():  # ONNX has no FFT of real numbers
-        both = torch.matmul(framed, _fourier(geometry).to(framed))
-        return torch.stack(both.chunk(2, -1))
+    if matrix is not None:
+        return torch.stack(torch.matmul(framed, matrix).chunk(2, -1))
     gap = framed.new_zeros(()).expand(*framed.shape[:2], length - geometry.frame)
     turned = torch.cat((framed[..., reach:], gap, framed[..., :reach]), -1)
     found = torch.fft.rfft(turned)
@@ -175,11 +175,24 @@ def spectrum(x: Tensor, geometry: Geometry, by_fft: bool = True) -> Tensor:
 
 
 def _heard(spectra: Tensor, group: Group) -> Tensor:
-    """A group's bins, [K, 2 M, n], without a copy."""
-    low, high = group.span
-    n_bands = len(group.bands)
-    bins = spectra.flatten(0, 2)[:, low:high].unfold(1, group.n_bins, max(group.step, 1))
-    return bins.transpose(0, 1) if n_bands > 1 else bins[:, 0].unsqueeze(0)
+    """A group's bins, [K, 2 M, n]: without a copy, but in a graph, where that is a question about lengths."""
+    n, n_bands, (low, high) = group.n_bins, len(group.bands), group.span
+    if tracing(spectra):
+        parts = spectra[:, 0] if spectra.shape[1] == 1 else spectra.flatten(1, 2)
+        return torch.stack([torch.cat(parts[..., first : first + n].unbind(0)) for first in group.first])
+    bins = spectra.flatten(0, 2)[:, low:high]
+    return bins.unfold(1, n, group.step).transpose(0, 1) if n_bands > 1 else bins.unsqueeze(0)
+
+
+def by_clip(x: Tensor, n_clips: int) -> Tensor:
+    """[..., B M] to [..., B, M]; of one clip without the question of a graph what M is."""
+    return x.unsqueeze(-2) if n_clips == 1 else x.unflatten(-1, (n_clips, -1))
+
+
+def _halves(both: Tensor, spectra: Tensor) -> tuple[Tensor, Tensor]:
+    """Real and imaginary parts of [K, 2 M, n]; ``chunk`` would ask a graph for M."""
+    middle = spectra.shape[1] * spectra.shape[2]
+    return both[:, :middle], both[:, middle:]
 
 
 def energies(spectra: Tensor, found: Table, group: Group) -> Tensor:
@@ -189,9 +202,10 @@ def energies(spectra: Tensor, found: Table, group: Group) -> Tensor:
     if len(right) == 1:
         y = torch.bmm(heard, right[0])
     else:
-        y = torch.cat([torch.bmm(part, m) for part, m in zip(heard.chunk(2, 1), right, strict=True)], 1)
+        y = torch.cat([torch.bmm(part, m) for part, m in zip(_halves(heard, spectra), right, strict=True)], 1)
     e = y.square() if found.columns else y * heard
-    return e.sum(2).view(len(group.bands), *spectra.shape[:3]).sum(1)
+    real, imag = _halves(e.sum(2).unsqueeze(2), spectra)
+    return by_clip((real + imag).squeeze(2), spectra.shape[1])
 
 
 def cut_energies(spectra: Tensor, found: Table, group: Group, inside: Tensor) -> Tensor:
@@ -204,16 +218,14 @@ def cut_energies(spectra: Tensor, found: Table, group: Group, inside: Tensor) ->
         inside: samples of their windows that lie in the clip, [n, size].
     """
     n_bands, shape = len(group.bands), spectra.shape[1:3]
-    real, imag = _heard(spectra, group).chunk(2, 1)
+    real, imag = _halves(_heard(spectra, group), spectra)
     even, odd = found.gains
     n_nodes = found.waves.shape[-1] // 2
     if group.folded:
         a, b, c, d = (torch.matmul(part, found.waves) for part in (real * even, imag * even, real * odd, imag * odd))
     else:
-        a, b = torch.matmul(torch.cat((real, imag), 1) * even, found.waves).chunk(2, 1)
+        a, b = _halves(torch.matmul(torch.cat((real, imag), 1) * even, found.waves), spectra)
         c, d = a, b
     e = (a[..., :n_nodes] - b[..., n_nodes:]).square() + (c[..., n_nodes:] + d[..., :n_nodes]).square()
-    weights = found.windows.unsqueeze(1) * inside
-    if found.spread is not None:
-        weights = torch.matmul(weights, found.spread)
+    weights = torch.matmul(found.windows.unsqueeze(1) * inside, found.spread)
     return (e.view(n_bands, *shape, n_nodes) * weights.unsqueeze(1)).sum(-1)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from efficientleaf.tolerance.forms import by_clip
 from efficientleaf.tolerance.plan import Geometry
 from leaf.filters import gabor_pair, gauss_windows
 from leaf.portable import exporting
@@ -59,11 +60,9 @@ def full_energies(x: Tensor, table: Full, geometry: Geometry) -> Tensor:
         y = F.conv1d(padded, table.filters).transpose(0, 1)
         e = torch.addcmul(y[:n_bands] * y[:n_bands], y[n_bands:], y[n_bands:])
         parts = _by_hop(e * (torch.arange(frames * hop, device=x.device) < n_samples), table)
-        n_hops = frames
     else:
         length, valid = table.block
         blocks = -(-n_samples // valid)
-        n_hops = blocks * valid // hop
         padded = F.pad(x, (half, (blocks - 1) * valid + length - n_samples - half))  # longer, or shorter
         spectra = torch.fft.rfft(padded.unfold(-1, length, valid)).flatten(0, 1)
         done, found = 0, []
@@ -75,7 +74,7 @@ def full_energies(x: Tensor, table: Full, geometry: Geometry) -> Tensor:
             found.append(_by_hop(e, table))
             done += spectrum.shape[0]
         parts = torch.cat(found, 2) if len(found) > 1 else found[0]
-    parts = parts.view(n_bands, table.windows.shape[1], n_clips, n_hops)[..., :frames]
+    parts = by_clip(parts, n_clips)[..., :frames]
     parts = F.pad(parts, (geometry.before, parts.shape[1] - 1 - geometry.before))
     pooled = parts[:, 0, :, :frames]
     for i in range(1, parts.shape[1]):
@@ -85,8 +84,9 @@ def full_energies(x: Tensor, table: Full, geometry: Geometry) -> Tensor:
 
 def _by_hop(e: Tensor, table: Full) -> Tensor:
     """Energies [K, ...], whole hops, to what each hop adds to a frame: [K, hops of a window, hops]."""
-    n_bands, _, hop = table.windows.shape
-    return torch.bmm(table.windows, e.reshape(n_bands, -1, hop).transpose(1, 2))
+    hop = table.windows.shape[2]
+    joined = e[:, 0] if e.shape[1] == 1 else e.flatten(1)
+    return torch.bmm(table.windows, joined.unflatten(-1, (-1, hop)).transpose(1, 2))
 
 
 def _at_a_time(x: Tensor, table: Full, length: int) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from efficientleaf.tolerance.forms import Table, cut_energies, energies, responses, spectrum, table
+from efficientleaf.tolerance.forms import Table, cut_energies, energies, fourier, responses, spectrum, table
 from efficientleaf.tolerance.full_rate import Full, full, full_energies
 from efficientleaf.tolerance.plan import Geometry, Plan, Promise, make_plan
 from efficientleaf.tolerance.streaming import FrameBank
@@ -30,11 +30,13 @@ class Tables:
         groups: as in the plan, but for that at full rate.
         full: bands at full rate.
         ends: bands whose frames at the ends are.
+        matrix: the DFT as a matrix, where a target has none.
     """
 
     groups: tuple[Table, ...]
     full: Full | None
     ends: Full | None
+    matrix: Tensor | None = None
 
 
 class ToleranceFilterbank(Planned):
@@ -95,7 +97,7 @@ class ToleranceFilterbank(Planned):
         self.center_freqs = nn.Parameter(center_freqs)
         self.bandwidths = nn.Parameter(sigmas)
         self.pooling_widths = nn.Parameter(torch.full((self.n_filters,), real("pool_init", pool_init)))
-        self._fixed: tuple[Plan, Tables] | None = None
+        self._graph_tables: Tables | None = None
         self._by_fft = True
 
     @property
@@ -126,9 +128,10 @@ class ToleranceFilterbank(Planned):
         dearer. So does every exported graph.
         """
         super().freeze(frozen)
-        self._by_fft, self._fixed = use_fft or not frozen, None
+        self._by_fft, self._graph_tables = use_fft or not frozen, None
         if frozen:
-            self._fixed = self.current_plan(), self._kept(self.current_plan(), fixed=True)
+            tables = self._kept(self.current_plan(), fixed=True)
+            self._graph_tables = replace(tables, matrix=fourier(self.geometry, self.center_freqs.detach()))
         return self
 
     def forward(self, x: Tensor) -> Tensor:
@@ -162,8 +165,8 @@ class ToleranceFilterbank(Planned):
 
     def _kept(self, plan: Plan, fixed: bool = False) -> Tables:
         parameters = self.center_freqs, self.bandwidths, self.pooling_widths
-        if self._fixed is not None and tracing(*parameters) and not self.training:
-            return self._fixed[1]
+        if self._graph_tables is not None and tracing(*parameters) and not self.training:
+            return self._graph_tables
         if fixed or keepable(*parameters):
             return self._cache.get("tables", (plan, self._by_fft), tuple(p.detach() for p in parameters), self._factors)
         return self._tables(plan, learned=True)
@@ -177,7 +180,10 @@ class ToleranceFilterbank(Planned):
         groups = [g for g in plan.groups if not g.full_rate]
 
         def at_full_rate(bands: tuple[int, ...], block: tuple[int, int]) -> Full | None:
-            return full(*(p[list(bands)] for p in weights), self.geometry, block, self._by_fft) if bands else None
+            if not bands:
+                return None
+            centers, sigmas, widths = (p[list(bands)] for p in weights)
+            return full(centers, sigmas, widths, self.geometry, block, self._by_fft)
 
         return Tables(
             tuple(table(group, found, self.geometry, self.center_freqs, learned) for group in groups),
@@ -199,7 +205,10 @@ class ToleranceFilterbank(Planned):
         sample = middle.unsqueeze(1) + torch.arange(-geometry.half, geometry.half + 1, device=x.device)
         inside = ((sample >= 0) & (sample < x.shape[-1])).to(x.dtype)
         ends = None if tables.ends is None else _ends(x, tables.ends, geometry, all_ends)
-        spectra, done = spectrum(x, geometry, self._by_fft), 0
+        matrix = None
+        if exporting() or not self._by_fft:  # ONNX has no FFT of real numbers
+            matrix = fourier(geometry, x) if tables.matrix is None else tables.matrix
+        spectra, done = spectrum(x, geometry, matrix), 0
         cut_spectra = torch.cat([spectra.narrow(2, first, n) for first, n in at], 2)
         for group, found in zip((g for g in plan.groups if not g.full_rate), tables.groups, strict=True):
             if group.ends_apart:

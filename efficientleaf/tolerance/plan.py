@@ -306,7 +306,7 @@ def _need(sigma_cell: int, width_cell: int, geometry: Geometry, promise: Promise
 
 def _free(n_bins: int, geometry: Geometry) -> int:
     """Columns of a kernel that is not cut: what n bins and a window leave free, and some more."""
-    return min(n_bins, round(n_bins * geometry.size / geometry.length) + 8)
+    return min(n_bins, round(0.95 * n_bins * geometry.size / geometry.length) + 4)
 
 
 def _first(holds: Callable[[int], bool], most: int) -> int | None:

@@ -246,7 +246,7 @@ def matrices(bank: Callable[[Tensor], Tensor], n_samples: int) -> Array:
     unit = torch.eye(n_samples, dtype=torch.float64)
     with torch.no_grad():
         alone = bank(unit).numpy()
-        both = np.concatenate([bank(part).numpy() for part in (unit[first] + unit[second]).split(1024)])
+        both = np.concatenate([bank(part).numpy() for part in torch.split(unit[first] + unit[second], 1024)])
     found = np.zeros((*alone.shape[1:], n_samples, n_samples))
     found[..., first, second] = np.moveaxis(both - alone[first] - alone[second], 0, -1) / 2
     found[..., second, first] = found[..., first, second]

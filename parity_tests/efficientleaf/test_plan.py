@@ -187,6 +187,7 @@ def test_a_plan_that_is_not_frozen_is_refused_in_a_graph():
 
 
 @pytest.mark.usefixtures("onnx")
+@pytest.mark.filterwarnings("ignore")  # of the exporter, about itself
 def test_onnx_runtime(tmp_path):
     import onnxruntime
 
