@@ -186,7 +186,7 @@ def _heard(spectra: Tensor, group: Group) -> Tensor:
 
 def by_clip(x: Tensor, n_clips: int) -> Tensor:
     """[..., B M] to [..., B, M]; of one clip without the question of a graph what M is."""
-    return x.unsqueeze(-2) if n_clips == 1 else x.unflatten(-1, (n_clips, -1))
+    return x.unsqueeze(-2) if n_clips == 1 else torch.unflatten(x, -1, (n_clips, -1))
 
 
 def _halves(both: Tensor, spectra: Tensor) -> tuple[Tensor, Tensor]:

@@ -86,7 +86,7 @@ def _by_hop(e: Tensor, table: Full) -> Tensor:
     """Energies [K, ...], whole hops, to what each hop adds to a frame: [K, hops of a window, hops]."""
     hop = table.windows.shape[2]
     joined = e[:, 0] if e.shape[1] == 1 else e.flatten(1)
-    return torch.bmm(table.windows, joined.unflatten(-1, (-1, hop)).transpose(1, 2))
+    return torch.bmm(table.windows, torch.unflatten(joined, -1, (-1, hop)).transpose(1, 2))
 
 
 def _at_a_time(x: Tensor, table: Full, length: int) -> int:
