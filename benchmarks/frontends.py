@@ -25,7 +25,8 @@ from benchmarks.accuracy import Error, errors
 from benchmarks.peers.mel import Mel, nnaudio
 from benchmarks.peers.published import PublishedEfficientLeaf, PublishedLeaf
 from efficientleaf import EfficientLeaf, GroupedGaborFilterbank
-from efficientleaf.tolerance.plan import Geometry, leaf_cost
+from efficientleaf.tolerance.needs import Geometry
+from efficientleaf.tolerance.plan import leaf_cost
 from leaf import Leaf
 from parity.memory import Peak
 from parity.report import recorded

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from efficientleaf.tolerance.bound import Array
-from efficientleaf.tolerance.plan import Geometry, Group
+from efficientleaf.tolerance.needs import Geometry
+from efficientleaf.tolerance.plan import Group
 from leaf.cache import tracing
 from leaf.filters import gabor_pair, gauss_windows
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from efficientleaf.tolerance.forms import by_clip
-from efficientleaf.tolerance.plan import Geometry
+from efficientleaf.tolerance.needs import Geometry
 from leaf.filters import gabor_pair, gauss_windows
 from leaf.portable import exporting
 

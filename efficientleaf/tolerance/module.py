@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from efficientleaf.tolerance.forms import Table, cut_energies, energies, fourier, responses, spectrum, table
 from efficientleaf.tolerance.full_rate import Full, full, full_energies
-from efficientleaf.tolerance.plan import Geometry, Plan, Promise, make_plan
+from efficientleaf.tolerance.needs import Geometry, Promise
+from efficientleaf.tolerance.plan import Plan, make_plan
 from efficientleaf.tolerance.streaming import FrameBank
 from leaf.cache import Planned, keepable, tracing
 from leaf.checks import count, real, waveform

@@ -3,100 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
 
 import numpy as np
 
-from efficientleaf.tolerance.bound import (
-    FLOOR,
-    Bound,
-    closer,
-    envelope,
-    loudest,
-    rank,
-    response,
-    rounding,
-    simple,
-    window,
-)
+from efficientleaf.tolerance.bound import Bound, closer, response, rounding, simple, window
+from efficientleaf.tolerance.needs import LENGTHENED, Geometry, Need, Promise, most_heard, need
 
-SIGMA_CELL, WIDTH_CELL = (
-    math.log(1.02),
-    math.log(1.04),
-)  # bands whose logarithms fall into one cell have one number of bins
-BINS, COLUMNS = 0.9, 0.1  # shares of a: of bins that are left out, of columns
-SLACK = 1.5  # between the corners of a cell, where the bound is looked at, and all of it
 FFT_PRICE = 4.5  # an operation of an FFT takes as long as some of a matrix product (measured on a CPU)
-LENGTHENED = 1.2  # bins of bands that are computed together, over the fewest that one needs
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """Odd window (filters and pooling) and hop, in samples."""
-
-    size: int
-    hop: int
-
-    @property
-    def half(self) -> int:
-        return self.size // 2
-
-    @property
-    def frame(self) -> int:
-        """Samples that a pooled energy depends on."""
-        return 2 * self.size - 1
-
-    @cached_property
-    def length(self) -> int:
-        """Of the DFT: the first even product of 2, 3 and 5 that holds a frame."""
-        return _smooth(self.frame + 1)
-
-    @property
-    def n_bins(self) -> int:
-        return self.length // 2 + 1
-
-    @property
-    def before(self) -> int:
-        """Hops that a frame's window reaches back."""
-        return -(-self.half // self.hop)
-
-    @property
-    def edge_frames(self) -> int:
-        """Frames at each end of a clip whose window may lie partly outside: their energies there count as zero."""
-        return max(self.before, 1)
-
-    @property
-    def hops_of_a_frame(self) -> int:
-        """That hold what a frame needs on either side of its middle."""
-        return -(-2 * self.half // self.hop)
-
-    @property
-    def block(self) -> tuple[int, int]:
-        """Length of an FFT at full rate and the samples, whole hops, that it yields."""
-        length = 1 << max(8, math.ceil(math.log2(3 * self.size + self.hop)))
-        return length, (length - self.size + 1) // self.hop * self.hop
-
-    @property
-    def end_block(self) -> tuple[int, int]:
-        """The same for a clip's ends."""
-        valid = (self.edge_frames + self.hops_of_a_frame) * self.hop
-        return _smooth(valid + self.size - 1), valid
-
-
-@dataclass(frozen=True)
-class Promise:
-    """What is asked for: a tolerance, and for all audio within [-1, 1] or up to ``dynamic_range`` dB above a band."""
-
-    tolerance: float
-    dynamic_range: float | None
-
-    def allows(self, geometry: Geometry, loudest_: float) -> Bound:
-        """t and a, of which the plan may spend all."""
-        if self.dynamic_range is None:
-            return Bound(self.tolerance / 2, self.tolerance / 2 * FLOOR / geometry.frame)
-        return Bound(self.tolerance, loudest_ * 10 ** (-self.dynamic_range / 10))
 
 
 @dataclass(frozen=True)
@@ -181,7 +96,7 @@ class Plan:
 
     def loudest(self, band: int) -> float:
         """At most the largest e / |x|^2 that the band makes of any audio."""
-        return _loudest(self.geometry, *self.weights[band][1:])
+        return most_heard(self.geometry, *self.weights[band][1:])
 
     def cost(self, n_samples: int) -> float:
         """Multiply-adds for one clip of ``n_samples``; an FFT counts 2.5 n log2 n."""
@@ -222,7 +137,7 @@ def make_plan(
 ) -> Plan:
     """The plan for clamped weights: radians a sample, samples, halves of a window."""
     found = [
-        _slice(band, center, _need(_cell(sigma, SIGMA_CELL), _cell(width, WIDTH_CELL), geometry, promise), geometry)
+        _slice(band, center, need(sigma, width, geometry, promise), geometry)
         for band, (center, sigma, width) in enumerate(zip(centers, sigmas, widths, strict=True))
     ]
     groups = _grouped(found, geometry.n_bins)
@@ -241,94 +156,20 @@ def fft_cost(geometry: Geometry) -> float:
     return (length * (2.5 * math.log2(length) + 4)) / valid + 2 + geometry.size / geometry.hop
 
 
-def _smooth(least: int) -> int:
-    """The first even product of 2, 3 and 5 from ``least`` on: a length of fast FFTs."""
-    n = least + least % 2
-    while pow(30, n.bit_length(), n):  # not all of its primes are among them
-        n += 2
-    return n
-
-
 def _decibel(ratio: float) -> str:
     return "exact" if ratio == 0 else f"{10 * math.log10(ratio):.0f}"
 
 
-def _cell(value: float, size: float) -> int:
-    return math.floor(math.log(value) / size)
-
-
-@lru_cache(maxsize=4096)
-def _loudest(geometry: Geometry, sigma: float, width: float) -> float:
-    return loudest(geometry.length, geometry.half, sigma, width)
-
-
-@dataclass(frozen=True)
-class _Need:
-    """Bins on either side of a centre, None for all; columns; and as in a group."""
-
-    reach: int | None
-    columns: int
-    lost: float
-    ends_apart: bool = False
-
-
-@lru_cache(maxsize=4096)
-def _need(sigma_cell: int, width_cell: int, geometry: Geometry, promise: Promise) -> _Need:
-    """What every band of a cell needs."""
-    low, high = (math.exp(SIGMA_CELL * (sigma_cell + i)) for i in (0, 1))
-    narrow, wide = (math.exp(WIDTH_CELL * (width_cell + i)) for i in (0, 1))
-    n, half = geometry.length, geometry.half
-    top = min(_loudest(geometry, s, w) for s in (low, high) for w in (narrow, wide))
-    allowed = promise.allows(geometry, top)
-    t, a, lost = allowed.t, BINS * allowed.a, COLUMNS * allowed.a
-    bin_, circle = 2 * math.pi / n, np.minimum(np.arange(n), n - np.arange(n))
-    plain = _first(lambda k: simple(envelope(k * bin_, low, high, half) ** 2, t).a <= a, n // 2)
-    share = t / (1 + t)
-    quiet = math.sqrt(a * (1 - share) / (1 + 1 / share))  # the response that `simple` lets go
-    lobe = math.ceil(math.sqrt(-2 * math.log(quiet)) / low / bin_)  # where a kernel that is not cut has it
-    n_columns = _free(2 * (plain or n // 2) + 1, geometry)
-    if plain is None or plain > LENGTHENED * lobe:
-        corners = [
-            (response(n, half, bin_ / 2, sigma), window(n, half, width))
-            for sigma in (high, low) for width in (wide, narrow)  # the worst, most often, comes first
-        ]  # fmt: skip
-        k = max(4, lobe // 2)
-        while k < (plain or n // 4):
-            far = float((corners[0][0][circle >= k] ** 2).max())
-            if far < a and all(
-                SLACK * closer(g, row, circle < k, t, 0.05 * allowed.a / t).a <= a for g, row in corners
-            ):
-                n_columns = max(rank(g, row, circle < k, lost) for g, row in corners[::2])
-                return _Need(k, n_columns, lost, True)
-            k = math.ceil(1.2 * k)
-    return _Need(plain, n_columns, lost)
-
-
-def _free(n_bins: int, geometry: Geometry) -> int:
-    """Columns of a kernel that is not cut: what n bins and a window leave free, and some more."""
-    return min(n_bins, round(0.95 * n_bins * geometry.size / geometry.length) + 4)
-
-
-def _first(holds: Callable[[int], bool], most: int) -> int | None:
-    low, high = 1, most
-    if not holds(most):
-        return None
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle + 1, high)
-    return low
-
-
-def _slice(band: int, center: float, need: _Need, geometry: Geometry) -> Group:
+def _slice(band: int, center: float, needed: Need, geometry: Geometry) -> Group:
     """A band by itself."""
     last = geometry.n_bins - 1
     middle = center / (2 * math.pi) * geometry.length
-    reach = last if need.reach is None else need.reach
+    reach = last if needed.reach is None else needed.reach
     low, high = math.ceil(middle - reach), math.floor(middle + reach)
     folded = low < 1 or high >= last
     low, high = max(low, 0), min(high, last)
-    columns = min(need.columns, high - low + 1)
-    found = Group((band,), low, 1, high - low + 1, columns, folded, need.lost, need.ends_apart)
+    columns = min(needed.columns, high - low + 1)
+    found = Group((band,), low, 1, high - low + 1, columns, folded, needed.lost, needed.ends_apart)
     if found.multiplications(geometry) > FFT_PRICE * fft_cost(geometry) * geometry.hop:
         return Group((band,), full_rate=True)
     return found

@@ -9,7 +9,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import efficientleaf.tolerance.module as module
 from efficientleaf import EfficientLeaf, ToleranceFilterbank
-from efficientleaf.tolerance.plan import Geometry, Promise, leaf_cost, make_plan
+from efficientleaf.tolerance.needs import Geometry, Promise
+from efficientleaf.tolerance.plan import leaf_cost, make_plan
 from leaf import GaborFilterbank
 from parity.gates import AtMost, OfMax
 from parity.probes.tolerance import TOLERANCES, draw

@@ -182,8 +182,8 @@ def scaled(name, value):
 
 def narrow(monkeypatch):
     """Half of the bins that a band needs."""
-    need = planning._need
-    monkeypatch.setattr(planning, "_need", lambda *a: planning.replace(need(*a), reach=(need(*a).reach or 0) // 2))
+    need = planning.need
+    monkeypatch.setattr(planning, "need", lambda *a: planning.replace(need(*a), reach=(need(*a).reach or 0) // 2))
 
 
 def not_folded(monkeypatch):
