@@ -22,7 +22,7 @@ def held(tolerance):
 def small(seed, tolerance, dynamic_range=None):
     """A bank whose frames are short enough for all of their matrices, weights anywhere in LEAF's box."""
     rng = np.random.default_rng(seed)
-    size, hop, n_samples = 49, int(rng.integers(5, 30)), int(rng.integers(60, 110))
+    size, hop, n_samples = 49, int(rng.integers(5, 30)), int(rng.integers(50, 90))
     ours = ToleranceFilterbank(4, 60.0, 1000.0, 2000, size, hop, tolerance=tolerance, dynamic_range=dynamic_range)
     true = GaborFilterbank(4, 60.0, 1000.0, 2000, size, size, hop)
     with torch.no_grad():
@@ -33,7 +33,7 @@ def small(seed, tolerance, dynamic_range=None):
 
 
 @pytest.mark.parametrize("dynamic_range", [None, 40.0, 90.0])
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(5))
 def test_the_bound_is_one(seed, dynamic_range):
     """|e' - e| <= t e + a |x|^2 for every clip: no eigenvalue of +-(Q' - Q) - t Q is above a."""
     ours, true, n_samples = small(seed, MIDDLE, dynamic_range)
@@ -47,22 +47,22 @@ def test_the_bound_is_one(seed, dynamic_range):
         assert gate(above).passes
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 def test_the_worst_signals_are_within_the_tolerance(seed):
     ours, true, n_samples = small(seed, MIDDLE)
     x = worst_signals(matrices(ours, n_samples), matrices(true, n_samples), FLOOR / n_samples)
     assert held(MIDDLE)(errors(ours, true, torch.from_numpy(x.reshape(-1, n_samples))).band.max()).passes
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_no_signal_is_found_by_climbing(seed):
     """Projected gradient ascent on the claim, from noise and from bursts."""
     drawn = draw(100 + seed, n_filters=3)
     reference, ours = banks(drawn, MIDDLE)
     rng = np.random.default_rng(seed)
-    x = torch.from_numpy(rng.uniform(-1, 1, (6, 900)))
-    x[3:] *= torch.from_numpy(rng.random((3, 900)) < 0.05)
-    for _ in range(15):
+    x = torch.from_numpy(rng.uniform(-1, 1, (6, 600)))
+    x[3:] *= torch.from_numpy(rng.integers(20, size=(3, 600)) == 0)
+    for _ in range(10):
         x.requires_grad_()
         a, b = (bank(x).clamp(min=FLOOR) for bank in (ours, reference))
         error = (a - b).norm(dim=-1) / b.norm(dim=-1)
@@ -88,5 +88,5 @@ def test_a_burst_in_the_flank_of_a_narrow_window(tolerance):
 def test_a_reach_that_is_too_short_is_not_proven(monkeypatch):
     need = planning.need
     monkeypatch.setattr(planning, "need", lambda *a: planning.replace(need(*a), reach=(need(*a).reach or 0) // 2))
-    plan = ToleranceFilterbank(40, 60.0, 7800.0, 16000, 401, 160, tolerance=MIDDLE).plan()
-    assert not held(MIDDLE)(max(plan.bound(i).claim(plan.geometry.frame) for i in range(40))).passes
+    plan = ToleranceFilterbank(4, 3000.0, 7000.0, 16000, 401, 160, tolerance=MIDDLE).plan()
+    assert not held(MIDDLE)(max(plan.bound(i).claim(plan.geometry.frame) for i in range(4))).passes

@@ -221,9 +221,8 @@ def test_a_weight_that_is_nan_makes_its_own_band_nan(name, learned):
 
 
 def test_the_same_weights_give_the_same_bits_however_they_were_reached():
-    loosest = 1e-1
     x = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (1, 3000)).astype(np.float32))
-    moved, fresh = (ToleranceFilterbank(8, 60.0, 7800.0, 16000, 401, 160, tolerance=loosest) for _ in range(2))
+    moved, fresh = (ToleranceFilterbank(8, 60.0, 7800.0, 16000, 401, 160, tolerance=TOLERANCES[0]) for _ in range(2))
     optimizer = torch.optim.Adam(moved.parameters(), lr=0.01)
     for _ in range(5):
         moved(x).sum().backward()
