@@ -105,7 +105,9 @@ def _need(sigma_cell: int, width_cell: int, geometry: Geometry, promise: Promise
     low, high = (math.exp(SIGMA_CELL * (sigma_cell + i)) for i in (0, 1))
     narrow, wide = (math.exp(WIDTH_CELL * (width_cell + i)) for i in (0, 1))
     n, half = geometry.length, geometry.half
-    top = min(most_heard(geometry, s, w) for s in (low, high) for w in (narrow, wide))
+    top = 1.0  # which matters to a dynamic range alone
+    if promise.dynamic_range is not None:
+        top = min(most_heard(geometry, s, w) for s in (low, high) for w in (narrow, wide))
     allowed = promise.allows(geometry, top)
     t, a, lost = allowed.t, BINS * allowed.a, COLUMNS * allowed.a
     bin_, circle = 2 * math.pi / n, np.minimum(np.arange(n), n - np.arange(n))
