@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from parity.outputs import replace_file
 from parity.probes import breaking as probes
-from parity.report.certificate import replace_file
 from parity.report.recorded import keep
 
 Curves = Mapping[tuple[str, int, str], Sequence[tuple[Sequence[float], bool]]]

@@ -29,8 +29,8 @@ from efficientleaf.tolerance.needs import Geometry
 from efficientleaf.tolerance.plan import leaf_cost
 from leaf import Leaf
 from parity.memory import Peak
+from parity.outputs import replace_file
 from parity.report import recorded
-from parity.report.certificate import replace_file
 from parity.report.environment import describe
 
 ROOT = Path(__file__).parents[1]

@@ -6,8 +6,9 @@ Argument names, defaults, numbers and state-dict keys are those of the published
 
 from __future__ import annotations
 
+from efficientleaf.checks import SOURCES
 from efficientleaf.compression import Log1p, LogTBN, TemporalBatchNorm
-from efficientleaf.filterbank import SOURCES, Group, GroupedGaborFilterbank
+from efficientleaf.filterbank import Group, GroupedGaborFilterbank
 from efficientleaf.frontend import EfficientLeaf
 from efficientleaf.tolerance import Plan, ToleranceFilterbank
 

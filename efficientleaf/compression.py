@@ -5,16 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from leaf.checks import count, real
+from leaf.checks import MOST_FILTERS, count, dense, flag, real
 from leaf.portable import exporting, log1p, lower_median
 from leaf.streaming import Framewise
+
+MOST_DECADES = 30  # of the logarithm's gain: float32 holds 38
 
 
 class Log1p(Framewise):
     """``log(1 + 10**a * x)`` of energies x [..., bands, T].
 
     Args:
-        a: the (initial) exponent, finite.
+        a: the (initial) exponent, at most 30.
         trainable: make ``a`` a parameter, a scalar or, with ``per_band``, [num_bands].
         per_band: one ``a`` per band; needs ``num_bands`` >= 1 where it is trainable.
 
@@ -26,11 +28,13 @@ class Log1p(Framewise):
         self, a: float = 0, trainable: bool = False, per_band: bool = False, num_bands: int | None = None
     ) -> None:
         super().__init__()
-        self.trainable = trainable
-        self.per_band = per_band
-        self.a: float | nn.Parameter = real("a", a)
+        self.trainable = flag("trainable", trainable)
+        self.per_band = flag("per_band", per_band)
+        self.a: float | nn.Parameter = real("a", a, at_most=MOST_DECADES)
+        if num_bands is not None or (trainable and per_band):
+            num_bands = count("num_bands", num_bands, MOST_FILTERS, ", with per_band")
         if trainable:
-            shape = (count("num_bands", num_bands),) if per_band else ()
+            shape = (num_bands,) if per_band and num_bands else ()
             self.a = nn.Parameter(torch.full(shape, self.a))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -50,7 +54,7 @@ class TemporalBatchNorm(Framewise):
     """Batch normalisation of [B, bands, T] or [B, channels, bands, T] over all but the bands.
 
     Args:
-        num_bands: number of bands, >= 1.
+        num_bands: number of bands, 1 to 2048.
         affine: learn a scale and an offset.
         per_channel: normalise every (channel, band) by itself; needs ``num_channels`` >= 1.
 
@@ -62,20 +66,32 @@ class TemporalBatchNorm(Framewise):
         self, num_bands: int, affine: bool = True, per_channel: bool = False, num_channels: int | None = None
     ) -> None:
         super().__init__()
-        n_features = count("num_bands", num_bands)
-        if per_channel:
-            n_features *= count("num_channels", num_channels)
-        self.bn = nn.BatchNorm1d(n_features, affine=affine)
-        self.per_channel = per_channel
+        n_features = count("num_bands", num_bands, MOST_FILTERS)
+        self.per_channel = flag("per_channel", per_channel)
+        if num_channels is not None or per_channel:
+            num_channels = count("num_channels", num_channels, MOST_FILTERS, ", with per_channel")
+        if per_channel and num_channels:
+            n_features *= num_channels
+        self.bn = nn.BatchNorm1d(n_features, affine=flag("affine", affine))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., bands, T] to the same shape. In training one value per band raises ValueError."""
+        """[..., bands, T] to the same shape; of no clips, which leave the statistics as they are, too.
+
+        Raises ValueError for another number of bands, and in training for one value per band.
+        """
+        dense(x)
         if not self.per_channel:
             flat = x.reshape(-1, *x.shape[-2:])
         elif exporting() and x.ndim == 4:
             flat = torch.cat(x.unbind(1), 1)  # whether two axes are one without a copy is a question about lengths
         else:
             flat = x.flatten(1, -2)
+        if flat.ndim != 3 or flat.shape[1] != self.bn.num_features:
+            raise ValueError(
+                f"x of shape {tuple(x.shape)}: must be [..., bands, T] with {self.bn.num_features} bands in all"
+            )
+        if self.training and flat.shape[0] * flat.shape[2] == 1:
+            raise ValueError(f"x of shape {tuple(x.shape)}: must have more than one value a band in training")
         y: Tensor = self.bn(flat)
         return y.reshape(x.shape)
 
@@ -106,10 +122,12 @@ class LogTBN(Framewise):
         append_filtered: bool = False,
     ) -> None:
         super().__init__()
+        if flag("append_filtered", append_filtered) and not flag("median_filter", median_filter):
+            raise ValueError("append_filtered=True: must be False without median_filter, which has nothing to append")
         self.log1p = Log1p(a, trainable, per_band, num_bands)
         self.TBN = TemporalBatchNorm(num_bands, affine, append_filtered, 2 if append_filtered else 1)
-        self.median_filter = median_filter
-        self.append_filtered = append_filtered
+        self.median_filter = flag("median_filter", median_filter)
+        self.append_filtered = flag("append_filtered", append_filtered)
 
     @property
     def whole_clip(self) -> str:

@@ -12,15 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from efficientleaf.checks import SOURCES, kernels, sources
 from leaf.cache import Planned
-from leaf.checks import count, real, waveform
+from leaf.checks import MOST_FILTERS, bank, count, real, waveform
 from leaf.filters import SIGMA_PER_SAMPLE, gabor_pair, gauss_windows, mel_filter_params, squared_modulus
 from leaf.streaming import Band, Bank, Windowed
 from leaf.strided import Signal, blocks, pooled, signal, strided
-
-# What makes EfficientLEAF's energies other than LEAF's: kernels of another length than the window, the decimation,
-# its missing gain, windows narrower than LEAF's, taps beyond LEAF's window, and the lower limit of sigma.
-SOURCES = ("kernel", "rate", "gain", "width", "span", "sigma")
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ class GroupedGaborFilterbank(Planned):
         pooling_widths: sigmas relative to half a window of ``pool_size``, used within [2 / pool_size, 0.5].
 
     Args:
-        n_filters: number of filters C, >= 1.
+        n_filters: number of filters C, 1 to 2048.
         num_groups: 1 to ``n_filters``.
         min_freq, max_freq: band edges of the mel-spaced start in Hz,
             0 <= min_freq < max_freq <= sample_rate / 2.
@@ -96,14 +93,13 @@ class GroupedGaborFilterbank(Planned):
         exact: Collection[str] = (),
     ) -> None:
         super().__init__()
-        if isinstance(exact, str) or not set(exact) <= set(SOURCES):
-            raise ValueError(f"exact={exact!r}: a collection of {', '.join(map(repr, SOURCES))} is needed")
-        self.exact = frozenset(exact)
-        self.n_filters = count("n_filters", n_filters)
+        self.exact = sources(exact)
+        self.n_filters = count("n_filters", n_filters, MOST_FILTERS)
         # an empty group has no largest centre: the published code fails on it in forward
-        self.num_groups = count("num_groups", num_groups, most=self.n_filters)
+        self.num_groups = count("num_groups", num_groups, self.n_filters, " = n_filters")
         self.pool_size = count("pool_size", pool_size)
         self.pool_stride = count("pool_stride", pool_stride)
+        bank(self.n_filters, "pool_size", self.pool_size)
         self.conv_win_factor = real("conv_win_factor", conv_win_factor, above=0)
         self.stride_factor = real("stride_factor", stride_factor, above=0)
         self.psbl_strides = [s for s in range(1, self.pool_stride + 1) if self.pool_stride % s == 0]
@@ -152,8 +148,9 @@ class GroupedGaborFilterbank(Planned):
         return self.planned(self._settings(), (self.center_freqs, self.bandwidths), self._plan)
 
     def _plan(self) -> list[Group]:
-        # in one transfer
-        centers, lengths = torch.stack((self._centers(), self._sigmas() * self.conv_win_factor)).tolist()
+        # In one transfer. NaN, of training that has diverged, takes no part in the geometry: it shows in the features.
+        used = torch.stack((self._centers(), self._sigmas() * self.conv_win_factor))
+        centers, lengths = used.nan_to_num(nan=0.0).tolist()
         ends = [i * self.n_filters // self.num_groups for i in range(self.num_groups + 1)]
         found = []
         for start, stop in pairwise(ends):
@@ -163,6 +160,7 @@ class GroupedGaborFilterbank(Planned):
             if "span" in self.exact:
                 window_size = (self.pool_size - 1) // (2 * conv_stride) * 2 + 1
             found.append(Group(start, stop, kernel_size, conv_stride, window_size, pool_stride))
+        kernels(self.conv_win_factor, self.n_filters, max(group.kernel_size for group in found), self.pool_size)
         return found
 
     def _settings(self) -> Hashable:

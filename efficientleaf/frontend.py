@@ -11,7 +11,7 @@ from efficientleaf.compression import LogTBN
 from efficientleaf.filterbank import GroupedGaborFilterbank
 from efficientleaf.tolerance import Plan, ToleranceFilterbank
 from leaf import Leaf
-from leaf.checks import duration
+from leaf.checks import duration, rate, shown
 from leaf.pcen import leaf_pcen
 from leaf.streaming import length, step_of, stream
 
@@ -22,13 +22,13 @@ class EfficientLeaf(nn.Module):
     Audio to [B, C, frames] with "pcen", to [B, 2, C, frames] with "logtbn" (plain and median-filtered).
 
     Args:
-        n_filters: number of filters C, >= 1.
+        n_filters: number of filters C, 1 to 2048.
         num_groups: groups of bands that share a kernel length and a stride, 1 to ``n_filters``.
         min_freq, max_freq: band edges of the mel-spaced start in Hz,
             0 <= min_freq < max_freq <= sample_rate / 2.
         sample_rate: Hz, > 0.
-        window_len: length of the pooling window in ms, at least one sample; made odd.
-        window_stride: time between frames in ms, at least one sample.
+        window_len: length of the pooling window in ms, one sample to 2**20 and 2**23 of all filters; made odd.
+        window_stride: time between frames in ms, one sample to 2**20.
         conv_win_factor: kernel length in sigmas, finite and > 0.
         stride_factor: stride in half periods of a group's highest centre, finite and > 0.
         compression: "logtbn", "pcen" or a module on [B, C, frames].
@@ -61,11 +61,9 @@ class EfficientLeaf(nn.Module):
         dynamic_range: float | None = None,
     ) -> None:
         super().__init__()
-        duration("window_len", window_len, sample_rate)
-        duration("window_stride", window_stride, sample_rate)
-        self.sample_rate = sample_rate
-        self.window_len = window_len
-        self.window_stride = window_stride
+        self.sample_rate = sample_rate = rate(sample_rate)
+        self.window_len = window_len = duration("window_len", window_len, sample_rate)
+        self.window_stride = window_stride = duration("window_stride", window_stride, sample_rate)
         pool_size, pool_stride = int(sample_rate * window_len / 1000) | 1, int(sample_rate * window_stride / 1000)
         self.filterbank: GroupedGaborFilterbank | ToleranceFilterbank
         if tolerance is None:
@@ -87,7 +85,7 @@ class EfficientLeaf(nn.Module):
             _left_alone("num_groups", num_groups, 4)
             _left_alone("conv_win_factor", conv_win_factor, 4.77)
             _left_alone("stride_factor", stride_factor, 1.0)
-            _left_alone("exact", tuple(exact), ())
+            _left_alone("exact", exact, ())
             self.filterbank = ToleranceFilterbank(
                 *(n_filters, min_freq, max_freq, sample_rate, pool_size, pool_stride),
                 tolerance=tolerance,
@@ -96,14 +94,15 @@ class EfficientLeaf(nn.Module):
         self.compression: nn.Module
         if isinstance(compression, nn.Module):
             self.compression = compression
-        elif compression == "pcen":
+        elif isinstance(compression, str) and compression == "pcen":
             self.compression = leaf_pcen(n_filters)
-        elif compression == "logtbn":
+        elif isinstance(compression, str) and compression == "logtbn":
             self.compression = LogTBN(
                 n_filters, a=5, trainable=True, per_band=True, median_filter=True, append_filtered=True
             )
         else:
-            raise ValueError(f"compression={compression!r}: 'logtbn', 'pcen' or a module is needed")
+            message = f"compression={shown(compression)}: must be 'logtbn', 'pcen' or a module"
+            raise (ValueError if isinstance(compression, str) else TypeError)(message)
 
     @classmethod
     def from_leaf(cls, leaf: Leaf, tolerance: float = 1e-3, dynamic_range: float | None = None) -> EfficientLeaf:
@@ -113,14 +112,14 @@ class EfficientLeaf(nn.Module):
         that is no module; TypeError where it is no :class:`leaf.Leaf`.
         """
         if not isinstance(leaf, Leaf):
-            raise TypeError(f"leaf is a {type(leaf).__name__}: a leaf.Leaf is needed")
+            raise TypeError(f"leaf={shown(leaf)}: must be a leaf.Leaf")
         bank = leaf.filterbank
         if bank.padding != "centered":
-            raise ValueError(f'leaf.padding={bank.padding!r}: "centered" is needed, whose frames EfficientLEAF has')
+            raise ValueError(f"leaf.padding={bank.padding!r}: must be 'centered', whose frames EfficientLEAF has")
         if bank.filter_size != bank.pool_size:
-            raise ValueError(f"leaf has filter_size={bank.filter_size}, pool_size={bank.pool_size}: one size is needed")
+            raise ValueError(f"leaf.filter_size={bank.filter_size}: must be leaf.pool_size={bank.pool_size}")
         if not isinstance(leaf.compression, nn.Module):
-            raise ValueError(f"leaf.compression={leaf.compression!r}: a module is needed")
+            raise ValueError(f"leaf.compression={shown(leaf.compression)}: must be a module")
         weight = bank.center_freqs
         frontend = cls(
             bank.n_filters,
@@ -145,7 +144,7 @@ class EfficientLeaf(nn.Module):
         Raises ValueError where no ``tolerance`` was given: the published settings promise no error.
         """
         if not isinstance(self.filterbank, ToleranceFilterbank):
-            raise ValueError("tolerance=None: there is a plan only where a tolerance is given")
+            raise ValueError("tolerance=None: must be given for there to be a plan")
         return self.filterbank.plan()
 
     def freeze(self, frozen: bool = True) -> EfficientLeaf:
@@ -187,4 +186,4 @@ class EfficientLeaf(nn.Module):
 def _left_alone(name: str, value: object, default: object) -> None:
     """Refuses what a tolerance chooses by itself."""
     if value != default:
-        raise ValueError(f"{name}={value!r}: a tolerance chooses it, so the default, {default!r}, is needed")
+        raise ValueError(f"{name}={shown(value)}: must be the default, {default!r}, as a tolerance chooses it")

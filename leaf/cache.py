@@ -89,11 +89,11 @@ class Planned(nn.Module):
     names ``freeze()``. Elsewhere the plan is always that of the parameters as they stand, frozen or not, so that no
     number is ever stale: a changed parameter renews the frozen plan at the next call.
 
-    What becomes of a frozen plan: ``eval()``, ``deepcopy`` and ``pickle`` keep it; ``train()`` and ``load_state_dict``
-    end it. Where parameters have been written to, replaced or moved since it was frozen and no call came between, a
-    graph in evaluation mode refuses it, and names ``freeze()``; writes through ``.data`` are not seen here. In training
-    mode, after ``train()`` and then ``freeze()``, a graph keeps it through the steps that follow. A graph
-    that is made stays as it is: what is planned in it is fixed, the rest follows the parameters.
+    What becomes of a frozen plan: ``eval()``, ``deepcopy`` and ``pickle`` keep it; ``train()``, ``load_state_dict`` and
+    another parameter in place of one end it. Where parameters have been written to or moved since it was frozen and no
+    call came between, a graph in evaluation mode refuses it, and names ``freeze()``; writes through ``.data`` are not
+    seen here. In training mode, after ``train()`` and then ``freeze()``, a graph keeps it through the steps that
+    follow. A graph that is made stays as it is: the plan in it is fixed, the rest follows the parameters.
     """
 
     def __init__(self) -> None:
@@ -119,6 +119,11 @@ class Planned(nn.Module):
             self._frozen = None
         return super().train(mode)
 
+    def register_parameter(self, name: str, param: nn.Parameter | None) -> None:
+        """As :meth:`torch.nn.Module.register_parameter`. Another parameter ends what is frozen."""
+        self._frozen = None
+        super().register_parameter(name, param)
+
     def planned(self, settings: Any, sources: tuple[Tensor, ...], make: Callable[[], T]) -> T:
         """``make()`` of the values of ``sources``, kept while these and ``settings`` stay; in a graph the frozen one.
 
@@ -127,14 +132,16 @@ class Planned(nn.Module):
         if tracing(*sources):
             return self._fixed()  # type: ignore[no-any-return]
         values = tuple(t.detach() for t in sources)
+        readable = all(map(plain, values)) and not any(t.is_meta for t in values)
         try:
             with torch.no_grad():
                 plan = self._cache.get("plan", settings, values, make)
         except RuntimeError as error:
-            if all(map(plain, values)) and not any(t.is_meta for t in values):
+            if readable:
                 raise
             return self._fixed(error)  # type: ignore[no-any-return]
-        if self._frozen is not None and self._frozen.is_of(self) and not self._frozen.is_still(plan):
+        frozen = self._frozen
+        if readable and frozen is not None and frozen.is_of(self) and not frozen.is_still(plan):
             self._frozen = _Frozen(plan, self.parameters())
         return plan
 
@@ -146,8 +153,9 @@ class Planned(nn.Module):
             raise RuntimeError(
                 f"{where}, under vmap or on the meta device: call freeze() first, where they can be"
             ) from error
-        if not self.training and self._out_of_date():
-            raise RuntimeError(f"{where}, and they have changed since freeze(): call it again") from error
+        # many parameters at a time are never those that the plan was made for
+        if error is None and not self.training and self._out_of_date():
+            raise RuntimeError(f"{where}, and they have changed since freeze(): call it again")
         return self._frozen.plan
 
     @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from leaf.cache import ParameterCache
-from leaf.checks import count, real, waveform
+from leaf.checks import MOST_FILTERS, bank, count, one_of, real, waveform
 from leaf.filters import SIGMA_PER_SAMPLE, gabor_pair, gauss_windows, mel_filter_params, squared_modulus
+from leaf.portable import conv1d, exporting
 from leaf.streaming import Band, Bank, Windowed
 
 PADDINGS = ("centered", "same")
@@ -29,12 +30,13 @@ class GaborFilterbank(nn.Module):
             [2 / pool_size, 0.5].
 
     Args:
-        n_filters: number of filters C, >= 1.
+        n_filters: number of filters C, 1 to 2048.
         min_freq, max_freq: band edges of the mel-spaced start in Hz,
             0 <= min_freq < max_freq <= sample_rate / 2.
         sample_rate: Hz, > 0.
-        filter_size, pool_size: taps of the Gabor filters and of the pooling windows, >= 1.
-        pool_stride: samples per frame, >= 1.
+        filter_size, pool_size: taps of the Gabor filters and of the pooling windows, 1 to 2**20, and 2**23 of all
+            filters.
+        pool_stride: samples per frame, 1 to 2**20.
         pool_init: start of ``pooling_widths``.
         padding: "centered" pads size // 2 zeros on both sides of each convolution; "same" pads as
             TensorFlow's SAME does, whose frames start elsewhere whenever T % pool_stride != 1.
@@ -57,13 +59,13 @@ class GaborFilterbank(nn.Module):
         padding: str = "centered",
     ) -> None:
         super().__init__()
-        if padding not in PADDINGS:
-            raise ValueError(f"padding={padding!r}: one of {', '.join(map(repr, PADDINGS))} is needed")
-        self.n_filters = count("n_filters", n_filters)
+        self.padding = one_of("padding", padding, PADDINGS)
+        self.n_filters = count("n_filters", n_filters, MOST_FILTERS)
         self.filter_size = count("filter_size", filter_size)
         self.pool_size = count("pool_size", pool_size)
         self.pool_stride = count("pool_stride", pool_stride)
-        self.padding = padding
+        bank(self.n_filters, "filter_size", self.filter_size)
+        bank(self.n_filters, "pool_size", self.pool_size)
         center_freqs, sigmas = mel_filter_params(n_filters, min_freq, max_freq, sample_rate)
         self.center_freqs = nn.Parameter(center_freqs)
         self.bandwidths = nn.Parameter(sigmas)
@@ -119,7 +121,7 @@ class GaborFilterbank(nn.Module):
         """
         if n_samples is None and self.padding == "same":
             raise ValueError(
-                'padding="same" places every frame by the length of the audio: n_samples= is needed to stream'
+                "n_samples=None: must be given to stream with padding='same', which places frames by the audio's length"
             )
         n = n_samples or 0
         filters, windows = self.filters(), self.windows()
@@ -152,9 +154,7 @@ class GaborFilterbank(nn.Module):
         return total // 2, total - total // 2
 
     def _conv(self, x: Tensor, kernel: Tensor, stride: int, groups: int) -> Tensor:
-        left, right = self._pads(x.shape[-1], kernel.shape[-1], stride)
-        traced = self.padding == "same" and torch.compiler.is_compiling()  # whether they are equal must stay open
-        if traced or left != right:  # conv1d itself pads evenly only, but without a copy of x
-            x = F.pad(x, (left, right))
-            left = 0
-        return F.conv1d(x, kernel, stride=stride, padding=left, groups=groups)
+        pads = self._pads(x.shape[-1], kernel.shape[-1], stride)
+        if self.padding == "same" and torch.compiler.is_compiling() and not exporting():
+            x, pads = F.pad(x, pads), (0, 0)  # whether they are equal must stay open
+        return conv1d(x, kernel, stride, pads, groups)

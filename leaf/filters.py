@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from leaf.checks import band_edges, count
+from leaf.checks import MOST_FILTERS, band_edges, count, numbers, rate
 
 # A Gabor filter of sigma = W * SIGMA_PER_SAMPLE has a frequency response of 2 pi / W rad/sample full width at
 # half maximum: one bin of a W-sample DFT. LEAF's limits are W = 4 and the filter's size
@@ -25,9 +25,9 @@ def mel_filter_params(n_filters: int, min_freq: float, max_freq: float, sample_r
     Raises TypeError or ValueError unless ``n_filters >= 1`` and
     ``0 <= min_freq < max_freq <= sample_rate / 2``.
     """
-    n_filters = count("n_filters", n_filters)
-    band_edges(min_freq, max_freq, sample_rate)
-    lowest, highest = (1127 * math.log1p(f / 700) for f in (min_freq, max_freq))
+    n_filters = count("n_filters", n_filters, MOST_FILTERS)
+    lowest, highest = (1127 * math.log1p(f / 700) for f in band_edges(min_freq, max_freq, sample_rate))
+    sample_rate = rate(sample_rate)
     edges = 700 * torch.expm1(torch.linspace(lowest, highest, n_filters + 2) / 1127)
     center_freqs = edges[1:-1] * (2 * math.pi / sample_rate)
     sigmas = (sample_rate / 2) / (edges[2:] - edges[:-2])
@@ -50,6 +50,11 @@ def gabor_filters(size: int, center_freqs: Tensor, sigmas: Tensor) -> Tensor:
     ``center_freqs`` [C] are rad/sample, ``sigmas`` [C] > 0 are in samples. Source:
     ``leaf_audio/impulse_responses.py``; LEAF paper, section 3.1.
     """
+    size = count("size", size)
+    numbers(1, center_freqs=center_freqs, sigmas=sigmas)
+    if center_freqs.ndim > 1 or center_freqs.shape != sigmas.shape:
+        shapes = f"{tuple(center_freqs.shape)}, {tuple(sigmas.shape)}"
+        raise ValueError(f"center_freqs, sigmas of shapes {shapes}: must be [filters], equal")
     return torch.complex(*gabor_pair(size, center_freqs, sigmas))
 
 
@@ -58,6 +63,10 @@ def gauss_windows(size: int, sigmas: Tensor) -> Tensor:
 
     Source: ``leaf_audio/impulse_responses.py`` (``gaussian_lowpass``); LEAF paper, section 3.2.
     """
+    size = count("size", size)
+    numbers(1, sigmas=sigmas)
+    if sigmas.ndim > 1:
+        raise ValueError(f"sigmas of shape {tuple(sigmas.shape)}: must be [filters]")
     middle = (size - 1) / 2
     t = torch.arange(size, device=sigmas.device, dtype=sigmas.dtype)
     # one sample has no half-width and the published 2 / (size - 1) divides by zero: its only tap is the peak, 1

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from torch import Tensor, nn
 
-from leaf.checks import duration
-from leaf.filterbank import GaborFilterbank
+from leaf.checks import compression as checked_compression
+from leaf.checks import duration, one_of, rate
+from leaf.filterbank import PADDINGS, GaborFilterbank
 from leaf.pcen import leaf_pcen
 from leaf.streaming import length, step_of, stream
 
@@ -21,12 +22,12 @@ class Leaf(nn.Module):
     carried over the numbers are then TensorFlow's, at every rate and length.
 
     Args:
-        n_filters: number of filters C, >= 1.
+        n_filters: number of filters C, 1 to 2048.
         min_freq, max_freq: band edges of the mel-spaced start in Hz,
             0 <= min_freq < max_freq <= sample_rate / 2.
         sample_rate: Hz, > 0.
-        window_len: length of filters and pooling windows in ms, at least one sample.
-        window_stride: time between frames in ms, at least one sample.
+        window_len: length of filters and pooling windows in ms, one sample to 2**20 and 2**23 of all filters.
+        window_stride: time between frames in ms, one sample to 2**20.
         compression: a module (or function) on [B, C, frames]; None for LEAF's PCEN.
         padding: "centered": the window is int(sample_rate * window_len / 1000) samples, made odd, and zeros
             are split evenly. "same": int(sample_rate * window_len // 1000 + 1) samples, odd or even, padded
@@ -49,12 +50,10 @@ class Leaf(nn.Module):
         padding: str = "centered",
     ) -> None:
         super().__init__()
-        duration("window_len", window_len, sample_rate)
-        duration("window_stride", window_stride, sample_rate)
-        self.sample_rate = sample_rate
-        self.window_len = window_len
-        self.window_stride = window_stride
-        self.padding = padding
+        self.sample_rate = sample_rate = rate(sample_rate)
+        self.window_len = window_len = duration("window_len", window_len, sample_rate)
+        self.window_stride = window_stride = duration("window_stride", window_stride, sample_rate)
+        self.padding = one_of("padding", padding, PADDINGS)
         if padding == "same":
             window = int(sample_rate * window_len // 1000 + 1)
             stride = int(sample_rate * window_stride // 1000)
@@ -66,11 +65,7 @@ class Leaf(nn.Module):
         )
         # The published code asks for a true compression, so that an empty Sequential, a false one that
         # means "none", silently became PCEN.
-        if compression is None:
-            compression = leaf_pcen(n_filters)
-        elif isinstance(compression, type) or not callable(compression):
-            raise ValueError(f"compression={compression!r}: a module, a function or None is needed")
-        self.compression = compression
+        self.compression = leaf_pcen(n_filters) if compression is None else checked_compression(compression)
 
     def forward(self, x: Tensor) -> Tensor:
         """Audio [B, T] or [B, 1, T], in the module's dtype, to [B, C, frames].

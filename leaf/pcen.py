@@ -8,12 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from leaf.checks import count, real
+from leaf.checks import LARGEST, MOST_FILTERS, count, dense, flag, one_of, real
 from leaf.portable import expm1, log1p
 from leaf.smoother import exponential_moving_average
 
 FORMS = ("accurate", "published")
 LOG_2 = math.log(2)
+# of logarithms, which nothing limits later: beyond, a smoother grows without end (s), a gain at eps = 1e-12 (alpha) or
+# the root of energies over 1000 (r) leaves float32
+MOST = {"s": 2.0, "alpha": 3.0, "r": 10.0}
 
 
 class PCEN(nn.Module):
@@ -27,7 +30,7 @@ class PCEN(nn.Module):
 
     Args:
         num_bands: number of bands, >= 1; 1 serves any number of bands with shared parameters.
-        s, alpha, delta, r: initial values, finite; > 0 with ``learn_logs``, and r > 0 always.
+        s, alpha, delta, r: initial values, finite; r > 0; with ``learn_logs`` all > 0, s <= 2, alpha <= 3, r <= 10.
         eps: >= 0, added to the smoother, in the dtype of the computation.
         learn_logs: learn logarithms (PCEN paper) or the values and 1 / r (LEAF paper).
         clamp: lower limit of the input; None for none.
@@ -53,28 +56,28 @@ class PCEN(nn.Module):
         form: str = "accurate",
     ) -> None:
         super().__init__()
-        self.num_bands = count("num_bands", num_bands)
+        self.num_bands = count("num_bands", num_bands, MOST_FILTERS)
+        self.learn_logs = flag("learn_logs", learn_logs)
         above = 0.0 if learn_logs else None
-        s, alpha, delta = (real(n, v, above=above) for n, v in (("s", s), ("alpha", alpha), ("delta", delta)))
-        r = real("r", r, above=0)
+        most = MOST if learn_logs else {}
+        s, alpha, delta = (
+            real(n, v, above=above, at_most=most.get(n, LARGEST))
+            for n, v in (("s", s), ("alpha", alpha), ("delta", delta))
+        )
+        r = max(real("r", r, above=0, at_most=most.get("r", LARGEST)), 1 / LARGEST)  # its inverse is held
         if learn_logs:
             s, alpha, delta, r = (math.log(value) for value in (s, alpha, delta, r))
         else:
             r = 1 / r
-        self.learn_logs = learn_logs
         self.s, self.alpha, self.delta, self.r = (
             nn.Parameter(torch.full((self.num_bands,), value)) for value in (s, alpha, delta, r)
         )
         # A float, not a float32 tensor as published: `.double()` then adds the eps that was asked for.
         self.eps = real("eps", eps, at_least=0)
-        if clamp is not None and math.isnan(clamp):
-            raise ValueError(f"clamp={clamp!r}: a number or None is needed")
-        self.clamp = clamp
-        if form not in FORMS:
-            raise ValueError(f"form={form!r}: one of {', '.join(map(repr, FORMS))} is needed")
+        self.clamp = None if clamp is None else real("clamp", clamp)
+        self.form = one_of("form", form, FORMS)
         if form == "published" and self.eps == 0:
-            raise ValueError("eps=0: form='published' takes its logarithm, so more than 0 is needed")
-        self.form = form
+            raise ValueError("eps=0: must be above 0 for form='published', which takes its logarithm")
 
     def parameters_linear(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(s, alpha, delta, r) as they act: [num_bands] each, out of the logarithm or clamped, r the root."""
@@ -107,7 +110,7 @@ class PCEN(nn.Module):
         """
         self._check(x)
         if state is not None and state.shape != x.shape[:-1]:
-            raise ValueError(f"state has shape {tuple(state.shape)}: {tuple(x.shape[:-1])} is needed")
+            raise ValueError(f"state of shape {tuple(state.shape)}: must be {tuple(x.shape[:-1])}")
         x = x.to(torch.promote_types(x.dtype, self.s.dtype))  # autocast hands over half-precision energies
         if self.clamp is not None:
             x = x.clamp(min=self.clamp)
@@ -129,12 +132,13 @@ class PCEN(nn.Module):
         )
 
     def _check(self, x: Tensor) -> None:
+        dense(x)
         if not x.is_floating_point():
-            raise TypeError(f"x has dtype {x.dtype}: floating-point energies are needed")
+            raise TypeError(f"x of dtype {x.dtype}: must be floating-point energies")
         if x.ndim < 2 or self.num_bands not in (1, x.shape[-2]):
-            raise ValueError(f"x has shape {tuple(x.shape)}: [..., {self.num_bands} bands, frames] is needed")
+            raise ValueError(f"x of shape {tuple(x.shape)}: must be [..., {self.num_bands} bands, frames]")
         if x.shape[-1] == 0:
-            raise ValueError(f"x has no frames (shape {tuple(x.shape)}): at least one is needed")
+            raise ValueError(f"x of shape {tuple(x.shape)}: must have at least one frame")
 
 
 class _Gain(torch.autograd.Function):

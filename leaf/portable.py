@@ -1,13 +1,17 @@
 """What an exported graph is made of: forms that ONNX has operators for and whose shapes are free.
 
 Elsewhere these are PyTorch's own functions. ONNX has no ``log1p``, no ``expm1`` (PyTorch exports both with all digits
-of small values lost), no median along an axis, and no recursion whose depth follows the length.
+of small values lost), no median along an axis, and no recursion whose depth follows the length. And PyTorch holds a
+graph to more than one frame wherever it asks whether there is but one.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from leaf.cache import at_hand, plain
@@ -21,6 +25,23 @@ def exporting() -> bool:
     # before PyTorch 2.7 there is but one answer to both
     asked = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
     return bool(asked())
+
+
+def conv1d(x: Tensor, kernels: Tensor, stride: int, pads: tuple[int, int], groups: int = 1) -> Tensor:
+    """``F.conv1d`` of [B, K, T] with so many zeros before and after. Exported: for any length, one frame included."""
+    left, right = pads
+    if stride > 1 and exporting() and not isinstance(x.shape[-1], int):
+        # The number of frames is read from a tensor, so that nothing is known of it while the graph is traced. A
+        # convolution asks of its own output whether it has but one frame: it computes two more, which are cut.
+        n_frames = (x.shape[-1] + left + right - kernels.shape[-1]) // stride + 1
+        more = F.conv1d(F.pad(x, (left, right + 2 * stride)), kernels, stride=stride, groups=groups)
+        count: Any = torch.scalar_tensor(n_frames, dtype=torch.int64).item()
+        torch._check(count >= 1)
+        torch._check(count <= more.shape[-1])
+        return more.narrow(-1, 0, count)
+    if left != right:  # conv1d itself pads evenly only, but without a copy of x
+        x, left = F.pad(x, pads), 0
+    return F.conv1d(x, kernels, stride=stride, padding=left, groups=groups)
 
 
 def log1p(x: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -135,7 +136,7 @@ def step_of(compression: object) -> Step:
         raise ValueError(f"compression={name} cannot stream: {reason}")
     if not hasattr(compression, "step"):
         raise ValueError(
-            f"compression={name} cannot stream: a step(frames, state) -> (frames, state) is needed, as leaf.PCEN has it"
+            f"compression={name} cannot stream: must have a step(frames, state) -> (frames, state), as leaf.PCEN has"
         )
     if not isinstance(compression, Framewise) and _overrides(type(compression), "forward", "step"):
         raise ValueError(f"compression={name} cannot stream: it overrides forward, but not the step that would run")
@@ -159,21 +160,19 @@ def stream(chunks: Iterable[Tensor], bank: Bank, step: Step, weight: Tensor, n_s
         x = waveform(chunk, weight)
         batch = x.shape[0] if batch is None else batch
         if x.shape[0] != batch:
-            raise ValueError(
-                f"a chunk has {x.shape[0]} clips (shape {tuple(chunk.shape)}): {batch}, as before, are needed"
-            )
+            raise ValueError(f"a chunk of shape {tuple(chunk.shape)}: must have {batch} clips, as those before")
         seen += x.shape[-1]
         if n_samples is not None and seen > n_samples:
-            raise ValueError(f"n_samples={n_samples}: the chunks hold more, {seen} up to now")
+            raise ValueError(f"n_samples={n_samples}: must be the length of all chunks, {seen} up to now")
         for piece in torch.split(x, BLOCK, -1):
             frames = bank.push(piece)
             if frames is not None:
                 y, state = step(frames, state)
                 yield y
     if not seen:
-        raise ValueError("chunks hold no samples: at least one is needed")
+        raise ValueError("chunks hold no samples: must have at least one")
     if n_samples is not None and seen != n_samples:
-        raise ValueError(f"n_samples={n_samples}: the chunks hold {seen}")
+        raise ValueError(f"n_samples={n_samples}: must be the length of all chunks, {seen}")
     frames = bank.finish()
     if frames is not None:
         yield step(frames, state)[0]
@@ -181,4 +180,4 @@ def stream(chunks: Iterable[Tensor], bank: Bank, step: Step, weight: Tensor, n_s
 
 def length(n_samples: int | None) -> int | None:
     """Checks ``n_samples``: None or at least 1."""
-    return None if n_samples is None else count("n_samples", n_samples)
+    return None if n_samples is None else count("n_samples", n_samples, sys.maxsize)

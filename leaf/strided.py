@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from leaf.cache import plain, tracing
+from leaf.portable import conv1d
 
 LEAST = 8  # stride; under it there are so many sums that nothing is won
 
@@ -64,7 +65,7 @@ def strided(x: Signal, kernels: Tensor, stride: int, cut: Tensor | None = None) 
     """
     n_kernels, _, size = kernels.shape
     if x.flat is None or stride < LEAST:
-        return F.conv1d(x.audio, kernels, stride=stride, padding=size // 2)
+        return conv1d(x.audio, kernels, stride, (size // 2, size // 2))
     cut = blocks(kernels, stride) if cut is None else cut
     n_clips, _, n = x.audio.shape
     first = x.margin - size // 2  # sample of the first output
@@ -86,7 +87,7 @@ def pooled(e: Tensor, windows: Tensor, stride: int) -> Tensor:
     """
     n_bands, _, size = windows.shape
     if not _by_products(e):
-        return F.conv1d(e, windows, stride=stride, padding=size // 2, groups=n_bands)
+        return conv1d(e, windows, stride, (size // 2, size // 2), n_bands)
     n_clips, _, n = e.shape
     n_frames, n_blocks = -(-n // stride), -(-size // stride)
     per_clip = n_frames + n_blocks - 1
@@ -100,4 +101,4 @@ def pooled(e: Tensor, windows: Tensor, stride: int) -> Tensor:
 
 def _by_products(x: Tensor) -> bool:
     ours = x.device.type == "cpu" and not tracing() and not torch.is_autocast_enabled("cpu")
-    return ours and plain(x)
+    return ours and x.shape[0] > 0 and plain(x)

@@ -8,6 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from og_leaf.checks import check_count, shown
+from og_leaf.inputs import check_tensor
+
 EPSILON = 1e-7  # ``tf.keras.backend.epsilon()``
 
 
@@ -26,11 +29,15 @@ class UnitNorm(Constraint):
 
     def __init__(self, dim: int | tuple[int, ...] = -1) -> None:
         super().__init__()
-        self._dim = dim
+        dims = dim if isinstance(dim, (tuple, list)) else (dim,)
+        if not dims:
+            raise ValueError(f"dim={shown(dim)}: must be one dimension or more")
+        self._dim = tuple(check_count("dim", n, 7, least=-8) for n in dims)
 
     def forward(self, kernel: Tensor) -> Tensor:
         """The kernel, of norm 1 where it is not tiny."""
         # TensorFlow's norm has gradient 0 at 0, as vector_norm has; a root of a sum of squares has NaN
+        check_tensor("kernel", kernel)
         norm: Tensor = torch.linalg.vector_norm(kernel, dim=self._dim, keepdim=True)
         return kernel / (EPSILON + norm)
 
@@ -52,10 +59,15 @@ def project_after_step(optimizer: torch.optim.Optimizer, module: nn.Module) -> R
         A handle whose ``remove()`` undoes the call.
 
     Raises:
+        TypeError: not an optimiser, or not a module.
         ValueError: the module contains no such layer, or one whose trainable kernel the optimiser does not hold.
 
     Source: the ``constraint`` of the kernels in ``leaf_audio/convolution.py``, which Keras' optimisers apply.
     """
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise TypeError(f"optimizer={shown(optimizer)}: must be a torch.optim.Optimizer")
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"module={shown(module)}: must be a torch.nn.Module")
     layers: list[Any] = [x for x in module.modules() if isinstance(getattr(x, "constraint", None), Constraint)]
     if not layers:
         raise ValueError(f"module={type(module).__name__}: must contain a GaborConv1D or a NormalizedConv1D")

@@ -13,11 +13,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from og_leaf import impulse_responses, utils
-from og_leaf.checks import check_count, check_dtype, check_padding, check_positive
+from og_leaf.checks import (
+    MOST_CHANNELS,
+    check_bank,
+    check_count,
+    check_device,
+    check_dtype,
+    check_flag,
+    check_padding,
+    check_sinc,
+)
 from og_leaf.constraints import Constraint, UnitNorm
 from og_leaf.fourier import FFTConv1D, fft_conv1d, overlap_add_conv1d, upper_power_of_2
 from og_leaf.initializers import Device, GaborInit, GlorotUniform, Initializer, SincInit
-from og_leaf.padding import pad_time, same_padding
+from og_leaf.inputs import check_features, check_tensor, initial
+from og_leaf.padding import over_time, pad_time, same_padding
 from og_leaf.regularizers import Regularized, Regularizer, check_regularizer
 
 __all__ = [
@@ -48,10 +58,11 @@ class GaborConstraint(Constraint):
 
     def __init__(self, kernel_size: int) -> None:
         super().__init__()
-        self._kernel_size = kernel_size
+        self._kernel_size = check_count("kernel_size", kernel_size)
 
     def forward(self, kernel: Tensor) -> Tensor:
         """The kernel [C, 2], clipped."""
+        check_tensor("kernel", kernel, 2)
         per_sample = math.sqrt(2 * math.log(2)) / math.pi
         mu = impulse_responses.clip(kernel[:, 0], 0.0, math.pi)
         sigma = impulse_responses.clip(kernel[:, 1], 4 * per_sample, self._kernel_size * per_sample)
@@ -103,17 +114,18 @@ class GaborConv1D(Regularized):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        dtype = check_dtype(dtype)
-        self._filters = check_count("filters // 2", check_count("filters", filters) // 2)
+        dtype, device = check_dtype(dtype), check_device(device)
+        self._filters = check_count("filters", filters, MOST_CHANNELS, least=2) // 2
         self._kernel_size = check_count("kernel_size", kernel_size)
+        check_bank("filters", 2 * self._filters, "kernel_size", self._kernel_size)
         self._strides = check_count("strides", strides)
         self._padding = check_padding(padding)
-        self._sort_filters = sort_filters
+        self._sort_filters = check_flag("sort_filters", sort_filters)
         self.kernel_regularizer = check_regularizer(kernel_regularizer)
         initializer = GaborInit() if kernel_initializer is None else kernel_initializer
-        kernel = initializer((self._filters, 2), dtype=dtype, device=device)
-        self._kernel = nn.Parameter(kernel, requires_grad=trainable)
-        self._bias = _bias(2 * self._filters, dtype, device) if use_bias else None
+        kernel = initial("kernel_initializer", initializer, (self._filters, 2), dtype, device)
+        self._kernel = nn.Parameter(kernel, requires_grad=check_flag("trainable", trainable))
+        self._bias = _bias(2 * self._filters, dtype, device) if check_flag("use_bias", use_bias) else None
         self.constraint = GaborConstraint(self._kernel_size)
 
     def regularized(self) -> Tensor:
@@ -122,14 +134,17 @@ class GaborConv1D(Regularized):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[B, 1, T] to [B, 2 C, frames], real and imaginary parts in turn."""
+        check_features(inputs, 1, self._kernel)
         kernel: Tensor = self.constraint(self._kernel)
         if self._sort_filters:
             kernel = kernel[torch.argsort(kernel[:, 0], stable=True)]
         filters = impulse_responses.gabor_filters(kernel, self._kernel_size)
         stacked = torch.stack([filters.real, filters.imag], dim=1)
         stacked = stacked.reshape(2 * self._filters, 1, self._kernel_size)
-        padded = pad_time(inputs, self._kernel_size, self._strides, self._padding)
-        return F.conv1d(padded, stacked, bias=self._bias, stride=self._strides)
+        return over_time(
+            inputs, self._kernel_size, self._strides, self._padding,
+            lambda padded: F.conv1d(padded, stacked, bias=self._bias, stride=self._strides),
+        )  # fmt: skip
 
 
 class NormalizedConv1D(Regularized):
@@ -167,15 +182,16 @@ class NormalizedConv1D(Regularized):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        dtype = check_dtype(dtype)
-        shape = (check_count("filters", filters), 1, check_count("kernel_size", kernel_size))
+        dtype, device = check_dtype(dtype), check_device(device)
+        n_filters, size = check_count("filters", filters, MOST_CHANNELS), check_count("kernel_size", kernel_size)
+        check_bank("filters", n_filters, "kernel_size", size)
         self._strides = check_count("strides", strides)
         self._padding = check_padding(padding)
         self.kernel_regularizer = check_regularizer(kernel_regularizer)
-        glorot = GlorotUniform(kernel_size, kernel_size * filters)
-        initializer = glorot if kernel_initializer is None else kernel_initializer
-        self._kernel = nn.Parameter(initializer(shape, dtype=dtype, device=device), requires_grad=trainable)
-        self._bias = _bias(filters, dtype, device) if use_bias else None
+        initializer = GlorotUniform(size, size * n_filters) if kernel_initializer is None else kernel_initializer
+        kernel = initial("kernel_initializer", initializer, (n_filters, 1, size), dtype, device)
+        self._kernel = nn.Parameter(kernel, requires_grad=check_flag("trainable", trainable))
+        self._bias = _bias(n_filters, dtype, device) if check_flag("use_bias", use_bias) else None
         self.constraint = UnitNorm(dim=-1)
 
     def regularized(self) -> Tensor:
@@ -184,9 +200,12 @@ class NormalizedConv1D(Regularized):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[B, 1, T] to [B, C, frames]."""
+        check_features(inputs, 1, self._kernel)
         kernel: Tensor = self.constraint(self._kernel)
-        padded = pad_time(inputs, kernel.shape[-1], self._strides, self._padding)
-        return F.conv1d(padded, kernel, bias=self._bias, stride=self._strides)
+        return over_time(
+            inputs, kernel.shape[-1], self._strides, self._padding,
+            lambda padded: F.conv1d(padded, kernel, bias=self._bias, stride=self._strides),
+        )  # fmt: skip
 
 
 class SincConv1D(Regularized):
@@ -225,27 +244,27 @@ class SincConv1D(Regularized):
         kernel_regularizer: Regularizer | None = None,
         name: str | None = None,
         trainable: bool = True,
-        sample_rate: int = 16000,
+        sample_rate: float = 16000,
         min_low_hz: float = 50.0,
         min_band_hz: float = 50.0,
         device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        dtype = check_dtype(dtype)
-        self._filters = check_count("filters // 2", check_count("filters", filters) // 2)
+        dtype, device = check_dtype(dtype), check_device(device)
+        self._filters = check_count("filters", filters, MOST_CHANNELS, least=2) // 2
         self._kernel_size = check_count("kernel_size", kernel_size)
         if self._kernel_size % 2 == 0:
             raise ValueError(f"kernel_size={kernel_size!r}: must be odd")
+        check_bank("filters", 2 * self._filters, "kernel_size", self._kernel_size)
         self._strides = check_count("strides", strides)
         self._padding = check_padding(padding)
-        check_positive("sample_rate", sample_rate, "Hz")
-        self._sample_rate, self._min_low_hz, self._min_band_hz = sample_rate, min_low_hz, min_band_hz
+        self._sample_rate, self._min_low_hz, self._min_band_hz = check_sinc(sample_rate, min_low_hz, min_band_hz)
         self.kernel_regularizer = check_regularizer(kernel_regularizer)
         initializer = SincInit() if kernel_initializer is None else kernel_initializer
-        kernel = initializer((self._filters, 2), dtype=dtype, device=device)
-        self._kernel = nn.Parameter(kernel, requires_grad=trainable)
-        self._bias = _bias(self._filters, dtype, device) if use_bias else None
+        kernel = initial("kernel_initializer", initializer, (self._filters, 2), dtype, device)
+        self._kernel = nn.Parameter(kernel, requires_grad=check_flag("trainable", trainable))
+        self._bias = _bias(self._filters, dtype, device) if check_flag("use_bias", use_bias) else None
 
     def regularized(self) -> Tensor:
         """The kernel, as it is held."""
@@ -253,13 +272,16 @@ class SincConv1D(Regularized):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[B, 1, T] to [B, C, frames]."""
+        check_features(inputs, 1, self._kernel)
         left = self._min_low_hz + self._kernel[:, :1].abs()
         right = left + self._min_band_hz + self._kernel[:, 1:].abs()
         right = impulse_responses.clip(right, self._min_low_hz, self._sample_rate / 2)
         window = utils.window(utils.WindowType.HAMMING, self._kernel_size)
         filters = impulse_responses.sinc_filters(left, right, self._kernel_size) * left.new_tensor(window)
-        padded = pad_time(inputs, self._kernel_size, self._strides, self._padding)
-        return F.conv1d(padded, filters.unsqueeze(1), bias=self._bias, stride=self._strides)
+        return over_time(
+            inputs, self._kernel_size, self._strides, self._padding,
+            lambda padded: F.conv1d(padded, filters.unsqueeze(1), bias=self._bias, stride=self._strides),
+        )  # fmt: skip
 
 
 def _bias(n_outputs: int, dtype: torch.dtype, device: Device) -> nn.Parameter:

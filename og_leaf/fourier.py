@@ -7,8 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from og_leaf.checks import MOST_SAMPLES, check_count, shown
 from og_leaf.initializers import Device, Initializer
+from og_leaf.inputs import check_tensor
 from og_leaf.keras_layers import Conv1D
+from og_leaf.padding import open_ended
 from og_leaf.regularizers import Regularizer
 
 
@@ -19,19 +22,36 @@ def upper_power_of_2(length: int) -> int:
     power, which is too short for it.
 
     Args:
-        length: samples, at least 1.
+        length: samples, 1 to 2**30.
 
     Raises:
-        ValueError: less than 1.
+        TypeError: not an integer.
+        ValueError: out of this range.
 
     Source: ``leaf_audio/convolution.py``.
     """
-    if not length >= 1:
-        raise ValueError(f"length={length!r}: must be at least 1")
+    length = check_count("length", length, 2**30)
     # tensors of no dimensions on the CPU, whatever the default device: the library's scalar logarithm decides
     number = torch.tensor(float(length), dtype=torch.float32, device="cpu")
     two = torch.tensor(2.0, dtype=torch.float32, device="cpu")
     return int(2 ** torch.ceil(torch.log(number) / torch.log(two)))
+
+
+def rfft(x: Tensor, n: int) -> Tensor:
+    """``torch.fft.rfft(x, n)``, of no clips too, at which the libraries fail."""
+    if torch.compiler.is_compiling() or x.numel():
+        spectrum: Tensor = torch.fft.rfft(x, n=n)
+        return spectrum
+    padded = torch.nn.functional.pad(x, (0, n - x.shape[-1]))[..., : n // 2 + 1]
+    return torch.complex(padded, padded)
+
+
+def irfft(x: Tensor) -> Tensor:
+    """``torch.fft.irfft(x)``, of no clips too."""
+    if torch.compiler.is_compiling() or x.numel():
+        signal: Tensor = torch.fft.irfft(x)
+        return signal
+    return torch.nn.functional.pad(x.real, (0, x.shape[-1] - 2))
 
 
 def fft_conv1d(inputs: Tensor, filters: Tensor) -> tuple[Tensor, Tensor]:
@@ -49,18 +69,23 @@ def fft_conv1d(inputs: Tensor, filters: Tensor) -> tuple[Tensor, Tensor]:
 
     Raises:
         ValueError: another rank, more than one input channel, fewer than 2 samples, or a length whose power of two is
-            too short (see :func:`upper_power_of_2`).
+            too short (see :func:`upper_power_of_2`); in a graph that is exported, a length that is not fixed.
 
     Source: ``leaf_audio/convolution.py``.
     """
     _check(inputs, filters)
+    if open_ended(inputs):
+        raise ValueError(
+            f"inputs of shape {tuple(inputs.shape)}: in an exported graph the length of a Fourier transform cannot "
+            "follow that of the audio, which must be fixed: leave the samples out of dynamic_shapes"
+        )
     n_samples, n_taps = inputs.shape[-1], filters.shape[-1]
     n = upper_power_of_2(n_samples)
     if n < max(n_samples, 2):
         raise ValueError(f"inputs of shape {tuple(inputs.shape)}: must have at least 2 samples, and no more than {n}")
     spectra = torch.fft.rfft(filters.transpose(0, 1), n=n)  # [1, C, n // 2 + 1]
-    products = torch.fft.rfft(inputs, n=n) * spectra.conj()
-    outputs = torch.fft.irfft(products).roll(n_taps // 2 - 1, dims=-1)
+    products = rfft(inputs, n) * spectra.conj()
+    outputs = irfft(products).roll(n_taps // 2 - 1, dims=-1)
     return outputs[..., :n_samples], spectra.abs().sum()
 
 
@@ -85,16 +110,17 @@ def overlap_add_conv1d(inputs: Tensor, filters: Tensor, fft_length: int = 4096) 
     """
     _check(inputs, filters)
     n_samples, n_taps = inputs.shape[-1], filters.shape[-1]
+    fft_length = check_count("fft_length", fft_length, MOST_SAMPLES, least=2)
     step = fft_length - n_taps + 1
-    if step < 1 or fft_length < 2:
+    if step < 1:
         raise ValueError(f"fft_length={fft_length!r}: must be at least 2 and the filters' {n_taps} taps")
     n_blocks = -(-n_samples // step)
     padded = torch.nn.functional.pad(inputs, (0, n_blocks * step - n_samples))
     margin = (n_taps - 1) // 2
     blocks = torch.nn.functional.pad(padded.reshape(-1, 1, n_blocks, step), (margin, margin))
     spectra = torch.fft.rfft(filters.transpose(0, 1), n=fft_length).unsqueeze(2)  # [1, C, 1, bins]
-    products = torch.fft.rfft(blocks, n=fft_length) * spectra.conj()
-    pieces = torch.fft.irfft(products).roll(n_taps // 2 - 1, dims=-1)  # an odd length comes back one shorter
+    products = rfft(blocks, fft_length) * spectra.conj()
+    pieces = irfft(products).roll(n_taps // 2 - 1, dims=-1)  # an odd length comes back one shorter
     outputs = _overlap_and_add(pieces, step)[..., :n_samples]
     return outputs.roll(1 - n_taps // 2, dims=-1)
 
@@ -109,6 +135,11 @@ def _overlap_and_add(pieces: Tensor, step: int) -> Tensor:
 
 
 def _check(inputs: Tensor, filters: Tensor) -> None:
+    check_tensor("filters", filters)
+    check_tensor("inputs", inputs)
+    if inputs.dtype != filters.dtype or inputs.device != filters.device:
+        found = ", ".join(f"{n} of {t.dtype} on {t.device}" for n, t in (("inputs", inputs), ("filters", filters)))
+        raise TypeError(f"{found}: must be of one dtype and device")
     for name, value, words in (("inputs", inputs, "[batch, 1, samples]"), ("filters", filters, "[filters, 1, taps]")):
         shape = tuple(value.shape)
         if len(shape) != 3 or shape[1] != 1 or shape[2] == 0:
@@ -154,7 +185,7 @@ class FFTConv1D(Conv1D):
         if self._padding == "CAUSAL":
             raise ValueError(f"padding={padding!r}: must be 'same' or 'valid'")
         if kernel_regularizer is not None and not hasattr(kernel_regularizer, "l1"):
-            raise TypeError(f"kernel_regularizer={kernel_regularizer!r}: must have an l1, as L1 and L1L2 do")
+            raise TypeError(f"kernel_regularizer={shown(kernel_regularizer)}: must have an l1, as L1 and L1L2 do")
         self._n_last = 0  # samples of the last input
 
     def convolve(self, inputs: Tensor) -> Tensor:

@@ -9,9 +9,24 @@ import torch
 from torch import Tensor, nn
 
 from og_leaf import postprocessing
-from og_leaf.checks import check_audio, check_count, check_dtype, check_geometry
+from og_leaf.checks import (
+    MOST_CHANNELS,
+    MOST_FILTERS,
+    check_bank,
+    check_callable,
+    check_count,
+    check_device,
+    check_dtype,
+    check_duration,
+    check_flag,
+    check_geometry,
+    check_rate,
+    check_real,
+    shown,
+)
 from og_leaf.convolution import GaborConv1D
 from og_leaf.initializers import Constant, Device, GaborInit, Initializer, PreempInit
+from og_leaf.inputs import check_audio, check_features, check_tensor, initial
 from og_leaf.keras_layers import LayerNormalization
 from og_leaf.padding import pad_time
 from og_leaf.pooling import GaussianLowpass
@@ -23,7 +38,7 @@ COMPRESSIONS = ("pcen", "log")
 
 def log_compression(inputs: Tensor, log_offset: float = 1e-5) -> Tensor:
     """``log(inputs + log_offset)``, of any shape. Source: ``leaf_audio/frontend.py``."""
-    return torch.log(inputs + log_offset)
+    return torch.log(check_tensor("inputs", inputs) + check_real("log_offset", log_offset, at_least=0))
 
 
 class SquaredModulus(nn.Module):
@@ -38,6 +53,7 @@ class SquaredModulus(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, 2 C, T] to [B, C, T]; an odd last channel is left out."""
+        check_features(x)
         if x.shape[1] < 2:
             return x[:, :0]
         means: Tensor = self._pool(x.transpose(1, 2) ** 2)
@@ -91,7 +107,7 @@ class Leaf(nn.Module):
         activation: Callable[[Tensor], Tensor] | None = None,
         pooling_cls: Callable[..., nn.Module] = GaussianLowpass,
         n_filters: int = 40,
-        sample_rate: int = 16000,
+        sample_rate: float = 16000,
         window_len: float = 25.0,
         window_stride: float = 10.0,
         compression_fn: str | Callable[[Tensor], Tensor] | None = "pcen",
@@ -107,26 +123,34 @@ class Leaf(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        dtype = check_dtype(dtype)
-        n_filters = check_count("n_filters", n_filters)
-        num_channels = n_filters if num_channels is None else check_count("num_channels", num_channels)
+        dtype, device = check_dtype(dtype), check_device(device)
+        learn_filters, learn_pooling = (
+            check_flag("learn_filters", learn_filters),
+            check_flag("learn_pooling", learn_pooling),
+        )
+        self.n_filters = n_filters = check_count("n_filters", n_filters, MOST_FILTERS)
+        num_channels = n_filters if num_channels is None else check_count("num_channels", num_channels, MOST_CHANNELS)
         window_size, stride = check_geometry(sample_rate, window_len, window_stride)
-        self.n_filters = n_filters
-        self.sample_rate = sample_rate
-        self.window_len = window_len
-        self.window_stride = window_stride
+        self.sample_rate = check_rate(sample_rate)
+        self.window_len = check_duration("window_len", window_len, sample_rate)
+        self.window_stride = check_duration("window_stride", window_stride, sample_rate)
+        check_bank("n_filters", 2 * n_filters, "window_len", window_size)
         regularizer = check_regularizer(regularizer_fn, "regularizer_fn")
         filter_regularizer = regularizer if learn_filters else None
         self._preemp_regularizer = filter_regularizer
         self._preemp_conv: nn.Conv1d | None = None
-        if preemp:
+        initializer = PreempInit() if preemp_init is None else preemp_init
+        check_callable("preemp_init", initializer, "an initialiser")
+        if check_flag("preemp", preemp):
             self._preemp_conv = nn.Conv1d(1, 1, kernel_size=2, bias=False, device=device, dtype=dtype)
-            initializer = PreempInit() if preemp_init is None else preemp_init
-            weight = initializer((1, 1, 2), dtype=dtype, device=device)
+            weight = initial("preemp_init", initializer, (1, 1, 2), dtype, device)
             self._preemp_conv.weight = nn.Parameter(weight, requires_grad=learn_filters)
         if complex_conv_init is None:
             complex_conv_init = GaborInit(sample_rate=16000, min_freq=60.0, max_freq=7800.0)
-        self._complex_conv = conv1d_cls(
+        self._complex_conv = _part(
+            "conv1d_cls",
+            conv1d_cls,
+            {"kernel_initializer": "complex_conv_init", "kernel_size": "window_len"},
             filters=2 * n_filters,
             kernel_size=window_size,
             strides=1,
@@ -138,8 +162,13 @@ class Leaf(nn.Module):
             device=device,
             dtype=dtype,
         )
+        if activation is not None:
+            check_callable("activation", activation, "a module or function on [B, C, T], or None")
         self._activation = SquaredModulus() if activation is None else activation
-        self._pooling = pooling_cls(
+        self._pooling = _part(
+            "pooling_cls",
+            pooling_cls,
+            {"kernel_initializer": "pooling_init", "num_channels": "n_filters"},
             num_channels=num_channels,
             kernel_size=window_size,
             strides=stride,
@@ -152,7 +181,7 @@ class Leaf(nn.Module):
             dtype=dtype,
         )
         self._instance_norm: InstanceNormalization | None = None
-        if mean_var_norm:
+        if check_flag("mean_var_norm", mean_var_norm):
             self._instance_norm = InstanceNormalization(num_channels, epsilon=1e-6, device=device, dtype=dtype)
         self._compress_fn = _compression(compression_fn, num_channels, device, dtype)
         self._spec_augment_fn = _augmentation(spec_augment)
@@ -164,8 +193,7 @@ class Leaf(nn.Module):
             TypeError: samples of another dtype than the weights.
             ValueError: another rank, more than one channel, or no samples.
         """
-        first = next(self.parameters(), None)
-        check_audio(inputs, torch.get_default_dtype() if first is None else first.dtype)
+        check_audio(inputs, next(self.parameters(), None))
         outputs = inputs[:, None, :] if inputs.dim() < 3 else inputs
         if self._preemp_conv is not None:
             outputs = self._preemp_conv(pad_time(outputs, 2, 1, "SAME"))
@@ -200,11 +228,26 @@ class Leaf(nn.Module):
         return loss
 
 
+def _part(name: str, cls: Any, asked_as: dict[str, str], /, **arguments: Any) -> nn.Module:
+    """A layer of a class that the user chose; what it refuses is named as the frontend's own arguments are."""
+    if not callable(cls) or isinstance(cls, nn.Module):
+        raise TypeError(f"{name}={shown(cls)}: must be a class of layers, called with {', '.join(arguments)}")
+    try:
+        layer = cls(**arguments)
+    except (TypeError, ValueError) as error:
+        own = next((asked for argument, asked in asked_as.items() if str(error).startswith(argument)), None)
+        message = f"{own}: {error}" if own else f"{name}={shown(cls)}: must take {', '.join(arguments)}: {error}"
+        raise (TypeError if isinstance(error, TypeError) else ValueError)(message) from error
+    if not isinstance(layer, nn.Module):
+        raise TypeError(f"{name}={shown(cls)}: must give a torch.nn.Module, got {shown(layer)}")
+    return layer
+
+
 def _augmentation(spec_augment: Any) -> postprocessing.SpecAugment | None:
     if isinstance(spec_augment, postprocessing.SpecAugment):
         return spec_augment
     if not isinstance(spec_augment, bool):
-        raise TypeError(f"spec_augment={spec_augment!r}: must be True, False or an og_leaf.SpecAugment")
+        raise TypeError(f"spec_augment={shown(spec_augment)}: must be True, False or an og_leaf.SpecAugment")
     return postprocessing.SpecAugment() if spec_augment else None
 
 
@@ -218,7 +261,7 @@ def _compression(
         if compression_fn == "log":
             return log_compression
         if compression_fn != "pcen":
-            raise ValueError(f"compression_fn={compression_fn!r}: {allowed}")
+            raise ValueError(f"compression_fn={shown(compression_fn)}: {allowed}")
         return PCENLayer(
             n_channels,
             alpha=0.96,
@@ -231,8 +274,7 @@ def _compression(
             device=device,
             dtype=dtype,
         )
-    if not callable(compression_fn):
-        raise TypeError(f"compression_fn={compression_fn!r}: {allowed}")
+    check_callable("compression_fn", compression_fn, f"one of {COMPRESSIONS}, a callable on [B, C, frames] or None")
     if isinstance(compression_fn, (PCENLayer, LayerNormalization)):
         width, held = compression_fn.num_channels, next(compression_fn.parameters()).dtype
         if width != n_channels:

@@ -9,15 +9,28 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from og_leaf.checks import check_audio, check_band, check_count, check_dtype, check_geometry
+from og_leaf.checks import (
+    MOST_FILTERS,
+    check_band,
+    check_bank,
+    check_callable,
+    check_count,
+    check_device,
+    check_dtype,
+    check_geometry,
+    check_rate,
+    shown,
+)
 from og_leaf.convolution import SincConv1D
+from og_leaf.fourier import rfft
 from og_leaf.frontend import Leaf, SquaredModulus, log_compression
 from og_leaf.initializers import Constant, Device, GaborInit, LowpassInit, SincInit
+from og_leaf.inputs import check_audio
 from og_leaf.keras_layers import Conv1D, LayerNormalization, LeakyReLU
 from og_leaf.melfilters import linear_to_mel_weight_matrix
+from og_leaf.padding import over_time
 from og_leaf.pooling import GaussianLowpass, LearnablePooling1D, MaxPooling1D
 from og_leaf.postprocessing import PCENLayer
 
@@ -40,7 +53,10 @@ class TimeDomainFilterbanks(Leaf):
     Source: ``leaf_audio/frontend.py``; section 2 of https://arxiv.org/abs/1711.01161.
     """
 
-    def __init__(self, sample_rate: int = 16000, **kwargs: Any) -> None:
+    def __init__(self, sample_rate: float = 16000, **kwargs: Any) -> None:
+        window, _ = check_geometry(sample_rate, 25.0, 25.0)
+        if window != check_geometry(16000, 25.0, 25.0)[0]:
+            raise ValueError(f"sample_rate={shown(sample_rate)}: must have 401 samples in 25 ms: 16000 to 16039 Hz")
         super().__init__(
             conv1d_cls=Conv1D,
             activation=SquaredModulus(),
@@ -73,6 +89,7 @@ class SincNet(Leaf):
     def __init__(
         self, n_filters: int = 40, device: Device = None, dtype: torch.dtype | None = None, **kwargs: Any
     ) -> None:
+        n_filters = check_count("n_filters", n_filters, MOST_FILTERS)
         super().__init__(
             conv1d_cls=SincConv1D,
             complex_conv_init=SincInit(),
@@ -108,6 +125,7 @@ class SincNetPlus(Leaf):
     def __init__(
         self, n_filters: int = 40, device: Device = None, dtype: torch.dtype | None = None, **kwargs: Any
     ) -> None:
+        n_filters = check_count("n_filters", n_filters, MOST_FILTERS)
         super().__init__(
             conv1d_cls=SincConv1D,
             complex_conv_init=SincInit(),
@@ -150,7 +168,7 @@ class MelFilterbanks(nn.Module):
     def __init__(
         self,
         n_filters: int = 40,
-        sample_rate: int = 16000,
+        sample_rate: float = 16000,
         n_fft: int = 512,
         window_len: float = 25.0,
         window_stride: float = 10.0,
@@ -162,17 +180,22 @@ class MelFilterbanks(nn.Module):
     ) -> None:
         super().__init__()
         self._window_size, self._stride = check_geometry(sample_rate, window_len, window_stride)
-        self._max_freq = max_freq if max_freq else sample_rate / 2.0
-        check_band(min_freq, self._max_freq, sample_rate)
-        if not callable(compression_fn):
-            raise TypeError(f"compression_fn={compression_fn!r}: must be a callable")
-        self.n_filters = check_count("n_filters", n_filters)
-        self._n_fft = check_count("n_fft", n_fft)
-        self._sample_rate, self._min_freq = sample_rate, min_freq
-        self._compression_fn = compression_fn
+        self._sample_rate = check_rate(sample_rate)
+        at_half = max_freq is None or (type(max_freq) in (int, float) and max_freq == 0)
+        self._min_freq, self._max_freq = check_band(
+            min_freq, self._sample_rate / 2.0 if at_half else max_freq, self._sample_rate
+        )
+        self._compression_fn: Callable[[Tensor], Tensor] = check_callable(
+            "compression_fn", compression_fn, "a callable"
+        )
+        self.n_filters = check_count("n_filters", n_filters, MOST_FILTERS)
+        self._n_fft = check_count("n_fft", n_fft, least=2)
+        check_bank("n_filters", self.n_filters, "n_fft", self._n_fft)
         self._made: tuple[tuple[torch.dtype, torch.device], Tensor] | None = None
         # what follows .double() and .to(), computed in their dtype rather than rounded to it
-        self.register_buffer("_like", torch.empty(0, dtype=check_dtype(dtype), device=device), persistent=False)
+        self.register_buffer(
+            "_like", torch.empty(0, dtype=check_dtype(dtype), device=check_device(device)), persistent=False
+        )
 
     @property
     def mel_filters(self) -> Tensor:
@@ -199,14 +222,17 @@ class MelFilterbanks(nn.Module):
             TypeError: samples of another dtype.
             ValueError: another rank, more than one channel, or no samples.
         """
-        check_audio(inputs, self._like.dtype)
+        check_audio(inputs, self._like)
         audio = inputs if inputs.dim() == 2 else inputs.squeeze(1)
-        n_frames = -(-audio.shape[-1] // self._stride)
-        missing = (n_frames - 1) * self._stride + self._window_size - audio.shape[-1]
-        frames = F.pad(audio, (0, max(missing, 0))).unfold(-1, self._window_size, self._stride)
-        spectra = torch.fft.rfft(frames * self._hann(), n=self._n_fft)
-        energies = spectra.abs().square() @ self._matrix()
-        return self._compression_fn(energies.transpose(1, 2))
+        energies = over_time(audio, self._window_size, self._stride, "END", self._energies)
+        return self._compression_fn(energies)
+
+    def _energies(self, padded: Tensor) -> Tensor:
+        """Mel energies [B, n_filters, frames] of audio with its zeros, [B, T]."""
+        frames = padded.unfold(-1, self._window_size, self._stride)
+        spectra = rfft(frames * self._hann(), self._n_fft)
+        energies: Tensor = spectra.abs().square() @ self._matrix()
+        return energies.transpose(1, 2)
 
     def _hann(self) -> Tensor:
         """TensorFlow's Hann window: periodic for an even number of samples, symmetric for an odd one."""

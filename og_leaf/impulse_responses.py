@@ -7,6 +7,9 @@ import math
 import torch
 from torch import Tensor
 
+from og_leaf.checks import check_count, check_rate, shown
+from og_leaf.inputs import check_tensor
+
 
 def clip(values: Tensor, low: float, high: float) -> Tensor:
     """``tf.clip_by_value``: ``low`` wins where ``low > high``, and the gradient is 1 at either limit.
@@ -14,6 +17,20 @@ def clip(values: Tensor, low: float, high: float) -> Tensor:
     ``torch.clamp`` with both limits lets ``high`` win, which matters for windows under four samples.
     """
     return values.clamp(max=high).clamp(min=low)
+
+
+def _together(rank: int | None, **tensors: Tensor) -> None:
+    """Refuse what are not dense tensors of one dtype on one device.
+
+    Raises:
+        TypeError: as :func:`check_tensor`, or several dtypes or devices.
+        ValueError: another rank.
+    """
+    for name, value in tensors.items():
+        check_tensor(name, value, rank)
+    if len({(value.dtype, value.device) for value in tensors.values()}) > 1:
+        found = ", ".join(f"{name} of {value.dtype} on {value.device}" for name, value in tensors.items())
+        raise TypeError(f"{found}: must be of one dtype and device")
 
 
 def gabor_impulse_response(t: Tensor, center: Tensor, fwhm: Tensor) -> Tensor:
@@ -29,6 +46,9 @@ def gabor_impulse_response(t: Tensor, center: Tensor, fwhm: Tensor) -> Tensor:
 
     Source: ``leaf_audio/impulse_responses.py``; section 3.1 of https://arxiv.org/abs/2101.08596.
     """
+    _together(1, t=t, center=center, fwhm=fwhm)
+    if len(center) != len(fwhm):
+        raise ValueError(f"center, fwhm of shapes {tuple(center.shape)}, {tuple(fwhm.shape)}: must be equal")
     to_complex = torch.complex128 if t.dtype == torch.float64 else torch.complex64
     norm = 1.0 / (math.sqrt(2.0 * math.pi) * fwhm)
     envelope = torch.exp(torch.outer(1.0 / (2.0 * fwhm**2), -(t**2)))
@@ -48,6 +68,8 @@ def gabor_filters(kernel: Tensor, size: int = 401) -> Tensor:
 
     Source: ``leaf_audio/impulse_responses.py``.
     """
+    check_tensor("kernel", kernel, 2)
+    size = check_count("size", size)
     t = torch.arange(-(size // 2), (size + 1) // 2, dtype=kernel.dtype, device=kernel.device)
     return gabor_impulse_response(t, center=kernel[:, 0], fwhm=kernel[:, 1])
 
@@ -67,8 +89,10 @@ def amplitude(filters: Tensor, i: int) -> Tensor:
 
     Source: ``leaf_audio/impulse_responses.py``.
     """
-    if not filters.is_complex():
-        raise TypeError(f"filters of dtype {filters.dtype}: must be complex")
+    if not (isinstance(filters, Tensor) and filters.is_complex() and filters.dim() == 2):
+        found = f" of dtype {filters.dtype}" if isinstance(filters, Tensor) else f"={shown(filters)}"
+        raise TypeError(f"filters{found}: must be complex, [filters, taps]")
+    i = check_count("i", i, len(filters) - 1, least=-len(filters))
     spectrum: Tensor = torch.fft.fftshift(torch.fft.fft(filters[i]))
     return spectrum.abs()
 
@@ -82,11 +106,16 @@ def sinc_impulse_response(t: Tensor, frequency: Tensor) -> Tensor:
 
     Source: ``leaf_audio/impulse_responses.py``.
     """
+    _together(None, t=t, frequency=frequency)
+    if any(
+        1 not in sizes and len(sizes) > 1 for sizes in map(set, zip(t.shape[::-1], frequency.shape[::-1], strict=False))
+    ):
+        raise ValueError(f"t, frequency of shapes {tuple(t.shape)}, {tuple(frequency.shape)}: must broadcast")
     return torch.sin(2 * math.pi * frequency * t) / (2 * math.pi * frequency * t)
 
 
 def sinc_filters(
-    cutoff_freq_low: Tensor, cutoff_freq_high: Tensor, size: int = 401, sample_rate: int = 16000
+    cutoff_freq_low: Tensor, cutoff_freq_high: Tensor, size: int = 401, sample_rate: float = 16000
 ) -> Tensor:
     """Band-pass filters: the difference of two ideal low-pass filters, cut, over its largest value.
 
@@ -101,9 +130,13 @@ def sinc_filters(
 
     Source: ``leaf_audio/impulse_responses.py``.
     """
-    half = size // 2
+    _together(2, cutoff_freq_low=cutoff_freq_low, cutoff_freq_high=cutoff_freq_high)
+    low, high = tuple(cutoff_freq_low.shape), tuple(cutoff_freq_high.shape)
+    if low != high or low[1] != 1:
+        raise ValueError(f"cutoff_freq_low, cutoff_freq_high of shapes {low}, {high}: must be [filters, 1], equal")
+    rate, half = check_rate(sample_rate), check_count("size", size) // 2
     taps = torch.arange(-half, half + 1, dtype=cutoff_freq_low.dtype, device=cutoff_freq_low.device)
-    before, after = taps[:half] / sample_rate, taps[half + 1 :] / sample_rate
+    before, after = taps[:half] / rate, taps[half + 1 :] / rate
 
     def low_pass(frequency: Tensor) -> Tensor:
         gain = 2 * frequency  # its value at 0, where the sinc is 1
@@ -127,7 +160,8 @@ def gaussian_lowpass(sigma: Tensor, filter_size: int) -> Tensor:
 
     Source: ``leaf_audio/impulse_responses.py``; section 3.2 of https://arxiv.org/abs/2101.08596.
     """
-    sigma = clip(sigma, 2.0 / filter_size, 0.5)
+    filter_size = check_count("filter_size", filter_size, least=2)
+    sigma = clip(check_tensor("sigma", sigma, 4), 2.0 / filter_size, 0.5)
     t = torch.arange(0, filter_size, dtype=sigma.dtype, device=sigma.device)
     numerator = t - 0.5 * (filter_size - 1)
     denominator = sigma * 0.5 * (filter_size - 1)

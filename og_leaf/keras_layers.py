@@ -9,9 +9,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from og_leaf.checks import CONV_PADDINGS, check_count, check_dtype, check_padding
+from og_leaf.checks import (
+    CONV_PADDINGS,
+    MOST_CHANNELS,
+    check_bank,
+    check_callable,
+    check_count,
+    check_device,
+    check_dtype,
+    check_epsilon,
+    check_flag,
+    check_padding,
+    check_real,
+)
 from og_leaf.initializers import Device, GlorotUniform, Initializer
-from og_leaf.padding import pad_time
+from og_leaf.inputs import check_features, check_tensor, initial
+from og_leaf.padding import over_time
 from og_leaf.regularizers import Regularized, Regularizer, check_regularizer
 
 
@@ -60,19 +73,28 @@ class Conv1D(Regularized):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        dtype = check_dtype(dtype)
+        dtype, device = check_dtype(dtype), check_device(device)
         size = check_count("kernel_size", kernel_size)
-        shape = (check_count("filters", filters), check_count("num_channels", num_channels), size)
+        n_filters = check_count("filters", filters, MOST_CHANNELS)
+        num_channels = check_count("num_channels", num_channels, MOST_CHANNELS)
+        check_bank("filters", n_filters, "num_channels * kernel_size", num_channels * size)
+        shape = (n_filters, num_channels, size)
         self._strides = check_count("strides", strides)
         self._padding = check_padding(padding, CONV_PADDINGS)
-        self._activation = activation
+        self._activation = None
+        if activation is not None:
+            self._activation = check_callable("activation", activation, "a module or function on [B, C, frames]")
         self.kernel_regularizer = check_regularizer(kernel_regularizer)
-        glorot = GlorotUniform(size * num_channels, size * filters)
+        glorot = GlorotUniform(size * num_channels, size * n_filters)
         initializer = glorot if kernel_initializer is None else kernel_initializer
-        self.weight = nn.Parameter(initializer(shape, dtype=dtype, device=device), requires_grad=trainable)
+        weight, trainable = (
+            initial("kernel_initializer", initializer, shape, dtype, device),
+            check_flag("trainable", trainable),
+        )
+        self.weight = nn.Parameter(weight, requires_grad=trainable)
         self.bias: nn.Parameter | None = None
-        if use_bias:
-            self.bias = nn.Parameter(torch.zeros(filters, dtype=dtype, device=device), requires_grad=trainable)
+        if check_flag("use_bias", use_bias):
+            self.bias = nn.Parameter(torch.zeros(n_filters, dtype=dtype, device=device), requires_grad=trainable)
 
     def regularized(self) -> Tensor:
         """The weight."""
@@ -80,11 +102,14 @@ class Conv1D(Regularized):
 
     def convolve(self, inputs: Tensor) -> Tensor:
         """[B, num_channels, T] to [B, C, frames], without bias."""
-        padded = pad_time(inputs, self.weight.shape[-1], self._strides, self._padding)
-        return F.conv1d(padded, self.weight, stride=self._strides)
+        return over_time(
+            inputs, self.weight.shape[-1], self._strides, self._padding,
+            lambda padded: F.conv1d(padded, self.weight, stride=self._strides),
+        )  # fmt: skip
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[B, num_channels, T] to [B, C, frames]."""
+        check_features(inputs, self.weight.shape[1], self.weight)
         outputs = self.convolve(inputs)
         if self.bias is not None:
             outputs = outputs + self.bias.unsqueeze(-1)
@@ -112,14 +137,15 @@ class LayerNormalization(nn.Module):
         self, num_channels: int, epsilon: float = 1e-3, device: Device = None, dtype: torch.dtype | None = None
     ) -> None:
         super().__init__()
-        dtype = check_dtype(dtype)
-        self.num_channels = check_count("num_channels", num_channels)
-        self.epsilon = epsilon
-        self.weight = nn.Parameter(torch.ones(num_channels, dtype=dtype, device=device))
-        self.bias = nn.Parameter(torch.zeros(num_channels, dtype=dtype, device=device))
+        dtype, device = check_dtype(dtype), check_device(device)
+        self.num_channels = check_count("num_channels", num_channels, MOST_CHANNELS)
+        self.epsilon = check_epsilon(epsilon)
+        self.weight = nn.Parameter(torch.ones(self.num_channels, dtype=dtype, device=device))
+        self.bias = nn.Parameter(torch.zeros(self.num_channels, dtype=dtype, device=device))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Normalises [B, C, frames]."""
+        check_features(inputs, self.num_channels, self.weight)
         # deviations first, as in TensorFlow: those of one channel are 0, which torch's layer_norm misses by rounding
         centred = inputs - inputs.mean(dim=1, keepdim=True)
         scale = torch.rsqrt(centred.square().mean(dim=1, keepdim=True) + self.epsilon)
@@ -131,8 +157,8 @@ class LeakyReLU(nn.Module):
 
     def __init__(self, alpha: float = 0.3) -> None:
         super().__init__()
-        self.alpha = alpha
+        self.alpha = check_real("alpha", alpha)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Of any shape."""
-        return F.leaky_relu(inputs, self.alpha)
+        return F.leaky_relu(check_tensor("inputs", inputs), self.alpha)

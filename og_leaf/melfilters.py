@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from og_leaf import impulse_responses
-from og_leaf.checks import check_band, check_count, check_dtype
+from og_leaf.checks import MOST_FILTERS, check_band, check_bank, check_count, check_dtype, check_flag, check_rate
 
 
 def _linspace(start: Tensor, stop: Tensor, num: int) -> Tensor:
@@ -69,20 +69,20 @@ class Gabor:
         n_filters: int = 40,
         min_freq: float = 0.0,
         max_freq: float = 8000.0,
-        sample_rate: int = 16000,
+        sample_rate: float = 16000,
         window_len: int = 401,
         n_fft: int = 512,
         normalize_energy: bool = False,
         dtype: torch.dtype | None = None,
     ) -> None:
-        check_band(min_freq, max_freq, sample_rate)
-        self.n_filters = check_count("n_filters", n_filters)
-        self.min_freq = min_freq
-        self.max_freq = max_freq
-        self.sample_rate = sample_rate
+        self.min_freq, self.max_freq = check_band(min_freq, max_freq, sample_rate)
+        self.sample_rate = check_rate(sample_rate)
+        self.n_filters = check_count("n_filters", n_filters, MOST_FILTERS)
         self.window_len = check_count("window_len", window_len)
-        self.n_fft = check_count("n_fft", n_fft)
-        self.normalize_energy = normalize_energy
+        self.n_fft = check_count("n_fft", n_fft, least=2)
+        check_bank("n_filters", self.n_filters, "window_len", self.window_len)
+        check_bank("n_filters", self.n_filters, "n_fft", self.n_fft)
+        self.normalize_energy = check_flag("normalize_energy", normalize_energy)
         self.dtype = check_dtype(dtype)
 
     @property

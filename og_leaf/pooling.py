@@ -9,10 +9,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from og_leaf import impulse_responses
-from og_leaf.checks import check_count, check_dtype, check_padding
+from og_leaf.checks import (
+    MOST_CHANNELS,
+    check_bank,
+    check_count,
+    check_device,
+    check_dtype,
+    check_flag,
+    check_padding,
+)
 from og_leaf.initializers import Device, GlorotUniform, Initializer
-from og_leaf.padding import pad_time
+from og_leaf.inputs import check_features, initial
+from og_leaf.padding import open_ended, over_time
 from og_leaf.regularizers import Regularized, Regularizer, check_regularizer
+
+
+def _kernel(
+    initializer: Initializer, shape: tuple[int, ...], trainable: bool, dtype: torch.dtype | None, device: Device
+) -> nn.Parameter:
+    values = initial("kernel_initializer", initializer, shape, check_dtype(dtype), check_device(device))
+    return nn.Parameter(values, requires_grad=check_flag("trainable", trainable))
 
 
 class LearnablePooling1D(Regularized):
@@ -51,13 +67,13 @@ class LearnablePooling1D(Regularized):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.num_channels = check_count("num_channels", num_channels)
+        self.num_channels = check_count("num_channels", num_channels, MOST_CHANNELS)
         self.kernel_size = check_count("kernel_size", kernel_size)
         self.strides = check_count("strides", strides)
         self.kernel_regularizer = check_regularizer(kernel_regularizer)
-        initializer = GlorotUniform(kernel_size, kernel_size) if kernel_initializer is None else kernel_initializer
-        kernel = initializer((1, 1, 1, kernel_size), dtype=check_dtype(dtype), device=device)
-        self.kernel = nn.Parameter(kernel, requires_grad=trainable)
+        size = self.kernel_size
+        initializer = GlorotUniform(size, size) if kernel_initializer is None else kernel_initializer
+        self.kernel = _kernel(initializer, (1, 1, 1, size), trainable, dtype, device)
 
     def regularized(self) -> Tensor:
         """The window."""
@@ -65,8 +81,11 @@ class LearnablePooling1D(Regularized):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[B, C, T] to [B, C, frames]."""
-        padded = pad_time(inputs, self.kernel_size, self.strides, "VALID")
-        return F.conv2d(padded.unsqueeze(1), self.kernel, stride=(1, self.strides)).squeeze(1)
+        check_features(inputs, like=self.kernel)
+        return over_time(
+            inputs, self.kernel_size, self.strides, "VALID",
+            lambda padded: F.conv2d(padded.unsqueeze(1), self.kernel, stride=(1, self.strides)).squeeze(1),
+        )  # fmt: skip
 
 
 class ChannelWiseLearnablePooling1D(Regularized):
@@ -102,15 +121,15 @@ class ChannelWiseLearnablePooling1D(Regularized):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.num_channels = check_count("num_channels", num_channels)
+        self.num_channels = check_count("num_channels", num_channels, MOST_CHANNELS)
         self.kernel_size = check_count("kernel_size", kernel_size)
         self.strides = check_count("strides", strides)
         self.padding = check_padding(padding)
         self.kernel_regularizer = check_regularizer(kernel_regularizer)
-        glorot = GlorotUniform(kernel_size, kernel_size * num_channels)
+        check_bank("num_channels", self.num_channels, "kernel_size", self.kernel_size)
+        glorot = GlorotUniform(self.kernel_size, self.kernel_size * self.num_channels)
         initializer = glorot if kernel_initializer is None else kernel_initializer
-        kernel = initializer((num_channels, 1, kernel_size), dtype=check_dtype(dtype), device=device)
-        self.kernel = nn.Parameter(kernel, requires_grad=trainable)
+        self.kernel = _kernel(initializer, (self.num_channels, 1, self.kernel_size), trainable, dtype, device)
 
     def regularized(self) -> Tensor:
         """The windows."""
@@ -118,8 +137,11 @@ class ChannelWiseLearnablePooling1D(Regularized):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[B, C, T] to [B, C, frames]."""
-        padded = pad_time(inputs, self.kernel_size, self.strides, self.padding)
-        return F.conv1d(padded, self.kernel, stride=self.strides, groups=self.num_channels)
+        check_features(inputs, self.num_channels, self.kernel)
+        return over_time(
+            inputs, self.kernel_size, self.strides, self.padding,
+            lambda padded: F.conv1d(padded, self.kernel, stride=self.strides, groups=self.num_channels),
+        )  # fmt: skip
 
 
 class GaussianLowpass(Regularized):
@@ -129,7 +151,7 @@ class GaussianLowpass(Regularized):
 
     Args:
         num_channels: number of channels C.
-        kernel_size: taps of the windows, in samples.
+        kernel_size: taps of the windows, in samples, at least 2: of one the original makes 0 / 0.
         strides: hop between frames, in samples.
         padding: ``"same"`` or ``"valid"``, in any case.
         use_bias: ignored, as in the original.
@@ -159,15 +181,15 @@ class GaussianLowpass(Regularized):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.num_channels = check_count("num_channels", num_channels)
-        self.kernel_size = check_count("kernel_size", kernel_size)
+        self.num_channels = check_count("num_channels", num_channels, MOST_CHANNELS)
+        self.kernel_size = check_count("kernel_size", kernel_size, least=2)
         self.strides = check_count("strides", strides)
         self.padding = check_padding(padding)
+        check_bank("num_channels", self.num_channels, "kernel_size", self.kernel_size)
         self.use_bias = use_bias
         self.kernel_regularizer = check_regularizer(kernel_regularizer)
-        initializer = GlorotUniform(num_channels, 1) if kernel_initializer is None else kernel_initializer
-        kernel = initializer((num_channels, 1, 1, 1), dtype=check_dtype(dtype), device=device)
-        self.kernel = nn.Parameter(kernel, requires_grad=trainable)
+        initializer = GlorotUniform(self.num_channels, 1) if kernel_initializer is None else kernel_initializer
+        self.kernel = _kernel(initializer, (self.num_channels, 1, 1, 1), trainable, dtype, device)
 
     def regularized(self) -> Tensor:
         """The deviations, as they are held."""
@@ -175,9 +197,12 @@ class GaussianLowpass(Regularized):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[B, C, T] to [B, C, frames]."""
+        check_features(inputs, self.num_channels, self.kernel)
         windows = impulse_responses.gaussian_lowpass(self.kernel, self.kernel_size)
-        padded = pad_time(inputs, self.kernel_size, self.strides, self.padding)
-        return F.conv1d(padded, windows.squeeze(2), stride=self.strides, groups=self.num_channels)
+        return over_time(
+            inputs, self.kernel_size, self.strides, self.padding,
+            lambda padded: F.conv1d(padded, windows.squeeze(2), stride=self.strides, groups=self.num_channels),
+        )  # fmt: skip
 
 
 class MaxPooling1D(nn.Module):
@@ -216,5 +241,10 @@ class MaxPooling1D(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[B, C, T] to [B, C, frames]."""
-        padded = pad_time(inputs, self.kernel_size, self.strides, self.padding, value=-math.inf)
+        check_features(inputs)
+        return over_time(inputs, self.kernel_size, self.strides, self.padding, self._largest, value=-math.inf)
+
+    def _largest(self, padded: Tensor) -> Tensor:
+        if open_ended(padded):  # PyTorch's own pooling would hold the graph to the length it is traced with
+            return padded.unfold(-1, self.kernel_size, self.strides).amax(-1)
         return F.max_pool1d(padded, self.kernel_size, self.strides)

@@ -6,17 +6,16 @@ All layers here take [B, C, frames].
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
 
 import torch
 from torch import Tensor, nn
 
-from og_leaf.checks import check_count, check_dtype
+from og_leaf.checks import MOST_CHANNELS, check_count, check_device, check_dtype, check_epsilon, check_flag, check_real
 from og_leaf.impulse_responses import clip
 from og_leaf.initializers import Device
-from og_leaf.spectrum_augmenter import SpectrumAugmenter
-
-Scan = Callable[[Tensor, Tensor, Tensor], Tensor]
+from og_leaf.inputs import Scan, check_features, check_scan, check_state, scanned
+from og_leaf.padding import open_ended
+from og_leaf.spectrum_augmenter import SpectrumAugmenter, generator_of
 
 
 class ExponentialMovingAverage(nn.Module):
@@ -51,21 +50,21 @@ class ExponentialMovingAverage(nn.Module):
         scan: Scan | None = None,
     ) -> None:
         super().__init__()
-        self.scan = scan
-        size = check_count("num_channels", num_channels) if per_channel else 1
-        weights = torch.full((size,), coeff_init, dtype=check_dtype(dtype), device=device)
-        self._weights = nn.Parameter(weights, requires_grad=trainable)
+        self.scan = check_scan(scan)
+        self.num_channels = check_count("num_channels", num_channels, MOST_CHANNELS)
+        value = check_real("coeff_init", coeff_init)
+        shape = (self.num_channels if check_flag("per_channel", per_channel) else 1,)
+        weights = torch.full(shape, value, dtype=check_dtype(dtype), device=check_device(device))
+        self._weights = nn.Parameter(weights, requires_grad=check_flag("trainable", trainable))
 
     def forward(self, inputs: Tensor, initial_state: Tensor) -> Tensor:
         """Smooths [B, C, frames], the first frame included, from ``initial_state`` [B, C] on."""
+        check_features(inputs, self.num_channels, self._weights)
+        check_state(initial_state, inputs)
         w = clip(self._weights, 0.0, 1.0)
         if self.scan is not None:
-            return self.scan(inputs, w, initial_state)
-        state, smoothed = initial_state, []
-        for frame in inputs.unbind(-1):
-            state = w * frame + (1.0 - w) * state
-            smoothed.append(state)
-        return torch.stack(smoothed, dim=-1)
+            return scanned(self.scan, inputs, w, initial_state)
+        return _walked(lambda state, frame: w * frame + (1.0 - w) * state, inputs, initial_state)
 
 
 class SimpleRNN(nn.Module):
@@ -93,17 +92,50 @@ class SimpleRNN(nn.Module):
         self, num_channels: int, smooth_coef: float, device: Device = None, dtype: torch.dtype | None = None
     ) -> None:
         super().__init__()
-        eye = torch.eye(check_count("num_channels", num_channels), dtype=check_dtype(dtype), device=device)
-        self.register_buffer("input_weights", smooth_coef * eye)
-        self.register_buffer("recurrent_weights", (1.0 - smooth_coef) * eye)
+        n_channels, value = (
+            check_count("num_channels", num_channels, MOST_CHANNELS),
+            check_real("smooth_coef", smooth_coef, at_least=0, at_most=1),
+        )
+        eye = torch.eye(n_channels, dtype=check_dtype(dtype), device=check_device(device))
+        self.register_buffer("input_weights", value * eye)
+        self.register_buffer("recurrent_weights", (1.0 - value) * eye)
 
     def forward(self, inputs: Tensor, initial_state: Tensor) -> Tensor:
         """Smooths [B, C, frames], the first frame included, from ``initial_state`` [B, C] on."""
-        state, smoothed = initial_state, []
-        for frame in inputs.unbind(-1):
-            state = frame @ self.input_weights + state @ self.recurrent_weights
-            smoothed.append(state)
-        return torch.stack(smoothed, dim=-1)
+        check_features(inputs, len(self.input_weights), self.input_weights)
+        check_state(initial_state, inputs)
+        kernel, recurrent = self.input_weights, self.recurrent_weights
+        return _walked(lambda state, frame: frame @ kernel + state @ recurrent, inputs, initial_state)
+
+
+def _walked(step: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, state: Tensor) -> Tensor:
+    """The states [B, C, frames] of a recurrence from the one before the first frame; ``step`` is of state and frame."""
+    if open_ended(inputs):
+        return _walked_in_graph(step, inputs, state)
+    smoothed = []
+    for frame in inputs.unbind(-1):
+        state = step(state, frame)
+        smoothed.append(state)
+    return torch.stack(smoothed, dim=-1)
+
+
+def _walked_in_graph(step: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, state: Tensor) -> Tensor:
+    """:func:`_walked` for a number of frames that is not known: the loop itself is in the graph."""
+    from torch._higher_order_ops.while_loop import while_loop
+
+    frames = inputs.movedim(-1, 0).clone(memory_format=torch.contiguous_format)
+
+    def unfinished(t: Tensor, state: Tensor, states: Tensor) -> Tensor:
+        return t < states.shape[0]
+
+    def further(t: Tensor, state: Tensor, states: Tensor) -> tuple[Tensor, ...]:
+        index = t.unsqueeze(0)
+        state = step(state, frames.index_select(0, index).squeeze(0))
+        return t + 1, state, states.index_copy(0, index, state.unsqueeze(0))
+
+    first = torch.zeros((), dtype=torch.int64, device=inputs.device)
+    states: Tensor = while_loop(unfinished, further, (first, state.clone(), torch.zeros_like(frames)))[2]  # type: ignore[no-untyped-call]
+    return states.movedim(0, -1)
 
 
 class PCENLayer(nn.Module):
@@ -152,26 +184,36 @@ class PCENLayer(nn.Module):
         scan: Scan | None = None,
     ) -> None:
         super().__init__()
-        self.num_channels = check_count("num_channels", num_channels)
-        dtype = check_dtype(dtype)
+        self.num_channels = check_count("num_channels", num_channels, MOST_CHANNELS)
+        dtype, device = check_dtype(dtype), check_device(device)
+        trainable = check_flag("trainable", trainable)
 
         def per_channel(value: float) -> nn.Parameter:
             values = torch.full((self.num_channels,), value, dtype=dtype, device=device)
             return nn.Parameter(values, requires_grad=trainable)
 
-        self.alpha = per_channel(alpha)
-        self.delta = per_channel(delta)
-        self.root = per_channel(root)
-        self._floor = floor
-        if learn_smooth_coef:
+        self.alpha = per_channel(check_real("alpha", alpha))
+        self.delta = per_channel(check_real("delta", delta, at_least=0))
+        self.root = per_channel(check_real("root", root))
+        self._floor = check_real("floor", floor, at_least=0)
+        smooth_coef = check_real("smooth_coef", smooth_coef, at_least=0, at_most=1)
+        per_channel_smooth_coef = check_flag("per_channel_smooth_coef", per_channel_smooth_coef)
+        if check_flag("learn_smooth_coef", learn_smooth_coef):
             self.ema = ExponentialMovingAverage(
-                num_channels, smooth_coef, per_channel_smooth_coef, trainable, device=device, dtype=dtype, scan=scan
+                self.num_channels,
+                smooth_coef,
+                per_channel_smooth_coef,
+                trainable,
+                device=device,
+                dtype=dtype,
+                scan=scan,
             )
         else:
-            self.ema = SimpleRNN(num_channels, smooth_coef, device=device, dtype=dtype)
+            self.ema = SimpleRNN(self.num_channels, smooth_coef, device=device, dtype=dtype)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Compresses [B, C, frames]."""
+        check_features(inputs, self.num_channels, self.alpha)
         alpha = self.alpha.clamp(max=1.0).unsqueeze(-1)
         root = self.root.clamp(min=1.0).unsqueeze(-1)
         delta = self.delta.unsqueeze(-1)
@@ -207,14 +249,15 @@ class InstanceNormalization(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        dtype = check_dtype(dtype)
-        self.epsilon = epsilon
-        size = check_count("num_channels", num_channels)
+        dtype, device = check_dtype(dtype), check_device(device)
+        self.epsilon = check_epsilon(epsilon)
+        size = check_count("num_channels", num_channels, MOST_CHANNELS)
         self.weight = nn.Parameter(torch.ones(size, dtype=dtype, device=device))
         self.bias = nn.Parameter(torch.zeros(size, dtype=dtype, device=device))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Normalises [B, C, frames]."""
+        check_features(inputs, len(self.weight), self.weight)
         mean = inputs.mean(dim=-1, keepdim=True)
         # tf.nn.moments stops the mean's gradient here; the deviations sum to zero, so nothing is lost.
         variance = ((inputs - mean.detach()) ** 2).mean(dim=-1, keepdim=True)
@@ -265,11 +308,7 @@ class SpecAugment(nn.Module):
             time_warp_max_frames,
             time_warp_max_ratio,
         )
-        if isinstance(seed, Integral) and not isinstance(seed, bool):
-            seed = torch.Generator().manual_seed(int(seed))
-        if not isinstance(seed, (torch.Generator, type(None))):
-            raise TypeError(f"seed={seed!r}: must be an integer, a torch.Generator or None")
-        self.generator = seed
+        self.generator = generator_of(seed)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Augments features [B, C, frames].

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from numbers import Real
 from typing import Any
 
 from torch import Tensor, nn
 
+from og_leaf.checks import check_callable, check_real
+from og_leaf.inputs import check_tensor
+
 Regularizer = Callable[[Tensor], Tensor]
-
-
-def _coefficient(name: str, value: Any) -> float:
-    """A finite number, of either sign as in Keras.
-
-    Raises:
-        TypeError: not a real number.
-        ValueError: infinite or NaN.
-    """
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name}={value!r}: must be a finite number")
-    if not math.isfinite(float(value)):
-        raise ValueError(f"{name}={value!r}: must be a finite number")
-    return float(value)
 
 
 class L1L2:
@@ -41,12 +28,12 @@ class L1L2:
     """
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
-        self.l1 = _coefficient("l1", l1)
-        self.l2 = _coefficient("l2", l2)
+        self.l1 = check_real("l1", l1)
+        self.l2 = check_real("l2", l2)
 
     def __call__(self, weight: Tensor) -> Tensor:
         """The penalty, a tensor of no dimensions."""
-        penalty = weight.new_zeros(())
+        penalty = check_tensor("weight", weight).new_zeros(())
         if self.l1:
             penalty = penalty + self.l1 * weight.abs().sum()
         if self.l2:
@@ -58,22 +45,22 @@ class L1:
     """``l1 sum |w|``; errors and source as for :class:`L1L2`."""
 
     def __init__(self, l1: float = 0.01) -> None:
-        self.l1 = _coefficient("l1", l1)
+        self.l1 = check_real("l1", l1)
 
     def __call__(self, weight: Tensor) -> Tensor:
         """The penalty, a tensor of no dimensions."""
-        return self.l1 * weight.abs().sum()
+        return self.l1 * check_tensor("weight", weight).abs().sum()
 
 
 class L2:
     """``l2 sum w^2``; errors and source as for :class:`L1L2`."""
 
     def __init__(self, l2: float = 0.01) -> None:
-        self.l2 = _coefficient("l2", l2)
+        self.l2 = check_real("l2", l2)
 
     def __call__(self, weight: Tensor) -> Tensor:
         """The penalty, a tensor of no dimensions."""
-        return self.l2 * weight.square().sum()
+        return self.l2 * check_tensor("weight", weight).square().sum()
 
 
 def check_regularizer(regularizer: Any, name: str = "kernel_regularizer") -> Regularizer | None:
@@ -82,9 +69,7 @@ def check_regularizer(regularizer: Any, name: str = "kernel_regularizer") -> Reg
     Raises:
         TypeError: neither a callable nor None.
     """
-    if regularizer is None or callable(regularizer):
-        return regularizer  # type: ignore[no-any-return]
-    raise TypeError(f"{name}={regularizer!r}: must be a callable on a tensor, such as L2(0.01), or None")
+    return None if regularizer is None else check_callable(name, regularizer, "a callable on a tensor, as L2(0.01) is")
 
 
 class Regularized(nn.Module):

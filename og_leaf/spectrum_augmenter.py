@@ -8,7 +8,6 @@ https://arxiv.org/abs/1904.08779.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from og_leaf.checks import MOST_SAMPLES, check_count, check_real, shown
 from og_leaf.initializers import Device
+from og_leaf.inputs import check_tensor
 
+MOST_MASKS = 2**10  # of an item, over time or frequency
 Record = dict[str, NDArray[np.int32]]
 PAIRS = (("warp_origin", "warp_destination"), ("time_start", "time_length"), ("freq_start", "freq_length"))
 
@@ -134,6 +136,22 @@ class SpectrumAugmenter:
         return {name: values.to(device) for name, values in drawn.items()}
 
 
+def generator_of(seed: Any) -> torch.Generator | None:
+    """What is drawn from: a generator, one of an integer, or ``None`` for PyTorch's own.
+
+    Raises:
+        TypeError: another kind of seed.
+        ValueError: an integer of more than 64 bits.
+    """
+    if seed is None or isinstance(seed, torch.Generator):
+        return seed
+    try:
+        number = check_count("seed", seed, 2**63 - 1, least=-(2**63))
+    except TypeError:
+        raise TypeError(f"seed={shown(seed)}: must be an integer, a torch.Generator or None") from None
+    return torch.Generator().manual_seed(number)
+
+
 def augment(inputs: Tensor, record: Mapping[str, Any]) -> Tensor:
     """Features [B, C, frames] with a record applied: first the warp, then time masks, then frequency masks.
 
@@ -199,28 +217,22 @@ def _share(ratio: float, size: int) -> int:
 
 
 def _check_whole(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name}={value!r}: must be an integer, at least 0")
-    if value < 0:
-        raise ValueError(f"{name}={value!r}: must be at least 0")
-    return int(value)
+    return check_count(name, value, MOST_MASKS if name.endswith("count") else MOST_SAMPLES, least=0)
 
 
 def _check_ratio(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name}={value!r}: must be a number from 0 to 1")
-    ratio = float(value)
-    if not 0 <= ratio <= 1:  # nor is NaN
-        raise ValueError(f"{name}={value!r}: must be from 0 to 1")
-    return ratio
+    return check_real(name, value, at_least=0, at_most=1)
 
 
 def _check_features(inputs: Tensor) -> None:
+    check_tensor("inputs", inputs)
     if inputs.dim() != 3:
         raise ValueError(f"inputs of shape {tuple(inputs.shape)}: must be [batch, channels, frames]")
 
 
 def _check_record(record: Mapping[str, Any], shape: tuple[int, ...]) -> None:
+    if not isinstance(record, Mapping):
+        raise TypeError(f"record={shown(record)}: must be a mapping of names to integer arrays")
     batch_size, n_frames, n_bins = shape
     known = [name for pair in PAIRS for name in pair]
     for name in record:

@@ -8,17 +8,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from og_leaf.checks import check_count
+from og_leaf.checks import check_count, check_real, shown
+
+MOST_MELS = 90000.0  # of which float32 holds the hertz
+
+
+def _numbers(name: str, value: Any, **limits: Any) -> Any:
+    """A number within limits, or an array, whose values are not looked at; integers as float64.
+
+    Raises:
+        TypeError: neither.
+        ValueError: a number out of range.
+    """
+    if not isinstance(value, np.ndarray) or value.ndim == 0:
+        return check_real(name, value, **limits)
+    if value.dtype.kind not in "fiu":
+        raise TypeError(f"{name}={shown(value)}: must be a finite number or an array of real numbers")
+    return value if value.dtype.kind == "f" else value.astype(np.float64)
 
 
 def hz2mel(f: Any) -> Any:
     """Hertz to mel, ``2595 log10(1 + f / 700)``; numbers or arrays. Source: ``leaf_audio/utils.py``."""
-    return 2595 * np.log10(1 + f / 700)
+    return 2595 * np.log10(1 + _numbers("f", f, above=-700) / 700)
 
 
 def mel2hz(m: Any) -> Any:
     """Mel to hertz, the inverse of :func:`hz2mel`. Source: ``leaf_audio/utils.py``."""
-    return 700 * (np.power(10, m / 2595) - 1)
+    return 700 * (np.power(10, _numbers("m", m, at_most=MOST_MELS) / 2595) - 1)
 
 
 class WindowType(enum.Enum):
@@ -40,16 +56,17 @@ def window(window_type: WindowType, tmax: int) -> NDArray[np.float64]:
         tmax: samples, at least 1; for a Hann window at least 2, as the original divides by ``tmax - 1``.
 
     Raises:
-        TypeError: ``tmax`` is not an integer.
-        ValueError: ``tmax`` below 1, or 1 for a Hann window; not a :class:`WindowType`.
+        TypeError: ``tmax`` is not an integer, or not a :class:`WindowType`.
+        ValueError: ``tmax`` below 1, or 1 for a Hann window, or above 2**20.
 
     Source: ``leaf_audio/utils.py``.
     """
-    n = np.arange(check_count("tmax", tmax))
+    if not isinstance(window_type, WindowType):
+        raise TypeError(f"window_type={shown(window_type)}: must be one of {[str(kind) for kind in WindowType]}")
+    tmax = check_count("tmax", tmax)
+    n = np.arange(tmax)
     if window_type == WindowType.HAMMING:
         return np.asarray(0.54 - 0.46 * np.cos(2 * np.pi * n / tmax))
-    if window_type not in (WindowType.HANNING, WindowType.SQUARED_HANNING):
-        raise ValueError(f"window_type={window_type!r}: must be one of {[kind.name for kind in WindowType]}")
     if tmax == 1:
         raise ValueError(f"tmax={tmax!r}: must be at least 2 for window_type={window_type.name}")
     hann = 0.5 * (1 - np.cos(2 * np.pi * (n - 1) / (tmax - 1)))

@@ -60,7 +60,7 @@ def alone(
     )
     if dtype == "bfloat16":
         if not isinstance(bridge, TorchBridge):
-            raise ValueError(f"dtype='bfloat16': {rung} has no autocast; a PyTorch rung is needed")
+            raise ValueError(f"dtype='bfloat16': must be float32 or float64, as {rung} has no autocast")
         taps = bridge.autocast_taps(module, x)
         yield from compare_sound(context, taps, expected.taps, expected.errors(dtype), lambda tap: "forward")
         return

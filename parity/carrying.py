@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import wave
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,14 +12,20 @@ from numpy.typing import NDArray
 
 from parity.bridges import stored
 from parity.bridges.checks import reject_options
+from parity.bridges.converting import APPROXIMATIONS
 from parity.bridges.frontends import FIXED, FrontendConfig, build
+from parity.clips import Recording, audio_of, finite, recorded
+from parity.config import PADDINGS
+from parity.outputs import Output, check_all, require_file, require_library, require_weights
 
 if TYPE_CHECKING:
     from torch import nn
 
 Array = NDArray[Any]
-RUNGS = ("og_leaf", "leaf", "efficientleaf")
-SPEECH = Path(__file__).resolve().parents[1] / "fixtures" / "speech" / "arctic_a0009.wav"
+# options of convert, by rung
+ALLOWED = {
+    "og_leaf": (), "leaf": ("padding", "wrap"), "efficientleaf": ("padding", "wrap", *APPROXIMATIONS),
+}  # fmt: skip
 UNSAID = ("sample_rate", "window_len", "window_stride")  # no file of weights says these
 UNSAID_OF_MEL = ("n_filters", "n_fft", "min_freq", "max_freq")  # nor these of the frontend that has no variables
 
@@ -57,43 +62,81 @@ class Carried:
         return out
 
 
-def settings_of(text: str | None) -> dict[str, Any]:
-    """The settings of ``--config``: a JSON file, or ``name=value,name=value``.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if not text:
-        return {}
-    try:
-        if text.endswith(".json"):
-            read = json.loads(Path(text).read_text("utf-8"))
-            return dict(read.get("config", read))
-        return dict(pair.split("=", 1) for pair in text.split(","))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"config={text!r}: must be a JSON file or name=value,name=value ({error})") from None
-
-
 def read(source: Path, scope: str | None, given: dict[str, Any]) -> tuple[nn.Module, FrontendConfig, dict[str, Any]]:
-    """A file of weights as an ``og_leaf`` module, its configuration, and the settings that were assumed.
+    """A file of weights as a module, its configuration, and the settings that were assumed.
+
+    The module is an ``og_leaf`` one; of a state dict of ``leaf`` it is a ``leaf.Leaf``, whose ``padding`` may be given
+    too, ``centered`` being assumed.
 
     Raises:
         ModuleNotFoundError: h5py or safetensors is needed and not installed.
         ValueError: the file cannot be read, or its configuration cannot be told; see :func:`infer`.
     """
+    from parity.bridges import layouts
     from parity.bridges.inferring import infer
     from parity.bridges.loading import load_weights
+    from parity.bridges.own import leaf_of
     from parity.checkpoints import open_file
 
     contents = open_file(source)
     where = contents.chosen(scope)
-    config = infer(contents.variables(where), contents.hints(where), given)
-    module = build(config)
+    hints, asked, simplified = contents.hints(where), set(given), {}
+    if hints.get("rung") == "leaf":
+        given = dict(given)
+        simplified = {"rung": "leaf", "padding": given.pop("padding", "centered")}
+    config = infer(contents.variables(where), hints, given)
+    module: nn.Module
+    if simplified:
+        logs = bool(layouts.holds_logarithms({n: contents.load(key) for n, key in contents.names(where).items()}))
+        module = leaf_of(config, simplified["padding"], logs)
+    else:
+        module = build(config)
     load_weights(module, source, scope=where)
     unsaid = (*UNSAID, *(UNSAID_OF_MEL if config.frontend == "MelFilterbanks" else ()))
     unsaid += ("pcen_floor",) if "pcen" in config.compression else ()
     known = {**FIXED[config.frontend], **given}
-    return module, config, {name: getattr(config, name) for name in unsaid if name not in known}
+    assumed = {name: getattr(config, name) for name in unsaid if name not in known}
+    return module, config, {**{n: v for n, v in simplified.items() if n not in asked}, **assumed}
+
+
+def prepare(
+    source: Path,
+    target: Path,
+    to: str,
+    settings: Mapping[str, Any],
+    options: Mapping[str, Any],
+    *,
+    inputs: Mapping[str, Path] | None = None,
+    force: bool = False,
+) -> tuple[Output, Output]:
+    """Check every argument of :func:`carry` that can be checked before anything heavy is imported.
+
+    Args:
+        source, target, to, settings, options: as :func:`carry` has them.
+        inputs: what else is read, by argument: the clip, JSON files of settings. None of it is written over.
+        force: whether files that are not ours may be replaced.
+
+    Returns the two files to write.
+    Raises:
+        ModuleNotFoundError: a library that the files need is not installed.
+        ValueError: names the argument, its value and what is allowed.
+    """
+    if to not in stored.RUNGS:
+        raise ValueError(f"to={to!r}: must be one of {stored.RUNGS}")
+    reject_options(to, dict(options), ALLOWED[to])
+    for name, value in options.items():
+        if name == "padding" and value not in PADDINGS:
+            raise ValueError(f"padding={value!r}: must be one of {PADDINGS}")
+        if name in APPROXIMATIONS and not 0 < value < float("inf"):
+            raise ValueError(f"{name}={value!r}: must be above 0 and finite")
+    _typed(settings)
+    read = {"source": source, **(inputs or {})}
+    written = stored.outputs(target, read, force)
+    for name, path in read.items():
+        (require_weights if name == "source" else require_file)(name, path)
+    check_all(*written)
+    require_library("safetensors", f"a {stored.SUFFIX} file")
+    return written
 
 
 def carry(
@@ -104,81 +147,98 @@ def carry(
     scope: str | None = None,
     options: dict[str, Any] | None = None,
     clip: Path | None = None,
+    *,
+    inputs: Mapping[str, Path] | None = None,
+    force: bool = False,
 ) -> Carried:
-    """Convert a file of weights, write the result, and measure it as it is read back.
+    """Convert a file of weights, measure it as it will be read back, and write it.
 
     Args:
         source: what :func:`parity.load_weights` reads, or a file that this has written.
-        target: the ``.safetensors`` file; the configuration is written beside it.
+        target: the ``.safetensors`` file; a copy of its description for people is written beside it.
         to: ``og_leaf``, ``leaf`` or ``efficientleaf``.
         settings: of the source, where the file does not say them; see :class:`FrontendConfig`.
         scope: where in the source the frontend stands.
         options: of :func:`parity.convert`.
         clip: a recording to measure on; else the repository's, or a synthesised one.
+        inputs, force: see :func:`prepare`.
 
     Raises:
         ModuleNotFoundError: h5py or safetensors is needed and not installed.
-        ValueError: the source cannot be read, or the rung cannot hold it; names what. Nothing is written then.
+        ValueError: an argument is not allowed, the source cannot be read, or the rung cannot hold it; names what.
+            Nothing is written then.
     """
-    from parity.bridges.converting import convert
-
     options = dict(options or {})
-    if to not in RUNGS:
-        raise ValueError(f"to={to!r}: must be one of {RUNGS}")
-    given = FrontendConfig.of(**settings).as_dict()
-    given = {name: given[name] for name in settings}
-    if source.suffix == ".safetensors" and stored.beside(source).is_file():
-        about = stored.read_about(source)
-        module, config = stored.load(source), FrontendConfig.of(**about["config"])
-        assumed: dict[str, Any] = {}
-        if about["rung"] != "og_leaf":
-            raise ValueError(f"source={str(source)!r}: is a {about['rung']}; must be an og_leaf, or what it came from")
+    inputs = {**({"clip": clip} if clip else {}), **(inputs or {})}
+    written = prepare(source, target, to, settings, options, inputs=inputs, force=force)
+    given = _typed(settings)
+    recording = None if clip is None else recorded(clip)
+    assumed: dict[str, Any] = {}
+    about = stored.described(source)
+    if about is not None:
+        module, config = stored.load(source), about.config
         for setting, value in given.items():
-            if value != (held := getattr(config, setting)):
+            if value != (held := {**config.as_dict(), "padding": about.padding}[setting]):
                 raise ValueError(f"{setting}={value!r}: must be {held!r}, with which {str(source)!r} was written")
     else:
         module, config, assumed = read(source, scope, given)
-    if to == "og_leaf":
-        reject_options(to, options)
-    made = module if to == "og_leaf" else convert(module, to, **options)
-    name, audio = audio_of(clip, config.sample_rate)
-    if to == "efficientleaf":  # an exact conversion chose these for the weights
-        bank = getattr(made, "frontend", made).filterbank
-        options.update({name: getattr(bank, name) for name in ("num_groups", "conv_win_factor", "stride_factor")})
-    stored.write(target, made, config, to, options)
-    features = _run(stored.load(target), audio)
-    aligned = None
-    if options.get("padding") == "centered":
-        alike = {option: options[option] for option in ("padding", "wrap") if option in options}
-        aligned = _apart(features, _run(convert(module, "leaf", **alike), audio))
-    return Carried(config, assumed, features.shape[1:], _apart(features, _run(module, audio)), name, aligned)
+    return _measured(module, about, config, assumed, to, options, recording, written)
 
 
-def audio_of(clip: Path | None, sample_rate: int) -> tuple[str, Array]:
-    """Audio [1, T] in float32 to measure on, and what it is.
-
-    A recording's samples are taken as they are, whatever rate it and the frontend have.
+def _typed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a source in their types; ``padding``, which the original has not, is of a state dict of leaf.
 
     Raises:
-        ValueError: the recording cannot be read.
+        ValueError: an unknown one, or a value that is not allowed; names it.
     """
-    path = clip or SPEECH
-    if clip is None and not SPEECH.is_file():
-        n = np.arange(3 * sample_rate)
-        swell = 10.0 ** (2.0 * np.sin(2 * np.pi * n / sample_rate) - 2.5)
-        tone = np.sin(np.pi * n * n / (4.0 * len(n)))  # from 0 Hz to a quarter of the rate
-        noise = np.random.default_rng(0).standard_normal(len(n))
-        return "3 s of a synthesised sweep and noise", (swell * (tone + noise))[None].astype(np.float32)
-    try:
-        with wave.open(str(path)) as file:
-            if file.getsampwidth() != 2:
-                raise ValueError(f"{8 * file.getsampwidth()} bits a sample")
-            samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, file.getnchannels())
-    except (OSError, EOFError, ValueError, wave.Error) as error:
-        raise ValueError(f"clip={str(path)!r}: must be a .wav file of 16-bit samples ({error})") from None
-    if not len(samples):
-        raise ValueError(f"clip={str(path)!r}: must have samples")
-    return path.name, (samples[None, :, 0] / 32768).astype(np.float32)
+    padding = {name: value for name, value in settings.items() if name == "padding"}
+    if set(padding.values()) - set(PADDINGS):
+        raise ValueError(f"padding={padding['padding']!r}: must be one of {PADDINGS}")
+    config = FrontendConfig.of(**{name: value for name, value in settings.items() if name not in padding}).as_dict()
+    return {name: {**config, **padding}[name] for name in settings}
+
+
+def _measured(
+    module: nn.Module,
+    source: stored.Description | None,
+    config: FrontendConfig,
+    assumed: dict[str, Any],
+    to: str,
+    options: dict[str, Any],
+    recording: Recording | None,
+    written: tuple[Output, Output],
+) -> Carried:
+    """Convert a module, measure what is read back, and write it."""
+    from parity.bridges.converting import convert
+
+    simplified = hasattr(module, "padding")  # of leaf, whose form is kept where the target has it
+    rung = source.rung if source else "leaf" if simplified else "og_leaf"
+    padding = source.padding if source else getattr(module, "padding", "same")
+    if source is not None and to == rung and not options:
+        made, options = module, dict(source.options)
+    else:
+        if simplified and to != "og_leaf":
+            pcen: Any = module.compression
+            options = {"padding": padding, "learn_logs": pcen.learn_logs, **options}
+        made = module if to == rung == "og_leaf" else convert(module, to, **options)
+    if to == "leaf":
+        options["padding"] = getattr(made, "frontend", made).padding
+    if to == "efficientleaf":  # an exact conversion chose these for the weights
+        bank = getattr(made, "frontend", made).filterbank
+        options.update({name: getattr(bank, name) for name in APPROXIMATIONS})
+    dtype = next((str(p.dtype).removeprefix("torch.") for p in made.parameters()), "float32")
+    about = stored.Description(to, dtype, config, options)
+    data = stored.encode(made, about)
+    name, audio = audio_of(recording, config.sample_rate)
+    features = finite(f"features of {to}", _run(stored.decode(written[0].path, data), audio))
+    expected = finite(f"features of {rung}", _run(module, audio))
+    aligned = None
+    if about.padding == "centered" != padding:
+        alike = {option: options[option] for option in ("padding", "wrap") if option in options}
+        aligned = _apart(features, _run(convert(module, "leaf", **alike), audio))
+    carried = Carried(config, assumed, features.shape[1:], _apart(features, expected), name, aligned)
+    stored.write(written, data, about)
+    return carried
 
 
 def _apart(features: Array, expected: Array) -> float:

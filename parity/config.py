@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -30,7 +31,7 @@ class LeafConfig:
     """
 
     n_filters: int = 40
-    sample_rate: int = 16000
+    sample_rate: float = 16000
     window_len: float = 25.0
     window_stride: float = 10.0
     padding: str = "same"
@@ -41,6 +42,13 @@ class LeafConfig:
     mean_var_norm: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("n_filters", "sample_rate", "window_len", "window_stride", "pcen_floor"):
+            value: Any = getattr(self, name)
+            if hasattr(value, "item"):  # of NumPy, whose narrow types wrap
+                object.__setattr__(self, name, value.item())
+        for name in ("sample_rate", "window_len", "window_stride"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name}={getattr(self, name)!r}: must be a finite number above 0")
         if self.n_filters < 1:
             raise ValueError(f"n_filters={self.n_filters!r}: must be at least 1")
         if self.padding not in PADDINGS:

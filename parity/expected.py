@@ -12,9 +12,15 @@ from functools import cached_property
 import numpy as np
 
 from parity.config import LeafConfig
+from parity.gates.base import unit_roundoff
+from parity.gates.direct import Size, norm, peak
+from parity.gates.envelope import Envelope
 from parity.oracle import ORIGINAL, Conventions, Geometry, LeafBounds, LeafOracle, Precision
+from parity.oracle.rounded import rounded
 
 Arrays = Mapping[str, np.ndarray]
+# some 800 arrays of the goldens on either rung that are held to the original, and of a few reformulations
+SCATTER = Envelope(16, 10_000)
 
 
 @dataclass
@@ -75,6 +81,27 @@ class Expected:
     def gradient_rounding(self, dtype: str) -> Arrays:
         """The one-operation bound of every gradient."""
         return self._bounds(dtype, True)[1]
+
+    def scatter(self, name: str, size: Size) -> float | None:
+        """How far rounding may take a float32 implementation from the oracle, at a stage or in a gradient.
+
+        A bound that holds with the probability of :class:`parity.gates.envelope.Envelope`, over draws of roundings that
+        no order of summation exceeds, see :meth:`parity.oracle.chain.Chain.summed`. None where no sum is drawn.
+        """
+        largest = self._scatter.get(name)
+        return None if largest is None else SCATTER.factor * largest[size]
+
+    @cached_property
+    def _scatter(self) -> dict[str, dict[Size, float]]:
+        u, true = unit_roundoff("float32"), {**self.taps, **self.gradients}
+        largest: dict[str, dict[Size, float]] = {}
+        for seed in range(SCATTER.n_draws):
+            rng = np.random.default_rng([11, seed])
+            for name, values in rounded(self.config, self.variables, self.x, self.cotangent, rng, u).items():
+                sizes = largest.setdefault(name, {norm: 0.0, peak: 0.0})
+                for size in sizes:
+                    sizes[size] = max(sizes[size], size(values - true[name]))
+        return largest
 
     def _bounds(self, dtype: str, one_operation: bool) -> tuple[Arrays, Arrays]:
         key = (dtype, one_operation)

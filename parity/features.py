@@ -2,152 +2,217 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-FRONTENDS = ("leaf", "efficientleaf")
+from parity.bridges.stored import described
+from parity.frontends import DEFAULTS, build, prepared, require_agreement, require_choices
+from parity.outputs import Output, require_file, require_library, require_weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["build", "extract", "prepare", "prepared"]
+
 BLOCK = 1 << 16  # samples read at a time
+WHOLE = 1 << 26  # samples times filters that are computed at once, in about 2 GB, by what cannot stream
 
 
-def build(frontend: str, sample_rate: float, n_filters: int = 40, padding: str = "centered") -> Any:
-    """A fresh front end with PCEN.
-
-    Args:
-        frontend: ``leaf`` or ``efficientleaf``.
-        sample_rate: Hz. Band edges are LEAF's, 60 Hz and 7800 Hz or half the rate.
-        n_filters: number of filters.
-        padding: of ``leaf``, see :class:`leaf.Leaf`.
-
-    Raises:
-        ValueError: another frontend, a padding that it does not have, or an argument out of its range; names it.
-    """
-    from efficientleaf import EfficientLeaf
-    from leaf import Leaf
-
-    if frontend not in FRONTENDS:
-        raise ValueError(f"frontend={frontend!r}: one of {', '.join(FRONTENDS)} is needed")
-    max_freq = min(7800.0, sample_rate / 2)
-    if frontend == "leaf":
-        return Leaf(n_filters, max_freq=max_freq, sample_rate=sample_rate, padding=padding)
-    if padding != "centered":
-        raise ValueError(f"padding={padding!r}: efficientleaf has 'centered' alone")
-    groups = min(4, n_filters)
-    return EfficientLeaf(n_filters, groups, max_freq=max_freq, sample_rate=sample_rate, compression="pcen")
-
-
-def load(module: Any, weights: Path) -> None:
-    """Set a front end's parameters from a file.
+def prepare(
+    source: Path,
+    target: Path,
+    given: Mapping[str, Any],
+    weights: Path | None = None,
+    channel: int | None = None,
+    *,
+    force: bool = False,
+) -> Output:
+    """Check every argument of the command, before anything heavy is imported.
 
     Args:
-        module: of :func:`build`.
-        weights: a PyTorch state dict (``.pt``, ``.pth``) or what :func:`parity.load_weights` reads.
+        source, target, channel: see :func:`extract`.
+        given, weights: see :func:`prepared`.
+        force: whether a file that is there may be replaced; an array does not say who wrote it.
 
+    Returns the file to write.
     Raises:
-        ValueError: the file is missing, torn, or does not fit the module; says how.
+        ModuleNotFoundError: a library that is needed is not installed.
+        ValueError: names the argument, its value and what is allowed.
     """
-    if weights.suffix not in (".pt", ".pth"):
-        from parity.bridges import load_weights
-
-        load_weights(module, weights)
-        return
-    import torch
-
-    try:
-        module.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-    except FileNotFoundError:
-        raise ValueError(f"weights={str(weights)!r}: there is no such file") from None
-    except Exception as error:  # a torn or foreign file makes unpickling and loading fail in a dozen ways
-        raise ValueError(f"weights={str(weights)!r}: must be a state dict of this front end ({error})") from error
+    require_choices(given.get("frontend", DEFAULTS["frontend"]), given.get("padding") if "frontend" in given else None)
+    for name in ("sample_rate", "n_filters"):
+        if given.get(name, 1) < 1:
+            raise ValueError(f"{name}={given[name]!r}: must be at least 1")
+    require_file("source", source)
+    if weights is not None:
+        require_weights("weights", weights)
+    output = Output("target", target, {"source": source, **({"weights": weights} if weights else {})}, force=force)
+    output.check()
+    rate = given.get("sample_rate", None if weights else DEFAULTS["sample_rate"])
+    if weights is not None and (about := described(weights)):
+        require_agreement(about, given, weights)
+        rate = about.config.sample_rate
+    opened(source, channel, rate).close()
+    return output
 
 
 def extract(
     source: Path,
-    target: Path,
+    target: Path | Output,
     module: Any,
     channel: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    sample_rate: float | None = None,
 ) -> tuple[int, int]:
     """Write a recording's features to an ``.npy`` file, float32 [filters, frames], in memory that does not grow.
 
-    The file appears when it is whole; until then, and if anything fails, what was there stays.
+    The file appears when it is whole; until then, and if anything fails, what was there stays. A front end that cannot
+    stream computes the whole recording at once, up to a length.
 
     Args:
         source: audio that soundfile reads, at the front end's sample rate.
-        target: the ``.npy`` file.
-        module: a front end that streams, float32.
+        target: the ``.npy`` file; a path where nothing is yet.
+        module: a front end; audio [B, T] to features [B, filters, frames].
         channel: of a recording that has several, from 0.
         progress: called with the samples done and their total.
+        sample_rate: of the front end, Hz; the module's own by default.
 
     Returns the shape.
     Raises:
         ValueError: there is no folder to write to; the recording cannot be read to its end, is empty, has another rate,
-            or has several channels and none is chosen; names what is wrong and what is allowed.
+            has NaN or infinite samples, has several channels and none is chosen, or is too long for what cannot stream;
+            a feature is NaN or infinite; names what is wrong and what is allowed.
     """
     import soundfile
 
-    if not target.parent.is_dir():
-        raise ValueError(f"target={str(target)!r}: there is no such folder")
-    try:
-        recording = soundfile.SoundFile(source)
-    except (soundfile.LibsndfileError, OSError, TypeError) as error:  # TypeError: headerless, so nothing says its rate
-        raise ValueError(f"source={str(source)!r}: must be audio that soundfile reads ({error})") from error
-    with recording:
-        if recording.samplerate != module.sample_rate:
-            raise ValueError(
-                f"source={str(source)!r} has {recording.samplerate} Hz, the front end {module.sample_rate:g}: resample "
-                f"it, or ask for --sample-rate {recording.samplerate} and weights of that rate"
-            )
-        n_channels = recording.channels
-        if (channel is None and n_channels > 1) or not 0 <= (channel or 0) < n_channels:
-            raise ValueError(f"channel={channel!r}: one of 0 to {n_channels - 1} is needed, as there are {n_channels}")
+    require_file("source", source)
+    rate = module.sample_rate if sample_rate is None else sample_rate
+    output = target if isinstance(target, Output) else Output("target", target, {"source": source})
+    output.check()
+    with opened(source, channel, rate) as recording:
         n_samples = recording.frames
-        if not n_samples:
-            raise ValueError(f"source={str(source)!r} has no samples: at least one is needed")
-        chunks = _chunks(recording, channel or 0, lambda done: progress(done, n_samples))
+        chunks = _chunks(source, recording, channel or 0, lambda done: progress(done, n_samples))
+        frames = _frames(module, chunks, n_samples)
         try:
-            return _write(target, module.stream(chunks, n_samples), module.filterbank.n_filters)
+            with output.replacing() as file:
+                return _write(file, frames)
         except soundfile.LibsndfileError as error:
             raise ValueError(f"source={str(source)!r}: must be audio that can be read to its end ({error})") from error
 
 
-def _chunks(recording: Any, channel: int, progress: Callable[[int], None]) -> Iterator[Any]:
+def opened(source: Path, channel: int | None, sample_rate: float | None) -> Any:
+    """A recording, as soundfile opens it.
+
+    Args:
+        source: of it.
+        channel: that is wanted; None where it must have one.
+        sample_rate: that it must have, Hz; None if that is not known yet.
+
+    Raises:
+        ModuleNotFoundError: soundfile is not installed.
+        ValueError: it is no recording, has no samples, another rate or no such channel; names what.
+    """
+    require_library("soundfile", "reading a recording")
+    import soundfile
+
+    try:
+        recording = soundfile.SoundFile(source)
+    except (soundfile.LibsndfileError, OSError, TypeError) as error:  # TypeError: headerless, so nothing says its rate
+        raise ValueError(f"source={str(source)!r}: must be audio that soundfile reads ({error})") from error
+    try:
+        if sample_rate is not None and recording.samplerate != sample_rate:
+            raise ValueError(
+                f"source={str(source)!r} has {recording.samplerate} Hz, the front end {sample_rate:g}: resample it, or "
+                f"ask for --sample-rate {recording.samplerate} and weights of that rate"
+            )
+        n_channels = recording.channels
+        if (channel is None and n_channels > 1) or not 0 <= (channel or 0) < n_channels:
+            raise ValueError(f"channel={channel!r}: must be from 0 to {n_channels - 1}, as there are {n_channels}")
+        if not recording.frames:
+            raise ValueError(f"source={str(source)!r}: must have at least one sample")
+    except ValueError:
+        recording.close()
+        raise
+    return recording
+
+
+def _chunks(source: Path, recording: Any, channel: int, progress: Callable[[int], None]) -> Iterator[Tensor]:
     import torch
 
     done = 0
     # not by `blocks`, which after a short read goes on with what its buffer held before
     while len(block := recording.read(BLOCK, dtype="float32", always_2d=True)):
-        yield torch.from_numpy(block[:, channel].copy()).unsqueeze(0)
+        samples = block[:, channel].copy()
+        if len(bad := np.flatnonzero(~np.isfinite(samples))):
+            n = done + int(bad[0])
+            raise ValueError(
+                f"source={str(source)!r}: sample {n} (at {n / recording.samplerate:.3f} s) is {samples[bad[0]]}; "
+                "must be finite"
+            )
+        yield torch.from_numpy(samples).unsqueeze(0)
         done += len(block)
         progress(done)
 
 
-def _write(target: Path, frames: Iterator[Any], n_filters: int) -> tuple[int, int]:
-    """Frames one after another are the columns of a Fortran-ordered array; its header has room to grow."""
+def _frames(module: Any, chunks: Iterator[Tensor], n_samples: int) -> Iterator[Tensor]:
+    """Features [1, filters, n] one after another.
 
-    def header(n_frames: int) -> None:
+    Raises:
+        ValueError: the module cannot stream, and the recording is too long to be computed at once.
+    """
+    import torch
+
+    dtype = next((parameter.dtype for parameter in module.parameters()), torch.float32)
+    audio = (chunk.to(dtype) for chunk in chunks)
+    if hasattr(module, "stream"):
+        streamed: Iterator[Tensor] = module.stream(audio, n_samples)
+        return streamed
+    n_filters = getattr(module, "n_filters", None) or getattr(module, "frontend", module).filterbank.n_filters
+    if n_samples * n_filters > WHOLE:
+        raise ValueError(
+            f"source has {n_samples} samples: {type(module).__module__}.{type(module).__name__} cannot stream, and "
+            f"computes {WHOLE // n_filters} at once at most; leaf-ladder convert --to leaf makes what can"
+        )
+
+    def whole() -> Iterator[Tensor]:
+        with torch.no_grad():
+            yield module(torch.cat(list(audio), -1))
+
+    return whole()
+
+
+def _write(file: BinaryIO, frames: Iterator[Tensor]) -> tuple[int, int]:
+    """Frames one after another are the columns of a Fortran-ordered array; its header has room to grow.
+
+    Raises:
+        ValueError: a value is NaN or infinite; names the first.
+    """
+
+    def header(n_filters: int, n_frames: int) -> None:
         shape = {"descr": "<f4", "fortran_order": True, "shape": (n_filters, n_frames)}
         np.lib.format.write_array_header_1_0(file, shape)
 
-    handle, beside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            header(0)
-            begin, n_frames = file.tell(), 0
-            for piece in frames:
-                file.write(piece[0].T.contiguous().numpy().astype("<f4", copy=False).tobytes())
-                n_frames += piece.shape[-1]
-            file.seek(0)
-            header(n_frames)
-            if file.tell() != begin:
-                raise RuntimeError(f"the header of {n_frames} frames does not fit where that of none was")
-        os.chmod(beside, 0o644)
-        os.replace(beside, target)
-    except BaseException:
-        os.unlink(beside)
-        raise
+    n_filters = n_frames = begin = 0
+    for piece in frames:
+        values = piece[0].T.contiguous().numpy().astype("<f4", copy=False)
+        if not begin:
+            n_filters = values.shape[1]
+            header(n_filters, 0)
+            begin = file.tell()
+        if len(bad := np.argwhere(~np.isfinite(values))):
+            frame, band = (int(n) for n in bad[0])
+            raise ValueError(
+                f"features: frame {n_frames + frame} of filter {band} is {values[frame, band]}, of finite audio and "
+                "weights; must be finite"
+            )
+        file.write(values.tobytes())
+        n_frames += len(values)
+    file.seek(0)
+    header(n_filters, n_frames)
+    if file.tell() != begin:
+        raise RuntimeError(f"the header of {n_frames} frames does not fit where that of none was")
     return n_filters, n_frames

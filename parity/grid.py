@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from parity.expected import Arrays, Expected, Produced
+from parity.expected import SCATTER, Arrays, Expected, Produced
 from parity.gates import (
     Accuracy,
     OfMax,
@@ -33,6 +33,11 @@ FORWARD = OfMax(1e-6, "twice TensorFlow's own eager-graph difference (4.8e-7 of 
 FORWARD_NORM = OfMax(2e-6, "twice TensorFlow's own difference; instance norm divides by a standard deviation")
 GRADIENT = RelativeL2(5e-6, "ten times the forward difference: a gradient sums products of several rounded factors")
 GRADIENT_NORM = RelativeL2(3e-5, "as without instance norm, whose adjoint subtracts two means that nearly cancel")
+FAITHFUL = (
+    f"{SCATTER.factor:.3g} times the largest of {SCATTER.n_draws} of the float64 oracle with a rounding at every "
+    "operation, sums in their worst order"
+)
+APART = f"the reference's error, and {FAITHFUL}"
 FEWEST = 16  # arrays in a pool that say something about rounding together: as many as k was measured on
 
 
@@ -106,7 +111,7 @@ def compare_forward(context: Context, candidate: Arrays, expected: Expected) -> 
         literal = context.literal(tap) and Accuracy.applies(reference)
         least = None if literal else rounding.get(tap)
         again = [taps[tap] for taps, _ in expected.reference_again]
-        yield from _compare(context, tap, "forward", arrays, direct, errors.get(tap), least, again)
+        yield from _compare(context, tap, "forward", arrays, direct, errors.get(tap), least, expected, again)
 
 
 def compare_gradients(context: Context, candidate: Arrays, expected: Expected) -> Iterator[Measurement]:
@@ -123,7 +128,7 @@ def compare_gradients(context: Context, candidate: Arrays, expected: Expected) -
         literal = context.literal(name) and bool(np.any(expected.gradients[name]))
         least = None if literal else rounding[name]
         again = [gradients[name] for _, gradients in expected.reference_again]
-        yield from _compare(context, name, kind_of(name), arrays, direct, errors[name], least, again)
+        yield from _compare(context, name, kind_of(name), arrays, direct, errors[name], least, expected, again)
 
 
 def compare_sound(
@@ -186,23 +191,6 @@ def pooled(context: Context, fewest: int = FEWEST) -> Iterator[Measurement]:
             yield context.measurement(tap, kind, pool.verdict(context.factor(kind, tap)), "rounding")
 
 
-def apart(
-    direct: OfMax | RelativeL2, candidate: np.ndarray, reference: np.ndarray, oracle: np.ndarray | None
-) -> Verdict | None:
-    """G3 in units of what G1 leaves between two implementations; None where the reference's error is unknown.
-
-    The reference is off by e, the candidate may be by k e: they are at most (1 + k) e apart. Where a sum cancels, that
-    is more than any limit for all cases.
-    """
-    if oracle is None:
-        return None
-    most = (1 + UNMEASURED) * direct(reference, oracle).observed
-    if not 0 < most < np.inf:
-        return None
-    reason = f"{1 + UNMEASURED:g} times what the reference is off: it, and G1's k"
-    return Verdict("direct", direct(candidate, reference).observed / most, 1.0, reason)
-
-
 def _finite(values: np.ndarray, oracle: np.ndarray) -> Verdict:
     """The status against the oracle, whose dtype is another."""
     return status(values, oracle.astype(values.dtype))
@@ -216,6 +204,7 @@ def _compare(
     direct: OfMax | RelativeL2,
     errors: np.ndarray | None,
     least: np.ndarray | None,
+    expected: Expected,
     again: Sequence[np.ndarray] = (),
 ) -> Iterator[Measurement]:
     candidate, reference, oracle = arrays
@@ -223,23 +212,31 @@ def _compare(
     yield context.measurement(tap, kind, state, "rounding")
     if not state.passes:
         return
+    size = norm if isinstance(direct, RelativeL2) else peak
     if least is not None:
-        size = norm if isinstance(direct, RelativeL2) else peak
         where = context.aside() if context.literal(tap) else context
         yield where.measurement(tap, kind, one_operation(candidate, reference, least, size), "rounding")
     else:
         verdict, where = direct(candidate, reference), context
-        if not verdict.passes and (other := apart(direct, candidate, reference, oracle)) is not None:
-            verdict, where = other, context.aside()
+        if not verdict.passes and oracle is not None and (most := expected.scatter(tap, size)) is not None:
+            # By the triangle inequality: where a sum cancels, that is more than any limit for all cases. The
+            # reference's error alone would be one draw, and may be a lucky one.
+            difference = size(candidate.astype(np.float64) - reference)
+            most += size(reference - oracle.astype(np.float64))
+            verdict, where = Verdict("direct", difference / most, 1.0, APART), context.aside()
         yield where.measurement(tap, kind, verdict, "rounding")
     if oracle is None:
         return
     if errors is not None:
         yield context.measurement(tap, kind, soundness(candidate, oracle, errors), "rounding")
     if context.singly and Accuracy.applies(oracle):
-        # k is measured over many arrays together; of one array alone, the spread is that of the executions at hand
-        verdict = Accuracy(dtype=context.dtype)(candidate, reference, oracle, again)
-        yield context.measurement(tap, kind, verdict, "rounding")
+        # k is measured over many arrays together; of one array alone, the spread is that of the executions at hand.
+        # These share an order of summation: a CPU that sums in another may err more and be as faithful.
+        verdict, where = Accuracy(dtype=context.dtype)(candidate, reference, oracle, again), context
+        if not verdict.passes and (most := expected.scatter(tap, size)) is not None:
+            error = size(candidate - oracle.astype(np.float64))
+            verdict, where = Verdict("accuracy", error / most, 1.0, FAITHFUL), context.aside()
+        yield where.measurement(tap, kind, verdict, "rounding")
     else:
         pool = context.pools.setdefault((kind, tap), PooledAccuracy(context.dtype))
         pool.add(candidate, reference, oracle)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table as Rendered
 
 SOURCES = ("leaf/smoother.py", "leaf/pcen.py")
+NAMES = ("long", "long_drawn")
 COMMAND = "tox -e long"
 OF_BOUND = ("of bound", "gradients of bound")
 Progress = Callable[[str, int], Callable[[], None]]
@@ -81,7 +82,7 @@ def tables(lengths: Sequence[int] | None, n_drawn: int, progress: Progress) -> l
             step()
     kinds = ", ".join(f"{case.kind} (alpha={case.alpha:g}, delta={case.delta:g}, r={case.r:g})" for case in CASES)
     over_length = Table(
-        "long",
+        NAMES[0],
         "PCEN over length",
         f"leaf.PCEN in float32 against the float64 oracle, the worst of {len(CASES)} inputs: {kinds}. Largest relative "
         "error of a frame (smoother, output), relative L2 norm (gradient, to the energies; at s = 1 it cancels against "
@@ -117,4 +118,4 @@ def _drawn(n: int, progress: Progress) -> Table:
         f"{n} cases of 4 bands: s in [0, 1], alpha to 1, delta 1e-12 to 1e3, r 0.01 to 1, eps 1e-12 or 1e-6. How many "
         "values and gradients are NaN or infinite, and the largest errors in units of the running-error bound."
     )
-    return Table("long_drawn", "PCEN over its domain", note, table)
+    return Table(NAMES[1], "PCEN over its domain", note, table)

@@ -45,7 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise pytest.UsageError(
-            f"--certificate needs {' and '.join(missing)}: python -m pip install 'leaf-ladder[report]'"
+            f"--certificate needs {' and '.join(missing)}: python -m pip install {' '.join(missing)}"
         )
     from parity.report.session import Certifier
 
@@ -57,7 +57,7 @@ def ledger_of(config: pytest.Config) -> Ledger:
     from parity.report.ledger import Ledger
 
     if LEDGER not in config.stash:
-        config.stash[LEDGER] = Ledger()
+        config.stash[LEDGER] = Ledger(config.rootpath)
     return config.stash[LEDGER]
 
 

@@ -15,7 +15,7 @@ from hypothesis import seed as seeded
 from parity.alone import SUFFIX, alone
 from parity.cases import Case
 from parity.coverage import Coverage
-from parity.report.certificate import replace_file
+from parity.outputs import Output
 from parity.report.claims import Measurement
 from parity.rungs import RUNGS
 from parity.strategies import cases
@@ -124,12 +124,30 @@ def search(
     return found, coverage
 
 
+def output(path: Path) -> Output:
+    """The record of all rungs: one may be replaced by another, any other file may not."""
+    return Output("record", path, ours=_is_record)
+
+
+def _is_record(path: Path) -> bool:
+    try:
+        return bool(list(read(path)))
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        return False
+
+
 def write(path: Path, searched: Searched) -> None:
-    """Put a rung's search into a record of all of them."""
+    """Put a rung's search into a record of all of them.
+
+    Raises:
+        ValueError: what is there is no such record, or it cannot be written.
+    """
+    to = output(path)
+    to.check()
     record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     record[searched.rung] = asdict(searched)
     ordered = {name: record[name] for name in RUNGS if name in record}
-    replace_file(path, (json.dumps(ordered, indent=1) + "\n").encode())
+    to.write((json.dumps(ordered, indent=1) + "\n").encode())
 
 
 def read(path: Path) -> Iterator[Searched]:

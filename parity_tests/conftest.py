@@ -8,6 +8,10 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+# On a CPU, TensorFlow has gradients of grouped convolutions (ChannelWiseLearnablePooling1D) in oneDNN alone, which it
+# switches on by itself only where the CPU has AVX-512 VNNI.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
 _RELAXED = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile(
     "ci", derandomize=True, print_blob=False, deadline=None, max_examples=100, suppress_health_check=_RELAXED
@@ -23,7 +27,7 @@ def tensorflow() -> None:
     if importlib.util.find_spec("tensorflow") is not None:
         return
     if os.environ.get("CI"):
-        pytest.fail("TensorFlow is not installed: install leaf-ladder[tensorflow]")
+        pytest.fail("TensorFlow is not installed: python -m pip install tensorflow")
     pytest.skip("TensorFlow is not installed")
 
 
@@ -32,6 +36,6 @@ def onnx() -> None:
     """Asks for ONNX and its runtime, as :func:`tensorflow` does for TensorFlow."""
     missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
     if missing and os.environ.get("CI"):
-        pytest.fail(f"{', '.join(missing)}: install leaf-ladder[onnx]")
+        pytest.fail(f"not installed: python -m pip install {' '.join(missing)}")
     if missing:
         pytest.skip(f"{', '.join(missing)}: not installed")

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any
 
 import numpy as np
 
 from fixtures import store
 from parity.bridges.names import checked
 from parity.expected import Expected
+from parity.faults import Benign
 from parity.gates import OfMax, status
 from parity.grid import Context, compare_forward, compare_gradients, pooled
 from parity.oracle import measured_init_margin
 from parity.probes.initial import DECIDED
+from parity.reexecution.calibration import Arrays, Inputs
+from parity.reexecution.ways import Way, plainly
+from parity.report.claims import TAPS, Measurement
 from parity.report.ledger import Ledger
 from parity.rungs import RUNGS
 from parity.steps import INNER_TAPS
@@ -21,13 +27,12 @@ GOLDENS = store.names()
 MEL_ROUNDING = OfMax(1e-4, "mel of two bins is subtracted: 2840 x 2^-24 x a few over a triangle of a few mel")
 
 
-@lru_cache(maxsize=2)
+@cache
 def golden(name: str) -> store.Golden:
     return store.load(name)
 
 
-@lru_cache(maxsize=2)
-def loaded(rung: str, name: str):
+def built(rung: str, name: str) -> tuple[Any, Any]:
     g = golden(name)
     bridge = RUNGS[rung].load_bridge()
     module = bridge.build(g.config)
@@ -35,11 +40,16 @@ def loaded(rung: str, name: str):
     return bridge, module
 
 
-@cache
-def gradients(rung: str, name: str):
-    bridge, module = loaded(rung, name)
+def run(rung: str, name: str, way: Way = plainly) -> Arrays:
+    """Taps and gradients by (property, tap)."""
     g = golden(name)
-    return bridge.gradients(module, g.arrays["input"], g.arrays["cotangent"])
+    inputs = Inputs(g.config, g.group("variables"), g.arrays["input"], g.arrays["cotangent"])
+    return way(*built(rung, name), inputs)
+
+
+@cache
+def ran(rung: str, name: str) -> Arrays:
+    return run(rung, name)
 
 
 def context(rung: str, name: str) -> Context:
@@ -54,12 +64,6 @@ def context(rung: str, name: str) -> Context:
         # the output and the gradients are held to their limits as they stand
         literal=lambda tap: tap not in INNER_TAPS,
     )
-
-
-@cache
-def taps(rung: str, name: str):
-    bridge, module = loaded(rung, name)
-    return bridge.taps(module, golden(name).arrays["input"])
 
 
 @cache
@@ -79,15 +83,24 @@ def expected(name: str) -> Expected:
     )
 
 
+def taps_of(arrays: Arrays) -> dict[str, np.ndarray]:
+    return {tap: values for (property, tap), values in arrays.items() if property == "forward"}
+
+
+def gradients_of(arrays: Arrays) -> dict[str, np.ndarray]:
+    return {tap: values for (property, tap), values in arrays.items() if property != "forward"}
+
+
 def check_forward(rung: str, name: str, ledger: Ledger, where: Context | None = None) -> None:
-    measured = list(compare_forward(where or context(rung, name), taps(rung, name), expected(name)))
+    candidate = taps_of(ran(rung, name))
+    measured = list(compare_forward(where or context(rung, name), candidate, expected(name)))
     assert {m.tap for m in measured} == set(expected(name).reference)
     for measurement in measured:
         ledger.check(measurement)
 
 
 def check_gradients(rung: str, name: str, ledger: Ledger, where: Context | None = None) -> None:
-    candidate = gradients(rung, name)
+    candidate = gradients_of(ran(rung, name))
     assert set(candidate) == set(golden(name).group("gradients"))
     for measurement in compare_gradients(where or context(rung, name), candidate, expected(name)):
         ledger.check(measurement)
@@ -105,17 +118,81 @@ def check_together(rung: str, ledger: Ledger) -> None:
         ledger.check(measurement)
 
 
+def touched(change: Benign, name: str) -> bool:
+    """Whether a golden has the tap that a change rounds otherwise."""
+    return change.tap in expected(name).taps
+
+
+def one_of_each() -> set[str]:
+    """The smallest golden of each combination of stages: where an execution is slow, as rung 0's is."""
+    found: dict[Any, str] = {}
+    for name in sorted(GOLDENS, key=lambda name: golden(name).arrays["input"].size * golden(name).config.n_filters):
+        config = golden(name).config
+        found.setdefault((config.with_(n_filters=1), golden(name).case.weights), name)
+    return set(found.values())
+
+
+def check_benign(change: Benign, names: Iterable[str] = GOLDENS) -> None:
+    """Everything that the goldens hold a rung to, with a change in it that means the same.
+
+    A golden without the stage that is changed does not run the change. Its arrays are those of the rung as it is, so
+    that the accuracy over all goldens is judged on all of them.
+
+    Args:
+        change: what is planted.
+        names: of the goldens that are run with it.
+    """
+    if change.tap in ("mel", "init"):
+        with change.plant():
+            holding(m for name in GOLDENS for m in initial(change.rung, name))
+        return
+    before = TAPS[: TAPS.index(change.tap)]
+    own = {name: ran(change.rung, name) for name in GOLDENS}
+    with change.plant():
+        planted = {name: run(change.rung, name) for name in names if touched(change, name)}
+    for name, arrays in planted.items():
+        for tap in before:
+            assert np.array_equal(arrays.get(("forward", tap)), own[name].get(("forward", tap))), (name, tap)
+    holding(together(change.rung, {**own, **planted}))
+
+
+def check_executed(rung: str, way: Way) -> None:
+    """Everything that the goldens hold a rung to, executed in another way."""
+    holding(together(rung, {name: run(rung, name, way) for name in GOLDENS}))
+
+
+def together(rung: str, arrays: dict[str, Arrays]) -> Iterator[Measurement]:
+    """Every golden's arrays against what was recorded, and the accuracy of all."""
+    where = context(rung, GOLDENS[0])
+    for name, found in arrays.items():
+        where.case, where.with_norm = name, golden(name).config.mean_var_norm
+        yield from compare_forward(where, taps_of(found), expected(name))
+        yield from compare_gradients(where, gradients_of(found), expected(name))
+    yield from pooled(where)
+
+
+def holding(measured: Iterator[Measurement]) -> None:
+    found = list(measured)
+    assert found
+    assert [str(m) for m in found if not m.holds] == []
+
+
 def check_init(rung: str, name: str, ledger: Ledger) -> None:
     """The mel matrix to rounding; the parameters read off it equal, but where a bin stands on a threshold."""
-    bridge, _ = loaded(rung, name)
+    for measurement in initial(rung, name):
+        ledger.check(measurement)
+
+
+def initial(rung: str, name: str) -> Iterator[Measurement]:
+    """What a rung starts from against what the original started from."""
     g = golden(name)
-    measured = bridge.init_taps(g.config)
+    measured = RUNGS[rung].load_bridge().init_taps(g.config)
     where = context(rung, name)
     for tap in ("mel", "init"):
-        ledger.check(where.measurement(tap, "forward", status(measured[tap], g.arrays[f"taps/{tap}"]), "rounding"))
-    ledger.check(where.measurement("mel", "forward", MEL_ROUNDING(measured["mel"], g.arrays["taps/mel"]), "rounding"))
+        yield where.measurement(tap, "forward", status(measured[tap], g.arrays[f"taps/{tap}"]), "rounding")
+    yield where.measurement("mel", "forward", MEL_ROUNDING(measured["mel"], g.arrays["taps/mel"]), "rounding")
     decided = measured_init_margin(g.config.n_filters) > MEL_ROUNDING.limit
     assert DECIDED(float(np.mean(~decided))).passes
     gate = OfMax(2.0**-22, "two products of float32 constants, rounded in another order")
     verdict = gate(measured["init"][decided], g.arrays["taps/init"][decided])
-    ledger.check(where.measurement("init", "forward", verdict, "rounding"))
+    yield where.measurement("init", "forward", verdict, "rounding")

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from leaf.streaming import BLOCK
 from parity.cases import Case
 from parity.gates import Exactly
 from parity.memory import Peak
@@ -34,6 +35,17 @@ def check_sample_by_sample(rung: str, ledger: Ledger) -> None:
     case = Case.parse("n_filters=2,sample_rate=2000,window_len=8.5,n_samples=150,padding=centered,weights=trained")
     for measurement in streamed(rung, case, range(1, case.n_samples)):
         ledger.check(measurement)
+
+
+def check_long_chunks(rung: str, ledger: Ledger, padding: str) -> None:
+    """Chunks that are worked on in several blocks, whose edges lie between frames, at one or at none of the cuts."""
+    n_samples = 5 * BLOCK // 2 + 77
+    case = Case.parse(
+        f"n_filters=3,sample_rate=2000,window_len=8.5,n_samples={n_samples},padding={padding},weights=trained,batch=2"
+    )
+    for cuts in ((), (BLOCK + 1,), (19, 2 * BLOCK + 38)):
+        for measurement in streamed(rung, case, cuts):
+            ledger.check(measurement)
 
 
 def joined(frontend: torch.nn.Module, x: torch.Tensor, size: int) -> torch.Tensor:

@@ -1,42 +1,145 @@
-"""What this rung refuses, in one place: values in constructors, shapes and dtypes in ``call``."""
+"""What this rung's constructors and functions refuse, in one place; for ``call`` see :mod:`tf_leaf.inputs`.
+
+Always as ``name=value: must be ...``. Every check of a number returns it as Python's own ``int`` or ``float``, and only
+that is used: arithmetic in a narrow type of NumPy wraps.
+"""
 
 from __future__ import annotations
 
 import math
-from numbers import Integral, Real
+import operator
+import reprlib
+from collections.abc import Callable
 from typing import Any
 
-import tensorflow as tf
+import numpy as np
 
 DTYPES = ("float32", "float64")
 PADDINGS = ("SAME", "VALID")
+# Limits that no use meets, so that a slip of the keyboard is refused before it fills the memory.
+LEAST_HZ, MOST_HZ = 1e-3, 1e9
+MOST_SAMPLES = 2**20  # of a window or a hop: 65 s at 16 kHz
+MOST_FILTERS = 2**11  # as many bands as a transform of 4096 samples has bins
+MOST_CHANNELS = 2 * MOST_FILTERS  # real and imaginary parts
+MOST_VALUES = 2**23  # filters times samples of a window: 40 filters of 4 s at 48 kHz
+LARGEST, TINY = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
+
+_brief = reprlib.Repr()
+_brief.maxstring = _brief.maxother = 100
+_brief.maxlong = 40
 
 
-def check_count(name: str, value: Any) -> int:
-    """``value`` as an int.
+def shown(value: Any) -> str:
+    """A value for a message: on one line, and short whatever it is."""
+    try:
+        return " ".join(_brief.repr(value).split())
+    except Exception:  # a number of so many digits that Python does not print it, an object that fails to
+        return f"<{type(value).__name__}>"
+
+
+def number(value: Any) -> int | float:
+    """A real number of any type, an array or tensor of no dimensions too, as Python's ``int`` or ``float``.
+
+    Raises:
+        TypeError: it is none; a bool and text are none.
+    """
+    try:
+        if tuple(getattr(value, "shape", ())):  # float() would read an array of one
+            raise TypeError
+        if hasattr(value, "item"):
+            value = value.item()
+        elif hasattr(value, "__array__"):
+            value = np.asarray(value).item()
+        if isinstance(value, (bool, str, bytes, bytearray)):  # index() or float() would read them
+            raise TypeError
+        return operator.index(value) if hasattr(value, "__index__") else float(value)
+    except OverflowError:  # an integer or fraction beyond what a float holds
+        return math.inf
+    except Exception as error:
+        raise TypeError from error
+
+
+def check_count(name: str, value: Any, most: int = MOST_SAMPLES, least: int = 1) -> int:
+    """An integer from ``least`` to ``most``.
 
     Raises:
         TypeError: not an integer.
-        ValueError: less than 1.
+        ValueError: out of this range.
     """
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name}={value!r}: must be an integer, at least 1")
-    if value < 1:
-        raise ValueError(f"{name}={value!r}: must be at least 1")
-    return int(value)
+    message = f"{name}={shown(value)}: must be an integer from {least} to {most}"
+    try:
+        found = number(value)
+    except TypeError:
+        raise TypeError(message) from None
+    if not isinstance(found, int):
+        raise TypeError(message)
+    if not least <= found <= most:
+        raise ValueError(message)
+    return found
 
 
-def check_positive(name: str, value: Any, unit: str) -> None:
-    """Refuse what is not a finite number above 0.
+def check_real(
+    name: str,
+    value: Any,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    at_most: float = LARGEST,
+    unit: str = "",
+) -> float:
+    """A number that is finite in float32 and within the limits that are given.
 
     Raises:
         TypeError: not a real number.
-        ValueError: zero, negative, infinite or NaN.
+        ValueError: not finite, or out of range.
     """
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name}={value!r}: must be a number of {unit} above 0")
-    if not 0 < float(value) < math.inf:
-        raise ValueError(f"{name}={value!r}: must be a finite number of {unit} above 0")
+    return float(_real(name, value, above, at_least, at_most, unit))
+
+
+def _real(name: str, value: Any, above: float | None, at_least: float | None, at_most: float, unit: str) -> int | float:
+    allowed = "a finite number" + f" of {unit}" * bool(unit)
+    if above is not None:
+        allowed += f" above {above:g}"
+    if at_least is not None:
+        allowed += f", at least {at_least:g}" if at_most == LARGEST else f" from {at_least:g} to {at_most:g}"
+    elif at_most != LARGEST:
+        allowed += f", at most {at_most:g}"
+    message = f"{name}={shown(value)}: must be {allowed}"
+    try:
+        found = number(value)
+    except TypeError:
+        raise TypeError(message) from None
+    in_range = (above is None or found > above) and (at_least is None or found >= at_least)
+    if not (in_range and -LARGEST <= found <= at_most):  # nor is NaN
+        raise ValueError(message)
+    return found
+
+
+def check_rate(sample_rate: Any) -> int | float:
+    """A sample rate in Hz, an integer where it is one.
+
+    Raises:
+        TypeError: not a real number.
+        ValueError: not above ``LEAST_HZ``, or beyond ``MOST_HZ``.
+    """
+    return _real("sample_rate", sample_rate, LEAST_HZ, None, MOST_HZ, "Hz")
+
+
+def check_duration(name: str, milliseconds: Any, sample_rate: Any) -> int | float:
+    """A length in ms, an integer where it is one.
+
+    Raises:
+        TypeError: an argument is not a real number.
+        ValueError: fewer than 1 or more than ``MOST_SAMPLES`` samples.
+    """
+    rate = check_rate(sample_rate)
+    found = _real(name, milliseconds, 0, None, LARGEST, "milliseconds")
+    if not 1 <= rate * found // 1000 < MOST_SAMPLES:
+        raise ValueError(
+            f"{name}={shown(milliseconds)}: must be from 1 to {MOST_SAMPLES - 1} samples at "
+            f"sample_rate={shown(sample_rate)}, {1000 / rate:g} to {1000 * MOST_SAMPLES / rate:g} milliseconds"
+        )
+    return found
 
 
 def check_geometry(sample_rate: Any, window_len: Any, window_stride: Any) -> tuple[int, int]:
@@ -44,43 +147,118 @@ def check_geometry(sample_rate: Any, window_len: Any, window_stride: Any) -> tup
 
     Raises:
         TypeError: an argument is not a real number.
-        ValueError: an argument is not above 0, or a window or a stride lasts less than one sample.
+        ValueError: an argument is not above 0, or a length is refused by :func:`check_duration`.
     """
-    check_positive("sample_rate", sample_rate, "Hz")
-    for name, milliseconds in (("window_len", window_len), ("window_stride", window_stride)):
-        check_positive(name, milliseconds, "milliseconds")
-        if sample_rate * milliseconds // 1000 < 1:
-            shortest = 1000 / float(sample_rate)
-            raise ValueError(
-                f"{name}={milliseconds!r}: less than one sample at sample_rate={sample_rate!r}; "
-                f"must be at least {shortest:g} milliseconds"
-            )
-    return int(sample_rate * window_len // 1000 + 1), int(sample_rate * window_stride // 1000)
+    length, hop = (
+        check_duration(name, milliseconds, sample_rate)
+        for name, milliseconds in (("window_len", window_len), ("window_stride", window_stride))
+    )
+    rate = check_rate(sample_rate)
+    return int(rate * length // 1000 + 1), int(rate * hop // 1000)
 
 
-def check_band(min_freq: Any, max_freq: Any, sample_rate: Any) -> None:
-    """Refuse a band that is empty, starts below 0 Hz or ends above half the sample rate.
+def check_bank(name: str, n_filters: int, size_name: str, size: int) -> None:
+    """Refuse so many filters of ``size`` samples that they fill the memory.
 
     Raises:
-        ValueError: any of these.
+        ValueError: more than ``MOST_VALUES`` values in all.
     """
-    check_positive("sample_rate", sample_rate, "Hz")
-    if not min_freq >= 0:
-        raise ValueError(f"min_freq={min_freq!r}: must be at least 0 Hz")
-    if not max_freq <= sample_rate / 2:
-        raise ValueError(f"max_freq={max_freq!r}: must be at most sample_rate / 2 = {sample_rate / 2:g} Hz")
-    if not min_freq < max_freq:
-        raise ValueError(f"min_freq={min_freq!r}: must be below max_freq={max_freq!r}")
+    if n_filters * size > MOST_VALUES:
+        raise ValueError(
+            f"{name}={n_filters}: must be at most {MOST_VALUES // size} with {size_name}={size}, "
+            f"{MOST_VALUES} values in all"
+        )
+
+
+def check_band(min_freq: Any, max_freq: Any, sample_rate: Any) -> tuple[float, float]:
+    """Edges in Hz.
+
+    Raises:
+        TypeError: an argument is not a real number.
+        ValueError: a band that is empty, starts below 0 Hz or ends above half the sample rate.
+    """
+    half = check_rate(sample_rate) / 2
+    low = check_real("min_freq", min_freq, at_least=0, unit="Hz")
+    high = check_real("max_freq", max_freq, above=0, unit="Hz")
+    if high > half:
+        raise ValueError(
+            f"max_freq={shown(max_freq)}: must be at most sample_rate / 2 = {half:g} Hz; pass max_freq={half:g} or less"
+        )
+    if low >= high:
+        raise ValueError(
+            f"min_freq={shown(min_freq)}: must be below max_freq={shown(max_freq)}; pass both, 0 <= min_freq < "
+            f"max_freq <= sample_rate / 2 = {half:g} Hz"
+        )
+    return low, high
+
+
+def check_sinc(sample_rate: Any, min_low_hz: Any, min_band_hz: Any) -> tuple[int | float, float, float]:
+    """Rate, least lower cutoff and least width of sinc filters, in Hz.
+
+    Raises:
+        TypeError: an argument is not a real number.
+        ValueError: a negative one, or a cutoff and a width that leave no band under half the sample rate.
+    """
+    rate = check_rate(sample_rate)
+    low = check_real("min_low_hz", min_low_hz, at_least=0, unit="Hz")
+    band = check_real("min_band_hz", min_band_hz, at_least=0, unit="Hz")
+    if not 2 * low + band < rate / 2:
+        raise ValueError(
+            f"min_low_hz={shown(min_low_hz)}, min_band_hz={shown(min_band_hz)}: must leave a band at "
+            f"sample_rate={shown(sample_rate)}: 2 min_low_hz + min_band_hz < {rate / 2:g} Hz"
+        )
+    return rate, low, band
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """True or False, NumPy's too.
+
+    Raises:
+        TypeError: anything else; the text ``"False"`` would count as true.
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}={shown(value)}: must be True or False")
+    return bool(value)
+
+
+def check_callable(name: str, value: Any, what: str) -> Callable[..., Any]:
+    """Something to call, and no class.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if isinstance(value, type) or not callable(value):
+        raise TypeError(f"{name}={shown(value)}: must be {what}, and no class")
+    return value  # type: ignore[no-any-return]
+
+
+def check_name(name: Any) -> str | None:
+    """A layer's name; Keras finds one for ``None``.
+
+    Raises:
+        TypeError: no text.
+        ValueError: empty, or with a slash, which Keras refuses.
+    """
+    message = f"name={shown(name)}: must be text without '/', or None"
+    if name is not None and not isinstance(name, str):
+        raise TypeError(message)
+    if name is not None and (not name or "/" in name):
+        raise ValueError(message)
+    return name
 
 
 def check_padding(padding: Any) -> str:
     """The padding in capitals.
 
     Raises:
+        TypeError: no text.
         ValueError: neither ``"SAME"`` nor ``"VALID"``.
     """
-    if not isinstance(padding, str) or padding.upper() not in PADDINGS:
-        raise ValueError(f"padding={padding!r}: must be one of {PADDINGS}, in any case")
+    message = f"padding={shown(padding)}: must be one of {PADDINGS}, in any case"
+    if not isinstance(padding, str):
+        raise TypeError(message)
+    if padding.upper() not in PADDINGS:
+        raise ValueError(message)
     return padding.upper()
 
 
@@ -90,37 +268,67 @@ def check_dtype(dtype: Any) -> str:
     Raises:
         ValueError: neither float32 nor float64.
     """
-    name = dtype if isinstance(dtype, str) else getattr(dtype, "name", repr(dtype))
+    name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None)
     if name not in DTYPES:
-        raise ValueError(f"dtype={dtype!r}: must be one of {DTYPES}")
+        raise ValueError(f"dtype={shown(dtype)}: must be one of {DTYPES}")
     return str(name)
 
 
-def check_length(inputs: tf.Tensor, taps: int, padding: str) -> None:
-    """Refuse signals that are shorter than a window that is not padded, where their length is known.
+def check_shape(shape: Any) -> tuple[int, ...]:
+    """The shape that an initialiser is asked for.
 
     Raises:
-        ValueError: fewer samples than taps. TensorFlow itself fails where two hops or more are missing; where less is,
-            its kernels give values that nothing has written.
+        TypeError: no sequence of integers.
+        ValueError: one below 1, or so many values that they fill the memory.
     """
-    n_samples = inputs.shape[1]
-    if padding == "VALID" and n_samples is not None and n_samples < taps:
+    try:
+        sizes = tuple(check_count("shape", n, MOST_VALUES) for n in shape)
+    except TypeError:
+        raise TypeError(f"shape={shown(shape)}: must be a sequence of integers, at least 1") from None
+    if math.prod(sizes) > 2 * MOST_VALUES:
+        raise ValueError(f"shape={shown(shape)}: must have at most {2 * MOST_VALUES} values")
+    return sizes
+
+
+def frames_of(shape: Any, taps: int, strides: int, padding: str) -> int | None:
+    """How many frames signals of shape [B, T, C] give; ``None`` where T is not known.
+
+    Raises:
+        ValueError: another rank, or fewer samples than a window that is not padded.
+    """
+    if len(shape) != 3:
+        raise ValueError(f"inputs of shape {tuple(shape)}: must be [batch, samples, channels]")
+    n_samples: int | None = shape[1]
+    if n_samples is None:
+        return None
+    if padding.upper() == "SAME":
+        return -(-n_samples // strides)
+    if n_samples < taps:
         raise ValueError(
-            f"inputs of shape {tuple(inputs.shape)}: {n_samples} samples, must be at least the {taps} of a window "
+            f"inputs of shape {tuple(shape)}: {n_samples} samples, must be at least the {taps} of a window "
             f"that is not padded"
         )
+    return (n_samples - taps) // strides + 1
 
 
-def check_audio(inputs: tf.Tensor, dtype: str) -> None:
-    """Refuse what is not [B, T] or [B, T, 1] audio of at least one sample; values are not looked at.
+def channels_of(shape: Any) -> int:
+    """How many channels there are in features of shape [B, frames, C].
 
     Raises:
-        TypeError: integer, boolean or complex samples, or another dtype than the layer computes in.
+        ValueError: another rank, or a number of channels that is not known.
+    """
+    if len(shape) != 3 or shape[2] is None:
+        raise ValueError(f"input_shape={tuple(shape)}: must be [batch, frames, channels], the last of them known")
+    return int(shape[2])
+
+
+def check_audio_shape(shape: Any) -> None:
+    """Refuse a shape that is not [B, T] or [B, T, 1] with at least one sample; any of the three may be unknown.
+
+    Raises:
         ValueError: another rank, more than one channel, or no samples.
     """
-    if inputs.dtype.name != dtype:
-        raise TypeError(f"inputs of dtype {inputs.dtype.name}: must be {dtype}; convert the samples first")
-    shape = tuple(inputs.shape)
+    shape = tuple(shape)
     if len(shape) not in (2, 3):
         raise ValueError(f"inputs of shape {shape}: must be [batch, samples] or [batch, samples, 1]")
     if len(shape) == 3 and shape[2] not in (1, None):

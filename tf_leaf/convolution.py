@@ -12,23 +12,30 @@ import keras
 import tensorflow as tf
 
 from tf_leaf import impulse_responses
-from tf_leaf.checks import check_count, check_length, check_padding
+from tf_leaf.checks import (
+    MOST_CHANNELS,
+    check_bank,
+    check_count,
+    check_dtype,
+    check_flag,
+    check_name,
+    check_padding,
+    check_sinc,
+    frames_of,
+)
+from tf_leaf.described import Described, registered
 from tf_leaf.fourier import FFTConv1D, fft_conv1d, overlap_add_conv1d, upper_power_of_2
 from tf_leaf.initializers import GaborInit, SincInit
+from tf_leaf.inputs import add_weight, check_features, check_length, check_tensor, of_any_batch
 from tf_leaf.utils import WindowType, window
 
 __all__ = [
-    "FFTConv1D",
-    "GaborConstraint",
-    "GaborConv1D",
-    "NormalizedConv1D",
-    "SincConv1D",
-    "fft_conv1d",
-    "overlap_add_conv1d",
+    "FFTConv1D", "GaborConstraint", "GaborConv1D", "NormalizedConv1D", "SincConv1D", "fft_conv1d", "overlap_add_conv1d",
     "upper_power_of_2",
-]
+]  # fmt: skip
 
 
+@registered
 class GaborConstraint(keras.constraints.Constraint):
     """Keeps Gabor parameters inside their box.
 
@@ -42,11 +49,11 @@ class GaborConstraint(keras.constraints.Constraint):
     """
 
     def __init__(self, kernel_size: int) -> None:
-        self._kernel_size = kernel_size
+        self._kernel_size = check_count("kernel_size", kernel_size)
 
     def __call__(self, kernel: tf.Tensor) -> tf.Tensor:
         """The kernel [C, 2], clipped."""
-        kernel = tf.convert_to_tensor(kernel)
+        kernel = tf.convert_to_tensor(check_tensor("kernel", kernel, 2))
         per_sample = math.sqrt(2 * math.log(2)) / math.pi
         mu = tf.clip_by_value(kernel[:, 0], 0.0, math.pi)
         sigma = tf.clip_by_value(kernel[:, 1], 4 * per_sample, self._kernel_size * per_sample)
@@ -57,7 +64,8 @@ class GaborConstraint(keras.constraints.Constraint):
         return {"kernel_size": self._kernel_size}
 
 
-class GaborConv1D(keras.layers.Layer):
+@registered
+class GaborConv1D(Described, keras.layers.Layer):
     """Convolves a mono signal with complex Gabor wavelets; two parameters per filter.
 
     Weights: ``kernel`` [C, 2] (radians per sample, samples) and, with ``use_bias``, ``bias`` [2 C]. The
@@ -99,23 +107,27 @@ class GaborConv1D(keras.layers.Layer):
         sort_filters: bool = False,
         dtype: str = "float32",
     ) -> None:
-        super().__init__(name=name, dtype=dtype)
-        self._filters = check_count("filters // 2", check_count("filters", filters) // 2)
+        super().__init__(name=check_name(name), dtype=check_dtype(dtype))
+        self._filters = check_count("filters", filters, MOST_CHANNELS, least=2) // 2
         self._kernel_size = check_count("kernel_size", kernel_size)
+        check_bank("filters", 2 * self._filters, "kernel_size", self._kernel_size)
         self._strides = check_count("strides", strides)
         self._padding = check_padding(padding)
-        self._use_bias = use_bias
-        self._sort_filters = sort_filters
-        self._kernel = self.add_weight(
-            name="kernel",
-            shape=(self._filters, 2),
-            initializer=GaborInit() if kernel_initializer is None else kernel_initializer,
-            regularizer=kernel_regularizer,
-            trainable=trainable,
+        self._use_bias = check_flag("use_bias", use_bias)
+        self._sort_filters = check_flag("sort_filters", sort_filters)
+        initializer = GaborInit() if kernel_initializer is None else kernel_initializer
+        given = {"kernel_initializer": initializer, "kernel_regularizer": kernel_regularizer}
+        self._kernel = add_weight(
+            *(self, "kernel", (self._filters, 2), given, check_flag("trainable", trainable)),
             constraint=GaborConstraint(self._kernel_size),
         )
         if use_bias:
             self._bias = self.add_weight(name="bias", shape=(self._filters * 2,))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """[B, T, 1] to [B, frames, channels]."""
+        n_frames = frames_of(input_shape, self._kernel_size, self._strides, self._padding)
+        return input_shape[0], n_frames, 2 * self._filters
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[B, T, 1] to [B, frames, 2 C], real and imaginary parts in turn.
@@ -123,6 +135,7 @@ class GaborConv1D(keras.layers.Layer):
         Raises:
             ValueError: fewer samples than a filter that is not padded.
         """
+        check_features(inputs, 1)
         check_length(inputs, self._kernel_size, self._padding)
         kernel = self._kernel.constraint(self._kernel)
         if self._sort_filters:
@@ -131,13 +144,14 @@ class GaborConv1D(keras.layers.Layer):
         stacked = tf.stack([tf.math.real(filters), tf.math.imag(filters)], axis=1)
         stacked = tf.reshape(stacked, [2 * self._filters, self._kernel_size])
         stacked = tf.expand_dims(tf.transpose(stacked, perm=(1, 0)), axis=1)
-        outputs = tf.nn.conv1d(inputs, stacked, stride=self._strides, padding=self._padding)
+        outputs = of_any_batch(lambda x: tf.nn.conv1d(x, stacked, self._strides, self._padding), inputs)
         if self._use_bias:
             outputs = tf.nn.bias_add(outputs, tf.convert_to_tensor(self._bias), data_format="NWC")
         return outputs
 
 
-class NormalizedConv1D(keras.layers.Layer):
+@registered
+class NormalizedConv1D(Described, keras.layers.Layer):
     """Convolves a mono signal with filters of Euclidean norm 1.
 
     Weights: ``kernel`` [W, 1, filters] and, with ``use_bias``, ``bias`` [filters]. The constraint,
@@ -178,19 +192,24 @@ class NormalizedConv1D(keras.layers.Layer):
         trainable: bool = True,
         dtype: str = "float32",
     ) -> None:
-        super().__init__(name=name, dtype=dtype)
+        super().__init__(name=check_name(name), dtype=check_dtype(dtype))
+        n_filters = check_count("filters", filters, MOST_CHANNELS)
         self._kernel_size = check_count("kernel_size", kernel_size)
-        self._kernel = self.add_weight(
-            name="kernel",
-            shape=(self._kernel_size, 1, check_count("filters", filters)),
-            initializer=kernel_initializer,
-            regularizer=kernel_regularizer,
-            trainable=trainable,
+        check_bank("filters", n_filters, "kernel_size", self._kernel_size)
+        given = {"kernel_initializer": kernel_initializer, "kernel_regularizer": kernel_regularizer}
+        self._kernel = add_weight(
+            *(self, "kernel", (self._kernel_size, 1, n_filters), given, check_flag("trainable", trainable)),
             constraint=keras.constraints.UnitNorm(axis=0),
         )
-        self._bias = self.add_weight(name="bias", shape=(filters,)) if use_bias else None
+        use_bias = check_flag("use_bias", use_bias)
+        self._bias = self.add_weight(name="bias", shape=(n_filters,)) if use_bias else None
         self._strides = check_count("strides", strides)
         self._padding = check_padding(padding)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """[B, T, 1] to [B, frames, channels]."""
+        n_frames = frames_of(input_shape, self._kernel_size, self._strides, self._padding)
+        return input_shape[0], n_frames, self._kernel.shape[-1]
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[B, T, 1] to [B, frames, filters].
@@ -198,19 +217,20 @@ class NormalizedConv1D(keras.layers.Layer):
         Raises:
             ValueError: fewer samples than a filter that is not padded.
         """
+        check_features(inputs, 1)
         check_length(inputs, self._kernel_size, self._padding)
         kernel = self._kernel.constraint(self._kernel)
-        outputs = tf.nn.conv1d(inputs, kernel, self._strides, self._padding, data_format="NWC")
+        outputs = of_any_batch(lambda x: tf.nn.conv1d(x, kernel, self._strides, self._padding), inputs)
         return outputs if self._bias is None else outputs + tf.convert_to_tensor(self._bias)
 
 
-class SincConv1D(keras.layers.Layer):
+@registered
+class SincConv1D(Described, keras.layers.Layer):
     """Convolves a mono signal with band-pass filters; two parameters per filter.
 
     Weights: ``kernel`` [C, 2] (Hz; lower cutoff and width, less their minima, by absolute value) and, with
     ``use_bias``, ``bias`` [C]. As in the original, the filters are computed for 16 kHz whatever ``sample_rate``
-    says, an even ``kernel_size`` fails in the call (its filters have a tap more than the window), and the layer's
-    ``__call__`` is its own: Keras neither casts its inputs nor sees its shapes.
+    says, and an even ``kernel_size`` fails in the call (its filters have a tap more than the window).
 
     Args:
         filters: twice the number of output channels.
@@ -247,42 +267,45 @@ class SincConv1D(keras.layers.Layer):
         kernel_regularizer: Any = None,
         name: str | None = None,
         trainable: bool = True,
-        sample_rate: int = 16000,
+        sample_rate: float = 16000,
         min_low_hz: float = 50.0,
         min_band_hz: float = 50.0,
         dtype: str = "float32",
     ) -> None:
-        super().__init__(name=name, dtype=dtype)
-        self._filters = check_count("filters // 2", check_count("filters", filters) // 2)
+        super().__init__(name=check_name(name), dtype=check_dtype(dtype))
+        self._filters = check_count("filters", filters, MOST_CHANNELS, least=2) // 2
         self._kernel_size = check_count("kernel_size", kernel_size)
+        check_bank("filters", 2 * self._filters, "kernel_size", self._kernel_size)
         self._strides = check_count("strides", strides)
         self._padding = check_padding(padding)
-        self._use_bias = use_bias
-        self._sample_rate = sample_rate
-        self._min_low_hz = min_low_hz
-        self._min_band_hz = min_band_hz
-        self._kernel = self.add_weight(
-            name="kernel",
-            shape=(self._filters, 2),
-            initializer=SincInit() if kernel_initializer is None else kernel_initializer,
-            regularizer=kernel_regularizer,
-            trainable=trainable,
-        )
+        self._use_bias = check_flag("use_bias", use_bias)
+        self._sample_rate, self._min_low_hz, self._min_band_hz = check_sinc(sample_rate, min_low_hz, min_band_hz)
+        initializer = SincInit() if kernel_initializer is None else kernel_initializer
+        given = {"kernel_initializer": initializer, "kernel_regularizer": kernel_regularizer}
+        self._kernel = add_weight(self, "kernel", (self._filters, 2), given, check_flag("trainable", trainable))
         self._window = window(WindowType.HAMMING, self._kernel_size)
         if use_bias:
             self._bias = self.add_weight(name="bias", shape=(self._filters,))
 
-    def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """[B, T, 1] to [B, frames, channels]."""
+        n_frames = frames_of(input_shape, self._kernel_size, self._strides, self._padding)
+        return input_shape[0], n_frames, self._filters
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[B, T, 1] to [B, frames, C].
 
         Raises:
             tf.errors.InvalidArgumentError: ``kernel_size`` is even.
             ValueError: fewer samples than a filter that is not padded.
         """
+        check_tensor("inputs", inputs, dtype=self.compute_dtype)  # Keras, which would cast them, is not asked
+        check_features(inputs, 1)
         check_length(inputs, self._kernel_size, self._padding)
         response = impulse_responses.sinc_filters(*self._cutoffs(), self._kernel_size)
         taps = response * tf.constant(self._window[:, None], dtype=response.dtype)
-        filtered = tf.nn.conv1d(inputs, taps[:, tf.newaxis, :], self._strides, self._padding)
+        taps = taps[:, tf.newaxis, :]
+        filtered = of_any_batch(lambda x: tf.nn.conv1d(x, taps, self._strides, self._padding), inputs)
         if not self._use_bias:
             return filtered
         return tf.nn.bias_add(filtered, tf.convert_to_tensor(self._bias), data_format="NWC")

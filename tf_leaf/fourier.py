@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+
+from tf_leaf.checks import check_count, check_dtype
+from tf_leaf.described import Unmasked, registered
+from tf_leaf.inputs import check_tensor
 
 
 def upper_power_of_2(length: Any) -> tf.Tensor:
@@ -16,9 +21,17 @@ def upper_power_of_2(length: Any) -> tf.Tensor:
 
     Source: ``leaf_audio/convolution.py``.
     """
+    if not _symbolic(length) and np.ndim(length) == 0:
+        length = check_count("length", length, 2**30)
     length = tf.cast(length, dtype=tf.float32)
     power = 2 ** tf.math.ceil(tf.math.log(length) / tf.math.log(2.0))
     return tf.cast(power, dtype=tf.int32)
+
+
+def rfft(x: tf.Tensor, fft_length: Any) -> tf.Tensor:
+    """``tf.signal.rfft`` over the last axis, of no clips too: its own zero-padding leaves an empty tensor too short."""
+    missing = tf.maximum(fft_length - tf.shape(x)[-1], 0)
+    return tf.signal.rfft(tf.pad(x, [*[[0, 0]] * (x.shape.rank - 1), [0, missing]]), fft_length=[fft_length])
 
 
 def fft_conv1d(inputs: tf.Tensor, filters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -40,11 +53,12 @@ def fft_conv1d(inputs: tf.Tensor, filters: tf.Tensor) -> tuple[tf.Tensor, tf.Ten
 
     Source: ``leaf_audio/convolution.py``.
     """
+    _check(inputs, filters)
     if inputs.shape[1] is not None and inputs.shape[1] < 2:
         raise ValueError(f"inputs of shape {tuple(inputs.shape)}: {inputs.shape[1]} samples, must be at least 2")
     n_samples, n_taps = tf.shape(inputs)[1], tf.shape(filters)[0]
     fft_length = upper_power_of_2(n_samples)
-    signals = tf.signal.rfft(tf.transpose(inputs, (0, 2, 1)), fft_length=[fft_length])
+    signals = rfft(tf.transpose(inputs, (0, 2, 1)), fft_length)
     responses = tf.signal.rfft(tf.transpose(filters, (1, 2, 0)), fft_length=[fft_length])
     l1_norm = tf.reduce_sum(tf.math.abs(responses))
     outputs = tf.transpose(tf.signal.irfft(signals * tf.math.conj(responses)), (0, 2, 1))
@@ -65,6 +79,10 @@ def overlap_add_conv1d(inputs: tf.Tensor, filters: tf.Tensor, fft_length: int = 
 
     Source: ``leaf_audio/convolution.py``.
     """
+    _check(inputs, filters)
+    least = max(2, filters.shape[0] or 2)
+    if not _symbolic(fft_length):
+        fft_length = check_count("fft_length", fft_length, least=least)
     n_samples, n_taps = tf.shape(inputs)[1], tf.shape(filters)[0]
     overlap = n_taps - 1
     n_segment = fft_length - overlap
@@ -83,11 +101,29 @@ def overlap_add_conv1d(inputs: tf.Tensor, filters: tf.Tensor, fft_length: int = 
     return tf.reshape(outputs, _output_shape(inputs, filters))
 
 
+def _symbolic(value: Any) -> bool:
+    """Whether it is a tensor of a graph, that has no value yet."""
+    return tf.is_tensor(value) and not hasattr(value, "numpy")
+
+
+def _check(inputs: tf.Tensor, filters: tf.Tensor) -> None:
+    check_tensor("filters", filters)
+    check_tensor("inputs", inputs)
+    dtypes = [tf.as_dtype(value.dtype).name for value in (inputs, filters)]
+    if dtypes[0] != dtypes[1]:
+        raise TypeError(f"inputs of dtype {dtypes[0]}, filters of dtype {dtypes[1]}: must be one")
+    for name, value, words in (("inputs", inputs, "[batch, samples, 1]"), ("filters", filters, "[taps, 1, filters]")):
+        shape = tuple(value.shape)
+        if len(shape) != 3 or shape[2 if name == "inputs" else 1] not in (1, None):
+            raise ValueError(f"{name} of shape {shape}: must be {words}")
+
+
 def _output_shape(inputs: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:
     return tf.concat([tf.shape(inputs)[:-1], tf.shape(filters)[-1:]], axis=0)
 
 
-class FFTConv1D(keras.layers.Conv1D):
+@registered
+class FFTConv1D(Unmasked, keras.layers.Conv1D):
     """``keras.layers.Conv1D`` computed by :func:`fft_conv1d`.
 
     Arguments and weights are those of Keras' layer. As in the original, it computes the same whatever ``strides`` and
@@ -100,7 +136,7 @@ class FFTConv1D(keras.layers.Conv1D):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **{**kwargs, "dtype": check_dtype(kwargs.get("dtype") or "float32")})
         if self.padding == "causal":
             raise ValueError(f"padding={self.padding!r}: must be 'same' or 'valid', which are computed alike")
         if self.kernel_regularizer is not None and not hasattr(self.kernel_regularizer, "l1"):
@@ -114,6 +150,8 @@ class FFTConv1D(keras.layers.Conv1D):
                 only thing that padding and strides do, in Keras 2 as here; Keras 3 would refuse no frame as well.
         """
         n_samples, least = input_shape[1], self.kernel_size[0] - self.strides[0]
+        if len(input_shape) != 3:
+            raise ValueError(f"inputs of shape {input_shape}: must be [batch, samples, 1]")
         if self.padding == "valid" and n_samples is not None and n_samples < least:
             raise ValueError(f"inputs of shape {input_shape}: {n_samples} samples, must be at least {least}")
         return (*input_shape[:-1], self.filters)

@@ -12,10 +12,25 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_leaf.checks import check_band, check_count, check_dtype, check_geometry
+from tf_leaf.checks import (
+    MOST_FILTERS,
+    check_audio_shape,
+    check_band,
+    check_bank,
+    check_callable,
+    check_count,
+    check_dtype,
+    check_geometry,
+    check_rate,
+    frames_of,
+    shown,
+)
 from tf_leaf.convolution import SincConv1D
-from tf_leaf.frontend import Leaf, log_compression
+from tf_leaf.described import Described, registered
+from tf_leaf.fourier import rfft
+from tf_leaf.frontend import Leaf, log_compression, shape_after
 from tf_leaf.initializers import Constant, GaborInit, LowpassInit, SincInit
+from tf_leaf.inputs import check_audio
 from tf_leaf.keras_layers import LayerNormalization
 from tf_leaf.pooling import GaussianLowpass, LearnablePooling1D, MaxPooling1D
 from tf_leaf.postprocessing import PCENLayer
@@ -24,6 +39,7 @@ from tf_leaf.utils import WindowType
 _LEAK = 0.2  # slope of the activation below 0
 
 
+@registered
 class TimeDomainFilterbanks(Leaf):
     """:class:`Leaf` with a free convolution that starts from Gabor filters, one learnable window for a pooling, and
     a logarithm.
@@ -43,7 +59,10 @@ class TimeDomainFilterbanks(Leaf):
     Source: ``leaf_audio/frontend.py``; section 2 of https://arxiv.org/abs/1711.01161.
     """
 
-    def __init__(self, sample_rate: int = 16000, name: str = "tfbanks", **kwargs: Any) -> None:
+    def __init__(self, sample_rate: float = 16000, name: str = "tfbanks", **kwargs: Any) -> None:
+        window, _ = check_geometry(sample_rate, 25.0, 25.0)
+        if window != check_geometry(16000, 25.0, 25.0)[0]:
+            raise ValueError(f"sample_rate={shown(sample_rate)}: must have 401 samples in 25 ms: 16000 to 16039 Hz")
         super().__init__(
             conv1d_cls=keras.layers.Conv1D,
             activation=None,
@@ -56,6 +75,7 @@ class TimeDomainFilterbanks(Leaf):
         )
 
 
+@registered
 class SincNet(Leaf):
     """:class:`Leaf` with sinc filters, a leaky rectifier, a maximum for a pooling, and layer normalisation.
 
@@ -86,6 +106,7 @@ class SincNet(Leaf):
         )
 
 
+@registered
 class SincNetPlus(Leaf):
     """:class:`SincNet` with Gaussian windows for a pooling and PCEN, of which nothing is learned, for a compression.
 
@@ -114,7 +135,8 @@ class SincNetPlus(Leaf):
         )
 
 
-class MelFilterbanks(keras.layers.Layer):
+@registered
+class MelFilterbanks(Described, keras.layers.Layer):
     """Mel energies of a short-time Fourier transform, compressed; nothing is learned.
 
     Args:
@@ -138,7 +160,7 @@ class MelFilterbanks(keras.layers.Layer):
     def __init__(
         self,
         n_filters: int = 40,
-        sample_rate: int = 16000,
+        sample_rate: float = 16000,
         n_fft: int = 512,
         window_len: float = 25.0,
         window_stride: float = 10.0,
@@ -148,37 +170,50 @@ class MelFilterbanks(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "dtype": check_dtype(kwargs.get("dtype", "float32"))})
-        max_freq = max_freq or sample_rate / 2.0
-        check_band(min_freq, max_freq, sample_rate)
-        self._n_filters = check_count("n_filters", n_filters)
-        self._n_fft = check_count("n_fft", n_fft)
+        rate = check_rate(sample_rate)
+        at_half = max_freq is None or (type(max_freq) in (int, float) and max_freq == 0)
+        low, high = check_band(min_freq, rate / 2.0 if at_half else max_freq, rate)
+        self._n_filters = check_count("n_filters", n_filters, MOST_FILTERS)
+        self._n_fft = check_count("n_fft", n_fft, least=2)
+        check_bank("n_filters", self._n_filters, "n_fft", self._n_fft)
         self._window_len, self._window_stride = check_geometry(sample_rate, window_len, window_stride)
-        self._compression_fn = compression_fn
+        self._compression_fn = check_callable("compression_fn", compression_fn, "a callable on [B, frames, n_filters]")
         self.mel_filters = tf.signal.linear_to_mel_weight_matrix(
-            num_mel_bins=n_filters,
-            num_spectrogram_bins=n_fft // 2 + 1,
-            sample_rate=sample_rate,
-            lower_edge_hertz=min_freq,
-            upper_edge_hertz=max_freq,
+            num_mel_bins=self._n_filters,
+            num_spectrogram_bins=self._n_fft // 2 + 1,
+            sample_rate=rate,
+            lower_edge_hertz=low,
+            upper_edge_hertz=high,
             dtype=tf.dtypes.as_dtype(self.compute_dtype),
         )
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """[B, T] or [B, T, 1] to [B, frames, n_filters], but for what ``compression_fn`` does to it.
+
+        Raises:
+            ValueError: another rank, more than one channel, or no samples.
+        """
+        check_audio_shape(input_shape)
+        n_frames = frames_of((*input_shape[:2], 1), self._window_len, self._window_stride, "SAME")
+        return shape_after(self._compression_fn, (input_shape[0], n_frames, self._n_filters), self.compute_dtype)
+
+    def compute_output_spec(self, inputs: Any) -> Any:
+        """The shape and dtype of what :meth:`call` gives, which raises the same."""
+        check_audio(inputs, self.compute_dtype)
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Features [B, frames, n_filters] of audio [B, T] or [B, T, 1], with ``frames = ceil(T / stride)``.
 
         Raises:
-            ValueError: more than one channel.
+            TypeError: integer, boolean or complex samples.
+            ValueError: another rank, more than one channel, or no samples.
         """
+        check_audio(inputs, self.compute_dtype)
         if inputs.shape.rank == 3:
-            if inputs.shape[-1] != 1:
-                raise ValueError(f"inputs of shape {tuple(inputs.shape)}: {inputs.shape[-1]} channels, must be 1")
             inputs = tf.squeeze(inputs, axis=-1)
-        spectra = tf.signal.stft(
-            inputs,
-            frame_length=self._window_len,
-            frame_step=self._window_stride,
-            fft_length=self._n_fft,
-            pad_end=True,
-        )
+        # what tf.signal.stft does, which fails on no clips
+        frames = tf.signal.frame(inputs, self._window_len, self._window_stride, pad_end=True)
+        spectra = rfft(frames * tf.signal.hann_window(self._window_len, dtype=frames.dtype), self._n_fft)
         energies = tf.math.square(tf.math.abs(spectra))
         return self._compression_fn(tf.matmul(energies, self.mel_filters))

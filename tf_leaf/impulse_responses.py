@@ -6,6 +6,9 @@ import math
 
 import tensorflow as tf
 
+from tf_leaf.checks import check_count, check_rate, shown
+from tf_leaf.inputs import check_tensor
+
 
 def complex_dtype(dtype: tf.DType) -> tf.DType:
     """The complex dtype whose parts have this real dtype."""
@@ -25,6 +28,8 @@ def gabor_impulse_response(t: tf.Tensor, center: tf.Tensor, fwhm: tf.Tensor) -> 
 
     Source: ``leaf_audio/impulse_responses.py``; section 3.1 of https://arxiv.org/abs/2101.08596.
     """
+    for name, value in (("t", t), ("center", center), ("fwhm", fwhm)):
+        check_tensor(name, value, 1)
     to_complex = complex_dtype(t.dtype)
     norm = 1.0 / (tf.math.sqrt(tf.constant(2.0 * math.pi, dtype=t.dtype)) * fwhm)
     envelope = tf.exp(tf.tensordot(1.0 / (2.0 * fwhm**2), -(t**2), axes=0))
@@ -45,6 +50,8 @@ def gabor_filters(kernel: tf.Tensor, size: int = 401) -> tf.Tensor:
 
     Source: ``leaf_audio/impulse_responses.py``.
     """
+    check_tensor("kernel", kernel, 2)
+    size = check_count("size", size)
     t = tf.range(-(size // 2), (size + 1) // 2, dtype=kernel.dtype)
     return gabor_impulse_response(t, center=kernel[:, 0], fwhm=kernel[:, 1])
 
@@ -61,7 +68,8 @@ def gaussian_lowpass(sigma: tf.Tensor, filter_size: int) -> tf.Tensor:
 
     Source: ``leaf_audio/impulse_responses.py``; section 3.2 of https://arxiv.org/abs/2101.08596.
     """
-    width = tf.clip_by_value(sigma, 2.0 / filter_size, 0.5)
+    filter_size = check_count("filter_size", filter_size, least=2)
+    width = tf.clip_by_value(check_tensor("sigma", sigma, 4), 2.0 / filter_size, 0.5)
     taps = tf.range(filter_size, dtype=width.dtype)[tf.newaxis, :, tf.newaxis, tf.newaxis]
     # the factors in this order: another rounds otherwise
     from_middle = (taps - 0.5 * (filter_size - 1)) / (width * 0.5 * (filter_size - 1))
@@ -73,6 +81,9 @@ def amplitude(filters: tf.Tensor, i: int) -> tf.Tensor:
 
     Source: ``leaf_audio/impulse_responses.py``.
     """
+    if not tf.is_tensor(filters) or not filters.dtype.is_complex or filters.shape.rank != 2:
+        raise TypeError(f"filters={shown(filters)}: must be a complex tensor, [taps, filters]")
+    i = check_count("i", i, filters.shape[1] - 1, least=-filters.shape[1])
     return tf.math.abs(tf.signal.fftshift(tf.signal.fft(filters[:, i])))
 
 
@@ -88,12 +99,18 @@ def sinc_impulse_response(t: tf.Tensor, frequency: tf.Tensor) -> tf.Tensor:
 
     Source: ``leaf_audio/impulse_responses.py``.
     """
+    check_tensor("t", t)
+    check_tensor("frequency", frequency)
+    try:
+        tf.broadcast_static_shape(tf.TensorShape(t.shape), tf.TensorShape(frequency.shape))
+    except ValueError:
+        raise ValueError(f"t, frequency of shapes {tuple(t.shape)}, {tuple(frequency.shape)}: must broadcast") from None
     # the phase twice, as the original has it: the gradient of one that is shared is rounded otherwise
     return tf.sin(2 * math.pi * frequency * t) / (2 * math.pi * frequency * t)
 
 
 def sinc_filters(
-    cutoff_freq_low: tf.Tensor, cutoff_freq_high: tf.Tensor, size: int = 401, sample_rate: int = 16000
+    cutoff_freq_low: tf.Tensor, cutoff_freq_high: tf.Tensor, size: int = 401, sample_rate: float = 16000
 ) -> tf.Tensor:
     """Band-pass filters, each the difference of two low-passes, divided by its largest tap.
 
@@ -108,7 +125,10 @@ def sinc_filters(
 
     Source: ``leaf_audio/impulse_responses.py``.
     """
-    rate = tf.cast(sample_rate, dtype=cutoff_freq_high.dtype)
+    check_tensor("cutoff_freq_low", cutoff_freq_low, 2)
+    check_tensor("cutoff_freq_high", cutoff_freq_high, 2)
+    size = check_count("size", size)
+    rate = tf.cast(check_rate(sample_rate), dtype=cutoff_freq_high.dtype)
     before = tf.range(-(size // 2), 0, dtype=rate.dtype)[:, tf.newaxis] / rate
     after = tf.range(1, size // 2 + 1, dtype=rate.dtype)[:, tf.newaxis] / rate
 

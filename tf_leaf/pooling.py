@@ -8,10 +8,21 @@ import keras
 import tensorflow as tf
 
 from tf_leaf import impulse_responses
-from tf_leaf.checks import check_count, check_length, check_padding
+from tf_leaf.checks import channels_of, check_count, check_dtype, check_flag, check_name, check_padding, frames_of
+from tf_leaf.described import Described, registered
+from tf_leaf.inputs import (
+    add_weight,
+    check_features,
+    check_initializer,
+    check_length,
+    check_regularizer,
+    of_any_batch,
+    refused,
+)
 
 
-class LearnablePooling1D(keras.layers.Layer):
+@registered
+class LearnablePooling1D(Described, keras.layers.Layer):
     """Smooths and decimates every channel with one learnable window, without padding.
 
     Weight: ``conv2d/kernel`` [1, W, 1, 1].
@@ -25,6 +36,7 @@ class LearnablePooling1D(keras.layers.Layer):
         kernel_regularizer: Keras regulariser of the window.
         trainable: whether the window is learned.
         dtype: ``"float32"`` or ``"float64"``.
+        name: of the layer.
 
     Raises:
         TypeError: a count that is not an integer.
@@ -43,25 +55,36 @@ class LearnablePooling1D(keras.layers.Layer):
         kernel_regularizer: Any = None,
         trainable: bool = False,
         dtype: str = "float32",
+        name: str = "learnable_pooling",
     ) -> None:
-        super().__init__(name="learnable_pooling", dtype=dtype)
+        super().__init__(name=check_name(name), dtype=check_dtype(dtype))
         self.kernel_size = check_count("kernel_size", kernel_size)
+        self._strides = check_count("strides", strides)
         self.pool = keras.layers.Conv2D(
             filters=1,
             kernel_size=(1, self.kernel_size),
-            strides=(1, check_count("strides", strides)),
+            strides=(1, self._strides),
             padding="valid",
             use_bias=False,
-            kernel_initializer=kernel_initializer,
-            kernel_regularizer=kernel_regularizer,
-            trainable=trainable,
+            kernel_initializer=check_initializer("kernel_initializer", kernel_initializer),
+            kernel_regularizer=check_regularizer(kernel_regularizer),
+            trainable=check_flag("trainable", trainable),
             name="conv2d",  # given, so that the variables of a second layer are called as those of the first
-            dtype=dtype,
+            dtype=check_dtype(dtype),
         )
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the weight; it does not depend on the shape of the inputs."""
-        self.pool.build((None, input_shape[2], None, 1))
+        try:
+            self.pool.build((None, channels_of(input_shape), None, 1))
+        except Exception as error:
+            shape = (1, self.kernel_size, 1, 1)
+            raise refused("kernel_initializer", self.pool.kernel_initializer, shape, error) from error
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """[B, T, C] to [B, frames, C]."""
+        n_frames = frames_of(input_shape, self.kernel_size, self._strides, "VALID")
+        return input_shape[0], n_frames, input_shape[2]
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """[B, T, C] to [B, frames, C], with ``frames = (T - W) // strides + 1``.
@@ -69,15 +92,20 @@ class LearnablePooling1D(keras.layers.Layer):
         Raises:
             ValueError: fewer samples than the window has.
         """
+        check_features(x)
         check_length(x, self.kernel_size, "VALID")
         x = tf.transpose(tf.expand_dims(x, axis=1), perm=[0, 3, 2, 1])
         return tf.squeeze(tf.transpose(self.pool(x), perm=[0, 3, 2, 1]), axis=1)
 
 
-class ChannelWiseLearnablePooling1D(keras.layers.Layer):
+@registered
+class ChannelWiseLearnablePooling1D(Described, keras.layers.Layer):
     """Smooths and decimates each channel with its own learnable window.
 
     Weight: ``kernel`` [W, 1, C].
+
+    TensorFlow's gradient of it on a CPU needs oneDNN. Where the CPU has no AVX-512 VNNI, set
+    ``TF_ENABLE_ONEDNN_OPTS=1`` before TensorFlow is imported, or ``tf.errors.InvalidArgumentError`` is raised.
 
     Args:
         kernel_size: taps of the windows, in samples.
@@ -88,6 +116,7 @@ class ChannelWiseLearnablePooling1D(keras.layers.Layer):
         kernel_regularizer: Keras regulariser of the windows.
         trainable: whether the windows are learned.
         dtype: ``"float32"`` or ``"float64"``.
+        name: of the layer.
 
     Raises:
         TypeError: a count that is not an integer.
@@ -106,24 +135,26 @@ class ChannelWiseLearnablePooling1D(keras.layers.Layer):
         kernel_regularizer: Any = None,
         trainable: bool = False,
         dtype: str = "float32",
+        name: str = "learnable_pooling",
     ) -> None:
-        super().__init__(name="learnable_pooling", trainable=trainable, dtype=dtype)
+        super().__init__(name=check_name(name), trainable=check_flag("trainable", trainable), dtype=check_dtype(dtype))
         self.kernel_size = check_count("kernel_size", kernel_size)
         self.strides = check_count("strides", strides)
         self.padding = check_padding(padding)
         self.use_bias = use_bias
-        self.kernel_initializer = kernel_initializer
-        self.kernel_regularizer = kernel_regularizer
+        self.kernel_initializer = check_initializer("kernel_initializer", kernel_initializer)
+        self.kernel_regularizer = check_regularizer(kernel_regularizer)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the weight for inputs of shape [B, T, C]."""
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=(self.kernel_size, 1, input_shape[2]),
-            initializer=self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            trainable=self.trainable,
-        )
+        given = {"kernel_initializer": self.kernel_initializer, "kernel_regularizer": self.kernel_regularizer}
+        shape = (self.kernel_size, 1, channels_of(input_shape))
+        self.kernel = add_weight(self, "kernel", shape, given, self.trainable)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """[B, T, C] to [B, frames, C]."""
+        n_frames = frames_of(input_shape, self.kernel_size, self.strides, self.padding)
+        return input_shape[0], n_frames, input_shape[2]
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[B, T, C] to [B, frames, C].
@@ -131,18 +162,20 @@ class ChannelWiseLearnablePooling1D(keras.layers.Layer):
         Raises:
             ValueError: fewer samples than a window that is not padded.
         """
+        check_features(inputs)
         check_length(inputs, self.kernel_size, self.padding)
         kernel = tf.convert_to_tensor(self.kernel)
-        return tf.nn.conv1d(inputs, kernel, stride=self.strides, padding=self.padding)
+        return of_any_batch(lambda x: tf.nn.conv1d(x, kernel, self.strides, self.padding), inputs)
 
 
-class GaussianLowpass(keras.layers.Layer):
+@registered
+class GaussianLowpass(Described, keras.layers.Layer):
     """Smooths and decimates each channel with its own Gaussian window.
 
     Weight: ``kernel`` [1, 1, C, 1], the deviations relative to half the window, clipped in ``call``.
 
     Args:
-        kernel_size: taps of the windows, in samples.
+        kernel_size: taps of the windows, in samples, at least 2: of one the original makes 0 / 0.
         strides: hop between frames, in samples.
         padding: ``"same"`` or ``"valid"``, in any case.
         use_bias: ignored, as in the original.
@@ -150,6 +183,7 @@ class GaussianLowpass(keras.layers.Layer):
         kernel_regularizer: Keras regulariser of the deviations.
         trainable: whether the deviations are learned.
         dtype: ``"float32"`` or ``"float64"``.
+        name: of the layer.
 
     Raises:
         TypeError: a count that is not an integer.
@@ -168,24 +202,25 @@ class GaussianLowpass(keras.layers.Layer):
         kernel_regularizer: Any = None,
         trainable: bool = False,
         dtype: str = "float32",
+        name: str = "learnable_pooling",
     ) -> None:
-        super().__init__(name="learnable_pooling", trainable=trainable, dtype=dtype)
-        self.kernel_size = check_count("kernel_size", kernel_size)
+        super().__init__(name=check_name(name), trainable=check_flag("trainable", trainable), dtype=check_dtype(dtype))
+        self.kernel_size = check_count("kernel_size", kernel_size, least=2)
         self.strides = check_count("strides", strides)
         self.padding = check_padding(padding)
         self.use_bias = use_bias
-        self.kernel_initializer = kernel_initializer
-        self.kernel_regularizer = kernel_regularizer
+        self.kernel_initializer = check_initializer("kernel_initializer", kernel_initializer)
+        self.kernel_regularizer = check_regularizer(kernel_regularizer)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the weight for inputs of shape [B, T, C]."""
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=(1, 1, input_shape[2], 1),
-            initializer=self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            trainable=self.trainable,
-        )
+        given = {"kernel_initializer": self.kernel_initializer, "kernel_regularizer": self.kernel_regularizer}
+        self.kernel = add_weight(self, "kernel", (1, 1, channels_of(input_shape), 1), given, self.trainable)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """[B, T, C] to [B, frames, C]."""
+        n_frames = frames_of(input_shape, self.kernel_size, self.strides, self.padding)
+        return input_shape[0], n_frames, input_shape[2]
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[B, T, C] to [B, frames, C].
@@ -193,18 +228,20 @@ class GaussianLowpass(keras.layers.Layer):
         Raises:
             ValueError: fewer samples than a window that is not padded.
         """
+        check_features(inputs)
         check_length(inputs, self.kernel_size, self.padding)
         windows = impulse_responses.gaussian_lowpass(tf.convert_to_tensor(self.kernel), self.kernel_size)
-        outputs = tf.nn.depthwise_conv2d(
-            tf.expand_dims(inputs, axis=1),
-            windows,
-            strides=(1, self.strides, self.strides, 1),  # must be equal; the height is 1
-            padding=self.padding,
-        )
-        return tf.squeeze(outputs, axis=1)
+
+        def pool(x: tf.Tensor) -> tf.Tensor:
+            strides = (1, self.strides, self.strides, 1)  # must be equal; the height is 1
+            outputs = tf.nn.depthwise_conv2d(tf.expand_dims(x, axis=1), windows, strides, self.padding)
+            return tf.squeeze(outputs, axis=1)
+
+        return of_any_batch(pool, inputs)
 
 
-class MaxPooling1D(keras.layers.MaxPooling1D):
+@registered
+class MaxPooling1D(Described, keras.layers.MaxPooling1D):
     """The largest value of each channel in each window; nothing is learned.
 
     Args:
@@ -216,6 +253,7 @@ class MaxPooling1D(keras.layers.MaxPooling1D):
         kernel_regularizer: ignored.
         trainable: ignored.
         dtype: ``"float32"`` or ``"float64"``.
+        name: of the layer.
 
     Source: ``leaf_audio/pooling.py``.
     """
@@ -230,11 +268,12 @@ class MaxPooling1D(keras.layers.MaxPooling1D):
         kernel_regularizer: Any = None,
         trainable: bool = False,
         dtype: str = "float32",
+        name: str = "frontend_max_pooling",
     ) -> None:
         super().__init__(
             pool_size=check_count("kernel_size", kernel_size),
             strides=check_count("strides", strides),
             padding=check_padding(padding).lower(),
-            name="frontend_max_pooling",
-            dtype=dtype,
+            name=check_name(name),
+            dtype=check_dtype(dtype),
         )

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tf_leaf.checks import check_dtype
+from tf_leaf.checks import TINY, channels_of, check_dtype, check_flag, check_name, check_real
+from tf_leaf.described import Described, registered
 from tf_leaf.initializers import Constant
-from tf_leaf.spectrum_augmenter import SpectrumAugmenter
+from tf_leaf.inputs import check_features
+from tf_leaf.spectrum_augmenter import SpectrumAugmenter, generator_of
 
 
-class ExponentialMovingAverage(keras.layers.Layer):
+@registered
+class ExponentialMovingAverage(Described, keras.layers.Layer):
     """The recurrence ``m[t] = w x[t] + (1 - w) m[t - 1]`` over frames, ``w`` clipped to [0, 1].
 
     Weight: ``smooth`` (the attribute is ``_weights``, as in the original), [C] or [1].
@@ -23,28 +25,43 @@ class ExponentialMovingAverage(keras.layers.Layer):
         per_channel: one coefficient per channel rather than one for all.
         trainable: whether the coefficient is learned.
         dtype: ``"float32"`` or ``"float64"``.
+        name: of the layer.
 
     Source: ``leaf_audio/postprocessing.py``.
     """
 
     def __init__(
-        self, coeff_init: float, per_channel: bool = False, trainable: bool = False, dtype: str = "float32"
+        self,
+        coeff_init: float,
+        per_channel: bool = False,
+        trainable: bool = False,
+        dtype: str = "float32",
+        name: str = "EMA",
     ) -> None:
-        super().__init__(name="EMA", trainable=trainable, dtype=dtype)
-        self._coeff_init = coeff_init
-        self._per_channel = per_channel
+        super().__init__(name=check_name(name), trainable=check_flag("trainable", trainable), dtype=check_dtype(dtype))
+        self._coeff_init = check_real("coeff_init", coeff_init)
+        self._per_channel = check_flag("per_channel", per_channel)
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(
+        self, inputs_shape: tuple[int | None, ...], initial_state_shape: tuple[int | None, ...] | None = None
+    ) -> None:
         """Creates the weight for inputs of shape [B, frames, C]."""
         self._weights = self.add_weight(
             name="smooth",
-            shape=(input_shape[-1],) if self._per_channel else (1,),
+            shape=(channels_of(inputs_shape),) if self._per_channel else (1,),
             initializer=Constant(self._coeff_init),
             trainable=self.trainable,
         )
 
+    def compute_output_shape(
+        self, inputs_shape: tuple[int | None, ...], initial_state_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
+        """As that of the inputs."""
+        return inputs_shape
+
     def call(self, inputs: tf.Tensor, initial_state: tf.Tensor) -> tf.Tensor:
         """Smooths [B, frames, C], the first frame included, from ``initial_state`` [B, C] on."""
+        check_features(inputs)
         w = tf.clip_by_value(tf.convert_to_tensor(self._weights), clip_value_min=0.0, clip_value_max=1.0)
         smoothed = tf.scan(
             lambda state, frame: w * frame + (1.0 - w) * state,
@@ -54,7 +71,8 @@ class ExponentialMovingAverage(keras.layers.Layer):
         return tf.transpose(smoothed, (1, 0, 2))
 
 
-class PCENLayer(keras.layers.Layer):
+@registered
+class PCENLayer(Described, keras.layers.Layer):
     """Per-channel energy normalisation, ``(x / (floor + m)^alpha + delta)^(1 / root) - delta^(1 / root)``.
 
     ``m`` smooths ``x`` over time, from the first frame on. alpha is limited to at most 1 and root to at least
@@ -91,18 +109,18 @@ class PCENLayer(keras.layers.Layer):
         name: str = "PCEN",
         dtype: str = "float32",
     ) -> None:
-        super().__init__(name=name, trainable=trainable, dtype=dtype)
-        self._alpha_init = alpha
-        self._delta_init = delta
-        self._root_init = root
-        self._smooth_coef = smooth_coef
-        self._floor = floor
-        self._learn_smooth_coef = learn_smooth_coef
-        self._per_channel_smooth_coef = per_channel_smooth_coef
+        super().__init__(name=check_name(name), trainable=check_flag("trainable", trainable), dtype=check_dtype(dtype))
+        self._alpha_init = check_real("alpha", alpha)
+        self._delta_init = check_real("delta", delta, at_least=0)
+        self._root_init = check_real("root", root)
+        self._smooth_coef = check_real("smooth_coef", smooth_coef, at_least=0, at_most=1)
+        self._floor = check_real("floor", floor, at_least=0)
+        self._learn_smooth_coef = check_flag("learn_smooth_coef", learn_smooth_coef)
+        self._per_channel_smooth_coef = check_flag("per_channel_smooth_coef", per_channel_smooth_coef)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the weights for inputs of shape [B, frames, C]."""
-        n_channels = input_shape[-1]
+        n_channels = channels_of(input_shape)
         self.alpha = self._add_per_channel("alpha", n_channels, self._alpha_init)
         self.delta = self._add_per_channel("delta", n_channels, self._delta_init)
         self.root = self._add_per_channel("root", n_channels, self._root_init)
@@ -136,8 +154,13 @@ class PCENLayer(keras.layers.Layer):
         )
         return keras.layers.RNN(cell, return_sequences=True, name="simple_rnn", dtype=self.compute_dtype)
 
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """As the input's."""
+        return input_shape
+
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Compresses [B, frames, C]."""
+        check_features(inputs)
         alpha = tf.math.minimum(tf.convert_to_tensor(self.alpha), 1.0)
         root = tf.math.maximum(tf.convert_to_tensor(self.root), 1.0)
         delta = tf.convert_to_tensor(self.delta)
@@ -147,7 +170,8 @@ class PCENLayer(keras.layers.Layer):
         return (normalised + delta) ** one_over_root - delta**one_over_root
 
 
-class InstanceNormalization(keras.layers.Layer):
+@registered
+class InstanceNormalization(Described, keras.layers.Layer):
     """Normalises each channel of each clip over its frames, then scales and shifts it.
 
     Weights: ``gamma`` and ``beta`` [C], initially 1 and 0.
@@ -162,16 +186,21 @@ class InstanceNormalization(keras.layers.Layer):
     """
 
     def __init__(self, epsilon: float = 1e-6, name: str | None = None, dtype: str = "float32") -> None:
-        super().__init__(name=name, dtype=dtype)
-        self.epsilon = epsilon
+        super().__init__(name=check_name(name), dtype=check_dtype(dtype))
+        self.epsilon = check_real("epsilon", epsilon, at_least=TINY)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the weights for inputs of shape [B, frames, C]."""
-        self.gamma = self.add_weight(name="gamma", shape=(input_shape[2],), initializer="ones")
-        self.beta = self.add_weight(name="beta", shape=(input_shape[2],), initializer="zeros")
+        self.gamma = self.add_weight(name="gamma", shape=(channels_of(input_shape),), initializer="ones")
+        self.beta = self.add_weight(name="beta", shape=(channels_of(input_shape),), initializer="zeros")
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """As the input's."""
+        return input_shape
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Normalises [B, frames, C]."""
+        check_features(inputs)
         mean, variance = tf.nn.moments(inputs, [1], keepdims=True)
         return tf.nn.batch_normalization(
             inputs,
@@ -183,7 +212,8 @@ class InstanceNormalization(keras.layers.Layer):
         )
 
 
-class SpecAugment(keras.layers.Layer):
+@registered
+class SpecAugment(Described, keras.layers.Layer):
     """SpecAugment: warps time and masks frames and channels of features, in every call; ``Leaf`` asks when it trains.
 
     The warp comes first, then the masks over time, then those over channels. All are drawn anew in each call, for each
@@ -197,6 +227,7 @@ class SpecAugment(keras.layers.Layer):
             TensorFlow's global state, which ``tf.random.set_seed`` sets: the original draws from there, and an equal
             seed then gives equal masks. (The ``global_seed=777`` that it passes on is read by nothing that is on.)
         dtype: ``"float32"`` or ``"float64"``, of the features; the draws are the same.
+        name: of the layer.
 
     Raises:
         TypeError: a maximum or count is not an integer, a ratio not a number, or another kind of seed.
@@ -216,8 +247,9 @@ class SpecAugment(keras.layers.Layer):
         time_warp_max_ratio: float = 1.0,
         seed: int | tf.random.Generator | None = None,
         dtype: str = "float32",
+        name: str = "SpecAugment",
     ) -> None:
-        super().__init__(name="SpecAugment", dtype=check_dtype(dtype))
+        super().__init__(name=name, dtype=check_dtype(dtype))
         self.augmenter = SpectrumAugmenter(
             freq_mask_max_bins,
             freq_mask_count,
@@ -227,11 +259,11 @@ class SpecAugment(keras.layers.Layer):
             time_warp_max_frames,
             time_warp_max_ratio,
         )
-        if isinstance(seed, Integral) and not isinstance(seed, bool):
-            seed = tf.random.Generator.from_seed(int(seed))
-        if not isinstance(seed, (tf.random.Generator, type(None))):
-            raise TypeError(f"seed={seed!r}: must be an integer, a tf.random.Generator or None")
-        self.generator = seed
+        self.generator = generator_of(seed)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """As the input's."""
+        return input_shape
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Augments features [B, frames, C].

@@ -11,24 +11,35 @@ from parity.config import LeafConfig
 from parity.oracle.frontend import FLOOR
 
 SIMPLIFIED = ("leaf", "efficientleaf")
+LEAST_WINDOW = 4  # samples, where [4, window] and [2 / window, 0.5] are ranges
 
 
-def same_function(source: str, to: str, variables: Variables) -> Variables:
-    """The variables with which ``to`` computes what ``source`` does, across the step where PCEN's limits change.
+def same_function(source: str, to: str, variables: Variables, window: int) -> Variables:
+    """The variables with which ``to`` computes what ``source`` does, across the step where limits change.
 
-    The original limits the smoothing coefficient to [0, 1] and leaves delta free (a negative one is NaN); simplified
-    LEAF limits delta to at least 0 and leaves the smoothing coefficient free. A value that the source limits is
-    carried as the limit.
+    Limits of the filterbank cross in windows under four samples, where the original has the lower one and simplified
+    LEAF the upper. The original limits the smoothing coefficient to [0, 1] and leaves delta free (a negative one is
+    NaN); simplified LEAF limits delta to at least 0 and leaves the smoothing coefficient free. A value that the source
+    limits is carried as the limit.
 
     Args:
         source: a rung, or ``original``.
         to: a rung.
         variables: checked, by hub name.
+        window: samples in a window.
 
     Raises:
-        ValueError: a value that the target would limit and the source does not; names it.
+        ValueError: a value that the target would limit and the source does not, or a window in which limits cross;
+            names it.
     """
-    if SMOOTH not in variables or (source in SIMPLIFIED) == (to in SIMPLIFIED):
+    if (source in SIMPLIFIED) == (to in SIMPLIFIED):
+        return variables
+    if window < LEAST_WINDOW:
+        raise ValueError(
+            f"window_len: must be at least {LEAST_WINDOW} samples, not {window}, to be carried from {source} to {to}: "
+            "in shorter windows the limits of sigma and of the pooling width cross, and the two take other ends of them"
+        )
+    if SMOOTH not in variables:
         return variables
     delta, smooth = variables[DELTA], variables[SMOOTH]
     if to in SIMPLIFIED:

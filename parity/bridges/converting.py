@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from parity.bridges.checks import SIMPLIFIED, reject_options, require_carried, same_function
+from parity.bridges.names import canonical
 from parity.rungs import RUNGS, rung_of
 
 APPROXIMATIONS = ("num_groups", "conv_win_factor", "stride_factor")
@@ -36,19 +37,19 @@ def convert(module: Any, to: str, *, dtype: str | None = None, **options: Any) -
             a value is outside of what logarithms and values share where ``learn_logs`` changes one into the other;
             the message names it.
     """
-    if to not in RUNGS:
+    if not isinstance(to, str) or to not in RUNGS:
         raise ValueError(f"to={to!r}: must be one of {tuple(RUNGS)}")
     source = rung_of(module).load_bridge()
     target = RUNGS[to].load_bridge()
     config = source.config(module)
     require_carried(module)
-    variables = source.read(module)
+    variables = canonical(source.read(module))  # refuses NaN and infinity
     dtype = dtype or str(variables["kernel"].dtype)
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype={dtype!r}: must be 'float32' or 'float64'")
+    variables = same_function(source.rung, to, variables, config.window)
     if "padding" in options:
         config = config.with_(padding=options.pop("padding"))
-    variables = same_function(source.rung, to, variables)
     if to == "efficientleaf" and not set(APPROXIMATIONS) & set(options):
         reject_options(to, {name: options[name] for name in options if name == "exact_for"}, APPROXIMATIONS)
         options["exact_for"] = variables

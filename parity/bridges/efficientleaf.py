@@ -12,6 +12,7 @@ from parity.bridges import names
 from parity.bridges.checks import reject_options
 from parity.bridges.leaf import (
     PlainBridge,
+    band_of,
     pcen_of,
     pcen_taps,
     require_plain,
@@ -77,9 +78,11 @@ class EfficientLeafBridge(PlainBridge):
             )
         if "exact_for" in options:
             options = exact_options(config, options["exact_for"])
+        min_freq, max_freq = band_of(config.sample_rate)  # of a start that is overwritten
         module = efficientleaf.EfficientLeaf(
             n_filters=config.n_filters,
-            max_freq=min(7800.0, config.sample_rate / 2),
+            min_freq=min_freq,
+            max_freq=max_freq,
             sample_rate=config.sample_rate,
             window_len=config.window_len,
             window_stride=config.window_stride,

@@ -64,6 +64,10 @@ class FrontendConfig:
     max_freq: float = 7800.0
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value: Any = getattr(self, field.name)
+            if hasattr(value, "item"):  # of NumPy, whose narrow types wrap
+                object.__setattr__(self, field.name, value.item())
         choices = {"frontend": tuple(FIXED), "conv1d_cls": CONVOLUTIONS, "activation": ACTIVATIONS,
                    "pooling_cls": POOLINGS, "compression": COMPRESSIONS}  # fmt: skip
         for name, allowed in choices.items():
@@ -186,6 +190,8 @@ def _typed(name: str, value: Any, kind: type) -> Any:
     Raises:
         ValueError: it is none.
     """
+    if isinstance(value, bool) and kind is not bool:
+        raise ValueError(f"{name}={value!r}: must be a {kind.__name__}")
     words = {"True": True, "true": True, "False": False, "false": False}
     try:
         if kind is bool:

@@ -25,6 +25,10 @@ def infer(found: Mapping[str, Any], hints: Mapping[str, str], given: Mapping[str
         TypeError, ValueError: a value is no array of finite real numbers; or the configuration cannot be told (names
             the setting to give and what it may be), or is not that of the variables.
     """
+    if other := sorted(name for name in found if hints.get("rung") == "leaf" and name.startswith("compression.")):
+        raise ValueError(
+            f"variables {other}: must be those of PCEN to be carried, another compression is none of LEAF's"
+        )
     variables = names.canonical(found)
     frontend = {**hints, **given}.get("frontend", "Leaf")
     if frontend not in FIXED:

@@ -6,6 +6,7 @@ two-dimensional convolution there, [1, W, 1, 1] or one deviation a channel, [1, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,15 @@ STATE_DICT = {
     "_compress_fn.bias": names.NORM_BETA,
     "_instance_norm.weight": names.GAMMA,
     "_instance_norm.bias": names.BETA,
+}
+# the state dict of simplified LEAF and EfficientLEAF, but for the filters, which are two tensors there
+CENTRES, SIGMAS = "filterbank.center_freqs", "filterbank.bandwidths"
+SIMPLIFIED = {
+    "filterbank.pooling_widths": names.POOLING,
+    "compression.alpha": names.ALPHA,
+    "compression.delta": names.DELTA,
+    "compression.r": names.ROOT,
+    "compression.s": names.SMOOTH,
 }
 
 
@@ -68,6 +78,51 @@ def from_state_dict(arrays: dict[str, Array]) -> dict[str, Array]:
         known = state_dict_name(name, array.shape)
         out[known or name] = to_hub(known, array) if known else array
     return out
+
+
+def from_simplified(arrays: dict[str, Array]) -> dict[str, Array]:
+    """The variables of a state dict of ``leaf`` or ``efficientleaf`` by hub names; unknown ones come back as they are.
+
+    Raises:
+        ValueError: its values do not tell whether PCEN holds logarithms.
+    """
+    out = {SIMPLIFIED.get(name, name): array for name, array in arrays.items()}
+    pcen = {SIMPLIFIED[name] for name in arrays if name.startswith("compression.") and name in SIMPLIFIED}
+    if pcen:
+        logs = holds_logarithms(arrays)
+        if logs is None:
+            raise ValueError(
+                "variables 'compression.s' and 'compression.r': must be logarithms, which are negative, or values, "
+                "which are above 0; here neither is certain"
+            )
+        for name in pcen if logs else ():
+            with np.errstate(over="ignore"):  # what is infinite is refused by name
+                held = out[name].astype(np.float64)
+                out[name] = np.exp(-held if name == names.ROOT else held)
+    if CENTRES in out and SIGMAS in out and out[CENTRES].shape == out[SIGMAS].shape:
+        out[names.KERNEL] = np.stack([out.pop(CENTRES), out.pop(SIGMAS)], axis=-1)
+    if names.POOLING in out and out[names.POOLING].ndim == 1:
+        out[names.POOLING] = out[names.POOLING].reshape(1, 1, -1, 1)
+    return out
+
+
+def holds_logarithms(arrays: Mapping[str, Array]) -> bool | None:
+    """Whether the PCEN of a state dict of ``leaf`` holds logarithms; None where its values do not tell, or are none.
+
+    Values of ``s`` are not negative and those of ``r``, the root's inverse, above 0. Logarithms of ``s`` are not
+    above 0, and those of ``r``, the root's, below 1: a root of e has no use.
+    """
+    s, r = (arrays.get(f"compression.{name}") for name in ("s", "r"))
+    if s is None or r is None or not s.size or not r.size or s.dtype.kind not in "fiu" or r.dtype.kind not in "fiu":
+        return None
+    values = bool(s.min() >= 0 and r.min() > 0)
+    logs = bool(s.max() <= 0 and r.max() < 1)
+    return logs if logs != values else None
+
+
+def is_simplified(found: Any) -> bool:
+    """Whether names are those of a state dict of ``leaf`` or ``efficientleaf``."""
+    return CENTRES in found
 
 
 def is_state_dict(found: Any) -> bool:

@@ -35,6 +35,12 @@ def require_plain(rung: str, config: LeafConfig) -> None:
         )
 
 
+def band_of(sample_rate: float) -> tuple[float, float]:
+    """Edges in Hz where nobody gives any: LEAF's 60 and 7800 Hz, as far as half the rate holds them."""
+    half = float(sample_rate) / 2
+    return 60.0 if half > 60 else 0.0, min(7800.0, half)
+
+
 def pcen_of(config: LeafConfig) -> leaf.PCEN:
     """LEAF's compression as rungs 2 and 3 have it by default, with the configuration's eps."""
     return leaf.PCEN(
@@ -100,7 +106,7 @@ class PlainBridge(TorchBridge):
         pcen_entries(module.compression, module.filterbank.n_filters)
         return LeafConfig(
             n_filters=module.filterbank.n_filters,
-            sample_rate=int(module.sample_rate),
+            sample_rate=module.sample_rate,
             window_len=module.window_len,
             window_stride=module.window_stride,
             padding=getattr(module, "padding", "centered"),  # rung 3 has no other
@@ -131,9 +137,11 @@ class LeafBridge(PlainBridge):
         """See :meth:`Bridge.build`; there are no options."""
         reject_options("leaf", options)
         require_plain("leaf", config)
+        min_freq, max_freq = band_of(config.sample_rate)  # of a start that is overwritten
         module = leaf.Leaf(
             n_filters=config.n_filters,
-            max_freq=min(7800.0, config.sample_rate / 2),
+            min_freq=min_freq,
+            max_freq=max_freq,
             sample_rate=config.sample_rate,
             window_len=config.window_len,
             window_stride=config.window_stride,

@@ -95,18 +95,32 @@ def canonical(source: Mapping[str, Any]) -> Variables:
         if known in out:
             raise ValueError(f"variables {origin[known]!r} and {name!r} both name {known!r}: give it once")
         try:
-            array = np.asarray(value)
+            array = widened(np.asarray(value))
         except Exception as error:
             raise TypeError(f"variable {name!r}: must be a numeric array, got {type(value).__name__}") from error
-        if array.dtype.kind not in "fiu":
-            raise TypeError(f"variable {name!r}: must be real numbers, got dtype {array.dtype}")
-        if not np.isfinite(array).all():
-            bad = array[~np.isfinite(array)].flat[0]
-            raise ValueError(f"variable {name!r}: must be finite, got {bad}")
-        if array.dtype not in (np.float32, np.float64):  # what every framework takes
-            array = array.astype(np.float64)
-        out[known], origin[known] = array, name
+        require_finite(name, array)
+        # float32 or float64, which every framework takes, and in an array of its own, which may be written to
+        out[known] = np.array(array, dtype=None if array.dtype in (np.float32, np.float64) else np.float64)
+        origin[known] = name
     return out
+
+
+def widened(array: NDArray[Any]) -> NDArray[Any]:
+    """Values of fewer bits than NumPy has types for, ``bfloat16`` and ``float8``, as float32; others as they are."""
+    return array.astype(np.float32) if array.dtype.name.startswith(("bfloat", "float8")) else array
+
+
+def require_finite(name: str, array: NDArray[Any]) -> None:
+    """Refuse what is no array of finite real numbers.
+
+    Raises:
+        TypeError, ValueError: names the variable, and the type or the value.
+    """
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"variable {name!r}: must be real numbers, got dtype {array.dtype}")
+    if not np.isfinite(array).all():
+        bad = array[~np.isfinite(array)].flat[0]
+        raise ValueError(f"variable {name!r}: must be finite, got {bad}")
 
 
 def require_fit(name: str, array: NDArray[Any], dtype: str) -> None:
@@ -115,7 +129,9 @@ def require_fit(name: str, array: NDArray[Any], dtype: str) -> None:
     Raises:
         ValueError: names the variable, the value and what is allowed.
     """
-    found, largest = float(np.abs(array).max()), float(np.finfo(dtype).max)
+    # bfloat16, which NumPy does not know, has float32's exponents
+    largest = float(np.finfo(dtype).max) if dtype != "bfloat16" else 2.0**127 * (2 - 2.0**-7)
+    found = float(np.abs(array).max(initial=0))
     if found > largest:
         raise ValueError(f"variable {name!r}: value {found}: must be at most {largest:.6g}, the largest {dtype}")
 

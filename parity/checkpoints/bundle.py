@@ -6,6 +6,7 @@ The format is that of ``tensorflow/core/util/tensor_bundle`` (``PREFIX.index``, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,37 +15,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from parity.checkpoints.crc import masked_crc
+from parity.checkpoints.guard import File
 from parity.checkpoints.wire import fields, integer, message, varint
 
 MAGIC = bytes.fromhex("57fb808b247547db")
 FOOTER = 48
 STRING = 7
+MOST_INDEX = 1 << 22  # bytes of an index, or of a graph of objects: that of about 50,000 variables
+MOST_NAMES = 1 << 25  # characters of all names, which share their beginnings in the file
 DTYPES = {
     1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 5: "<i2", 6: "i1", 8: "<c8", 9: "<i8", 10: "?", 17: "<u2", 18: "<c16",
     19: "<f2", 22: "<u4", 23: "<u8",
 }  # fmt: skip
-_POLYNOMIAL = 0x82F63B78
-
-
-def _crc_table() -> list[int]:
-    table = []
-    for byte in range(256):
-        for _ in range(8):
-            byte = (byte >> 1) ^ (_POLYNOMIAL if byte & 1 else 0)
-        table.append(byte)
-    return table
-
-
-_TABLE = _crc_table()
-
-
-def masked_crc(data: bytes) -> int:
-    """CRC-32C as TensorFlow stores it: rotated, and a constant added."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    crc ^= 0xFFFFFFFF
-    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 @dataclass
@@ -82,16 +65,16 @@ class Bundle:
     def __init__(self, prefix: Path) -> None:
         self.prefix = prefix
         index = prefix.with_name(prefix.name + ".index")
+        file = File(index, prefix)
+        file.require_at_most(MOST_INDEX, "its index")
         try:
-            data = index.read_bytes()
-        except OSError as error:
-            raise ValueError(
-                f"source={str(prefix)!r}: no checkpoint, {index.name!r} cannot be read ({error})"
-            ) from None
-        try:
-            self.n_shards, self.entries = _read_index(data)
+            self.n_shards, self.entries = _read_index(file.part(0, file.size))
         except ValueError as error:
             raise ValueError(f"source={str(index)!r}: must be the index of a TensorFlow checkpoint ({error})") from None
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        """The shape of a key's value."""
+        return tuple(self.entries[key].shape)
 
     def load(self, key: str) -> NDArray[Any]:
         """The value of a key.
@@ -102,12 +85,12 @@ class Bundle:
         entry = self.entries[key]
         if entry.dtype not in DTYPES:
             raise ValueError(f"source={str(self.prefix)!r}, {key!r}: type {entry.dtype} of TensorFlow is no number")
-        data, dtype = self._bytes(key, entry), np.dtype(DTYPES[entry.dtype])
+        dtype = np.dtype(DTYPES[entry.dtype])
+        if math.prod(entry.shape) * dtype.itemsize != entry.size:
+            raise ValueError(f"source={str(self.prefix)!r}, {key!r}: {entry.size} bytes for shape {entry.shape}")
+        data = self._bytes(key, entry)
         if masked_crc(data) != entry.crc:
             raise ValueError(f"source={str(self.prefix)!r}, {key!r}: its bytes do not match their checksum")
-        count = int(np.prod(entry.shape, dtype=np.int64))
-        if count * dtype.itemsize != len(data):
-            raise ValueError(f"source={str(self.prefix)!r}, {key!r}: {len(data)} bytes for shape {entry.shape}")
         return np.frombuffer(data, dtype=dtype).reshape(entry.shape).copy()
 
     def text(self, key: str) -> bytes:
@@ -120,6 +103,8 @@ class Bundle:
         where = f"source={str(self.prefix)!r}, {key!r}"
         if entry.dtype != STRING or entry.shape:
             raise ValueError(f"{where}: must be one string")
+        if entry.size > MOST_INDEX:
+            raise ValueError(f"{where}: {entry.size} bytes, must be at most {MOST_INDEX}")
         data = self._bytes(key, entry)
         length, at = varint(data, 0)
         value = data[at + 4 :]
@@ -132,16 +117,13 @@ class Bundle:
         where = f"source={str(self.prefix)!r}, {key!r}"
         if entry.sliced:
             raise ValueError(f"{where}: a variable in parts (partitioned) is not read; save it whole")
+        if entry.shard >= self.n_shards:
+            raise ValueError(f"{where}: is in data file {entry.shard}, of {self.n_shards}")
         name = f"{self.prefix.name}.data-{entry.shard:05d}-of-{self.n_shards:05d}"
         try:
-            with self.prefix.with_name(name).open("rb") as file:
-                file.seek(entry.offset)
-                data = file.read(entry.size)
-        except (OSError, OverflowError, MemoryError) as error:
+            return File(self.prefix.with_name(name)).part(entry.offset, entry.size)
+        except ValueError as error:
             raise ValueError(f"{where}: {name!r} cannot be read ({error})") from None
-        if len(data) != entry.size:
-            raise ValueError(f"{where}: {name!r} ends before it")
-        return data
 
 
 def _read_index(data: bytes) -> tuple[int, dict[str, Entry]]:
@@ -152,13 +134,22 @@ def _read_index(data: bytes) -> tuple[int, dict[str, Entry]]:
     top, _ = _handle(data, at)
     entries: dict[str, Entry] = {}
     n_shards = 0
+    left, names = len(data), MOST_NAMES
     for _, handle in _block(data, *top):
         (where, _) = _handle(handle, 0)
+        left -= where[1]
+        if left < 0:
+            raise ValueError("blocks lie over each other")
         for key, value in _block(data, *where):
+            names -= len(key)
+            if names < 0:
+                raise ValueError("its names are too long")
             if key == b"":
                 n_shards = _n_shards(value)
+            elif (name := key.decode("utf-8")) in entries:
+                raise ValueError(f"{name!r} comes twice")
             else:
-                entries[key.decode("utf-8")] = _entry(value)
+                entries[name] = _entry(value)
     if not n_shards:
         raise ValueError("it has no header")
     return n_shards, entries

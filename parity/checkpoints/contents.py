@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,9 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parity.bridges import layouts
+from parity.bridges.names import require_finite
+from parity.checkpoints.guard import MOST_VALUES
 
 Array = NDArray[Any]
-FRONTEND = re.compile(r"(?:(.+?)\.)?_complex_conv\.")  # the filters of a state dict, and what stands before
+MOST_DEPTH, MOST_ENTRIES = 32, 100_000  # of mappings in mappings
+# the filters of a state dict, and what stands before
+FRONTEND = re.compile(r"(?:(.+?)\.)?(?:_complex_conv\.|filterbank\.center_freqs$)")
 
 
 class Contents(ABC):
@@ -51,9 +56,14 @@ class Contents(ABC):
             ValueError: it is torn, or of a type that is no number.
         """
 
+    @abstractmethod
+    def shape(self, key: str) -> tuple[int, ...]:
+        """The shape of a value that need not have been read."""
+
     def hints(self, scope: str) -> dict[str, str]:
         """What the file says of the frontend beside its variables, by the original's names.
 
+        ``rung``: ``leaf`` for a state dict of simplified LEAF, or of EfficientLEAF, which has the same names.
         ``frontend``, ``conv1d_cls``, ``pooling_cls``: the classes. ``kernel``: ``keras`` where the filters' kernel is
         named as Keras' own convolution does, ``own`` where as the original's own layers do.
         """
@@ -73,13 +83,32 @@ class Contents(ABC):
             raise ValueError(f"scope=None: {str(self.path)!r} holds frontends at {list(found)}; give one of these")
         return found[0] if found else ""
 
-    def variables(self, scope: str | None = None) -> dict[str, Array]:
+    def held(self, scope: str, most: int = MOST_VALUES) -> dict[str, Array]:
+        """The arrays under a scope as they are, by the names that follow it.
+
+        Raises:
+            ValueError: they have more than ``most`` values together, and none is read; or as :meth:`names` and
+                :meth:`load`.
+        """
+        found = self.names(scope)
+        total = sum(math.prod(self.shape(key)) for key in found.values())
+        if total > most:
+            raise ValueError(
+                f"source={str(self.path)!r}: the frontend at {scope!r} has {total} values, must have at most {most}"
+            )
+        arrays = {name: self.load(key) for name, key in found.items()}
+        for name, key in found.items():
+            if arrays[name].dtype.kind == "f":
+                require_finite(key, arrays[name])  # by the file's own name
+        return arrays
+
+    def variables(self, scope: str | None = None, most: int = MOST_VALUES) -> dict[str, Array]:
         """The variables of a frontend by the hub's names.
 
         Raises:
-            ValueError: as :meth:`chosen`, :meth:`names` and :meth:`load`.
+            ValueError: as :meth:`chosen` and :meth:`held`.
         """
-        return {name: self.load(key) for name, key in self.names(self.chosen(scope)).items()}
+        return self.held(self.chosen(scope), most)
 
     def no_scope(self, scope: str) -> ValueError:
         """The error for a scope that is not there."""
@@ -125,20 +154,30 @@ class Mapped(Contents):
 
         Raises:
             TypeError: it is no array or tensor, nor what NumPy takes for one.
+            ValueError: some of its values are masked.
         """
         value = self.arrays[key]
+        if np.ma.is_masked(value):
+            raise ValueError(f"variable {key!r}: has masked values, must have all")
         try:
             return np.asarray(plain(value))
         except Exception as error:
             raise TypeError(f"variable {key!r}: must be a numeric array, got {type(value).__name__}") from error
 
-    def variables(self, scope: str | None = None) -> dict[str, Array]:
+    def shape(self, key: str) -> tuple[int, ...]:
+        """See :meth:`Contents.shape`."""
+        return tuple(getattr(self.arrays[key], "shape", ()))
+
+    def variables(self, scope: str | None = None, most: int = MOST_VALUES) -> dict[str, Array]:
         """See :meth:`Contents.variables`; a state dict's too, in the original's layout."""
-        return layouts.from_state_dict(super().variables(scope))
+        arrays = self.held(self.chosen(scope), most)
+        return (layouts.from_simplified if layouts.is_simplified(arrays) else layouts.from_state_dict)(arrays)
 
     def hints(self, scope: str) -> dict[str, str]:
         """See :meth:`Contents.hints`: a state dict, too, names the filters of Keras' own convolution otherwise."""
         found = self.names(scope)
+        if layouts.is_simplified(found):
+            return {"rung": "leaf", "conv1d_cls": "GaborConv1D"}
         if not layouts.is_state_dict(found):
             return {}
         return {"kernel": "keras" if layouts.FREE_FILTERS in found else "own"}
@@ -161,12 +200,27 @@ def plain(value: Any) -> Any:
 
 
 def flat(held: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
-    """What nested mappings hold, as training scripts save them, by dotted name."""
-    for name, value in held.items():
-        if isinstance(value, Mapping):
-            yield from ((f"{name}.{inner}", item) for inner, item in flat(value))
-        else:
-            yield name, value
+    """What nested mappings hold, as training scripts save them, by dotted name.
+
+    Raises:
+        ValueError: they nest without end, or too deep or too often to be what a script saved.
+    """
+    left = [MOST_ENTRIES]
+
+    def walk(held: Mapping[Any, Any], above: tuple[Any, ...]) -> Iterator[tuple[Any, Any]]:
+        for name, value in held.items():
+            left[0] -= 1
+            if left[0] < 0 or len(above) > MOST_DEPTH or any(value is outer for outer in above):
+                raise ValueError(
+                    f"source: mappings must hold each other to {MOST_DEPTH} levels and {MOST_ENTRIES} entries at most, "
+                    "and none itself"
+                )
+            if isinstance(value, Mapping):
+                yield from ((f"{name}.{inner}", item) for inner, item in walk(value, (*above, value)))
+            else:
+                yield name, value
+
+    return walk(held, (held,))
 
 
 def joined(parts: Iterable[str]) -> str:

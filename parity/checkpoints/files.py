@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import io
 import re
-import zipfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
-import numpy as np
-
+from parity.checkpoints.archives import Npz, inside_keras, state_dict
 from parity.checkpoints.bundle import Bundle
-from parity.checkpoints.contents import Array, Contents, Mapped, flat, plain
+from parity.checkpoints.contents import Contents
+from parity.checkpoints.guard import File
+from parity.checkpoints.hdf5 import Groups, groups
 from parity.checkpoints.keras3 import Keras3
 from parity.checkpoints.named import LegacyH5, Named
 from parity.checkpoints.objects import GRAPH, Objects
+from parity.checkpoints.tensors import SafeTensors
 
 KINDS = (
     "the prefix of a TensorFlow checkpoint, or a folder with one; a Keras .h5, .weights.h5 or .keras file; .npz; "
     ".safetensors; or a state dict, .pt or .pth"
 )
 PART = re.compile(r"(.+)\.(?:index|data-\d{5}-of-\d{5})")
-EXTRA = "python -m pip install 'leaf-ladder[weights]'"
 
 
 def open_file(path: Path) -> Contents:
@@ -36,24 +37,27 @@ def open_file(path: Path) -> Contents:
         ValueError: there is no such file, it is torn or pickled, or of another kind; names the path.
     """
     reader = READERS.get(path.suffix)
-    if path.with_name(path.name + ".index").is_file():
+    try:
+        indexed = bool(path.name) and path.with_name(path.name + ".index").is_file()
+        folder, there = path.is_dir(), path.exists()
+    except (OSError, ValueError) as error:  # a name that is too long, or has a byte that no name has
+        raise ValueError(f"source={str(path)!r}: cannot be read ({error})") from None
+    if indexed:
         return _checkpoint(path)
     if part := PART.fullmatch(path.name):
         raise ValueError(f"source={str(path)!r}: a part of a TensorFlow checkpoint; give the prefix {part[1]!r}")
-    if reader is None and path.is_dir():
+    if reader is None and folder:
         return _folder(path)
     if reader is None:
-        what = "must be" if path.exists() else "there is no such file; must be"
+        what = "must be" if there else "there is no such file; must be"
         raise ValueError(f"source={str(path)!r}: {what} {KINDS}")
-    if not path.exists():
-        raise ValueError(f"source={str(path)!r}: there is no such file")
     return reader(path)
 
 
 def _checkpoint(prefix: Path) -> Contents:
     bundle = Bundle(prefix)
     if GRAPH not in bundle.entries:
-        return Named(prefix, ((key, key) for key in bundle.entries), bundle.load)
+        return Named(prefix, ((key, key) for key in bundle.entries), bundle.load, bundle.shape)
     objects = Objects(bundle)
     named = objects.by_name()
     # a model that was exported lists its variables without the layers that they belong to
@@ -72,112 +76,44 @@ def _folder(path: Path) -> Contents:
     return _checkpoint(found[0])
 
 
-def _npz(path: Path) -> Contents:
+def _h5(path: Path) -> Contents:
+    found = _groups(path, File(path).open)
+    if any("/vars/" in f"/{key}" for key in found.arrays) or any(key.endswith("vars") for key in found.called):
+        return Keras3(path, found.arrays, found.called)
+    return LegacyH5(path, found.arrays, found.version)
+
+
+def _keras(path: Path) -> Contents:
+    data = inside_keras(path)
+    found = _groups(path, lambda: io.BytesIO(data))
+    return Keras3(path, found.arrays, found.called)
+
+
+def _groups(path: Path, source: Callable[[], AbstractContextManager[BinaryIO]]) -> Groups:
     try:
-        with zipfile.ZipFile(path) as archive:
-            # Each member is read whole first: that checks its CRC before its header is believed.
-            members = {name.removesuffix(".npy"): io.BytesIO(archive.read(name)) for name in archive.namelist()}
-        arrays = {name: np.lib.format.read_array(member, allow_pickle=False) for name, member in members.items()}
-    except Exception as error:  # torn bytes make zipfile, zlib and the reader of headers fail in a dozen ways
-        raise ValueError(
-            f"source={str(path)!r}: must be an .npz file of plain arrays, none pickled or torn ({error})"
-        ) from error
-    return Mapped(path, arrays)
+        return groups(path, source)
+    except ModuleNotFoundError as error:
+        raise _needs("h5py", path, error) from None
 
 
 def _safetensors(path: Path) -> Contents:
     try:
-        from safetensors import deserialize
+        return SafeTensors(path)
     except ModuleNotFoundError as error:
         raise _needs("safetensors", path, error) from None
-    try:
-        read: Any = deserialize
-        return Mapped(path, {name: _tensor(**held) for name, held in read(path.read_bytes())})
-    except Exception as error:
-        raise ValueError(f"source={str(path)!r}: must be a .safetensors file, not torn ({error})") from error
-
-
-def _tensor(dtype: str, shape: list[int], data: bytes) -> Array:
-    """A value of a ``.safetensors`` file; bfloat16 is the upper half of float32."""
-    if dtype == "BF16":
-        return (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4").reshape(shape)
-    kind = "?" if dtype == "BOOL" else f"<{dtype[0].lower()}{int(dtype[1:]) // 8}"
-    return np.frombuffer(data, kind).reshape(shape)
-
-
-def _state_dict(path: Path) -> Contents:
-    import torch
-
-    try:
-        held = flat(torch.load(path, map_location="cpu", weights_only=True))
-        # what else a training script keeps beside the tensors is left out
-        arrays = {name: plain(value) for name, value in held if hasattr(value, "detach")}
-    except Exception as error:  # a torn or foreign file makes unpickling fail in a dozen ways
-        raise ValueError(f"source={str(path)!r}: must be a state dict of tensors alone ({error})") from error
-    return Mapped(path, arrays)
-
-
-def _h5(path: Path) -> Contents:
-    data, called, version = _groups(path, path.read_bytes)
-    if any("/vars/" in f"/{key}" for key in data) or any(key.endswith("vars") for key in called):
-        return Keras3(path, data, called)
-    return LegacyH5(path, data, version)
-
-
-def _keras(path: Path) -> Contents:
-    def weights() -> bytes:
-        with zipfile.ZipFile(path) as archive:
-            return archive.read("model.weights.h5")
-
-    data, called, _ = _groups(path, weights)
-    return Keras3(path, data, called)
-
-
-def _groups(path: Path, read: Callable[[], bytes]) -> tuple[dict[str, Callable[[], Array]], dict[str, str], str]:
-    """Every array of an HDF5 file by its path, the names that groups of Keras 3 carry, and Keras' version if said."""
-    try:
-        import h5py
-    except ModuleNotFoundError as error:
-        raise _needs("h5py", path, error) from None
-
-    def value(dataset: Any) -> Callable[[], Array]:
-        def get() -> Array:
-            try:
-                return np.asarray(dataset[()])
-            except Exception as error:
-                raise ValueError(f"source={str(path)!r}, {dataset.name!r}: cannot be read ({error})") from error
-
-        return get
-
-    arrays: dict[str, Callable[[], Array]] = {}
-    called: dict[str, str] = {}
-
-    def visit(name: str, item: Any) -> None:  # links out of the file are not followed
-        if isinstance(item, h5py.Dataset):
-            if item.external:
-                raise ValueError(f"{name!r} lies in another file")
-            arrays[name] = value(item)
-        elif name.split("/")[-1] == "vars":
-            called[name] = str(item.attrs.get("name", ""))
-
-    try:
-        file = h5py.File(io.BytesIO(read()), "r")
-        version = str(file.attrs.get("keras_version", ""))
-        file.visititems(visit)
-    except Exception as error:
-        raise ValueError(f"source={str(path)!r}: must be a file of Keras weights, not torn ({error})") from error
-    return arrays, called, version
 
 
 def _needs(package: str, path: Path, error: ModuleNotFoundError) -> ModuleNotFoundError:
-    return ModuleNotFoundError(f"source={str(path)!r}: reading it needs {package}: {EXTRA}", name=error.name)
+    return ModuleNotFoundError(
+        f"source={str(path)!r}: reading it needs {package}: python -m pip install {package}", name=error.name
+    )
 
 
 READERS: dict[str, Callable[[Path], Contents]] = {
-    ".npz": _npz,
+    ".npz": Npz,
     ".safetensors": _safetensors,
-    ".pt": _state_dict,
-    ".pth": _state_dict,
+    ".pt": state_dict,
+    ".pth": state_dict,
     ".h5": _h5,
     ".hdf5": _h5,
     ".keras": _keras,

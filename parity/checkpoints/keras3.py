@@ -7,11 +7,12 @@ is which.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from parity.bridges import names as hub
 from parity.checkpoints.contents import Array, Contents, joined
+from parity.checkpoints.hdf5 import Dataset
 from parity.checkpoints.named import NAMES
 from parity.checkpoints.objects import aside
 
@@ -57,7 +58,7 @@ class Keras3(Contents):
         layer_names: of the groups that say what their layer was called (Keras 3 does).
     """
 
-    def __init__(self, path: Path, arrays: Mapping[str, Callable[[], Array]], layer_names: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, arrays: Mapping[str, Dataset], layer_names: Mapping[str, str]) -> None:
         self.path = path
         self.arrays = arrays
         self.keys = {_plain(key): key for key in arrays if not aside(key.split("/")[0])}
@@ -100,7 +101,11 @@ class Keras3(Contents):
 
     def load(self, key: str) -> Array:
         """See :meth:`Contents.load`."""
-        return self.arrays[key]()
+        return self.arrays[key].read()
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        """See :meth:`Contents.shape`."""
+        return self.arrays[key].shape
 
     def hints(self, scope: str) -> dict[str, str]:
         """See :meth:`Contents.hints`."""

@@ -31,6 +31,7 @@ ATTRIBUTES = {
     "_instance_norm/gamma": "tfbanks_instancenorm/gamma",
     "_instance_norm/beta": "tfbanks_instancenorm/beta",
 }
+MOST_PATHS = 1 << 25  # characters of all paths to objects
 OWN = {part for path in ATTRIBUTES for part in path.split("/")[:-1]}
 LISTS = ("layer", "variables", "trainable_", "non_trainable_", "all_variables", "tracker", "keras_api")
 SIGNATURE = {"_complex_conv", "_pooling", "_activation"}
@@ -90,6 +91,10 @@ class Objects(Contents):
         """See :meth:`Contents.load`."""
         return self.bundle.load(key)
 
+    def shape(self, key: str) -> tuple[int, ...]:
+        """See :meth:`Contents.shape`."""
+        return self.bundle.shape(key)
+
     def hints(self, scope: str) -> dict[str, str]:
         """See :meth:`Contents.hints`."""
         keys = set(self.names(scope).values())
@@ -105,7 +110,7 @@ class Objects(Contents):
 
         A SavedModel that Keras 3 exports is such: it lists the variables of the model and no layers.
         """
-        return Named(self.path, ((node.full_name, node.key) for node in self.nodes if node.key), self.load)
+        return Named(self.path, ((node.full_name, node.key) for node in self.nodes if node.key), self.load, self.shape)
 
     def _at(self, scope: str) -> int:
         node = 0
@@ -117,9 +122,10 @@ class Objects(Contents):
 
     def _walk(self, start: int) -> Iterator[tuple[str, int]]:
         """Every object under one, by its shortest path."""
-        seen, queue = {start}, deque([("", start)])
+        seen, queue, length = {start}, deque([("", start)]), 0
         while queue:
             path, node = queue.popleft()
+            length = self._longer(length, path)
             yield path, node
             for name, child in sorted(self.nodes[node].children.items(), key=_preference):
                 if child not in seen and not aside(name):
@@ -128,10 +134,22 @@ class Objects(Contents):
 
     def _all_paths(self, start: int) -> Iterator[tuple[str, int]]:
         """Every object under one, by every path of its parents' shortest ones."""
+        length = 0
         for path, node in self._walk(start):
             for name, child in self.nodes[node].children.items():
                 if not aside(name):
+                    length = self._longer(length, path)
                     yield joined((path, name)), child
+
+    def _longer(self, length: int, path: str) -> int:
+        """The length of all paths so far, which a crafted graph makes the square of its own.
+
+        Raises:
+            ValueError: it is that of no model.
+        """
+        if (length := length + len(path)) > MOST_PATHS:
+            raise ValueError(f"source={str(self.path)!r}: its graph of objects is too deep to be a model's")
+        return length
 
 
 def aside(name: str) -> bool:

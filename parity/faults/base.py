@@ -46,6 +46,7 @@ class Benign:
         statement: what is computed otherwise.
         reason: why it is the same function.
         plant: as for :class:`Fault`.
+        tap: the first tap that it may round otherwise: what has none of the kind is not touched by it.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Benign:
     statement: str
     reason: str
     plant: Plant
+    tap: str = "filters"
 
 
 def replaced(*replacements: tuple[Any, str, Any]) -> Plant:

@@ -22,24 +22,29 @@ QUIET = 1e-2  # a transform's error is relative to the loudest sample, not to th
 
 def _by_matrix(inputs: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 1) -> Tensor:
     columns = inputs[:, 0].unfold(-1, weight.shape[-1], stride)
-    return (columns @ weight[:, 0].T).transpose(1, 2)
+    return _offset((columns @ weight[:, 0].T).transpose(1, 2), bias)
+
+
+def _offset(y: Tensor, bias: Tensor | None) -> Tensor:
+    return y if bias is None else y + bias.unsqueeze(-1)
 
 
 def _by_fft(inputs: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 1) -> Tensor:
     """Products of spectra in float64; what is quiet beside the loudest that could be, and every gradient, is summed."""
-    summed = _by_matrix(inputs, weight, bias, stride)
+    summed = _by_matrix(inputs, weight, None, stride)
     signal, kernels = inputs.detach().double(), weight[:, 0].detach().double()
     n, size = inputs.shape[-1] - weight.shape[-1] + 1, inputs.shape[-1]
     product = torch.fft.rfft(signal, size) * torch.fft.rfft(kernels, size).conj()
     y = torch.fft.irfft(product, size)[..., :n:stride].to(inputs.dtype)
     largest = signal.abs().amax() * kernels.abs().sum(dim=-1, keepdim=True)
-    return summed + torch.where(y.abs() > QUIET * largest, y - summed.detach(), 0.0)
+    return _offset(summed + torch.where(y.abs() > QUIET * largest, y - summed.detach(), 0.0), bias)
 
 
 def _by_halves(inputs: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 1) -> Tensor:
     half = weight.shape[-1] // 2
     early, late = weight[..., :half], weight[..., half:]
-    return F.conv1d(inputs[..., half:], late) + F.conv1d(inputs[..., : inputs.shape[-1] - late.shape[-1]], early)
+    first = F.conv1d(inputs[..., : inputs.shape[-1] - late.shape[-1]], early, stride=stride)
+    return _offset(first + F.conv1d(inputs[..., half:], late, stride=stride), bias)
 
 
 def _pooled_by_matrix(inputs: Tensor, weight: Tensor, stride: int = 1, groups: int = 1) -> Tensor:
@@ -48,12 +53,15 @@ def _pooled_by_matrix(inputs: Tensor, weight: Tensor, stride: int = 1, groups: i
 
 
 def _permuted_and_undone(self: GaborConv1D, inputs: Tensor) -> Tensor:
-    kernel = self.constraint(self._kernel).flip(0)
+    kernel = self.constraint(self._kernel)
+    if self._sort_filters:
+        kernel = kernel[torch.argsort(kernel[:, 0], stable=True)]
+    kernel = kernel.flip(0)
     filters = impulse_responses.gabor_filters(kernel, self._kernel_size)
     blocks = torch.cat([filters.real, filters.imag]).unsqueeze(1)
     padded = convolution.pad_time(inputs, self._kernel_size, self._strides, self._padding)
     real, imaginary = F.conv1d(padded, blocks, stride=self._strides).chunk(2, dim=1)
-    return torch.stack([real.flip(1), imaginary.flip(1)], dim=2).flatten(1, 2)
+    return _offset(torch.stack([real.flip(1), imaginary.flip(1)], dim=2).flatten(1, 2), self._bias)
 
 
 def _cos_and_sin(t: Tensor, center: Tensor, fwhm: Tensor) -> Tensor:
@@ -74,7 +82,8 @@ def _gaussian_by_square(sigma: Tensor, filter_size: int) -> Tensor:
 
 
 def _sum_of_squares(self: SquaredModulus, x: Tensor) -> Tensor:
-    real, imaginary = x[:, 0::2], x[:, 1::2]
+    n = x.shape[1] // 2 * 2  # one without a partner is left out
+    real, imaginary = x[:, 0:n:2], x[:, 1:n:2]
     return real * real + imaginary * imaginary
 
 
@@ -165,7 +174,8 @@ BENIGN: tuple[Benign, ...] = (
            replaced((*_CONV, SimpleNamespace(pad=F.pad, conv1d=_by_halves)))),
     Benign("og_leaf/pool-by-matrix", "og_leaf", "the pooling is a contraction over unfolded windows",
            "the same products in another order of summation",
-           replaced((pooling, "F", SimpleNamespace(conv1d=_pooled_by_matrix)))),
+           replaced((pooling, "F",
+                     SimpleNamespace(conv1d=_pooled_by_matrix, conv2d=F.conv2d, max_pool1d=F.max_pool1d)))),
     Benign("og_leaf/permuted-and-undone", "og_leaf",
            "the filters are convolved from the last to the first, all real parts before all imaginary ones",
            "the channels are put back in order before they are returned",
@@ -185,22 +195,22 @@ BENIGN: tuple[Benign, ...] = (
            replaced((SquaredModulus, "forward", _sum_of_squares))),
     Benign("og_leaf/smoother-by-lerp", "og_leaf", "m + s (x - m) in place of s x + (1 - s) m",
            "the same sum, factored",
-           replaced((*_SMOOTHER, _lerp))),
+           replaced((*_SMOOTHER, _lerp)), "ema"),
     Benign("og_leaf/smoother-by-scan", "og_leaf",
            "blocks of 1, 2, 4, ... frames are joined by powers of 1 - s, forwards, and backwards for the gradient",
            "what a block hands on decays by (1 - s)^length in the next, and the adjoint is such a recurrence itself",
-           replaced((*_SMOOTHER, _scanned))),
+           replaced((*_SMOOTHER, _scanned)), "ema"),
     Benign("og_leaf/smoother-from-the-first-frame", "og_leaf",
            "the initial state is ignored and the first frame is the first value, as in the published port",
            "the state that LEAF gives is the first frame, and s x + (1 - s) x = x",
-           replaced((*_SMOOTHER, _from_the_first_frame))),
+           replaced((*_SMOOTHER, _from_the_first_frame)), "ema"),
     Benign("og_leaf/root-by-expm1", "og_leaf", "delta^r expm1(r log1p(v / delta)) in place of a difference of powers",
            "(v + delta)^r = delta^r exp(r log(1 + v / delta)); delta is above 0",
-           replaced((*_PCEN, _by_expm1))),
+           replaced((*_PCEN, _by_expm1)), "pcen"),
     Benign("og_leaf/gain-in-log-space", "og_leaf", "x exp(-alpha log(eps + M)) in place of x / (eps + M)^alpha",
            "the same power",
-           replaced((*_PCEN, _in_log_space))),
+           replaced((*_PCEN, _in_log_space)), "pcen"),
     Benign("og_leaf/norm-by-var-mean", "og_leaf", "(x - mean) / sqrt(variance + eps), then gamma and beta",
            "the same affine map, applied in another order",
-           replaced((InstanceNormalization, "forward", _standardised))),
+           replaced((InstanceNormalization, "forward", _standardised)), "norm"),
 )  # fmt: skip

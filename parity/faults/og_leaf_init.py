@@ -147,13 +147,13 @@ FAULTS: tuple[Fault, ...] = (
 BENIGN: tuple[Benign, ...] = (
     Benign("og_leaf/mel-log10-throughout", "og_leaf", "mel as 2595 log10(1 + f / 700) for bins and edges alike",
            "a triangle is a ratio of differences of mels, so their unit cancels",
-           replaced((*_SCALE, _decimal))),
+           replaced((*_SCALE, _decimal)), "mel"),
     Benign("og_leaf/mel-torch-linspace", "og_leaf",
            "bins and edges by torch.linspace, which counts down in the far half",
            "the same points, rounded otherwise",
            replaced((melfilters, "_linspace", lambda start, stop, num:
-                     torch.linspace(float(start), float(stop), num, dtype=start.dtype)))),
+                     torch.linspace(float(start), float(stop), num, dtype=start.dtype))), "mel"),
     Benign("og_leaf/mel-dc-kept", "og_leaf", "the weight of the DC bin is computed rather than set to 0",
            "0 Hz is outside every triangle of a band that starts at 0 Hz or above",
-           replaced((*_MATRIX, _triangles(dc=True)))),
+           replaced((*_MATRIX, _triangles(dc=True))), "mel"),
 )  # fmt: skip

@@ -226,8 +226,8 @@ BENIGN: tuple[Benign, ...] = (
     Benign("tf_leaf/sum-of-squares", "tf_leaf", "re^2 + im^2 in place of twice the mean of the squares",
            "halving and doubling are exact", _planted(_sum_of_squares)),
     Benign("tf_leaf/smoother-by-lerp", "tf_leaf", "m + s (x - m) in place of s x + (1 - s) m",
-           "the same sum, factored", _planted(smoothed(lambda w, frame, state: state + w * (frame - state)))),
+           "the same sum, factored", _planted(smoothed(lambda w, frame, state: state + w * (frame - state))), "ema"),
     Benign("tf_leaf/root-by-expm1", "tf_leaf", "delta^r expm1(r log1p(v / delta)) in place of a difference of powers",
            "(v + delta)^r = delta^r exp(r log(1 + v / delta)); delta is above 0",
-           _planted(normalised(least, by_expm1=True))),
+           _planted(normalised(least, by_expm1=True)), "pcen"),
 )  # fmt: skip

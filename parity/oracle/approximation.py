@@ -91,10 +91,10 @@ def bands(kernel: Array, width: Array, frontend: Frontend, on: Collection[str] =
         ValueError: another source, or an even window; names it.
     """
     if isinstance(on, str) or not set(on) <= set(SOURCES):
-        raise ValueError(f"on={on!r}: a collection of {', '.join(map(repr, SOURCES))} is needed")
+        raise ValueError(f"on={on!r}: must be a collection of {', '.join(map(repr, SOURCES))}")
     if frontend.window % 2 == 0:
-        raise ValueError(f"window={frontend.window!r}: an odd number of taps is needed")
-    box = (Box.of_efficientleaf if "sigma" in on else Box.of_leaf)(frontend.window)
+        raise ValueError(f"window={frontend.window!r}: must be an odd number of taps")
+    box = (Box.of_efficientleaf if "sigma" in on else Box.of_leaf)(frontend.window).upper_wins()
     mu, sigma = clamp(exact(kernel)[:, 0], 0.0, np.pi), clamp(exact(kernel)[:, 1], box.sigma_low, box.sigma_high)
     width = clamp(width, box.width_low, 0.5)
     half = frontend.window // 2

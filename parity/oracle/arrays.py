@@ -16,12 +16,15 @@ def exact(values: object) -> Array:
 
 
 def clamp(x: Array, low: float | None = None, high: float | None = None) -> Array:
-    """``x`` limited to [low, high]; only the real part decides, so the function stays analytic between the limits."""
+    """``x`` limited to [low, high]; where these cross it is ``low``, as ``tf.clip_by_value`` has it.
+
+    Only the real part decides, so the function stays analytic between the limits.
+    """
     x = exact(x)
-    if low is not None:
-        x = np.where(x.real < low, low, x)
     if high is not None:
         x = np.where(x.real > high, high, x)
+    if low is not None:
+        x = np.where(x.real < low, low, x)
     return x
 
 

@@ -61,6 +61,32 @@ class Chain:
         size = np.linalg.norm(a) * np.linalg.norm(b) / np.sqrt(a.shape[-1])
         return np.asarray(values + self._ulp * size * self._rng.standard_normal(values.shape))
 
+    def summed(self, values: Array, squares: Array, n: int) -> Array:
+        """Sums of ``n`` products as any order of summation may round them.
+
+        A node of the tree that an order stands for is rounded once, which moves the sum by u/sqrt(3) of the node in the
+        root mean square. Over random places of the terms a node of k of them has a mean square of at most
+        ``(k / n)^2 S^2 + (k / n) Q``, S their sum and Q that of their squares. That grows with k, so of all trees the
+        one with the most nodes of every size, a term after the other, has the largest sum over its nodes: it is
+        ``n (S^2 / 3 + Q / 2)``.
+
+        Args:
+            values: S.
+            squares: Q; rounded below 0 counts as 0.
+            n: terms of a sum.
+        """
+        if self._rng is None:
+            return values
+        size = np.sqrt(n * (values**2 / 9 + np.maximum(squares, 0.0) / 6))
+        return np.asarray(values + self._ulp * size * self._rng.standard_normal(np.shape(values)))
+
+    def lost(self, terms: Array, axes: tuple[int, ...]) -> Array:
+        """What rounding the terms of a sum, and their sum in any order, may make of it; 0 in an exact chain."""
+        if self._rng is None:
+            return np.zeros(())
+        total, n = terms.sum(axis=axes), int(np.prod([terms.shape[a] for a in axes]))
+        return np.asarray(self.noise(terms).sum(axis=axes) + self.summed(total, (terms**2).sum(axis=axes), n) - total)
+
     def moved(self, values: Array | float) -> Array:
         """Values, each rounded once, and those next to nothing kept or lost."""
         values = exact(values)

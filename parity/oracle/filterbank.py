@@ -40,6 +40,10 @@ class Box:
         """EfficientLEAF's limits: the lower one of sigma is half of LEAF's. Source: ``model/efficientleaf.py``."""
         return cls(2 * Z, window * Z, 2.0 / window)
 
+    def upper_wins(self) -> Box:
+        """The same limits as ``torch.clamp`` has them: where they cross, in windows under four samples, the upper."""
+        return Box(min(self.sigma_low, self.sigma_high), self.sigma_high, min(self.width_low, 0.5))
+
 
 @dataclass(frozen=True)
 class Group:
@@ -64,10 +68,10 @@ class Geometry:
     groups: tuple[Group, ...]
 
     @classmethod
-    def of_leaf(cls, n_filters: int, window: int, stride: int, padding: str) -> Geometry:
+    def of_leaf(cls, n_filters: int, window: int, stride: int, padding: str, upper_wins: bool = False) -> Geometry:
         """Full rate, one group."""
-        group = Group(0, n_filters, window, 1, window, stride)
-        return cls(window, stride, padding, Box.of_leaf(window), (group,))
+        group, box = Group(0, n_filters, window, 1, window, stride), Box.of_leaf(window)
+        return cls(window, stride, padding, box.upper_wins() if upper_wins else box, (group,))
 
     def pads(self, n: int, size: int, stride: int) -> Pads:
         """Padding of a correlation of ``size`` taps over ``n`` samples."""

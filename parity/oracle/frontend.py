@@ -25,19 +25,22 @@ NORM_EPS = 1e-6  # of the instance normalisation
 
 @dataclass(frozen=True)
 class Conventions:
-    """Where the rungs' PCEN means different functions outside their shared domain.
+    """Where the rungs mean different functions outside their shared domain.
 
     Attributes:
         clip_smooth: the smoothing coefficient is limited to [0, 1] (the original), or free (simplified LEAF).
         delta_low: delta is limited from below (simplified LEAF: 0), or free (None, the original).
+        upper_wins: limits of the filterbank that cross, in windows under four samples, give the upper one (simplified
+            LEAF), or the lower (the original).
     """
 
     clip_smooth: bool = True
     delta_low: float | None = None
+    upper_wins: bool = False
 
 
 ORIGINAL = Conventions()
-SIMPLIFIED = Conventions(clip_smooth=False, delta_low=0.0)
+SIMPLIFIED = Conventions(clip_smooth=False, delta_low=0.0, upper_wins=True)
 
 
 class LeafOracle:
@@ -54,7 +57,9 @@ class LeafOracle:
     ) -> None:
         self.config = config
         self.conventions = conventions
-        self.geometry = geometry or Geometry.of_leaf(config.n_filters, config.window, config.stride, config.padding)
+        self.geometry = geometry or Geometry.of_leaf(
+            config.n_filters, config.window, config.stride, config.padding, conventions.upper_wins
+        )
 
     def taps(self, variables: Mapping[str, Array], x: Array) -> dict[str, Array]:
         """Every tap of the forward pass.

@@ -47,30 +47,48 @@ def pcen(c: Chain, prefix: str, eps: float, learned_smooth: bool) -> None:
     if learned_smooth:
         smooth = c.variable(prefix + "EMA/smooth")
         gain_in = clamp(smooth, 0.0, 1.0)
-        gain_back = 1 - gain_in
+        gain_back = c.moved(1 - gain_in)
     else:
         cell = prefix + "simple_rnn/simple_rnn_cell/"
         gain_in, gain_back = (np.diag(c.variable(cell + name)) for name in ("kernel", "recurrent_kernel"))
 
-    def cancelled(x: Array, m: Array, d: Array, to: int) -> Array:
-        """The roundings of the two sums whose difference is a gradient: to delta (1) or to r (0)."""
+    def smoothed(x: Array) -> Array:
+        """The smoother. A rounding at each frame decays as its state does; a gain may be the power of a logarithm."""
+        m = smoother(x, gain_in, gain_back)
         if not c.is_moved:
-            return np.zeros(())
-        rest, power = delta[:, np.newaxis], x * (eps + m) ** -alpha[:, np.newaxis] + delta[:, np.newaxis]
-        s = r[:, np.newaxis]
-        one, other = (s * v ** (s - 1) if to else v**s * np.log(v) for v in (power, rest))
-        return np.asarray(np.sum(c.noise(d * one) - c.noise(d * other), axis=(0, 2)))
+            return m
+        m = c.moved(m)
+        m = m + smoother(c.noise(m), np.ones(1), gain_back)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log = np.log(eps + m)
+        return np.asarray(m + c.noise(np.where(np.isfinite(log), m * log, 0.0)))
+
+    def lost(x: Array, m: Array, d: Array) -> tuple[Array, ...]:
+        """The roundings of the sums that are gradients to alpha, delta and r, in either form of the root: a difference
+        of powers, or ``delta^r expm1(r log1p(v / delta))``, whose derivative to delta has two terms that nearly cancel
+        where v is far above delta."""
+        if not c.is_moved:
+            return (np.zeros(()),) * 3
+        a, rest, s = (p[:, np.newaxis] for p in (alpha, delta, r))
+        gain = (eps + m) ** -a
+        v = x * gain
+        w = v + rest
+        to_alpha = d * s * w ** (s - 1) * v * np.log(eps + m)
+        to_delta = [d * s * w ** (s - 1), d * s * rest ** (s - 1)]
+        to_delta += [d * s / rest * (w**s - rest**s), d * s * w ** (s - 1) * v / rest]
+        to_r = [d * w**s * np.log(w), d * rest**s * np.log(rest)]
+        to_r += [d * (w**s - rest**s) * np.log(rest), d * w**s * np.log1p(v / rest)]
+        return tuple(np.asarray(sum(c.lost(t, (0, 2)) for t in terms)) for terms in ([to_alpha], to_delta, to_r))
 
     def forward(x: Array) -> Array:
-        m = c.moved(smoother(x, gain_in, gain_back))
-        out = normalise(x, m, alpha, delta, r, eps)
+        out = normalise(x, smoothed(x), alpha, delta, r, eps)
         rest = (delta**r)[:, np.newaxis]
         return np.asarray(out + c.noise(out + rest) - c.noise(rest))
 
     def adjoint(x: Array, d: Array) -> Array:
-        m = c.moved(smoother(x, gain_in, gain_back))
-        d_x, d_m, d_alpha, d_delta, d_r = normalise_adjoint(x, m, alpha, delta, r, eps, d)
-        d_delta, d_r = d_delta + cancelled(x, m, d, 1), d_r + cancelled(x, m, d, 0)
+        m = smoothed(x)
+        d_x, d_m, *slopes = normalise_adjoint(x, m, alpha, delta, r, eps, d)
+        d_alpha, d_delta, d_r = (slope + own for slope, own in zip(slopes, lost(x, m, d), strict=True))
         c.learned(names["alpha"], clamp_adjoint(held["alpha"], d_alpha, high=1.0))
         c.learned(names["delta"], d_delta)
         c.learned(names["root"], clamp_adjoint(held["root"], -d_r / root**2, low=1.0))

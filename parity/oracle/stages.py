@@ -11,9 +11,17 @@ from collections.abc import Callable
 import numpy as np
 
 from parity.oracle import kernels, pooling, sinc, spectral
-from parity.oracle.arrays import Array, clamp, clamp_adjoint
+from parity.oracle.arrays import Array, clamp, clamp_adjoint, exact
 from parity.oracle.chain import Chain
-from parity.oracle.convolution import Pads, correlate, correlate_adjoint, depthwise, depthwise_adjoint, same_pads
+from parity.oracle.convolution import (
+    Pads,
+    centered_pads,
+    correlate,
+    correlate_adjoint,
+    depthwise,
+    depthwise_adjoint,
+    same_pads,
+)
 from parity.oracle.filterbank import Z
 from parity.oracle.gabor import gabor, gaussian_window, gaussian_window_adjoint
 
@@ -21,13 +29,15 @@ Learn = Callable[[Array], None]
 
 
 def pads(n: int, window: int, stride: int, padding: str) -> Pads:
-    """What is padded for ``"same"`` or ``"valid"``.
+    """What is padded for ``"same"``, ``"centered"`` or ``"valid"``.
 
     Raises:
         ValueError: fewer samples than ``"valid"`` needs.
     """
     if padding.lower() == "same":
         return same_pads(n, window, stride)
+    if padding == "centered":
+        return centered_pads(window)
     if n < window:
         raise ValueError(f"n={n}: must be at least the window's {window} samples")
     return 0, 0
@@ -38,15 +48,31 @@ def limited(x: Array, low: float, high: float) -> Array:
     return clamp(clamp(x, high=high), low=low)
 
 
+def _sums(
+    c: Chain, f: Callable[..., tuple[Array, ...]], operands: tuple[Array, ...], n: tuple[int, ...]
+) -> list[Array]:
+    """Sums of ``n`` products of the operands, which are linear in each, rounded in any order of summation."""
+    values = f(*operands)
+    if not c.is_moved:
+        return list(values)
+    squares = f(*(a**2 for a in operands))
+    return [c.summed(*each) for each in zip(values, squares, n, strict=True)]
+
+
 def _convolve(c: Chain, filters: Array, stride: int, padding: str, learn: Learn) -> None:
     """A mono signal with filters [C, W]; ``learn`` takes their cotangent."""
 
     def forward(x: Array) -> Array:
-        return correlate(x[:, 0], filters, stride, pads(x.shape[-1], filters.shape[1], stride, padding))
+        around = pads(x.shape[-1], filters.shape[1], stride, padding)
+        return _sums(c, lambda a, b: (correlate(a[:, 0], b, stride, around),), (x, filters), (filters.shape[1],))[0]
 
     def adjoint(x: Array, d: Array) -> Array:
         around = pads(x.shape[-1], filters.shape[1], stride, padding)
-        d_x, d_filters = correlate_adjoint(x[:, 0], filters, stride, around, d)
+
+        def back(a: Array, b: Array, d: Array) -> tuple[Array, ...]:
+            return correlate_adjoint(a[:, 0], b, stride, around, d)
+
+        d_x, d_filters = _sums(c, back, (x, filters, d), (filters.size // stride + 1, d.shape[0] * d.shape[2]))
         learn(d_filters)
         return d_x[:, np.newaxis]
 
@@ -81,10 +107,11 @@ def fft_conv(c: Chain, name: str) -> None:
 
 def gabor_conv(c: Chain, name: str, window: int, stride: int, padding: str, by_frequency: bool = False) -> None:
     """Gabor wavelets, real and imaginary part in turn; variable [C, 2]."""
-    held = c.variable(name)
+    held = exact(c.variables[name])
     mu, sigma = limited(held[:, 0], 0.0, np.pi), limited(held[:, 1], 4 * Z, window * Z)
     order = np.argsort(mu.real, kind="stable") if by_frequency else np.arange(len(mu))
-    mu, sigma = c.moved(mu[order]), c.moved(sigma[order])
+    # of a sigma, what it divides by is rounded once for all taps; of a mu, its limits alone
+    mu, sigma = np.where(mu == held[:, 0], mu, c.moved(mu))[order], c.moved(sigma[order])
     t = np.arange(-(window // 2), (window + 1) // 2, dtype=np.float64)
     turn = c.noise(mu[:, np.newaxis] * t)[:, np.newaxis]  # a phase of hundreds of rad is rounded as a whole
     filters = gabor(mu, sigma, window)
@@ -148,12 +175,20 @@ def _windows(c: Chain, windows: Array, stride: int, padding: str, learn: Learn) 
     def around(x: Array) -> Pads:
         return pads(x.shape[-1], windows.shape[1], stride, padding)
 
+    size = windows.shape[1]
+
+    def forward(x: Array) -> Array:
+        return _sums(c, lambda a, b: (depthwise(a, b, stride, around(x)),), (x, windows), (size,))[0]
+
     def adjoint(x: Array, d: Array) -> Array:
-        d_x, d_windows = depthwise_adjoint(x, windows, stride, around(x), d)
+        def back(a: Array, b: Array, d: Array) -> tuple[Array, ...]:
+            return depthwise_adjoint(a, b, stride, around(x), d)
+
+        d_x, d_windows = _sums(c, back, (x, windows, d), (size // stride + 1, d.shape[0] * d.shape[2]))
         learn(d_windows)
         return d_x
 
-    c.then(lambda x: depthwise(x, windows, stride, around(x)), adjoint)
+    c.then(forward, adjoint)
 
 
 def gaussian_pool(c: Chain, name: str, window: int, stride: int, padding: str) -> None:
@@ -226,8 +261,9 @@ def normalisation(c: Chain, gamma: str, beta: str, eps: float, axis: int) -> Non
         if axis == 2:
             n, scaled = x.shape[axis], d_unit * inverse
             along = along + (np.sum(c.noise(scaled * x) - c.noise(scaled * mean), axis=axis, keepdims=True)) / n
-        c.learned(gamma, np.sum(d * unit + (c.noise(d * x * inverse) - c.noise(d * mean * inverse)), axis=(0, 2)))
-        c.learned(beta, c.moved(d).sum(axis=(0, 2)))
+        apart = c.lost(d * x * inverse, (0, 2)) + c.lost(d * mean * inverse, (0, 2))
+        c.learned(gamma, np.sum(d * unit, axis=(0, 2)) + apart)
+        c.learned(beta, d.sum(axis=(0, 2)) + c.lost(d, (0, 2)))
         middle = c.moved(d_unit.mean(axis=axis, keepdims=True))
         return np.asarray(inverse * (d_unit - middle - c.moved(unit * c.moved(along))))
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from parity.cases import Case
+from parity.outputs import require_file
 from parity.ports.examination import OPTION, Examination
 from parity.ports.port import Port
 
@@ -35,8 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(OPTION, action="store_true", help="put some of the weights onto their limits")
     given = parser.parse_args(arguments)
     try:
-        port, case = load(given.file, given.name), Case.parse(given.case)
-    except (OSError, ValueError) as error:
+        require_file("file", given.file)
+        case = Case.parse(given.case)
+        port = load(given.file, given.name)
+    except (OSError, ValueError, SyntaxError) as error:
         parser.error(str(error))
     examination = Examination(port, file=str(given.file))
     if given.on_limits:

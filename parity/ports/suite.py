@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from parity.cases import Case
@@ -33,14 +34,14 @@ def suite(port: Port, examples: int = 40, seed: int = 0) -> type:
 
         def test_parameters_survive_the_way_there_and_back(self, ledger: Ledger) -> None:
             """What is written into the port is read again, to the bit."""
-            examination = _examination(port)
+            examination = _examination(port, ledger.root)
             for case in sample(port, max(examples // FEWER, 1), seed):
                 examination.round_trip(case)
             _check(ledger, examination.measured)
 
         def test_every_tap_and_gradient(self, ledger: Ledger) -> None:
             """Each stage and gradient of drawn cases, and the gradients where weights lie on their limits."""
-            found = examine(port, examples, seed)
+            found = _examined(_examination(port, ledger.root), examples, seed)
             for measurement in found.measured:
                 ledger.record(measurement)
             ledger.note("ports", **found.row())
@@ -51,13 +52,13 @@ def suite(port: Port, examples: int = 40, seed: int = 0) -> type:
             """It changes neither its input nor itself, remembers no call and shares nothing."""
             from parity.ports.conduct import is_a_function
 
-            _check(ledger, is_a_function(port, _this_test()))
+            _check(ledger, is_a_function(port, _this_test(ledger.root)))
 
         def test_refuses_what_the_rung_refuses(self, ledger: Ledger) -> None:
             """Inputs of a wrong shape or type."""
             from parity.ports.conduct import refuses
 
-            _check(ledger, refuses(port, _this_test()))
+            _check(ledger, refuses(port, _this_test(ledger.root)))
 
     Suite.__name__ = Suite.__qualname__ = f"Test_{port.name}"
     return Suite
@@ -71,8 +72,11 @@ def examine(port: Port, examples: int = 40, seed: int = 0) -> Diagnosis:
         examples: how many cases are drawn.
         seed: of the drawing.
     """
-    examination = _examination(port)
-    for n, case in enumerate(sample(port, examples, seed)):
+    return _examined(_examination(port, Path()), examples, seed)
+
+
+def _examined(examination: Examination, examples: int, seed: int) -> Diagnosis:
+    for n, case in enumerate(sample(examination.port, examples, seed)):
         examination.run(case)
         if n % FEWER == 0:
             examination.run_on_limits(case)
@@ -102,14 +106,16 @@ def sample(port: Port, examples: int, seed: int = 0) -> list[Case]:
     return found
 
 
-def _examination(port: Port) -> Examination:
-    this_test = _this_test()
+def _examination(port: Port, root: Path) -> Examination:
+    this_test = _this_test(root)
     return Examination(port, file=this_test.removeprefix("pytest ").split("::")[0], this_test=this_test)
 
 
-def _this_test() -> str:
-    """The command that runs the test that is running."""
-    return "pytest " + os.environ.get("PYTEST_CURRENT_TEST", "FILE").split(" ")[0]
+def _this_test(root: Path) -> str:
+    """The command that runs the test that is running, where pytest was started: below the root, its name has more."""
+    name = os.environ.get("PYTEST_CURRENT_TEST", "").split(" ")[0]
+    file, *inside = name.split("::")
+    return "pytest " + "::".join([os.path.relpath(root / file), *inside]) if name else "pytest FILE"
 
 
 def _check(ledger: Ledger, measured: Iterable[Measurement]) -> None:

@@ -138,9 +138,7 @@ def graph(subject: Subject, engine: str) -> Run:
         torch._dynamo.reset()
         compiled = torch.compile(module, fullgraph=True, backend=engine)
         return lambda x: np.asarray(compiled(x).numpy())
-    # PyTorch takes one frame for a case of its own, so that torch.export (not ONNX, which has no guards) wants two
-    samples = torch.export.Dim("samples", min=subject.setting.config.stride + 1)
-    shapes = ({0: torch.export.Dim("batch"), 1: samples},)
+    shapes = ({0: torch.export.Dim("batch"), 1: torch.export.Dim("samples")},)
     if engine == "torch.export":
         program = torch.export.export(module, (x,), dynamic_shapes=shapes).module()
         return lambda x: np.asarray(program(x).numpy())
@@ -157,8 +155,6 @@ def graphs(subject: Subject, engine: str) -> Iterator[Measurement]:
     with torch.no_grad(), _quiet():
         run = graph(subject, engine)
         for i, n_samples in enumerate(subject.lengths()[:: LENGTHS.get(engine, 1)]):
-            if engine == "torch.export" and n_samples <= subject.setting.config.stride:
-                continue
             x = subject.audio(n_samples, 1 + i % 3)
             yield from judged(subject, engine, x, run(x), subject.module(x).numpy())
 

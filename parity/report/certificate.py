@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from parity.outputs import replace_file, require_file
 from parity.report.claims import Claim
 
 SCHEMA = 3
@@ -101,11 +100,11 @@ class Certificate:
         """Read a certificate, or the one in a folder.
 
         Raises:
-            OSError: there is none.
-            ValueError: it is no certificate of this schema.
+            ValueError: there is none, or it is no certificate of this schema.
         """
         if path.is_dir():
             path /= "certificate.json"
+        require_file("path", path)
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
         except json.JSONDecodeError as error:
@@ -119,19 +118,5 @@ class Certificate:
 
     def write(self, path: Path) -> None:
         """Write ``certificate.json``, whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, (json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n").encode())
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write beside, then move into place, so that a reader never sees half of a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        # mkstemp makes files that only their owner can read; a report is for everyone
-        os.chmod(beside, 0o644)
-        os.replace(beside, path)
-    except BaseException:
-        os.unlink(beside)
-        raise

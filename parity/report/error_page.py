@@ -11,7 +11,7 @@ import numpy as np
 from parity.account import ACCOUNT, ALL, GAINED, PUBLISHED, Account, published
 from parity.oracle.approximation import SOURCES, tail
 from parity.oracle.arrays import Array
-from parity.report.certificate import replace_file
+from parity.outputs import replace_file
 
 OPTIMISED = "8g-opt"
 COLOURS = {"measured": "#0072b2", "expected": "#e69f00", "bound": "#d55e00"}

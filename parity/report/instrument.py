@@ -20,6 +20,8 @@ SECTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "search": ("Searched", ("rung", "n_examples", "worst_ratio", "worst_at", "reproduce", "recorded")),
     "bitwise": ("Rung 0 and the original, to the bit", ("name", "drawn", "arrays", "values", "differing", "run")),
     "ports": ("Ports", ("port", "claims", "first_departure", "departs", "holds", "not_seen")),
+    "killed": ("Commands killed at seeded moments", ("command", "moments", "killed", "old", "new")),
+    "damage": ("Damaged files of weights", ("format", "files", "refused", "unchanged", "changed")),
     "coverage": ("What the strategies drew", ("step", "what", "classes")),
 }
 
@@ -44,12 +46,26 @@ def line(certificate: Certificate) -> str:
         worst = max(search, key=lambda row: float(row["worst_ratio"]))
         total = sum(row["n_examples"] for row in search)
         parts.append(f"{total} searched examples, worst {worst['worst_ratio']:.4g} of the running-error bound")
+    if damage := evidence.get("damage"):
+        refused, unchanged, changed = (sum(row[end] for row in damage) for end in ("refused", "unchanged", "changed"))
+        other = f", {changed} with other numbers where no checksum tells" if changed else ""
+        parts.append(f"damaged weight files: {refused} refused, {unchanged} loaded unchanged{other}")
     for row in evidence.get("ports", ()):
         departs = f"departs from {row['claims']} first at {row['first_departure']}"
         parts.append(f"{row['port']} {departs if row['departs'] else 'is ' + row['claims']}")
     if of_the_ladder(certificate.claims):
+        parts += [_mutants(record) for record in certificate.recorded if record["name"] == "mutants"]
         parts.append(cells_line(verdicts(certificate.claims)))
     return "; ".join(parts)
+
+
+def _mutants(record: dict[str, Any]) -> str:
+    counts: Counter[str] = Counter()
+    for row in record["rows"]:
+        counts.update({column: n for column, n in row.items() if isinstance(n, int)})
+    killed, equivalent = counts["killed"] + counts["timeout"], counts["equivalent: bits"] + counts["equivalent: reason"]
+    stale = ", of other sources than these" if record["changed"] else ""
+    return f"{killed} of {counts['sampled']} sampled mutants killed, {equivalent} equivalent{stale}"
 
 
 def of_the_ladder(claims: Sequence[Claim]) -> bool:

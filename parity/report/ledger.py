@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 from parity.report.claims import Claim, Key, Measurement, plain
 
 
 class Ledger:
-    """Keeps the worst measurement of each kind; no threads, no files."""
+    """Keeps the worst measurement of each kind; no threads, no files.
 
-    def __init__(self) -> None:
+    Attributes:
+        root: the folder that pytest's names of tests begin from; it is often above the one that pytest ran in.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = Path() if root is None else root
         self._worst: dict[Key, Measurement] = {}
         self._cases: dict[Key, set[str]] = {}
         self._range: dict[Key, tuple[float, float]] = {}

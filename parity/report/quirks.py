@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from parity.divergences import DIVERGENCES
+from parity.outputs import replace_file
 from parity.quirks import PORTS, QUIRKS
-from parity.report.certificate import replace_file
 from parity.report.table import brief
 
 COMMAND = "python -m parity.report.quirks"

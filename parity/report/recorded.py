@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from parity.report.certificate import replace_file
+from parity.outputs import Output
 from parity.report.claims import plain
 from parity.report.environment import commit, describe
 
@@ -77,7 +77,7 @@ def keep(
     """
     table = [{column: plain(value) for column, value in row.items()} for row in rows]
     if not table:
-        raise ValueError("rows: at least one is needed")
+        raise ValueError("rows: must have at least one")
     if odd := [row for row in table if list(row) != list(table[0])]:
         raise ValueError(f"rows: every one must have the columns {list(table[0])}, not {list(odd[0])}")
     if missing := [path for path in sources if not (root / path).is_file()]:
@@ -93,24 +93,29 @@ def keep(
         sources={path: _digest(root / path) for path in sources},
         rows=table,
     )
-    path = root / FOLDER / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, (json.dumps(asdict(record), indent=1, allow_nan=False) + "\n").encode())
-    return path
+    to = output(name, root)
+    to.path.parent.mkdir(parents=True, exist_ok=True)
+    to.write((json.dumps(asdict(record), indent=1, allow_nan=False) + "\n").encode())
+    return to.path
+
+
+def output(name: str, root: Path) -> Output:
+    """Where a record goes: a record may be replaced, another file may not."""
+    return Output("record", root / FOLDER / f"{name}.json", ours=lambda path: _record(path) is not None)
 
 
 def read(root: Path) -> list[Record]:
     """Every record of a repository, by name; none where it has no such folder. Other JSON files are not ours."""
-    names = {field.name for field in fields(Record)}
-    found = []
-    for path in sorted((root / FOLDER).glob("*.json")):
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            continue
-        if isinstance(data, dict) and set(data) == names:
-            found.append(Record(**data))
-    return found
+    found = [_record(path) for path in sorted((root / FOLDER).glob("*.json"))]
+    return [record for record in found if record is not None]
+
+
+def _record(path: Path) -> Record | None:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+    return Record(**data) if isinstance(data, dict) and set(data) == {field.name for field in fields(Record)} else None
 
 
 def _digest(path: Path) -> str:

@@ -9,14 +9,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from parity.cells import verdicts
+from parity.outputs import Output, replace_file
 from parity.report import recorded
-from parity.report.certificate import Certificate, replace_file
+from parity.report.certificate import Certificate
 from parity.report.environment import describe
 from parity.report.ledger import Ledger
 
@@ -35,6 +37,7 @@ class Certifier:
     def __init__(self, config: pytest.Config, directory: str, ledger: Ledger) -> None:
         self.config = config
         self.directory = config.invocation_params.dir / directory
+        _require_ours(self.directory)
         self.ledger = ledger
         self.tests: Counter[str] = Counter()
         self.skipped: list[dict[str, str]] = []
@@ -189,6 +192,27 @@ class Certifier:
         terminalreporter.write(render(self.certificate, colour=terminalreporter.hasmarkup))
         for name in ("certificate.json", "index.html"):
             terminalreporter.write_line(f"{self.directory / name}")
+
+
+def _require_ours(directory: Path) -> None:
+    """Refuse, before any test runs, a folder that cannot be written to, or whose files are not a certificate's.
+
+    Raises:
+        pytest.UsageError: names the file.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, mark in (("certificate.json", '"schema": '), ("index.html", "<title>The LEAF ladder: ")):
+            Output("--certificate", directory / name, ours=partial(_has, mark)).check()
+    except OSError as error:
+        raise pytest.UsageError(f"--certificate={str(directory)!r}: must be a folder ({error.strerror})") from error
+    except ValueError as error:
+        raise pytest.UsageError(str(error).replace(", or replace it with --force", "")) from error
+
+
+def _has(mark: str, path: Path) -> bool:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return mark in file.read(1000)
 
 
 def in_ci() -> bool:

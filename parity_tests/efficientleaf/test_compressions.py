@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
+import efficientleaf
 from parity.gates import AtMost
 from parity.oracle import norm
 from parity.probes.compressions import DRAWS, compressions
@@ -43,6 +45,33 @@ def test_no_rounding_decides_which_frame_is_the_median(draw):
     ordered = np.sort(norm.log1p(draw.energies(), np.full(draw.n_bands, 6.0)), axis=-1)
     roundings = 2 * 64 * np.finfo(np.float32).eps * ordered[..., 1:]
     assert (np.diff(ordered, axis=-1) > roundings).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("n_frames", [1, 2, 3, 4, 10, 11])
+def test_the_median_is_the_lower_of_the_two_in_the_middle(n_frames, dtype):
+    # of 0, 1, 4, 9, ... in disorder, in evaluation: the published ``x.median(-1)``
+    frames = torch.arange(n_frames, dtype=dtype) ** 2
+    x = torch.stack([frames[torch.randperm(n_frames, generator=torch.Generator().manual_seed(i))] for i in range(3)])
+    x = x[np.newaxis]
+    module = efficientleaf.LogTBN(3, median_filter=True).to(dtype).eval()
+    module.log1p = module.TBN = torch.nn.Identity()
+    expected = x - frames[(n_frames - 1) // 2]
+    with torch.no_grad():
+        assert torch.equal(module(x), expected)
+        assert torch.equal(module(x.mT.contiguous().mT), expected)  # a view
+    assert torch.equal(module(x.clone().requires_grad_()).detach(), expected)
+
+
+@pytest.mark.parametrize("gradient", [True, False])
+def test_nan_shows_in_every_frame_of_its_band(gradient):
+    module = efficientleaf.LogTBN(2, median_filter=True).eval()
+    x = torch.rand(1, 2, 6)
+    x[0, 1, 3] = torch.nan
+    with torch.set_grad_enabled(gradient):
+        y = module(x.requires_grad_(gradient))
+    assert y.isnan().any(-1).tolist() == [[False, True]]
+    assert y[0, 1].isnan().all()
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -148,9 +148,10 @@ def test_pcen_is_leafs():
     assert type(EfficientLeaf(4, compression="pcen").compression) is leaf.PCEN
 
 
-def test_fixed_exponent_per_band_is_one_number():
+@pytest.mark.parametrize(("exponent", "factor"), [(2.0, 100.0), (0, 1.0), (-1, 0.1)])
+def test_fixed_exponent_per_band_is_one_number(exponent, factor):
     energies = torch.rand(1, 3, 5)
-    assert torch.equal(efficientleaf.Log1p(2.0, per_band=True)(energies), torch.log1p(100.0 * energies))
+    assert torch.equal(efficientleaf.Log1p(exponent, per_band=True)(energies), torch.log1p(factor * energies))
 
 
 def test_joined_channels_share_their_statistics():
@@ -158,3 +159,20 @@ def test_joined_channels_share_their_statistics():
     shared = efficientleaf.TemporalBatchNorm(3, affine=False).double()(x)
     assert CENTRED(shared.mean(dim=(0, 1, 3)).abs().max().item()).passes
     assert not CENTRED(shared.mean(dim=(0, 3)).abs().max().item()).passes
+
+
+def test_from_leaf_copies_the_compression_and_what_learns():
+    source = leaf.Leaf(4, compression=leaf.PCEN(4, s=0.1, alpha=0.7, delta=3.0, r=0.3)).eval()
+    source.filterbank.bandwidths.requires_grad_(False)
+    source.compression.alpha.requires_grad_(False)
+    learns = {name: p.requires_grad for name, p in source.named_parameters()}
+    made = EfficientLeaf.from_leaf(source)
+    assert {name: p.requires_grad for name, p in made.named_parameters()} == learns
+    state = {name: value.clone() for name, value in source.state_dict().items()}
+    assert all(torch.equal(value, state[name]) for name, value in made.state_dict().items())
+    assert not made.training
+    assert EfficientLeaf.from_leaf(source.train()).training
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.add_(1.0)
+    assert all(torch.equal(value, state[name]) for name, value in source.state_dict().items())

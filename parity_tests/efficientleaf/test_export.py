@@ -12,8 +12,9 @@ from parity.probes.plans import Setting
 DRAWN = Subject("efficientleaf", seed=1), Subject("efficientleaf", Setting(3, 2, sample_rate=4000), "logtbn", seed=2)
 
 
-def test_exported(ledger):
-    for measurement in graphs(DRAWN[0], "torch.export"):
+@pytest.mark.parametrize("subject", DRAWN, ids=lambda subject: subject.compression)
+def test_exported(ledger, subject):
+    for measurement in graphs(subject, "torch.export"):
         ledger.check(measurement)
 
 

@@ -6,9 +6,17 @@ import pytest
 import torch
 
 import efficientleaf
+from leaf.streaming import BLOCK
 from parity.gates import OfMax
 from parity_tests.refusals import refused
-from parity_tests.streaming import check_cuts, check_is_a_snapshot, check_sample_by_sample, joined, peak_of
+from parity_tests.streaming import (
+    check_cuts,
+    check_is_a_snapshot,
+    check_long_chunks,
+    check_sample_by_sample,
+    joined,
+    peak_of,
+)
 
 SAME = OfMax(2.0**-20, "the same sums of 400 products in another order, and a logarithm")
 
@@ -26,6 +34,35 @@ def test_any_way_of_cutting(ledger, dtype):
 
 def test_sample_by_sample(ledger):
     check_sample_by_sample("efficientleaf", ledger)
+
+
+def test_chunks_of_several_blocks(ledger):
+    check_long_chunks("efficientleaf", ledger, "centered")
+
+
+def test_chunks_of_several_blocks_in_groups_of_other_strides():
+    frontend = small().eval()
+    x = torch.rand(2, 3 * BLOCK, generator=torch.Generator().manual_seed(3)) - 0.5
+    with torch.no_grad():
+        whole = frontend(x)
+    for size in (3 * BLOCK, BLOCK + 1):
+        assert SAME(joined(frontend, x, size).numpy(), whole.numpy()).passes
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_stream_has_the_groups_that_the_module_has(frozen):
+    frontend = small().eval()
+    plan = frontend.freeze().filterbank.groups()
+    with torch.no_grad():
+        frontend.filterbank.bandwidths.mul_(0.5)
+        frontend.filterbank.center_freqs.mul_(0.5)
+    if not frozen:
+        frontend.freeze(False)
+    assert (frontend.filterbank.groups() == plan) == frozen
+    x = torch.rand(2, 6000, generator=torch.Generator().manual_seed(4)) - 0.5
+    with torch.no_grad():
+        whole = frontend(x)
+    assert SAME(joined(frontend, x, 700).numpy(), whole.numpy()).passes
 
 
 def test_is_a_snapshot():

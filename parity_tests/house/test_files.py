@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MOST_LINES = 300
 SOURCES = ("tf_leaf", "og_leaf", "leaf", "efficientleaf", "parity", "parity_tests", "fixtures", "benchmarks")
-LEFT_OUT = {".git", ".tox", ".venv", "venv", "build", "dist", "certificate", "__pycache__"}
+LEFT_OUT = {".git", ".tox", ".venv", "venv", "build", "certificate", "__pycache__"}
 MACHINE = re.compile(r"(?<![\w.~-])/(?:work|tmp|root|home|Users|mnt|opt)/")
 HOSTS = {"arxiv.org", "doi.org", "github.com", "pytorch.org", "www.festvox.org", "opensource.org", "www.apache.org"}
 # an index other than the public one is a matter of the machine, never of the repository
@@ -120,3 +120,11 @@ def test_every_package_is_typed_and_listed(text):
         assert (ROOT / room / "py.typed").is_file()
         for init in (ROOT / room).rglob("__init__.py"):
             assert init.parent.relative_to(ROOT).as_posix().replace("/", ".") in listed
+
+
+@pytest.mark.parametrize("left", [".venv", ".tox", "venv", "build", "certificate", ".hypothesis", ".mypy_cache"])
+def test_what_tools_leave_makes_no_commit_dirty(left):
+    # tox leaves a file .venv that tells editors where its environment is, and a folder may be a link
+    for name in (left, f"{left}/inside"):
+        done = subprocess.run(["git", "check-ignore", "-q", "--no-index", name], cwd=ROOT)
+        assert done.returncode == 0, name

@@ -25,6 +25,7 @@ NUMPY_ALONE = (
     "fixtures/store.py",
     "fixtures/cases.py",
 )
+STANDARD_ALONE = ("parity.arguments", "parity.outputs")
 TENSORFLOW = {"tensorflow", "keras", "tf_keras"}
 
 
@@ -86,6 +87,11 @@ def test_parity_itself_imports_nothing():
     assert packages(ROOT / "parity/__init__.py", at_module_level=True) == set()
 
 
+@pytest.mark.parametrize("name", STANDARD_ALONE)
+def test_what_runs_before_anything_heavy_imports_the_standard_library_alone(name):
+    assert packages(ROOT / (name.replace(".", "/") + ".py")) == set()
+
+
 def test_plugin_imports_pytest_alone():
     assert packages(ROOT / "parity/plugin.py", at_module_level=True) == {"pytest"}
 
@@ -94,7 +100,7 @@ def test_recorder_imports_numpy_alone():
     for path in files("fixtures"):
         assert packages(path) <= {"numpy", "parity", "fixtures"}, path
         ours = {name for name in imported(path) if name.startswith("parity.")}
-        allowed = ("parity.oracle", "parity.cases", "parity.config", "parity.inventory")
+        allowed = (*(f"parity.{name}" for name in ("oracle", "cases", "config", "inventory")), *STANDARD_ALONE)
         assert all(name.startswith(allowed) for name in ours), path
 
 

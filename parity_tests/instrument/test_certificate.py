@@ -8,8 +8,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from parity.outputs import replace_file
 from parity.report import certificate
-from parity.report.certificate import Certificate, replace_file
+from parity.report.certificate import Certificate
 from parity.report.claims import Claim, Measurement
 from parity.report.environment import describe
 from parity.report.ledger import Ledger
@@ -159,7 +160,7 @@ def test_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(certificate.os, "replace", interrupt)
+    monkeypatch.setattr("parity.outputs.os.replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
         replace_file(path, b"new")
     assert path.read_bytes() == b"old"
@@ -167,14 +168,14 @@ def test_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_new_file_appears_only_whole(tmp_path, monkeypatch):
-    path, seen = tmp_path / "deep" / "index.html", []
+    path, seen = tmp_path / "index.html", []
     real = os.replace
 
     def watch(beside, target):
         seen.append((path.exists(), certificate.Path(beside).read_bytes()))
         real(beside, target)
 
-    monkeypatch.setattr(certificate.os, "replace", watch)
+    monkeypatch.setattr("parity.outputs.os.replace", watch)
     replace_file(path, b"page")
     assert seen == [(False, b"page")]
     assert path.read_bytes() == b"page"

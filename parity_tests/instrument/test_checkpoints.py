@@ -109,6 +109,7 @@ def test_reader_agrees_with_tensorflows(name, source):
             assert READ(ours.load(key), theirs.get_tensor(key)).passes, key
 
 
+@pytest.mark.filterwarnings("ignore:load_weights. the weights are set, but:UserWarning")  # of frames elsewhere
 @pytest.mark.parametrize("rung", ["leaf", "efficientleaf"])
 def test_simplified_rungs_hold_what_they_can(rung):
     bridge = RUNGS[rung].load_bridge()

@@ -14,9 +14,11 @@ import efficientleaf
 import leaf
 import og_leaf
 from parity import convert, load, load_weights
+from parity.bridges import stored
 from parity.bridges.frontends import FrontendConfig
 from parity.bridges.inferring import infer
-from parity.carrying import audio_of, carry
+from parity.carrying import carry
+from parity.clips import audio_of
 from parity.gates import AtMost, Exactly
 from parity.grid import FORWARD
 from parity_tests.instrument import checkpoint_files as files
@@ -119,6 +121,20 @@ def test_files_are_whole_and_say_what_they_are(tmp_path):
     assert isinstance(load(tmp_path / "leaf.safetensors"), leaf.Leaf)
 
 
+def test_description_is_inside(tmp_path):
+    from safetensors import safe_open
+
+    target = tmp_path / "w.safetensors"
+    run(source("leaf"), target, "--config", GEOMETRY, "--to", "efficientleaf", "--padding", "centered")
+    (tmp_path / "w.json").unlink()
+    with safe_open(target, "pt") as file:
+        said = file.metadata()
+    assert (said["rung"], said["dtype"], said["format"]) == ("efficientleaf", "float32", "pt")
+    assert FrontendConfig.of(**json.loads(said["config"])) == files.config("leaf")
+    assert json.loads(said["options"])["num_groups"] == 1
+    assert isinstance(load(target), efficientleaf.EfficientLeaf)
+
+
 def test_configuration_from_a_file(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(files.config("leaf").as_dict()))
     done = run(source("leaf"), tmp_path / "w.safetensors", "--config", tmp_path / "config.json")
@@ -179,17 +195,49 @@ def test_what_is_not_there_is_refused(tmp_path):
 def test_torn_or_changed_files_are_refused(tmp_path):
     target = tmp_path / "w.safetensors"
     run(source("leaf"), target, "--config", GEOMETRY)
-    whole, about = target.read_bytes(), (tmp_path / "w.json").read_text()
-    target.write_bytes(whole[:-1])
-    refused(lambda: load(target), ValueError, "w.safetensors", "w.json")
-    target.write_bytes(whole)
-    for changed in ("", "{}", about.replace('"version": 1', '"version": 2'), about.replace("leaf-ladder", "other")):
-        (tmp_path / "w.json").write_text(changed)
-        refused(lambda: load(target), ValueError, "w.safetensors", "w.json")
-    (tmp_path / "w.json").write_text(
-        about.replace('"GaborConv1D"', '"SincConv1D"').replace('"preemp": false', '"preemp": true')
-    )
-    refused(lambda: load(target), ValueError, "w.safetensors", "tensors")
+    whole = target.read_bytes()
+    # one bit of every byte in turn, a sample of them; the header's length is in the first eight
+    for at in [*range(0, 8), *range(8, len(whole), 61)]:
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << at % 8
+        target.write_bytes(damaged)
+        refused(lambda: load(target), ValueError, "w.safetensors")
+    for end in (0, 7, 100, len(whole) - 1):
+        target.write_bytes(whole[:end])
+        refused(lambda: load(target), ValueError, "w.safetensors")
+    target.write_bytes(whole + b"0")
+    refused(lambda: load(target), ValueError, "w.safetensors")
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("n_filters", 10**9), ("n_fft", 10**9), ("rung", "tf_leaf"), ("options", '{"padding": 3}'), ("version", "1"),
+    ("dtype", "int8"), ("config", "[1]"), ("config", '{"n_filters": 1e400}'), ("options", "["),
+])  # fmt: skip
+def test_description_that_means_nothing_is_refused(name, value, tmp_path):
+    from safetensors.torch import save_file
+
+    target = tmp_path / "w.safetensors"
+    carry(source("leaf"), target, "og_leaf", said("leaf"))
+    about = stored.described(target).as_dict()
+    if name in about["config"]:
+        name, value = "config", json.dumps({**about["config"], name: value, "frontend": "MelFilterbanks"
+                                            if name == "n_fft" else "Leaf"})  # fmt: skip
+    metadata = {key: val if isinstance(val, str) else json.dumps(val) for key, val in about.items()}
+    save_file(load(target).state_dict(), target, {**metadata, "producer": stored.FORMAT, name: value})
+    refused(lambda: load(target), ValueError, "w.safetensors")
+
+
+def test_weights_that_are_not_finite_are_refused_by_name(tmp_path):
+    module = og_leaf.Leaf(n_filters=2)
+    with torch.no_grad():
+        module._pooling.kernel[0, 0, 0] = torch.nan
+    torch.save(module.state_dict(), tmp_path / "w.pt")
+    done = run(tmp_path / "w.pt", tmp_path / "w.safetensors")
+    assert done.exit_code == 2
+    assert all(text in done.output for text in ("nan", "_pooling.kernel")), done.output
+    target = tmp_path / "d.safetensors"
+    target.write_bytes(stored.encode(module, stored.Description("og_leaf", "float32", FrontendConfig(n_filters=2), {})))
+    refused(lambda: load(target), ValueError, "d.safetensors", "_pooling.kernel", "finite")
 
 
 def test_what_was_there_stays_until_the_new_is_whole(tmp_path, monkeypatch):
@@ -200,7 +248,7 @@ def test_what_was_there_stays_until_the_new_is_whole(tmp_path, monkeypatch):
     def full(*_):
         raise OSError("no space left")
 
-    monkeypatch.setattr("parity.bridges.stored.os.replace", full)
+    monkeypatch.setattr("parity.outputs.os.replace", full)
     done = run(source("leaf_everything"), target, "--config", GEOMETRY)
     assert done.exit_code == 2
     assert "no space left" in done.output
@@ -218,7 +266,7 @@ def test_sinc_filters_are_told_by_their_hertz():
 
 
 def test_clip_without_the_repository(monkeypatch, tmp_path):
-    monkeypatch.setattr("parity.carrying.SPEECH", tmp_path / "gone.wav")
+    monkeypatch.setattr("parity.clips.SPEECH", tmp_path / "gone.wav")
     (name, audio), (_, again) = audio_of(None, 8000), audio_of(None, 8000)
     assert "synthesised" in name
     assert audio.shape == (1, 24000)

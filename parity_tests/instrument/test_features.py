@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import soundfile
 import torch
 from typer.testing import CliRunner
 
+import og_leaf
 from leaf import Leaf
+from parity import load, load_weights
 from parity.bridges import convert
+from parity.carrying import carry
 from parity.cli import app
 from parity.features import build, extract
 from parity.gates import OfMax
@@ -21,7 +26,7 @@ RATE = 8000
 @pytest.fixture
 def recording(tmp_path):
     path = tmp_path / "in.flac"
-    x = np.random.default_rng(0).uniform(-0.5, 0.5, 150_001)
+    x = np.random.default_rng(0).uniform(-0.5, 0.5, 70_001)
     soundfile.write(path, x, RATE)
     return path
 
@@ -47,9 +52,10 @@ def test_are_those_of_the_module(recording, tmp_path, arguments):
     got = np.load(out)
     assert (got.dtype, got.shape) == (np.float32, expected.shape)
     assert SAME(got, expected).passes
-    assert "5 filters, 1876 frames" in done.output
+    assert "5 filters, 876 frames" in done.output
 
 
+@pytest.mark.filterwarnings("ignore:load_weights. the weights are set, but:UserWarning")  # of frames elsewhere
 @pytest.mark.parametrize("suffix", ["pt", "npz"])
 def test_weights_are_taken_from_a_file(recording, tmp_path, suffix):
     module = Leaf(5, max_freq=RATE / 2, sample_rate=RATE)
@@ -87,25 +93,153 @@ def test_one_channel_of_several(tmp_path):
     (("--sample-rate", 8000, "--frontend", "efficientleaf", "--padding", "same"), ("padding='same'", "'centered'")),
     (("--sample-rate", 8000, "--padding", "valid"), ("padding='valid'", "'same'")),
     (("--sample-rate", 8000, "--n-filters", 0), ("n_filters=0",)),
+    (("--sample-rate", 0), ("sample_rate=0", "at least 1")),
+    (("--sample-rate", 8000, "--sample-rate", 16000), ("--sample-rate", "2 times", "once")),
     (("--sample-rate", 8000, "--weights", "none.pt"), ("weights='none.pt'", "no such file")),
     (("--sample-rate", 8000, "--weights", "none.npz"), ("none.npz", "no such file")),
 ])  # fmt: skip
 def test_refusals_leave_what_was_there(recording, tmp_path, arguments, named):
     out = tmp_path / "out.npy"
     out.write_text("before")
-    done = command(recording, out, *arguments)
+    done = command(recording, out, "--force", *arguments)
     assert done.exit_code == 2
+    assert len(done.output.strip().splitlines()) == 1
     assert all(text in done.output for text in named), done.output
     assert out.read_text() == "before"
 
 
-@pytest.mark.parametrize("content", [b"", b"no audio"])
-def test_what_is_no_audio(tmp_path, content):
+@pytest.mark.parametrize(("content", "named"), [(b"", "is empty"), (b"no audio", "must be audio that soundfile reads")])
+def test_what_is_no_audio(tmp_path, content, named):
     path = tmp_path / "in.wav"
     path.write_bytes(content)
     done = command(path, tmp_path / "out.npy")
     assert done.exit_code == 2
-    assert "must be audio that soundfile reads" in done.output
+    assert named in done.output
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_audio_that_is_not_finite_is_refused_by_sample_and_time(tmp_path, value):
+    x, path = np.zeros(100_000), tmp_path / "in.wav"
+    x[80_000] = value
+    soundfile.write(path, x, 16000, subtype="FLOAT")
+    done = command(path, tmp_path / "out.npy", "--n-filters", 1)
+    assert done.exit_code == 2
+    assert all(text in done.output for text in ("in.wav", "sample 80000", "5.000 s", str(value))), done.output
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_features_that_are_not_finite_are_refused(tmp_path):
+    x, path = np.full(1000, 1e30), tmp_path / "in.wav"
+    soundfile.write(path, x, 16000, subtype="FLOAT")
+    done = command(path, tmp_path / "out.npy", "--n-filters", 1)
+    assert done.exit_code == 2
+    assert "frame 0 of filter 0" in done.output
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("frontend", ["leaf", "efficientleaf"])
+@pytest.mark.parametrize("sample_rate", [100, 120, 121, 8000])
+def test_fresh_front_ends_have_a_band_that_fits_the_rate(frontend, sample_rate):
+    module = build(frontend, sample_rate, 4)
+    with torch.no_grad():
+        assert module(torch.ones(1, 2 * sample_rate)).isfinite().all()
+    centres = module.filterbank.center_freqs.detach()
+    assert (centres > 0).all()
+    assert (centres.diff() > 0).all()
+
+
+@pytest.fixture(scope="module")
+def described(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("described")
+    torch.manual_seed(0)
+    below = og_leaf.Leaf(n_filters=3, sample_rate=RATE, window_len=10.0, window_stride=4.0)
+    torch.save(below.state_dict(), folder / "og.pt")
+    settings = {"sample_rate": RATE, "window_len": 10, "window_stride": 4, "pcen_floor": 1e-6}
+    for to, options in (("og_leaf", {}), ("leaf", {}), ("efficientleaf", {"padding": "centered", "num_groups": 2})):
+        carry(folder / "og.pt", folder / f"{to}.safetensors", to, settings, options=options)
+    return folder
+
+
+@pytest.mark.parametrize("rung", ["og_leaf", "leaf", "efficientleaf"])
+def test_described_weights_bring_their_settings(described, recording, tmp_path, rung):
+    weights, out = described / f"{rung}.safetensors", tmp_path / "out.npy"
+    done = command(recording, out, "--weights", weights)
+    assert done.exit_code == 0, done.output
+    assert "assumed" not in done.output
+    module = load(weights)
+    with torch.no_grad():
+        expected = module(audio(recording))[0].numpy()
+    assert SAME(np.load(out), expected).passes
+
+
+def test_description_is_read_from_the_weights_alone(described, recording, tmp_path):
+    weights = tmp_path / "w.safetensors"
+    weights.write_bytes((described / "leaf.safetensors").read_bytes())
+    (tmp_path / "w.json").write_text("{}")
+    assert command(recording, tmp_path / "out.npy", "--weights", weights).exit_code == 0
+
+
+@pytest.mark.parametrize(("arguments", "named"), [
+    (("--padding", "centered"), ("padding='centered'", "'same'")),
+    (("--sample-rate", 16000), ("sample_rate=16000", "8000")),
+    (("--n-filters", 40), ("n_filters=40", "3")),
+    (("--frontend", "efficientleaf"), ("frontend='efficientleaf'", "'leaf'")),
+])  # fmt: skip
+def test_what_contradicts_the_description_is_refused(described, recording, tmp_path, arguments, named):
+    done = command(recording, tmp_path / "out.npy", "--weights", described / "leaf.safetensors", *arguments)
+    assert done.exit_code == 2
+    assert all(text in done.output for text in (*named, "leaf.safetensors")), done.output
+
+
+def test_what_no_file_says_is_said_once(described, recording, tmp_path):
+    done = command(recording, tmp_path / "out.npy", "--weights", described / "og.pt", "--sample-rate", RATE)
+    assert done.exit_code == 0, done.output
+    assert done.stderr.count("assumed, for the weights do not say it: frontend=leaf, window_len=25.0, ") == 1
+    # of og_leaf it is known that frames are aligned as TensorFlow's
+    assert "padding" not in done.stderr
+    module = Leaf(3, max_freq=RATE / 2, sample_rate=RATE, padding="same")
+    load_weights(module, described / "og.pt")
+    with torch.no_grad():
+        assert SAME(np.load(tmp_path / "out.npy"), module(audio(recording))[0].numpy()).passes
+
+
+def test_what_cannot_stream_is_bounded(described, recording, tmp_path, monkeypatch):
+    monkeypatch.setattr("parity.features.WHOLE", 1000)
+    done = command(recording, tmp_path / "out.npy", "--weights", described / "og_leaf.safetensors")
+    assert done.exit_code == 2
+    assert all(text in done.output for text in ("og_leaf", "cannot stream", "--to leaf")), done.output
+
+
+@pytest.mark.parametrize("kind", ["path", "other path", "symbolic link", "hard link", "weights", "index"])
+def test_nothing_that_is_read_is_written_over(described, recording, tmp_path, kind):
+    weights = tmp_path / "ck"
+    for suffix in (".index", ".data-00000-of-00001"):
+        shutil.copy(recording, f"{weights}{suffix}")
+    target = {
+        "path": recording, "other path": recording.parent / "." / ".." / recording.parent.name / recording.name,
+        "symbolic link": tmp_path / "link.npy", "hard link": tmp_path / "hard.npy", "weights": described / "og.pt",
+        "index": tmp_path / "ck.index",
+    }[kind]  # fmt: skip
+    if kind == "symbolic link":
+        target.symlink_to(recording)
+    if kind == "hard link":
+        target.hardlink_to(recording)
+    before = target.read_bytes()
+    given = weights if kind == "index" else described / "og.pt"
+    done = command(recording, target, "--force", "--sample-rate", RATE, "--weights", given)
+    assert done.exit_code == 2
+    assert "which is read; name another" in done.output
+    assert target.read_bytes() == before
+
+
+def test_a_file_that_is_there_wants_force(recording, tmp_path):
+    out = tmp_path / "out.npy"
+    out.write_text("before")
+    asked = (recording, out, "--sample-rate", RATE, "--n-filters", 1)
+    assert "--force" in command(*asked).output
+    assert out.read_text() == "before"
+    assert command(*asked, "--force").exit_code == 0
+    assert np.load(out).shape[0] == 1
 
 
 def test_a_recording_that_breaks_off(tmp_path):
@@ -126,7 +260,7 @@ def test_no_folder_to_write_to(recording, tmp_path):
 def test_an_empty_recording(tmp_path):
     path = tmp_path / "in.wav"
     soundfile.write(path, np.zeros(0), 16000)
-    assert "has no samples" in command(path, tmp_path / "out.npy").output
+    assert "at least one sample" in command(path, tmp_path / "out.npy").output
 
 
 def test_what_fails_on_the_way_leaves_nothing(recording, tmp_path):

@@ -130,19 +130,8 @@ def test_an_exported_model_by_names(tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_frontend_is_saved_as_a_model(name, tmp_path):
-    frontend = files.tensorflow_frontend(name)
-    for kind in ("x.keras", "x.h5"):
-        named = (type(frontend).__name__, "save_weights", "tf.train.Checkpoint")
-        refused(lambda kind=kind: frontend.save(tmp_path / kind), NotImplementedError, *named)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_an_archive_that_keras_wrote(name, tmp_path, monkeypatch):
-    import tf_leaf
-
+def test_an_archive_that_keras_wrote(name, tmp_path):
     frontend, module = written(name), files.torch_frontend(name)
-    monkeypatch.setattr(tf_leaf.Leaf, "get_config", lambda self: {"name": self.name})
     frontend.save(tmp_path / "w.keras")
     load_weights(module, tmp_path / "w.keras")
     assert same(module, frontend)

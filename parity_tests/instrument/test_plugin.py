@@ -122,3 +122,17 @@ def test_plugin_is_registered_where_the_ladder_is_installed():
 
     found = [point.value for point in entry_points(group="pytest11") if point.name == "leaf_ladder"]
     assert set(found) == {"parity.plugin"}
+
+
+@pytest.mark.parametrize("name", ["index.html", "certificate.json"])
+def test_folder_of_somebody_else_is_refused_before_any_test_runs(name, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("<title>My thesis</title>")
+    (tmp_path / "test_scratch.py").write_text("def test(): open('ran', 'w')")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--certificate", "out", "test_scratch.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert name in done.stderr
+    assert "--force" not in done.stderr
+    assert (tmp_path / "out" / name).read_text() == "<title>My thesis</title>"
+    assert not (tmp_path / "ran").exists()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from fixtures import record, store
+from fixtures import folders, record, store
+from parity_tests.refusals import refused
 
 ROOT = Path(record.__file__).parent.parent
 BLOCKED = ("torch", "tensorflow", "keras", "scipy", "pytest", "jinja2", "matplotlib", "typer", "hypothesis")
@@ -112,17 +113,42 @@ def test_drift_is_reported_array_by_array(tmp_path, capsys):
     assert any(f"{n - 2} of {n - 1} arrays are equal to the bit" in line for line in said)
 
 
-def test_recording_is_written_beside_and_moved_only_when_told(tmp_path):
-    out, beside = tmp_path / "goldens", tmp_path / "goldens.new"
-    for directory in (out, beside):
-        directory.mkdir()
-        shutil.copy(store.GOLDENS / store.MANIFEST, directory)
-    (beside / "new.npz").write_bytes(b"")
-    manifest = {**store.read_manifest(), "seed": 1}
-    record._finish(manifest, beside, out, replace=False)
-    assert beside.exists()
-    assert not (out / "new.npz").exists()
-    record._finish(manifest, beside, out, replace=True)
-    assert not beside.exists()
-    assert (out / "new.npz").exists()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["goldens"]
+def made(folder, value):
+    """A folder of goldens with one of these values."""
+    folder.mkdir()
+    entry = store.write(folder, "one", {"case": "one"}, {"output": np.full(3, value)})
+    store.write_manifest(folder, {"cases": {"one": entry}})
+    return store.read_manifest(folder)
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_recording_is_moved_only_when_told(exchanges, tmp_path, monkeypatch):
+    if not exchanges:
+        monkeypatch.setattr("fixtures.folders._exchanged", lambda one, other: False)
+    out, beside = tmp_path / "goldens", tmp_path / "beside"
+    made(out, 0.0)
+    record._finish(made(beside, 1.0), beside, out, replace=False)
+    assert store.read("one", out)[1]["output"][0] == 0
+    assert store.read("one", tmp_path / "goldens.new")[1]["output"][0] == 1
+    record._finish(made(beside, 2.0), beside, out, replace=True)
+    assert store.read("one", out)[1]["output"][0] == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["goldens", "goldens.new"]
+
+
+def test_what_no_recording_made_is_not_replaced(tmp_path):
+    place = tmp_path / "goldens"
+    folders.require_ours(place, record._names)
+    made(place, 0.0)
+    folders.require_ours(place, record._names)
+    (place / "notes.txt").write_text("mine")
+    refused(lambda: folders.require_ours(place, record._names), ValueError, "goldens", "notes.txt", "move it away")
+    (place / "notes.txt").unlink()
+    (place / store.MANIFEST).write_text("{}")
+    refused(lambda: folders.require_ours(place, record._names), ValueError, "goldens", "move it away")
+
+
+def test_what_fails_on_the_way_leaves_no_folder(tmp_path):
+    with pytest.raises(KeyboardInterrupt), folders.fresh(tmp_path / "goldens") as beside:  # noqa: PT012
+        (beside / "one.npz").write_bytes(b"")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []

@@ -92,7 +92,7 @@ def test_missing_reader_is_named(package, source, tmp_path, monkeypatch):
     shutil.copy(files.FOLDER / "leaf" / "model.h5", tmp_path / source)
     for name in [package, *(name for name in sys.modules if name.startswith(package + "."))]:
         monkeypatch.setitem(sys.modules, name, None)
-    named = (package, "leaf-ladder[weights]", source)
+    named = (f"python -m pip install {package}", source)
     refused(lambda: load_weights(files.torch_frontend("leaf"), tmp_path / source), ModuleNotFoundError, *named)
 
 

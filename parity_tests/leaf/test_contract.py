@@ -77,6 +77,14 @@ def test_rank_two_equals_rank_three():
     assert torch.equal(module(audio), module(audio[:, None]))
 
 
+@pytest.mark.parametrize("padding", ["centered", "same"])
+def test_windows_shorter_than_the_hop_leave_samples_out(padding):
+    # a window of one sample is 1, and TensorFlow's SAME pads nothing where the last window ends before the signal
+    bank = leaf.GaborFilterbank(1, 60.0, 900.0, 2000, filter_size=1, pool_size=1, pool_stride=8, padding=padding)
+    energies = torch.arange(24.0)[None, None]
+    assert torch.equal(bank.pool(energies), energies[..., ::8])
+
+
 def test_train_and_eval_are_one_function_that_changes_no_parameter():
     torch.manual_seed(0)
     module, audio = leaf.Leaf(3), torch.rand(2, 800)
@@ -113,6 +121,26 @@ def test_autocast_runs_in_bfloat16():
     assert all(p.grad.isfinite().all() and p.grad.dtype == torch.float32 for p in module.parameters())
     gate = RelativeL2(0.05, "bfloat16 has 8 bits: 4e-3 a factor, squared and put through a root")
     assert gate(out.detach().float().numpy(), module(audio).detach().numpy()).passes
+
+
+@pytest.mark.parametrize("form", ["accurate", "published"])
+@pytest.mark.parametrize("learn_logs", [True, False])
+def test_autocast_leaves_pcen_in_the_dtype_of_its_parameters(form, learn_logs):
+    pcen, energies = leaf.PCEN(3, learn_logs=learn_logs, form=form), torch.rand(2, 3, 9)
+    with torch.autocast("cpu", torch.bfloat16):
+        for given_dtype in (torch.bfloat16, torch.float32):  # the dtypes that autocast hands over
+            x = energies.to(given_dtype)
+            y, state = pcen.step(x)
+            assert (y.dtype, state.dtype) == (torch.float32, torch.float32)
+            assert torch.equal(y, pcen(x.float()))  # no digit more is lost than those of x
+        assert leaf.Leaf(4)(torch.rand(1, 800)).dtype == torch.float32
+
+
+def test_pcen_computes_in_the_wider_of_two_dtypes():
+    energies = torch.rand(2, 3, 9)
+    assert leaf.PCEN(3).double()(energies).dtype == torch.float64
+    assert leaf.PCEN(3)(energies.double()).dtype == torch.float64
+    assert leaf.PCEN(3).bfloat16()(energies.bfloat16()).dtype == torch.bfloat16
 
 
 @given(

@@ -15,39 +15,39 @@ def frontend(request):
 
 
 @pytest.mark.parametrize(("audio", "error", "named"), [
-    (torch.zeros(2, 0), ValueError, ("x has no samples", "(2, 0)", "at least one")),
-    (torch.zeros(2, 1, 0), ValueError, ("x has no samples", "(2, 1, 0)", "at least one")),
-    (torch.zeros(2, 9, dtype=torch.int16), TypeError, ("x has dtype torch.int16", "torch.float32")),
-    (torch.zeros(2, 9, dtype=torch.complex64), TypeError, ("x has dtype torch.complex64", "torch.float32")),
-    (torch.zeros(2, 9, dtype=torch.float64), TypeError, ("x has dtype torch.float64", "torch.float32")),
-    (torch.zeros(9), ValueError, ("x has shape (9,)", "[batch, samples]")),
-    (torch.zeros(2, 1, 9, 1), ValueError, ("x has shape (2, 1, 9, 1)", "[batch, samples]")),
-    (torch.zeros(2, 2, 9), ValueError, ("x has 2 channels", "(2, 2, 9)", "one channel")),
-    ([[0.0, 1.0]], TypeError, ("x is a list", "torch.Tensor")),
+    (torch.zeros(2, 0), ValueError, ("x of shape (2, 0)", "at least one sample")),
+    (torch.zeros(2, 1, 0), ValueError, ("x of shape (2, 1, 0)", "at least one sample")),
+    (torch.zeros(2, 9, dtype=torch.int16), TypeError, ("x of dtype torch.int16", "torch.float32")),
+    (torch.zeros(2, 9, dtype=torch.complex64), TypeError, ("x of dtype torch.complex64", "torch.float32")),
+    (torch.zeros(2, 9, dtype=torch.float64), TypeError, ("x of dtype torch.float64", "torch.float32")),
+    (torch.zeros(9), ValueError, ("x of shape (9,)", "[batch, samples]")),
+    (torch.zeros(2, 1, 9, 1), ValueError, ("x of shape (2, 1, 9, 1)", "[batch, samples]")),
+    (torch.zeros(2, 2, 9), ValueError, ("x of shape (2, 2, 9)", "2 channels", "[batch, 1, samples]")),
+    ([[0.0, 1.0]], TypeError, ("x=[[0.0, 1.0]]", "torch.Tensor")),
 ], ids=["empty", "empty rank 3", "integer", "complex", "float64", "rank 1", "rank 4", "stereo", "list"])  # fmt: skip
 def test_audio(frontend, audio, error, named):
     refused(lambda: frontend(audio), error, *named)
 
 
 @pytest.mark.parametrize(("arguments", "error", "allowed"), [
-    ({"n_filters": 0}, ValueError, "an integer >= 1"),
-    ({"n_filters": -3}, ValueError, "an integer >= 1"),
-    ({"n_filters": 2.5}, TypeError, "an integer >= 1"),
-    ({"n_filters": True}, TypeError, "an integer >= 1"),
-    ({"n_filters": "4"}, TypeError, "an integer >= 1"),
+    ({"n_filters": 0}, ValueError, "an integer from 1 to"),
+    ({"n_filters": -3}, ValueError, "an integer from 1 to"),
+    ({"n_filters": 2.5}, TypeError, "an integer from 1 to"),
+    ({"n_filters": True}, TypeError, "an integer from 1 to"),
+    ({"n_filters": "4"}, TypeError, "an integer from 1 to"),
     ({"max_freq": 8001.0}, ValueError, "sample_rate / 2 = 8000"),
     ({"min_freq": 7800.0}, ValueError, "below max_freq=7800.0"),
     ({"min_freq": 9000.0}, ValueError, "below max_freq=7800.0"),
-    ({"min_freq": -1.0}, ValueError, ">= 0"),
+    ({"min_freq": -1.0}, ValueError, "at least 0"),
     ({"min_freq": float("nan")}, ValueError, "finite"),
     ({"max_freq": "high"}, TypeError, "finite number"),
-    ({"sample_rate": 0}, ValueError, "> 0"),
-    ({"window_len": 0.05}, ValueError, "one sample (0.0625 ms)"),
-    ({"window_len": -25.0}, ValueError, "> 0"),
-    ({"window_stride": 0.05}, ValueError, "one sample (0.0625 ms)"),
+    ({"sample_rate": 0}, ValueError, "above 0"),
+    ({"window_len": 0.05}, ValueError, "0.0625 to 65536 milliseconds"),
+    ({"window_len": -25.0}, ValueError, "above 0"),
+    ({"window_stride": 0.05}, ValueError, "0.0625 to 65536 milliseconds"),
     ({"window_stride": float("inf")}, ValueError, "finite"),
-    ({"compression": "mp3"}, ValueError, "a module"),
-    ({"compression": torch.nn.ReLU}, ValueError, "a module"),
+    ({"compression": "mp3"}, TypeError, "a module"),
+    ({"compression": torch.nn.ReLU}, TypeError, "a module"),
     ({"padding": "valid"}, ValueError, "'centered', 'same'"),
 ], ids=str)  # fmt: skip
 def test_frontend(arguments, error, allowed):
@@ -56,9 +56,9 @@ def test_frontend(arguments, error, allowed):
 
 
 @pytest.mark.parametrize(("arguments", "error", "allowed"), [
-    ({"filter_size": 0}, ValueError, ">= 1"),
-    ({"pool_size": -1}, ValueError, ">= 1"),
-    ({"pool_stride": 0}, ValueError, ">= 1"),
+    ({"filter_size": 0}, ValueError, "from 1 to"),
+    ({"pool_size": -1}, ValueError, "from 1 to"),
+    ({"pool_stride": 0}, ValueError, "from 1 to"),
     ({"pool_stride": 1.0}, TypeError, "an integer"),
     ({"pool_init": float("nan")}, ValueError, "finite"),
     ({"padding": "SAME"}, ValueError, "'centered', 'same'"),
@@ -72,15 +72,15 @@ def test_filterbank(arguments, error, allowed):
 
 @pytest.mark.parametrize("learn_logs", [True, False])
 @pytest.mark.parametrize(("arguments", "error", "allowed"), [
-    ({"num_bands": 0}, ValueError, ">= 1"),
+    ({"num_bands": 0}, ValueError, "from 1 to"),
     ({"num_bands": 1.5}, TypeError, "an integer"),
-    ({"r": 0.0}, ValueError, "> 0"),
-    ({"r": -0.5}, ValueError, "> 0"),
+    ({"r": 0.0}, ValueError, "above 0"),
+    ({"r": -0.5}, ValueError, "above 0"),
     ({"s": float("nan")}, ValueError, "finite"),
     ({"alpha": float("inf")}, ValueError, "finite"),
     ({"delta": "two"}, TypeError, "finite number"),
-    ({"eps": -1e-6}, ValueError, ">= 0"),
-    ({"clamp": float("nan")}, ValueError, "a number or None"),
+    ({"eps": -1e-6}, ValueError, "at least 0"),
+    ({"clamp": float("nan")}, ValueError, "finite"),
 ], ids=str)  # fmt: skip
 def test_pcen(arguments, learn_logs, error, allowed):
     ((name, value),) = arguments.items()
@@ -91,16 +91,21 @@ def test_pcen(arguments, learn_logs, error, allowed):
 @pytest.mark.parametrize("name", ["s", "alpha", "delta"])
 @pytest.mark.parametrize("value", [0.0, -1.0])
 def test_pcen_has_no_logarithm_of(name, value):
-    refused(lambda: leaf.PCEN(2, **{name: value}), ValueError, f"{name}={value!r}", "> 0")
+    refused(lambda: leaf.PCEN(2, **{name: value}), ValueError, f"{name}={value!r}", "above 0")
     leaf.PCEN(2, learn_logs=False, **{name: value})
 
 
+def test_pcen_as_published_has_no_logarithm_of_eps_0():
+    refused(lambda: leaf.PCEN(2, eps=0, form="published"), ValueError, "eps=0")
+    leaf.PCEN(2, eps=0)
+
+
 @pytest.mark.parametrize(("energies", "error", "named"), [
-    (torch.ones(1, 2, 3, dtype=torch.int32), TypeError, ("x has dtype torch.int32", "floating-point")),
-    (torch.ones(1, 2, 3, dtype=torch.complex64), TypeError, ("x has dtype torch.complex64", "floating-point")),
-    (torch.ones(1, 3, 3), ValueError, ("x has shape (1, 3, 3)", "2 bands")),
-    (torch.ones(3), ValueError, ("x has shape (3,)", "2 bands")),
-    (torch.ones(1, 2, 0), ValueError, ("x has no frames", "(1, 2, 0)", "at least one")),
+    (torch.ones(1, 2, 3, dtype=torch.int32), TypeError, ("x of dtype torch.int32", "floating-point")),
+    (torch.ones(1, 2, 3, dtype=torch.complex64), TypeError, ("x of dtype torch.complex64", "floating-point")),
+    (torch.ones(1, 3, 3), ValueError, ("x of shape (1, 3, 3)", "2 bands")),
+    (torch.ones(3), ValueError, ("x of shape (3,)", "2 bands")),
+    (torch.ones(1, 2, 0), ValueError, ("x of shape (1, 2, 0)", "at least one frame")),
 ], ids=["integer", "complex", "bands", "rank 1", "no frames"])  # fmt: skip
 def test_pcen_energies(energies, error, named):
     refused(lambda: leaf.PCEN(2)(energies), error, *named)

@@ -6,17 +6,33 @@ import numpy as np
 import pytest
 import torch
 
+import leaf
 from leaf import portable
 from parity.gates import AtMost
-from parity.probes.exports import Subject, graphs
+from parity.probes.exports import ENGINE, Subject, graphs
 from parity.probes.plans import Setting
 
 DRAWN = Subject("leaf", seed=1), Subject("leaf", Setting(3, 1, sample_rate=4000), padding="same", seed=2)
 
 
-def test_exported(ledger):
-    for measurement in graphs(DRAWN[1], "torch.export"):
+@pytest.mark.parametrize("subject", DRAWN, ids=lambda subject: subject.padding)
+def test_exported(ledger, subject):
+    for measurement in graphs(subject, "torch.export"):
         ledger.check(measurement)
+
+
+@pytest.mark.parametrize("arguments", [
+    {}, {"padding": "same", "window_len": 5.0}, {"compression": leaf.PCEN(2, form="published")},
+], ids=["centered", "a hop longer than the window", "published"])  # fmt: skip
+def test_exported_with_a_channel_axis(arguments):
+    module = leaf.Leaf(2, **arguments).eval()
+    samples = torch.export.Dim("samples")
+    shapes = ({0: torch.export.Dim("batch"), 2: samples},)
+    with torch.no_grad():
+        program = torch.export.export(module, (torch.zeros(2, 1, 1600),), dynamic_shapes=shapes).module()
+        for batch, n_samples in ((1, 1), (3, 160), (1, 161), (2, 1999)):
+            audio = torch.rand(batch, 1, n_samples, generator=torch.Generator().manual_seed(n_samples)) - 0.5
+            assert ENGINE(program(audio).numpy(), module(audio).numpy()).passes
 
 
 @pytest.mark.usefixtures("onnx")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 import leaf
 from parity.gates import Exactly, OfMax
 from parity.probes.keeping import keeping
+from parity_tests.partly_frozen import PARAMETERS, SUBSETS, check_subset
 
 HALF = OfMax(0.05, "bfloat16 keeps 8 bits of energies that several products make, and PCEN's root halves what is off")
 
@@ -16,6 +18,13 @@ def test_what_is_kept_is_never_stale(ledger):
     assert measured
     for measurement in measured:
         ledger.check(measurement)
+
+
+@pytest.mark.parametrize("learned", SUBSETS, ids=lambda names: "+".join(names) or "none")
+@pytest.mark.parametrize("padding", ["centered", "same"])
+def test_gradients_of_a_partly_frozen_filterbank(padding, learned):
+    case = f"n_filters=3,sample_rate=4000,window_len=8.5,n_samples=500,weights=trained,padding={padding}"
+    check_subset("leaf", case, learned, True)
 
 
 def test_a_gradient_to_the_audio_after_inference_mode():
@@ -44,6 +53,24 @@ def test_one_module_for_many_parameters():
         together = torch.func.vmap(run)(many)
     close = OfMax(1e-6, "the sums of a convolution in another order")
     assert close(together.numpy(), torch.stack((own, other)).numpy()).passes
+
+
+@pytest.mark.parametrize("name", [*(f"filterbank.{name}" for name in PARAMETERS), "compression.s"])
+def test_one_module_for_many_values_of_one_parameter(name):
+    module = leaf.Leaf(3, sample_rate=4000, max_freq=2000.0).eval()
+    x, state = torch.rand(1, 500) - 0.5, {n: p.detach() for n, p in module.named_parameters()}
+    many = torch.stack([state[name] * factor for factor in (1.0, 0.8, 0.5)])
+
+    def run(value):
+        return torch.func.functional_call(module, {**state, name: value}, (x,))
+
+    with torch.no_grad():
+        module(x)
+        one_by_one = torch.stack([run(value) for value in many])
+        assert not torch.equal(one_by_one[0], one_by_one[1])
+        together = torch.func.vmap(run)(many)
+    close = OfMax(1e-6, "the sums of a convolution in another order")
+    assert close(together.numpy(), one_by_one.numpy()).passes
 
 
 def test_autocast():

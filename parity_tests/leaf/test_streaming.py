@@ -10,7 +10,14 @@ import leaf
 from leaf.streaming import BLOCK
 from parity.gates import OfMax
 from parity_tests.refusals import refused
-from parity_tests.streaming import check_cuts, check_is_a_snapshot, check_sample_by_sample, joined, peak_of
+from parity_tests.streaming import (
+    check_cuts,
+    check_is_a_snapshot,
+    check_long_chunks,
+    check_sample_by_sample,
+    joined,
+    peak_of,
+)
 
 SAME = OfMax(2.0**-20, "two roundings a level of the scan, five levels, in either order, and a root")
 
@@ -29,6 +36,11 @@ def test_any_way_of_cutting(ledger, dtype, padding):
 
 def test_sample_by_sample(ledger):
     check_sample_by_sample("leaf", ledger)
+
+
+@pytest.mark.parametrize("padding", ["centered", "same"])
+def test_chunks_of_several_blocks(ledger, padding):
+    check_long_chunks("leaf", ledger, padding)
 
 
 def test_is_a_snapshot():
@@ -93,7 +105,8 @@ def test_what_cannot_stream_says_so_at_once(arguments, named):
 
 @pytest.mark.parametrize(("chunks", "n_samples", "error", "named"), [
     ([], None, ValueError, ("no samples", "at least one")),
-    ([torch.zeros(1, 0)], None, ValueError, ("no samples", "at least one")),
+    ([torch.zeros(1, 0)], None, ValueError, ("chunks hold no samples", "at least one")),
+    ([torch.zeros(1, 1, 0)], None, ValueError, ("chunks hold no samples", "at least one")),
     ([torch.zeros(1, 9)], 8, ValueError, ("n_samples=8", "9")),
     ([torch.zeros(1, 9)], 10, ValueError, ("n_samples=10", "9")),
     ([torch.zeros(1, 9), torch.zeros(2, 9)], None, ValueError, ("2 clips", "(2, 9)", "1, as before")),

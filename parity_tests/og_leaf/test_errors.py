@@ -29,17 +29,17 @@ def test_audio(frontend, audio, error, named):
 
 
 @pytest.mark.parametrize(("arguments", "error", "allowed"), [
-    ({"n_filters": 0}, ValueError, "at least 1"),
-    ({"n_filters": -3}, ValueError, "at least 1"),
+    ({"n_filters": 0}, ValueError, "from 1 to 2048"),
+    ({"n_filters": -3}, ValueError, "from 1 to 2048"),
     ({"n_filters": 2.5}, TypeError, "an integer"),
     ({"n_filters": True}, TypeError, "an integer"),
     ({"n_filters": "4"}, TypeError, "an integer"),
     ({"sample_rate": 0}, ValueError, "above 0"),
     ({"sample_rate": float("nan")}, ValueError, "finite"),
     ({"sample_rate": "16k"}, TypeError, "number"),
-    ({"window_len": 0.01}, ValueError, "at least 0.0625 milliseconds"),
+    ({"window_len": 0.01}, ValueError, "0.0625 to 65536 milliseconds"),
     ({"window_len": -25.0}, ValueError, "above 0"),
-    ({"window_stride": 0.01}, ValueError, "at least 0.0625 milliseconds"),
+    ({"window_stride": 0.01}, ValueError, "0.0625 to 65536 milliseconds"),
     ({"window_stride": 0}, ValueError, "above 0"),
     ({"compression_fn": "mp3"}, ValueError, "'pcen'"),
     ({"compression_fn": 3}, TypeError, "callable"),
@@ -55,8 +55,8 @@ def test_frontend(arguments, error, allowed):
     ({"max_freq": 8001.0}, "8000"),
     ({"min_freq": 7000.0, "max_freq": 7000.0}, "below max_freq=7000.0"),
     ({"min_freq": 7800.0, "max_freq": 60.0}, "below max_freq=60.0"),
-    ({"min_freq": -1.0}, "at least 0 Hz"),
-    ({"min_freq": float("nan")}, "at least 0 Hz"),
+    ({"min_freq": -1.0}, "number of Hz, at least 0"),
+    ({"min_freq": float("nan")}, "number of Hz, at least 0"),
     ({"sample_rate": -16000}, "above 0"),
 ], ids=str)  # fmt: skip
 def test_band(build, arguments, allowed):
@@ -66,13 +66,13 @@ def test_band(build, arguments, allowed):
 
 @pytest.mark.parametrize(("build", "error", "named"), [
     (lambda: og_leaf.GaborConv1D(4, 5, padding="mirror"), ValueError, ("padding='mirror'", "'SAME'", "'VALID'")),
-    (lambda: og_leaf.GaussianLowpass(2, 5, padding=None), ValueError, ("padding=None", "'SAME'", "'VALID'")),
-    (lambda: og_leaf.GaborConv1D(1, 5), ValueError, ("filters", "at least 1")),
-    (lambda: og_leaf.GaborConv1D(4, 0), ValueError, ("kernel_size=0", "at least 1")),
+    (lambda: og_leaf.GaussianLowpass(2, 5, padding=None), TypeError, ("padding=None", "'SAME'", "'VALID'")),
+    (lambda: og_leaf.GaborConv1D(1, 5), ValueError, ("filters", "an integer from ")),
+    (lambda: og_leaf.GaborConv1D(4, 0), ValueError, ("kernel_size=0", "an integer from ")),
     (lambda: og_leaf.GaborConv1D(4, 5, strides=1.5), TypeError, ("strides=1.5", "an integer")),
-    (lambda: og_leaf.GaussianLowpass(0, 5), ValueError, ("num_channels=0", "at least 1")),
+    (lambda: og_leaf.GaussianLowpass(0, 5), ValueError, ("num_channels=0", "an integer from ")),
     (lambda: og_leaf.PCENLayer(2.0), TypeError, ("num_channels=2.0", "an integer")),
-    (lambda: og_leaf.Gabor(n_filters=0), ValueError, ("n_filters=0", "at least 1")),
+    (lambda: og_leaf.Gabor(n_filters=0), ValueError, ("n_filters=0", "an integer from ")),
     (lambda: og_leaf.GaborInit()((3, 1)), ValueError, ("shape=(3, 1)", "(filters, 2)")),
     (lambda: og_leaf.PreempInit()((2, 1, 1)), ValueError, ("shape=(2, 1, 1)", "(1, 1, 2)")),
     (lambda: og_leaf.Leaf(n_filters=2, compression_fn=og_leaf.PCENLayer(3)), ValueError,

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from parity_tests.goldens import GOLDENS, check_forward, check_gradients, check_init, check_together
+from parity.faults import benign
+from parity.reexecution.ways import clip_by_clip, clips_last, without_onednn
+from parity_tests.goldens import (
+    GOLDENS,
+    check_benign,
+    check_executed,
+    check_forward,
+    check_gradients,
+    check_init,
+    check_together,
+)
 
 
 @pytest.mark.parametrize("name", GOLDENS)
@@ -24,3 +34,13 @@ def test_init(name, ledger):
 
 def test_accuracy_together(ledger):
     check_together("og_leaf", ledger)
+
+
+@pytest.mark.parametrize("change", [c for c in benign() if c.rung == "og_leaf"], ids=lambda change: change.name)
+def test_a_benign_change_passes(change):
+    check_benign(change)
+
+
+@pytest.mark.parametrize("way", [without_onednn, clips_last, clip_by_clip], ids=lambda way: way.__name__)
+def test_another_execution_passes(way):
+    check_executed("og_leaf", way)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from parity.faults import benign
 from parity_tests.inventory import (
     DIFFERENTIABLE,
     NAMES,
     TRAINED,
     all_of,
+    check_benign,
     check_forward,
     check_gradients,
     check_training,
@@ -54,3 +56,11 @@ def test_a_missing_projection_is_noticed(name, kernel):
     ]
     assert {kernel} in found
     assert all(variables <= {kernel} for variables in found)
+
+
+LAYERS = [c for c in benign() if c.rung == "og_leaf" and c.tap not in ("mel", "norm")]
+
+
+@pytest.mark.parametrize("change", LAYERS, ids=lambda change: change.name)
+def test_a_benign_change_passes(change):
+    check_benign(change)

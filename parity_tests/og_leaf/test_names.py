@@ -21,6 +21,7 @@ from parity.inventory.drawing import subjects as drawn
 from parity.inventory.fixed import FIXED
 from parity.inventory.names import PUBLIC, public
 from parity.inventory.rounding import Rounded
+from parity_tests import sort_filters
 
 # SpecAugment draws, and has a file of its own
 NAMES = [entry.name for entry in PUBLIC if entry.properties and entry.name != "SpecAugment"]
@@ -272,3 +273,14 @@ def test_float64_carries_no_float32_rounding_of_the_mel_matrix():
     assert torch.equal(moved(x), og_leaf.MelFilterbanks(n_filters=3, dtype=torch.float64)(x))
     assert not np.array_equal(moved.mel_filters.numpy(), moved.mel_filters.float().numpy())
     assert moved.state_dict() == {}
+
+
+def test_equal_centres_are_sorted_as_the_original_sorts_them():
+    def convolved(kernel, **settings):
+        layer = og_leaf.GaborConv1D(2 * sort_filters.N_FILTERS, 25, 1, "same", False, **settings)
+        with torch.no_grad():
+            layer._kernel.copy_(torch.from_numpy(kernel))
+            return layer(torch.from_numpy(sort_filters.audio())[:, np.newaxis])
+
+    found = convolved(sort_filters.tied_kernel(), sort_filters=True)
+    assert torch.equal(found, convolved(sort_filters.sorted_kernel()))

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from parity_tests.goldens import GOLDENS, check_forward, check_gradients, check_init, check_together
+from parity.faults import benign
+from parity_tests.goldens import (
+    GOLDENS,
+    check_benign,
+    check_forward,
+    check_gradients,
+    check_init,
+    check_together,
+    one_of_each,
+)
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -26,3 +35,8 @@ def test_init(name, ledger):
 
 def test_accuracy_together(ledger):
     check_together("tf_leaf", ledger)
+
+
+@pytest.mark.parametrize("change", [c for c in benign() if c.rung == "tf_leaf"], ids=lambda change: change.name)
+def test_a_benign_change_passes(change):
+    check_benign(change, one_of_each())

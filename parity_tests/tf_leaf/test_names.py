@@ -11,6 +11,7 @@ from parity.gates import OfMax
 from parity.inventory.names import PUBLIC
 from parity.inventory.signatures import OBJECT, OF_KERAS, REQUIRED, SIGNATURES, WINDOW_TYPES
 from parity.inventory.subjects import Subject
+from parity_tests import sort_filters
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -179,3 +180,14 @@ def test_window_has_the_originals_late_hann(tf_leaf):
     assert np.argmax(late) == np.argmax(np.hanning(9)) + 1
     assert late[0] == late[2] != 0
     assert late[-1] != 0
+
+
+def test_equal_centres_are_sorted_as_the_original_sorts_them(tf_leaf):
+    def convolved(kernel, **settings):
+        layer = tf_leaf.GaborConv1D(2 * sort_filters.N_FILTERS, 25, 1, "same", False, **settings)
+        layer.build((None, None, 1))
+        layer.set_weights([kernel])
+        return np.asarray(layer(sort_filters.audio()[..., np.newaxis]))
+
+    found = convolved(sort_filters.tied_kernel(), sort_filters=True)
+    assert np.array_equal(found, convolved(sort_filters.sorted_kernel()))

@@ -1,0 +1,76 @@
+"""What rung 2 keeps between calls, in every order of calls and after every change."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import leaf
+from leaf.cache import ParameterCache
+from parity.gates import Exactly
+from parity.probes.keeping import WAYS
+from parity_tests import calls, keeping
+
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # PyTorch's forward mode uses it
+ONCE = Exactly("a value is made once for what it is made of")
+
+
+def make():
+    return leaf.Leaf(2, sample_rate=1000, max_freq=500.0).eval()
+
+
+@pytest.mark.parametrize("name", calls.CALLS)
+def test_a_call_after_other_calls(name):
+    keeping.check_call_after_calls(make, name)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", keeping.CHANGES)
+def test_calls_after_a_change(name, way):
+    if way == "by value" or name not in keeping.UNCOUNTED:
+        keeping.check_calls_after_change(make, name, way)
+
+
+@pytest.mark.parametrize("graph", calls.GRAPHS)
+def test_a_graph_after_a_change(graph):
+    keeping.check_graph_after_change(make, graph, "data written")
+
+
+def test_a_parameter_for_each_of_many():
+    keeping.equal(calls.many_parameters(make()), calls.many_parameters(keeping.write_data(make()) and make()))
+
+
+def test_tangents():
+    keeping.check_tangents(make)
+
+
+@pytest.mark.parametrize("change", [keeping.write, keeping.load(True)])
+def test_a_stream_is_of_the_parameters_when_it_began(change):
+    keeping.check_stream_after(make, change)
+
+
+def test_a_source_that_is_written_to_while_a_value_is_made():
+    cache, p = ParameterCache(), torch.zeros(1)
+
+    def disturbed():
+        value = p.clone()
+        p.add_(1)  # as another thread might
+        return value
+
+    assert cache.get("value", (), (p,), disturbed) == 0
+    for then in (1, 0):
+        assert cache.get("value", (), (p.fill_(then),), p.clone) == then
+
+
+def test_settings_are_told_apart_and_values_made_once():
+    cache, p, made = ParameterCache(), torch.zeros(1), []
+
+    def get(settings):
+        return cache.get("value", settings, (p,), lambda: made.append(settings) or settings)
+
+    assert [get(s) for s in ("a", "a", "b", "b", "a")] == ["a", "a", "b", "b", "a"]
+    assert ONCE(made == ["a", "b", "a"], True).passes
+
+
+def test_a_gradient_to_one_parameter():
+    keeping.check_gradients_to_one(make)
