@@ -25,7 +25,8 @@ from benchmarks.accuracy import Error, errors
 from benchmarks.peers.mel import Mel, nnaudio
 from benchmarks.peers.published import PublishedEfficientLeaf, PublishedLeaf
 from efficientleaf import EfficientLeaf, GroupedGaborFilterbank
-from efficientleaf.plan import Geometry, leaf_cost
+from efficientleaf.tolerance.needs import Geometry
+from efficientleaf.tolerance.plan import leaf_cost
 from leaf import Leaf
 from parity.memory import Peak
 from parity.outputs import replace_file
@@ -34,7 +35,13 @@ from parity.report.environment import describe
 
 ROOT = Path(__file__).parents[1]
 RATE = 16000
-CASES = {"1 x 1 s": (1, 1), "8 x 1 s": (8, 1), "1 x 60 s": (1, 60), "64 x 1 s": (64, 1)}  # clips, seconds
+CASES = {
+    "1 x 1 s": (1, 1),
+    "8 x 1 s": (8, 1),
+    "1 x 10 s": (1, 10),
+    "1 x 60 s": (1, 60),
+    "64 x 1 s": (64, 1),
+}  # clips, seconds
 QUICK = ("1 x 1 s", "8 x 1 s")
 SETTINGS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -42,13 +49,15 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "8G-opt": {"num_groups": 8, "conv_win_factor": 6.0, "stride_factor": 16.0},
 }
 TOLERANCES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
+RANGES = ((1e-3, 70.0), (1e-5, 70.0))  # tolerances with a dynamic range
 COMPRESSIONS = ("logtbn", "pcen")
 ROUNDS, SECONDS = 3, 0.1  # turns of a candidate, and how long each at least
 SLOW = 0.4  # seconds; what takes longer has one turn
 SOURCES = (
     "leaf/filterbank.py", "leaf/filters.py", "leaf/pcen.py", "leaf/smoother.py", "leaf/strided.py", "leaf/cache.py",
-    "efficientleaf/filterbank.py", "efficientleaf/compression.py", "efficientleaf/tolerance.py",
-    "efficientleaf/choosing.py", "efficientleaf/decimated.py", "efficientleaf/projection.py", "efficientleaf/plan.py",
+    "efficientleaf/filterbank.py", "efficientleaf/compression.py", "efficientleaf/tolerance/module.py",
+    "efficientleaf/tolerance/forms.py", "efficientleaf/tolerance/full_rate.py", "efficientleaf/tolerance/plan.py",
+    "efficientleaf/tolerance/bound.py",
     "benchmarks/peers/mel.py", "benchmarks/peers/published.py", "benchmarks/accuracy.py", "benchmarks/frontends.py",
 )  # fmt: skip
 
@@ -93,12 +102,13 @@ def candidates(quick: bool) -> list[Candidate]:
             found.append(
                 Candidate(name, "EfficientLEAF, published", compression, lambda given=given: _efficient(*given))
             )
-        for tolerance in TOLERANCES if not quick else (1e-3,):
-            given = {"tolerance": tolerance}, compression
+        full: list[tuple[float, float | None]] = [(tolerance, None) for tolerance in TOLERANCES]
+        for tolerance, decibels in [*full, *RANGES] if not quick else [(1e-3, None), RANGES[0]]:
+            given = {"tolerance": tolerance, "dynamic_range": decibels}, compression
+            name = f"tolerance {tolerance:g}" + ("" if decibels is None else f", {decibels:g} dB")
             found.append(
-                Candidate(f"tolerance {tolerance:g}", "EfficientLEAF, tolerance", compression,
-                          lambda given=given: _efficient(*given))
-            )  # fmt: skip
+                Candidate(name, "EfficientLEAF, tolerance", compression, lambda given=given: _efficient(*given))
+            )
     return found
 
 

@@ -10,8 +10,7 @@ from efficientleaf.checks import SOURCES
 from efficientleaf.compression import Log1p, LogTBN, TemporalBatchNorm
 from efficientleaf.filterbank import Group, GroupedGaborFilterbank
 from efficientleaf.frontend import EfficientLeaf
-from efficientleaf.plan import Plan
-from efficientleaf.tolerance import ToleranceFilterbank
+from efficientleaf.tolerance import Plan, ToleranceFilterbank
 
 __all__ = [
     "SOURCES",

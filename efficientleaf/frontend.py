@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from efficientleaf.compression import LogTBN
 from efficientleaf.filterbank import GroupedGaborFilterbank
-from efficientleaf.plan import Plan
-from efficientleaf.tolerance import ToleranceFilterbank
+from efficientleaf.tolerance import Plan, ToleranceFilterbank
 from leaf import Leaf
 from leaf.checks import duration, rate, shown
 from leaf.pcen import leaf_pcen
@@ -37,6 +36,8 @@ class EfficientLeaf(nn.Module):
         tolerance: None for the published numbers. A relative error, 1e-6 to 1e-1, for LEAF's energies within it:
             a :class:`ToleranceFilterbank` then chooses groups, kernels and strides, and ``num_groups``,
             ``conv_win_factor``, ``stride_factor`` and ``exact`` must be left alone. State-dict keys are the same.
+        dynamic_range: with a ``tolerance``: None for all audio within [-1, 1], or decibels, 20 to 120, by which nothing
+            is louder than what a band hears, for less time. See :class:`ToleranceFilterbank`.
 
     Raises TypeError or ValueError for arguments outside these ranges.
     Source: EfficientLEAF's ``model/efficientleaf.py``; arXiv 2207.05508.
@@ -57,6 +58,7 @@ class EfficientLeaf(nn.Module):
         *,
         exact: Collection[str] = (),
         tolerance: float | None = None,
+        dynamic_range: float | None = None,
     ) -> None:
         super().__init__()
         self.sample_rate = sample_rate = rate(sample_rate)
@@ -65,6 +67,8 @@ class EfficientLeaf(nn.Module):
         pool_size, pool_stride = int(sample_rate * window_len / 1000) | 1, int(sample_rate * window_stride / 1000)
         self.filterbank: GroupedGaborFilterbank | ToleranceFilterbank
         if tolerance is None:
+            if dynamic_range is not None:
+                raise ValueError(f"dynamic_range={dynamic_range!r}: must be None without a tolerance")
             self.filterbank = GroupedGaborFilterbank(
                 n_filters,
                 num_groups,
@@ -83,7 +87,9 @@ class EfficientLeaf(nn.Module):
             _left_alone("stride_factor", stride_factor, 1.0)
             _left_alone("exact", exact, ())
             self.filterbank = ToleranceFilterbank(
-                n_filters, min_freq, max_freq, sample_rate, pool_size, pool_stride, tolerance=tolerance
+                *(n_filters, min_freq, max_freq, sample_rate, pool_size, pool_stride),
+                tolerance=tolerance,
+                dynamic_range=dynamic_range,
             )
         self.compression: nn.Module
         if isinstance(compression, nn.Module):
@@ -99,7 +105,7 @@ class EfficientLeaf(nn.Module):
             raise (ValueError if isinstance(compression, str) else TypeError)(message)
 
     @classmethod
-    def from_leaf(cls, leaf: Leaf, tolerance: float = 1e-3) -> EfficientLeaf:
+    def from_leaf(cls, leaf: Leaf, tolerance: float = 1e-3, dynamic_range: float | None = None) -> EfficientLeaf:
         """A trained LEAF within ``tolerance``: its weights, window, hop and compression are copied.
 
         Raises ValueError where ``leaf`` has ``padding="same"``, other sizes than one odd window, or a compression
@@ -124,6 +130,7 @@ class EfficientLeaf(nn.Module):
             window_stride=leaf.window_stride,
             compression=copy.deepcopy(leaf.compression),
             tolerance=tolerance,
+            dynamic_range=dynamic_range,
         )
         frontend.to(weight.device, weight.dtype)
         frontend.filterbank.load_state_dict(bank.state_dict())
@@ -165,18 +172,13 @@ class EfficientLeaf(nn.Module):
             n_samples: the length of the whole; checked where it is given.
 
         Returns an iterator over [B, C, k] frames, k >= 1.
-        Raises ValueError at once for a compression that needs the whole clip or with a ``tolerance``; while
-        it runs, what :meth:`forward` raises, and ValueError for chunks of another batch size, or for a length
+        Raises ValueError at once for a compression that needs the whole clip; while it runs, what :meth:`forward`
+        raises, and ValueError for chunks of another batch size, or for a length
         other than ``n_samples``.
         """
-        if isinstance(self.filterbank, ToleranceFilterbank):
-            raise ValueError(
-                f"tolerance={self.filterbank.tolerance:g} cannot stream: leaf.Leaf, whose energies it approximates, can"
-            )
         n_samples = length(n_samples)
         frontend = copy.deepcopy(self).eval()
         step = step_of(frontend.compression)
-        assert isinstance(frontend.filterbank, GroupedGaborFilterbank)
         bank = frontend.filterbank.bank()
         return stream(chunks, bank, step, frontend.filterbank.center_freqs, n_samples)
 

@@ -56,7 +56,7 @@ class ParameterCache:
         Nothing is kept, and nothing that was kept is used, where a gradient to a source may be asked for, backward or
         forward; under ``torch.func``; while a graph is traced; or where a source is a subclass of a tensor.
         """
-        if tracing(*sources) or wants_graph(*sources) or not _are_values(sources):
+        if not keepable(*sources):
             return make()
         found, settings = self._entries.get(name), (ParameterCache.generation, settings)
         if found is not None and found[0] == settings and _are_still(found[1], sources):
@@ -254,6 +254,11 @@ def tracing(*tensors: Tensor) -> bool:
 def wants_graph(*tensors: Tensor) -> bool:
     """Whether a gradient to these may be asked for."""
     return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+
+
+def keepable(*tensors: Tensor) -> bool:
+    """Whether what is computed of these may be kept."""
+    return not (tracing(*tensors) or wants_graph(*tensors)) and _are_values(tensors)
 
 
 def _are_values(tensors: Sequence[Tensor]) -> bool:

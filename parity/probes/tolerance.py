@@ -1,7 +1,8 @@
 """EfficientLEAF's tolerance on drawn parameters and hostile signals, against LEAF's energies in float64.
 
 A draw is a geometry, a bank of a few filters anywhere in LEAF's box (or near a mel bank, as trained ones are) and a
-clip of every kind in :data:`KINDS`. The kinds know the plan: where its grids fold beats, tones are put to meet there.
+clip of every kind in :data:`KINDS`: bursts in the flank of a window and loud tones outside of a band are among them.
+:func:`matrices` are the energies themselves, as forms of a short clip, whose eigenvectors are the worst signals.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from efficientleaf import Plan, ToleranceFilterbank
-from efficientleaf.plan import Row
+from efficientleaf import ToleranceFilterbank
 from leaf import GaborFilterbank
 from leaf.filters import SIGMA_PER_SAMPLE, mel_filter_params
 from leaf.pcen import leaf_pcen
@@ -91,91 +91,98 @@ def banks(
     return reference.eval(), ours.eval()
 
 
-Made = Callable[[Draw, Plan, np.random.Generator], Array]
+Made = Callable[[Draw, np.random.Generator], Array]
 
 
 def _n(drawn: Draw) -> Array:
     return np.arange(drawn.n_samples, dtype=np.float64)
 
 
-def _noise(drawn: Draw, plan: Plan, rng: np.random.Generator) -> Array:
+def _noise(drawn: Draw, rng: np.random.Generator) -> Array:
     return rng.uniform(-1, 1, drawn.n_samples) * 10 ** rng.uniform(-5, 0)
 
 
-def _signs(drawn: Draw, plan: Plan, rng: np.random.Generator) -> Array:
+def _signs(drawn: Draw, rng: np.random.Generator) -> Array:
     return rng.choice([-1.0, 1.0], drawn.n_samples)
 
 
-def _silence(drawn: Draw, plan: Plan, rng: np.random.Generator) -> Array:
+def _silence(drawn: Draw, rng: np.random.Generator) -> Array:
     return np.zeros(drawn.n_samples)
 
 
-def _dc(drawn: Draw, plan: Plan, rng: np.random.Generator) -> Array:
+def _dc(drawn: Draw, rng: np.random.Generator) -> Array:
     return np.full(drawn.n_samples, 10 ** rng.uniform(-3, 0))
 
 
-def _impulse(drawn: Draw, plan: Plan, rng: np.random.Generator) -> Array:
+def _impulse(drawn: Draw, rng: np.random.Generator) -> Array:
     x = np.zeros(drawn.n_samples)
     x[int(rng.choice(np.array([0, drawn.n_samples - 1, int(rng.integers(drawn.n_samples))])))] = 1.0
     return x
 
 
-def _pulses(drawn: Draw, plan: Plan, rng: np.random.Generator) -> Array:
-    """Beats at every multiple of a folding frequency at once."""
-    period = _row(plan, rng).stride * int(rng.integers(1, 4))
+def _pulses(drawn: Draw, rng: np.random.Generator) -> Array:
+    """Beats at every multiple of a frequency at once."""
+    period = int(rng.integers(2, 100))
     return np.asarray(_n(drawn) % period == 0, dtype=np.float64)
 
 
-def _tone(drawn: Draw, plan: Plan, rng: np.random.Generator) -> Array:
+def _tone(drawn: Draw, rng: np.random.Generator) -> Array:
     near = drawn.centers[rng.integers(len(drawn.centers))] if rng.random() < 0.5 else rng.uniform(0, math.pi)
     x: Array = 10 ** rng.uniform(-3, 0) * np.cos(near * _n(drawn) + rng.uniform(0, 6))
     return x
 
 
-def _chirp(drawn: Draw, plan: Plan, rng: np.random.Generator) -> Array:
+def _chirp(drawn: Draw, rng: np.random.Generator) -> Array:
     n, (a, b) = _n(drawn), rng.uniform(0, math.pi, 2)
     x: Array = np.cos(a * n + (b - a) * n**2 / (2 * drawn.n_samples))
     return x
 
 
-def _loud_tone_weak_noise(drawn: Draw, plan: Plan, rng: np.random.Generator) -> Array:
+def _loud_tone_weak_noise(drawn: Draw, rng: np.random.Generator) -> Array:
     loud = 0.9 * np.cos(rng.uniform(0, math.pi) * _n(drawn))
     x: Array = loud + 10 ** rng.uniform(-5, -1) * rng.uniform(-1, 1, drawn.n_samples)
     return x
 
 
-def _two_loud_tones(drawn: Draw, plan: Plan, rng: np.random.Generator) -> Array:
+def _two_loud_tones(drawn: Draw, rng: np.random.Generator) -> Array:
     a, b = rng.uniform(0, math.pi, 2)
     x: Array = 0.5 * np.cos(a * _n(drawn)) + 0.5 * np.cos(b * _n(drawn))
     return x
 
 
-def _folding_tones(drawn: Draw, plan: Plan, rng: np.random.Generator) -> Array:
-    """Equally strong in a band, on either side of its centre, a folding frequency apart: the worst of the skirts."""
-    i, row = _band(drawn, plan, rng)
-    beat = rng.choice([2 * math.pi / row.stride * rng.uniform(0.9, 1.0), rng.uniform(6, 9) / drawn.sigmas[i]])
+def _beating_tones(drawn: Draw, rng: np.random.Generator) -> Array:
+    """Equally strong in a band, on either side of its centre: the worst of the skirts."""
+    i = rng.integers(len(drawn.sigmas))
+    beat = rng.uniform(0.5, 12) / drawn.sigmas[i]
     a, b = drawn.centers[i] - beat / 2, drawn.centers[i] + beat / 2
     x: Array = 0.5 * np.cos(a * _n(drawn)) + 0.5 * np.cos(b * _n(drawn) + rng.uniform(0, 6))
     return x
 
 
-def _weak_inside_loud_outside(drawn: Draw, plan: Plan, rng: np.random.Generator) -> Array:
-    """A tone in a band at the floor, and a loud one outside that folds onto it."""
-    i, row = _band(drawn, plan, rng)
+def _weak_inside_loud_outside(drawn: Draw, rng: np.random.Generator) -> Array:
+    """A tone in a band at the floor, and a loud one outside."""
+    i = rng.integers(len(drawn.sigmas))
     a = drawn.centers[i] + rng.uniform(-3, 3) / drawn.sigmas[i]
-    b = a + 2 * math.pi / row.stride * rng.choice([-2, -1, 1, 2])
+    b = a + rng.choice([-1, 1]) * rng.uniform(4, 40) / drawn.sigmas[i]
     weak = 10 ** rng.uniform(-4, -1)
     x: Array = (1 - weak) * np.cos(b * _n(drawn)) + weak * np.cos(a * _n(drawn))
     return x
 
 
-def _band(drawn: Draw, plan: Plan, rng: np.random.Generator) -> tuple[int, Row]:
-    row = _row(plan, rng)
-    return int(rng.choice(row.bands)), row
+def _bursts(drawn: Draw, rng: np.random.Generator) -> Array:
+    """A band's own tone, now and then: in every hop, or once."""
+    i, n = rng.integers(len(drawn.sigmas)), _n(drawn)
+    length, first = rng.integers(1, 80), rng.integers(max(1, drawn.n_samples))
+    period = drawn.hop if rng.random() < 0.5 else drawn.n_samples
+    x: Array = np.where((n - first) % period < length, np.cos(drawn.centers[i] * n + rng.uniform(0, 6)), 0.0)
+    return x
 
 
-def _row(plan: Plan, rng: np.random.Generator) -> Row:
-    return plan.rows[int(rng.integers(len(plan.rows)))]
+def _step(drawn: Draw, rng: np.random.Generator) -> Array:
+    """A level that comes, and goes."""
+    first, last = np.sort(rng.integers(0, drawn.n_samples + 1, 2))
+    n = _n(drawn)
+    return np.asarray((n >= first) & (n < last), dtype=np.float64)
 
 
 KINDS: dict[str, Made] = {
@@ -189,8 +196,10 @@ KINDS: dict[str, Made] = {
     "chirp": _chirp,
     "loud tone, weak noise": _loud_tone_weak_noise,
     "two loud tones": _two_loud_tones,
-    "folding tones": _folding_tones,
+    "beating tones": _beating_tones,
     "weak inside, loud outside": _weak_inside_loud_outside,
+    "bursts": _bursts,
+    "step": _step,
 }
 
 
@@ -225,7 +234,29 @@ def errors(ours: ToleranceFilterbank, reference: GaborFilterbank, x: Tensor) -> 
     )
 
 
-def clips(drawn: Draw, plan: Plan) -> Tensor:
+def clips(drawn: Draw) -> Tensor:
     """A clip [kinds, T] of every kind, within [-1, 1]."""
     rng = np.random.default_rng([drawn.seed, 1])
-    return torch.from_numpy(np.stack([make(drawn, plan, rng) for make in KINDS.values()]))
+    return torch.from_numpy(np.stack([make(drawn, rng) for make in KINDS.values()]))
+
+
+def matrices(bank: Callable[[Tensor], Tensor], n_samples: int) -> Array:
+    """The matrices [C, frames, n, n] of a clip's energies, quadratic forms of its n samples: by polarisation."""
+    first, second = np.triu_indices(n_samples)
+    unit = torch.eye(n_samples, dtype=torch.float64)
+    with torch.no_grad():
+        alone = bank(unit).numpy()
+        both = np.concatenate([bank(part).numpy() for part in torch.split(unit[first] + unit[second], 1024)])
+    found = np.zeros((*alone.shape[1:], n_samples, n_samples))
+    found[..., first, second] = np.moveaxis(both - alone[first] - alone[second], 0, -1) / 2
+    found[..., second, first] = found[..., first, second]
+    return found
+
+
+def worst_signals(ours: Array, true: Array, floor: float) -> Array:
+    """Clips [..., 2, n] within [-1, 1] for which two forms [..., n, n] differ most, over e + floor |x|^2."""
+    values, vectors = np.linalg.eigh(true + floor * np.eye(true.shape[-1]))
+    half = vectors / np.sqrt(values)[..., np.newaxis, :]
+    found = half @ np.linalg.eigh(np.swapaxes(half, -1, -2) @ (ours - true) @ half)[1]
+    x = np.swapaxes(found[..., [0, -1]], -1, -2)
+    return np.asarray(x / np.abs(x).max(axis=-1, keepdims=True))

@@ -24,7 +24,7 @@ PUBLISHED = {
     efficientleaf.LogTBN: "num_bands affine=True a=0 trainable=False per_band=False median_filter=False "
     "append_filtered=False",
 }
-OWN = {EfficientLeaf: "exact=() tolerance=None", efficientleaf.GroupedGaborFilterbank: "exact=()"}
+OWN = {EfficientLeaf: "exact=() tolerance=None dynamic_range=None", efficientleaf.GroupedGaborFilterbank: "exact=()"}
 BANK = ("filterbank.center_freqs", "filterbank.bandwidths", "filterbank.pooling_widths")
 NORM = ("weight", "bias", "running_mean", "running_var")
 CENTRED = AtMost(40 * 2.0**-53, "the mean of 20 values of size one in float64, each off by two roundings")

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import pickle
 import wave
 from pathlib import Path
@@ -15,15 +14,23 @@ import numpy as np
 import pytest
 import torch
 
-import efficientleaf.choosing as choosing
-import efficientleaf.decimated as decimated
+import efficientleaf.tolerance.module as module
+import efficientleaf.tolerance.plan as planning
 from efficientleaf import EfficientLeaf, ToleranceFilterbank
 from leaf import Leaf
 from parity.gates import AtMost, Exactly, OfMax, RelativeL2
-from parity.probes.tolerance import KINDS, TOLERANCES, Draw, banks, clips, draw, errors
+from parity.probes.tolerance import (
+    KINDS,
+    TOLERANCES,
+    Draw,
+    banks,
+    clips,
+    draw,
+    errors,
+)
 
 MIDDLE = TOLERANCES[1]
-SEEDS = range(8)
+SEEDS = range(6)
 SPEECH = Path(__file__).parents[2] / "fixtures" / "speech" / "arctic_a0009.wav"
 SAME = Exactly("the same operations on the same numbers")
 ROUNDED = OfMax(1e-5, "float32; an FFT of 2048 in place of sums of 401, and the square of what a loud clip leaves")
@@ -41,26 +48,18 @@ def mel(seed=0, n_samples=8000, n_filters=40):
 
 def worst(drawn, tolerance, dtype=torch.float64):
     reference, ours = banks(drawn, tolerance, dtype)
-    found = errors(ours, reference, clips(drawn, ours.plan()))
-    predicted = np.zeros(len(drawn.sigmas))
-    for row in ours.plan().rows:
-        predicted[list(row.bands)] = row.predicted
-    return found.band, predicted
+    return errors(ours, reference, clips(drawn)).band
 
 
 @pytest.mark.parametrize("tolerance", TOLERANCES)
 @pytest.mark.parametrize("seed", SEEDS)
-def test_no_band_of_a_clip_is_further_off_than_promised_or_predicted(seed, tolerance):
-    error, predicted = worst(draw(seed, n_filters=4), tolerance)
-    assert held(tolerance)(error.max()).passes
-    ratio = AtMost(1.0, "a prediction that is exceeded predicts nothing")
-    assert ratio((error / predicted).max()).passes
+def test_no_band_of_a_clip_is_further_off_than_promised(seed, tolerance):
+    assert held(tolerance)(worst(draw(seed, n_filters=4), tolerance).max()).passes
 
 
 @pytest.mark.parametrize("tolerance", TOLERANCES)
 def test_default_bank_holds_in_float32(tolerance):
-    error, _ = worst(mel(), tolerance, torch.float32)
-    assert held(tolerance)(error.max()).passes
+    assert held(tolerance)(worst(mel(), tolerance, torch.float32).max()).passes
 
 
 @pytest.mark.parametrize("tolerance", TOLERANCES)
@@ -80,12 +79,12 @@ def test_speech_through_a_converted_leaf(tolerance):
 
 @pytest.mark.parametrize("tolerance", TOLERANCES)
 def test_gradients_are_leafs(tolerance):
-    gate = RelativeL2(tolerance, "the derivative of energies within it; observed: 0.45 of it for sigma, 0.1 for others")
+    gate = RelativeL2(tolerance, "the derivative of energies within it; observed: 1e-4 of it")
     for seed in SEEDS[:4]:
         drawn = draw(seed, n_filters=4)
         reference, ours = banks(drawn, tolerance)
         kinds = [list(KINDS).index(kind) for kind in ("noise", "chirp", "loud tone, weak noise")]
-        x = clips(drawn, ours.plan())[kinds].requires_grad_()
+        x = clips(drawn)[kinds].requires_grad_()
         rng = np.random.default_rng(seed)
         found = []
         cotangent = torch.from_numpy(rng.standard_normal((3, 4, -(-drawn.n_samples // drawn.hop))))
@@ -96,52 +95,50 @@ def test_gradients_are_leafs(tolerance):
                 assert gate(candidate.numpy(), expected.numpy()).passes
 
 
-def subsampled(row):
-    """A window that is sampled where it ought to be projected."""
-    matrix = np.zeros((1, row.window_taps, 401))
-    for i, n in enumerate(row.stride * np.arange(-(row.window_taps // 2), row.window_taps // 2 + 1)):
-        if abs(n) <= 200:
-            matrix[0, i, n + 200] = row.stride
-    return dataclasses.replace(row, projection=matrix)
+def scaled(name, value):
+    """A field of every table of a group, changed."""
+
+    def planted(monkeypatch):
+        table = module.table
+
+        def changed(*args):
+            found = table(*args)
+            object.__setattr__(found, name, value(getattr(found, name)))
+            return found
+
+        monkeypatch.setattr(module, "table", changed)
+
+    return planted
 
 
-def without_gain(row):
-    return dataclasses.replace(row, projection=row.projection / row.stride)
+def narrow(monkeypatch):
+    """Half of the bins that a band needs."""
+    need = planning.need
+    monkeypatch.setattr(planning, "need", lambda *a: planning.replace(need(*a), reach=(need(*a).reach or 0) // 2))
 
 
-def short(row):
-    """Kernels of two thirds of their length."""
-    return dataclasses.replace(row, tapers=row.tapers * (np.arange(row.tapers.shape[1]) <= row.taps // 3))
+def not_folded(monkeypatch):
+    joined = planning._joined
+    monkeypatch.setattr(planning, "_joined", lambda *a: (g := joined(*a)) and planning.replace(g, folded=False))
 
 
-@pytest.mark.parametrize("planted", [subsampled, without_gain, short])
-def test_a_planted_error_is_seen(planted):
-    drawn = mel(n_samples=1700)
+PLANTED = {
+    "columns": scaled("columns", lambda columns: tuple(c[..., :-3] for c in columns)),
+    "ends": scaled("spread", lambda spread: None if spread is None else spread.roll(1, 0)),
+    "windows that are not cut": lambda patch: patch.setattr(
+        module, "cut_energies", lambda spectra, found, group, inside: module.energies(spectra, found, group)
+    ),
+    "bins": narrow,
+    "negative frequencies": not_folded,
+}
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+def test_a_planted_error_is_seen(monkeypatch, fault):
+    PLANTED[fault](monkeypatch)
+    drawn = mel(n_samples=2000)
     reference, ours = banks(drawn, MIDDLE)
-    plan = ours.plan()
-    ours._plan = dataclasses.replace(plan, rows=tuple(r if r.by_fft else planted(r) for r in plan.rows))
-    assert not held(MIDDLE)(errors(ours, reference, clips(drawn, plan)).band.max()).passes
-
-
-def test_ends_that_are_not_cut_are_seen(monkeypatch):
-    drawn = mel(n_samples=1700)
-    reference, ours = banks(drawn, MIDDLE)
-    x = clips(drawn, ours.plan())
-    monkeypatch.setattr(decimated, "_cut", lambda audio, table, geometry, firsts, frames: torch.matmul(
-        table.edge_projection, table.edge_windows.unsqueeze(2)
-    ).transpose(1, 2).unsqueeze(1).expand(-1, len(firsts), frames, -1))  # fmt: skip
-    assert not held(MIDDLE)(errors(ours, reference, x).band.max()).passes
-
-
-def test_cut_kernels_on_a_coarse_grid_are_seen(monkeypatch):
-    """The lowest bands as if their kernels were band-limited."""
-    monkeypatch.setattr(choosing, "beats", lambda taps, quiet: np.where(np.arange(4097) < 400, 1.0, 0.0))
-    choosing._choose.cache_clear()
-    drawn = mel(n_samples=4000)
-    reference, ours = banks(drawn, MIDDLE)
-    error = errors(ours, reference, clips(drawn, ours.plan())).band.max()
-    choosing._choose.cache_clear()
-    assert not held(MIDDLE)(error).passes
+    assert not held(MIDDLE)(errors(ours, reference, clips(drawn)).band.max()).passes
 
 
 def test_state_dict_is_the_published_ones_and_leafs():
@@ -181,11 +178,59 @@ def test_leaf_that_cannot_be_converted_is_named():
         EfficientLeaf.from_leaf(torch.nn.Identity())
 
 
-def test_stream_and_plan_are_refused_by_name():
-    with pytest.raises(ValueError, match="cannot stream"):
-        EfficientLeaf.from_leaf(Leaf(8)).stream([])
+def test_a_plan_without_a_tolerance_is_refused_by_name():
     with pytest.raises(ValueError, match="tolerance=None"):
         EfficientLeaf(8).plan()
+
+
+@pytest.mark.parametrize(("value", "error"), [(10.0, ValueError), (130.0, ValueError), ("70", TypeError)])
+def test_a_dynamic_range_out_of_range_is_named(value, error):
+    with pytest.raises(error, match="dynamic_range="):
+        EfficientLeaf(tolerance=MIDDLE, dynamic_range=value)
+
+
+def test_a_dynamic_range_without_a_tolerance_is_named():
+    with pytest.raises(ValueError, match="dynamic_range="):
+        EfficientLeaf(dynamic_range=70.0)
+
+
+@pytest.mark.parametrize("sizes", [[1] * 1500, [159, 160, 161, 1020], [1500]])
+def test_stream_gives_the_frames_of_the_whole(sizes):
+    frontend = EfficientLeaf(8, compression="pcen", tolerance=MIDDLE).double().eval()
+    x = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (2, 1500)))
+    found = torch.cat(list(frontend.stream(x.split(sizes, 1))), -1)
+    gate = OfMax(1e-11, "float64, and PCEN's smoother from step to step")
+    assert gate(found.numpy(), frontend(x).detach().numpy()).passes
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_an_empty_batch(frozen):
+    frontend = EfficientLeaf(8, compression="pcen", tolerance=MIDDLE).eval().requires_grad_(not frozen)
+    assert frontend(torch.zeros(0, 8000)).shape == (0, 8, 50)
+
+
+@pytest.mark.parametrize("learned", [False, True])
+@pytest.mark.parametrize("name", ["center_freqs", "bandwidths", "pooling_widths"])
+def test_a_weight_that_is_nan_makes_its_own_band_nan(name, learned):
+    bank = ToleranceFilterbank(8, 60.0, 7800.0, 16000, 401, 160, tolerance=MIDDLE).requires_grad_(learned)
+    with torch.no_grad():
+        getattr(bank, name)[3] = float("nan")
+    nan = bank(torch.ones(1, 2000)).isnan()
+    assert nan[:, 3].all()
+    assert int(nan.sum()) == nan.shape[-1]
+
+
+def test_the_same_weights_give_the_same_bits_however_they_were_reached():
+    x = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (1, 3000)).astype(np.float32))
+    moved, fresh = (ToleranceFilterbank(8, 60.0, 7800.0, 16000, 401, 160, tolerance=TOLERANCES[0]) for _ in range(2))
+    optimizer = torch.optim.Adam(moved.parameters(), lr=0.01)
+    for _ in range(5):
+        moved(x).sum().backward()
+        optimizer.step()
+    fresh.load_state_dict(moved.state_dict())
+    assert SAME(moved(x).detach().numpy(), fresh(x).detach().numpy()).passes
+    with torch.no_grad():
+        assert SAME(moved.eval()(x).numpy(), fresh.eval()(x).numpy()).passes
 
 
 def test_frozen_copied_and_pickled_give_the_same():

@@ -1,0 +1,67 @@
+"""Draws docs/quadratic-forms.png, what LEAF's energies look like as forms: ``python -m benchmarks.quadratic_forms``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from efficientleaf import EfficientLeaf
+from parity.oracle.approximation import Band
+from parity.oracle.arrays import Array
+
+PICTURE = Path(__file__).parents[1] / "docs" / "quadratic-forms.png"
+BANDS = (0, 30)
+TOLERANCES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
+
+
+def form(band: Band) -> Array:
+    """Q of a frame, [2 W - 1, 2 W - 1]."""
+    t, n = np.arange(-band.half, band.half + 1), np.arange(-band.half - band.reach, band.half + band.reach + 1)
+    lag = n - t[:, None]
+    taps = np.where(np.abs(lag) <= band.reach, np.exp(-(lag**2) / (2 * band.sigma**2)), 0.0)
+    h = taps / (np.sqrt(2 * np.pi) * band.sigma) * np.exp(1j * band.mu * lag)
+    return np.asarray(((h.conj().T * band.weights) @ h).real)
+
+
+def draw(path: Path) -> None:
+    """Three rows: two forms; their eigenvalues and first eigenvectors; what tolerances cost."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    weights = EfficientLeaf(tolerance=1e-3).plan().weights
+    figure, panels = pyplot.subplots(3, 2, figsize=(10, 11), layout="constrained")
+    for column, number in enumerate(BANDS):
+        mu, sigma, width = weights[number]
+        window = np.exp(-0.5 * (np.arange(-200, 201) / 200 / width) ** 2)
+        q = form(Band(mu, sigma, 200, window))
+        most = np.abs(q).max()
+        panels[0, column].imshow(q, cmap="RdBu", vmin=-most, vmax=most, extent=(-400, 400, 400, -400))
+        panels[0, column].set_title(f"Q of band {number}: samples about the frame's middle", fontsize=10)
+        values, vectors = np.linalg.eigh(q)
+        panels[1, column].plot(np.arange(-400, 401), vectors[:, :-4:-1] + 0.2 * np.arange(3))
+        panels[1, column].set_title(f"band {number}: the first three of its eigenvectors", fontsize=10)
+        panels[2, 0].semilogy(np.maximum(values[::-1] / values[-1], 1e-16), label=f"band {number}")
+    panels[2, 0].set_title("eigenvalues over the largest: a cut kernel's do not end", fontsize=10)
+    panels[2, 0].legend(fontsize=8)
+    for decibels in (None, 90.0, 70.0):
+        cost = [EfficientLeaf(tolerance=t, dynamic_range=decibels).plan().cost(16000) / 16000 for t in TOLERANCES]
+        label = "every audio" if decibels is None else f"{decibels:g} dB"
+        panels[2, 1].semilogy(cost, TOLERANCES, "o-", label=label)
+    panels[2, 1].set_title("tolerance against multiply-adds a sample (LEAF: 32260)", fontsize=10)
+    panels[2, 1].legend(fontsize=8)
+    figure.savefig(path, dpi=100)
+    pyplot.close(figure)
+
+
+def main(path: Annotated[Path, typer.Argument(help="of the picture")] = PICTURE) -> None:
+    """Draw it."""
+    draw(path)
+
+
+if __name__ == "__main__":
+    typer.run(main)
