@@ -94,6 +94,12 @@ class Plan:
             found = closer(gains, window(n, half, width), kept, t, 0.05 * allowed.a / t)
         return Bound(found.t, found.a + group.lost)
 
+    def holds(self, band: int) -> bool:
+        """Whether what is proven for a band is what was promised."""
+        loudest = 0.0 if self.promise.dynamic_range is None else self.loudest(band)
+        allowed, found = self.promise.allows(self.geometry, loudest), self.bound(band)
+        return found.t <= allowed.t and found.a <= allowed.a
+
     def loudest(self, band: int) -> float:
         """At most the largest e / |x|^2 that the band makes of any audio."""
         return most_heard(self.geometry, *self.weights[band][1:])
@@ -135,13 +141,21 @@ class Plan:
 def make_plan(
     centers: Sequence[float], sigmas: Sequence[float], widths: Sequence[float], geometry: Geometry, promise: Promise
 ) -> Plan:
-    """The plan for clamped weights: radians a sample, samples, halves of a window."""
+    """The plan for clamped weights: radians a sample, samples, halves of a window.
+
+    A cell's number of bins is looked for at the corners of the cell. Where that is no proof for all of it, the bound is
+    computed for the band's own weights as well, and the band goes to full rate if it does not hold.
+    """
+    weights = tuple(zip(centers, sigmas, widths, strict=True))
     found = [
         _slice(band, center, need(sigma, width, geometry, promise), geometry)
-        for band, (center, sigma, width) in enumerate(zip(centers, sigmas, widths, strict=True))
+        for band, (center, sigma, width) in enumerate(weights)
     ]
-    groups = _grouped(found, geometry.n_bins)
-    return Plan(promise, geometry, tuple(groups), tuple(zip(centers, sigmas, widths, strict=True)))
+    plan = Plan(promise, geometry, tuple(_grouped(found, geometry.n_bins)), weights)
+    if broken := [band for group in plan.groups if group.ends_apart for band in group.bands if not plan.holds(band)]:
+        found = [Group((band,), full_rate=True) if band in broken else group for band, group in enumerate(found)]
+        plan = Plan(promise, geometry, tuple(_grouped(found, geometry.n_bins)), weights)
+    return plan
 
 
 def leaf_cost(n_filters: int, geometry: Geometry, n_samples: int) -> float:

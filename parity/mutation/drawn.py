@@ -203,7 +203,7 @@ def functions(rng: Draw) -> Iterator[Any]:
 
 def _a_grouped(rng: Draw) -> Any:
     import efficientleaf
-    from efficientleaf.filterbank import SOURCES
+    from efficientleaf.checks import SOURCES
 
     own = _common(rng)
     n = own["n_filters"]
