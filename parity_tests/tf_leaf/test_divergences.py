@@ -103,6 +103,18 @@ def test_spec_augment_ratio(ledger):
     diverges(ledger, "spec-augment-ratio", len(ratios), tap="output", case=case, property="status")
 
 
+def test_pcen_start(ledger):
+    import og_leaf
+    import tf_leaf
+
+    starts = ({"delta": -1.0}, {"smooth_coef": -0.1}, {"smooth_coef": 1.1})
+    for start in starts:
+        (name,) = start
+        refused(lambda start=start: tf_leaf.PCENLayer(**start), ValueError, name)
+        refused(lambda start=start: og_leaf.PCENLayer(num_channels=2, **start), ValueError, name)
+    diverges(ledger, "pcen-start", len(starts), tap="pcen", case=str(starts), property="status")
+
+
 def test_tf_delta_through_zero(ledger):
     delta, outcome = breaking.through_zero(breaking.layer("tf_leaf"))
     assert delta < 0  # the last that was a number
