@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable
 from types import FunctionType, MappingProxyType
@@ -19,7 +20,7 @@ from typing import Any, TypeVar
 import keras
 import numpy as np
 
-from tf_leaf.checks import check_dtype
+from tf_leaf.checks import check_dtype, number
 
 PACKAGE = "tf_leaf"
 T = TypeVar("T")
@@ -101,10 +102,12 @@ class Described(Unmasked):
 
 def _written(name: str, value: Any) -> Any:
     """An argument as a configuration holds it."""
-    if isinstance(value, np.generic):
-        value = value.item()
+    if isinstance(value, np.bool_):
+        value = bool(value)
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    with contextlib.suppress(TypeError):  # any other number that the constructors take
+        return number(value)
     if isinstance(value, (list, tuple)):
         return [_written(name, item) for item in value]
     if isinstance(value, dict):

@@ -136,7 +136,8 @@ class FFTConv1D(Unmasked, keras.layers.Conv1D):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{**kwargs, "dtype": check_dtype(kwargs.get("dtype") or "float32")})
+        dtype = kwargs.get("dtype")
+        super().__init__(*args, **{**kwargs, "dtype": check_dtype("float32" if dtype is None else dtype)})
         if self.padding == "causal":
             raise ValueError(f"padding={self.padding!r}: must be 'same' or 'valid', which are computed alike")
         if self.kernel_regularizer is not None and not hasattr(self.kernel_regularizer, "l1"):

@@ -21,6 +21,7 @@ from tf_leaf.checks import (
     check_count,
     check_dtype,
     check_geometry,
+    check_name,
     check_rate,
     frames_of,
     shown,
@@ -169,7 +170,10 @@ class MelFilterbanks(Described, keras.layers.Layer):
         max_freq: float | None = 7800.0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**{**kwargs, "dtype": check_dtype(kwargs.get("dtype", "float32"))})
+        own = {"dtype": check_dtype(kwargs.get("dtype", "float32"))}
+        if kwargs.get("name") is not None:
+            own["name"] = check_name(kwargs["name"])
+        super().__init__(**{**kwargs, **own})
         rate = check_rate(sample_rate)
         at_half = max_freq is None or (type(max_freq) in (int, float) and max_freq == 0)
         low, high = check_band(min_freq, rate / 2.0 if at_half else max_freq, rate)

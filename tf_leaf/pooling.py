@@ -95,7 +95,7 @@ class LearnablePooling1D(Described, keras.layers.Layer):
         check_features(x)
         check_length(x, self.kernel_size, "VALID")
         x = tf.transpose(tf.expand_dims(x, axis=1), perm=[0, 3, 2, 1])
-        return tf.squeeze(tf.transpose(self.pool(x), perm=[0, 3, 2, 1]), axis=1)
+        return tf.squeeze(tf.transpose(of_any_batch(self.pool, x), perm=[0, 3, 2, 1]), axis=1)
 
 
 @registered

@@ -249,7 +249,7 @@ class SpecAugment(Described, keras.layers.Layer):
         dtype: str = "float32",
         name: str = "SpecAugment",
     ) -> None:
-        super().__init__(name=name, dtype=check_dtype(dtype))
+        super().__init__(name=check_name(name), dtype=check_dtype(dtype))
         self.augmenter = SpectrumAugmenter(
             freq_mask_max_bins,
             freq_mask_count,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
@@ -34,13 +35,15 @@ class Once(TyperCommand):
 
 
 def refusing(*errors: type[Exception]) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Answer these errors, and a library that is missing, in one line on stderr, with exit status 2."""
+    """Say warnings, these errors and a library that is missing in one line on stderr; errors end with exit status 2."""
 
     def decorate(command: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(command)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
             try:
-                return command(*args, **kwargs)
+                with warnings.catch_warnings():
+                    warnings.showwarning = _said
+                    return command(*args, **kwargs)
             except BrokenPipeError:
                 raise
             except ModuleNotFoundError as error:
@@ -56,3 +59,7 @@ def refusing(*errors: type[Exception]) -> Callable[[Callable[P, R]], Callable[P,
         return run
 
     return decorate
+
+
+def _said(message: Warning | str, *where: Any) -> None:
+    typer.echo(f"warning: {' '.join(str(message).split())}", err=True)

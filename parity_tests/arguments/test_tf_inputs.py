@@ -15,6 +15,11 @@ MADE = {
     "MelFilterbanks": (lambda t: t.MelFilterbanks(n_filters=3, sample_rate=2000, max_freq=900.0), (90,), (5, 3)),
     "FFTConv1D": (lambda t: t.FFTConv1D(3, 9), (90, 1), (90, 3)),
     "GaussianLowpass": (lambda t: t.GaussianLowpass(9, 4, trainable=True), (90, 3), (23, 3)),
+    "LearnablePooling1D": (lambda t: t.LearnablePooling1D(9, 4, trainable=True), (90, 3), (21, 3)),
+    "ChannelWise": (lambda t: t.ChannelWiseLearnablePooling1D(9, 4, trainable=True), (90, 3), (23, 3)),
+    "NormalizedConv1D": (lambda t: t.NormalizedConv1D(3, 9), (90, 1), (90, 3)),
+    "MaxPooling1D": (lambda t: t.MaxPooling1D(9, 4), (90, 3), (23, 3)),
+    "SquaredModulus": (lambda t: t.SquaredModulus(), (90, 6), (90, 3)),
     "PCENLayer": (lambda t: t.PCENLayer(trainable=True, learn_smooth_coef=True), (9, 3), (9, 3)),
     "SincConv1D": (lambda t: t.SincConv1D(6, 9), (90, 1), (90, 3)),
 }
@@ -89,3 +94,24 @@ def test_small_windows(tf_leaf, window):
     found = TfLeafBridge().output(module, x.numpy())
     assert NEAR(port(x).detach().numpy(), found).passes
     assert NEAR(found, LeafOracle(config).taps(TfLeafBridge().read(module), x.double().numpy())["pcen"]).passes
+
+
+def test_numbers_of_any_type_are_in_the_configuration(tf_leaf):
+    import json
+    from fractions import Fraction
+
+    import tensorflow as tf
+
+    layer = tf_leaf.GaborConv1D(np.array(6), tf.constant(9))
+    config = json.loads(json.dumps(layer.get_config()))
+    assert (config["filters"], config["kernel_size"]) == (6, 9)
+    assert tf_leaf.PCENLayer(alpha=Fraction(1, 2)).get_config()["alpha"] == 0.5
+
+
+@pytest.mark.parametrize("kind", ["SpecAugment", "MelFilterbanks"])
+def test_a_name_that_is_none(tf_leaf, kind):
+    refused(lambda: getattr(tf_leaf, kind)(name=3), TypeError, "name=3")
+
+
+def test_a_dtype_that_is_an_array(tf_leaf):
+    refused(lambda: tf_leaf.FFTConv1D(3, 9, dtype=np.zeros(2)), ValueError, "dtype=")
