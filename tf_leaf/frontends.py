@@ -170,7 +170,7 @@ class MelFilterbanks(Described, keras.layers.Layer):
         max_freq: float | None = 7800.0,
         **kwargs: Any,
     ) -> None:
-        own = {"dtype": check_dtype(kwargs.get("dtype", "float32"))}
+        own: dict[str, str | None] = {"dtype": check_dtype(kwargs.get("dtype", "float32"))}
         if kwargs.get("name") is not None:
             own["name"] = check_name(kwargs["name"])
         super().__init__(**{**kwargs, **own})

@@ -6,7 +6,7 @@ import functools
 import warnings
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TextIO, TypeVar
 
 import typer
 from typer.core import TyperCommand
@@ -61,5 +61,12 @@ def refusing(*errors: type[Exception]) -> Callable[[Callable[P, R]], Callable[P,
     return decorate
 
 
-def _said(message: Warning | str, *where: Any) -> None:
+def _said(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     typer.echo(f"warning: {' '.join(str(message).split())}", err=True)
