@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from leaf.checks import LARGEST, MOST_FILTERS, count, dense, flag, one_of, real
+from leaf.checks import LARGEST, count, dense, flag, one_of, real
 from leaf.portable import expm1, log1p
 from leaf.smoother import exponential_moving_average
 
@@ -56,7 +56,7 @@ class PCEN(nn.Module):
         form: str = "accurate",
     ) -> None:
         super().__init__()
-        self.num_bands = count("num_bands", num_bands, MOST_FILTERS)
+        self.num_bands = count("num_bands", num_bands)
         self.learn_logs = flag("learn_logs", learn_logs)
         above = 0.0 if learn_logs else None
         most = MOST if learn_logs else {}

@@ -27,13 +27,14 @@ def exponential_moving_average(x: Tensor, s: Tensor, initial: Tensor) -> Tensor:
     Source: prefix sums of a linear recurrence, Blelloch, CMU-CS-90-190; ``ExponentialMovingAverage`` in
     ``leaf_audio/postprocessing.py``.
     """
-    for name, value, rank in (("x", x, 2), ("s", s, 1), ("initial", initial, 1)):
-        numbers(rank, **{name: value})
-    shapes = f"x, s, initial of shapes {tuple(x.shape)}, {tuple(s.shape)}, {tuple(initial.shape)}"
-    if x.shape[-1] == 0 or s.ndim > 1 or s.shape[0] not in (1, x.shape[-2]) or initial.shape != x.shape[:-1]:
-        raise ValueError(f"{shapes}: must be [..., C, T] with T >= 1, [C] or [1], and [..., C]")
-    if not x.device == s.device == initial.device:
-        raise ValueError(f"x, s, initial on devices {x.device}, {s.device}, {initial.device}: must be on one")
+    if not exporting():  # where a comparison of sizes would hold the graph to them
+        for name, value, rank in (("x", x, 2), ("s", s, 1), ("initial", initial, 1)):
+            numbers(rank, **{name: value})
+        shapes = f"x, s, initial of shapes {tuple(x.shape)}, {tuple(s.shape)}, {tuple(initial.shape)}"
+        if x.shape[-1] == 0 or s.ndim > 1 or s.shape[0] not in (1, x.shape[-2]) or initial.shape != x.shape[:-1]:
+            raise ValueError(f"{shapes}: must be [..., C, T] with T >= 1, [C] or [1], and [..., C]")
+        if not x.device == s.device == initial.device:
+            raise ValueError(f"x, s, initial on devices {x.device}, {s.device}, {initial.device}: must be on one")
     dtype = torch.promote_types(x.dtype, torch.float32)
     wide, s, initial = x.to(dtype), s.to(dtype), initial.to(dtype)
     if exporting():  # evaluation, and with no function that has a gradient of its own

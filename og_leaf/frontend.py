@@ -238,8 +238,8 @@ def _part(name: str, cls: Any, asked_as: dict[str, str], /, **arguments: Any) ->
         own = next((asked for argument, asked in asked_as.items() if str(error).startswith(argument)), None)
         message = f"{own}: {error}" if own else f"{name}={shown(cls)}: must take {', '.join(arguments)}: {error}"
         raise (TypeError if isinstance(error, TypeError) else ValueError)(message) from error
-    if not isinstance(layer, nn.Module):
-        raise TypeError(f"{name}={shown(cls)}: must give a torch.nn.Module, got {shown(layer)}")
+    if not callable(layer):
+        raise TypeError(f"{name}={shown(cls)}: must give a layer or another callable, got {shown(layer)}")
     return layer
 
 

@@ -277,8 +277,8 @@ def _part(name: str, cls: Any, asked_as: dict[str, str], /, **arguments: Any) ->
         own = next((asked for argument, asked in asked_as.items() if argument in str(error)), None)
         message = f"{own}: {error}" if own else f"{name}={shown(cls)}: must take {', '.join(arguments)}: {error}"
         raise (TypeError if isinstance(error, TypeError) else ValueError)(message) from error
-    if not isinstance(layer, keras.Layer):
-        raise TypeError(f"{name}={shown(cls)}: must give a Keras layer, got {shown(layer)}")
+    if not callable(layer):
+        raise TypeError(f"{name}={shown(cls)}: must give a layer or another callable, got {shown(layer)}")
     return layer
 
 

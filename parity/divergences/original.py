@@ -49,9 +49,9 @@ DIVERGENCES: tuple[Divergence, ...] = (
         "ratios refused, of one above 1 and one below 0", 2, 2, "lingvo 0.14.2, spectrum_augmenter.py"),
     Divergence(
         "pcen-start", ("original", "tf_leaf"), "declared",
-        "the original takes any number as the start of delta, which gives NaN below 0, and of the smoothing "
-        "coefficient, which it clips to [0, 1] where it is learned and lets grow without end where it is fixed; "
-        "tf_leaf and og_leaf refuse both",
+        "the original takes any number as the start of delta, which gives NaN below 0 at a root above 1, and of the "
+        "smoothing coefficient, which it clips to [0, 1] where it is learned and lets grow without end where it is "
+        "fixed; tf_leaf and og_leaf refuse both",
         "starts refused, of a delta below 0 and coefficients below 0 and above 1", 3, 3,
         "leaf_audio/postprocessing.py"),
     Divergence(

@@ -159,7 +159,7 @@ FAULTS: tuple[Fault, ...] = (
            compressing(gain=_eps_outside)),
     _fault("eps-of-1e-6", "eps of another value", "pcen", "status", "the eps of the PCEN paper, whatever is configured",
            _built(_set_eps)),
-    _fault("eps-in-float32", "tensor that is no buffer", "pcen", "direct",
+    _fault("eps-in-float32", "tensor that is no buffer", "pcen", "status",
            "eps is a float32 tensor that is no buffer: a float64 module adds one rounded to float32, as published",
            _built(_eps_tensor)),
     _fault("root-at-most-1", "min for max", "pcen", "direct", "the root's inverse is limited to 1 from above",

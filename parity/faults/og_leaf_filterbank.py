@@ -16,7 +16,7 @@ from og_leaf.impulse_responses import clip
 from og_leaf.pooling import GaussianLowpass
 from parity.faults.base import Fault, replaced
 
-_same_padding = padding.same_padding
+_same_padding = padding._same_padding
 _conv_init = GaborConv1D.__init__
 
 

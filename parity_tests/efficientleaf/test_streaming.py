@@ -52,13 +52,10 @@ def test_chunks_of_several_blocks_in_groups_of_other_strides():
 @pytest.mark.parametrize("frozen", [True, False])
 def test_a_stream_has_the_groups_that_the_module_has(frozen):
     frontend = small().eval()
-    plan = frontend.freeze().filterbank.groups()
+    frontend.freeze(frozen)
     with torch.no_grad():
         frontend.filterbank.bandwidths.mul_(0.5)
         frontend.filterbank.center_freqs.mul_(0.5)
-    if not frozen:
-        frontend.freeze(False)
-    assert (frontend.filterbank.groups() == plan) == frozen
     x = torch.rand(2, 6000, generator=torch.Generator().manual_seed(4)) - 0.5
     with torch.no_grad():
         whole = frontend(x)

@@ -94,12 +94,12 @@ def test_a_leaky_rectifier_has_keras_slope():
 
 @pytest.mark.parametrize("window_type", ["HANNING", 4, None])
 def test_a_window_of_no_type_is_refused(window_type):
-    refused(lambda: og_leaf.window(window_type, 8), ValueError, f"window_type={window_type!r}", "SQUARED_HANNING")
+    refused(lambda: og_leaf.window(window_type, 8), TypeError, f"window_type={window_type!r}", "SQUARED_HANNING")
 
 
 def test_a_transform_of_one_sample_is_refused():
     one = torch.ones(1, 1, 1)
-    refused(lambda: og_leaf.overlap_add_conv1d(one, one, fft_length=1), ValueError, "fft_length=1", "at least 2")
+    refused(lambda: og_leaf.overlap_add_conv1d(one, one, fft_length=1), ValueError, "fft_length=1", "from 2")
 
 
 def test_masks_alone_are_drawn_by_default():

@@ -94,14 +94,17 @@ def test_gradient_of_a_power_of_a_negative(ledger):
 
     import tf_leaf
 
-    theirs = tf_leaf.PCENLayer(root=1.0, delta=-2.0, trainable=True)
+    theirs = tf_leaf.PCENLayer(root=1.0, trainable=True)
     x = np.full((1, 3, 1), 0.1, np.float32)
     theirs.build(x.shape)
+    theirs.delta.assign([-2.0])
     with tf.GradientTape() as tape:
         y = theirs(x)
     assert np.isfinite(y).all()
     assert np.isfinite(tape.gradient(y, theirs.root.value)).all()
-    ours = og_leaf.PCENLayer(1, root=1.0, delta=-2.0, trainable=True)
+    ours = og_leaf.PCENLayer(1, root=1.0, trainable=True)
+    with torch.no_grad():
+        ours.delta.fill_(-2.0)
     output = ours(torch.from_numpy(x.transpose(0, 2, 1)))
     assert torch.isfinite(output).all()
     (gradient,) = torch.autograd.grad(output, ours.root, torch.ones_like(output))

@@ -154,7 +154,7 @@ def test_refusals_by_name():
         og_leaf.fft_conv1d(torch.zeros(1, 1, 9), torch.zeros(1, 2, 3))
     with pytest.raises(ValueError, match="fft_length=8: must be at least 2 and the filters' 9 taps"):
         og_leaf.overlap_add_conv1d(torch.zeros(1, 1, 9), torch.zeros(1, 1, 9), fft_length=8)
-    with pytest.raises(ValueError, match="length=0: must be at least 1"):
+    with pytest.raises(ValueError, match="length=0: must be an integer from 1"):
         og_leaf.upper_power_of_2(0)
     with pytest.raises(ValueError, match="kernel_size=24: must be odd"):
         og_leaf.SincConv1D(4, 24)
@@ -168,7 +168,7 @@ def test_refusals_by_name():
         og_leaf.amplitude(torch.zeros(2, 9), 0)
     with pytest.raises(ValueError, match="tmax=1: must be at least 2 for window_type=HANNING"):
         og_leaf.window(og_leaf.WindowType.HANNING, 1)
-    with pytest.raises(ValueError, match="window_type='HANNING': must be one of"):
+    with pytest.raises(TypeError, match="window_type='HANNING': must be one of"):
         og_leaf.window("HANNING", 9)
     with pytest.raises(TypeError, match="compression_fn=None: must be a callable"):
         og_leaf.MelFilterbanks(compression_fn=None)
@@ -181,7 +181,7 @@ def test_refusals_by_name():
 @pytest.mark.parametrize(("sample_rate", "window_len"), [(15680, 25.0), (16000, 10.0), (16040, 25.0)])
 def test_time_domain_filterbanks_have_the_window_of_16_khz_alone(sample_rate, window_len):
     og_leaf.TimeDomainFilterbanks(sample_rate=16039, n_filters=2)
-    with pytest.raises(ValueError, match=r"shape=.*: must be"):
+    with pytest.raises(ValueError, match=r"must have 401 samples in 25 ms|must be"):
         og_leaf.TimeDomainFilterbanks(sample_rate=sample_rate, window_len=window_len, n_filters=2)
 
 
