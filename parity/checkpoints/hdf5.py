@@ -14,6 +14,7 @@ import numpy as np
 from parity.checkpoints.contents import Array
 from parity.checkpoints.guard import inflates
 
+MOST_BYTES = 1 << 30  # of a file, which is looked through for what would make libhdf5 loop: some seconds
 MOST_OBJECTS = 100_000
 MOST_CHUNKS = 1024
 MOST_TEXT = 4096  # bytes of a name that an object carries
@@ -61,9 +62,11 @@ def groups(path: Path, source: Callable[[], AbstractContextManager[BinaryIO]]) -
     found = Groups()
     try:
         with source() as opened:
+            if (size := opened.seek(0, 2)) > MOST_BYTES:
+                raise ValueError(f"it has {size} bytes, must have at most {MOST_BYTES}")
+            opened.seek(0)
             _require_heaps(opened)
         with source() as opened, h5py.File(opened, "r") as file:
-            size = opened.seek(0, 2)
             found.version = _text(file, "keras_version")
             for name, item in _walk(file):
                 if isinstance(item, h5py.Dataset):
