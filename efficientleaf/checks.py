@@ -1,4 +1,4 @@
-"""What this rung refuses beyond what :mod:`leaf.checks` does."""
+"""Refusals of this rung beyond those of :mod:`leaf.checks`."""
 
 from __future__ import annotations
 

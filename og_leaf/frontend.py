@@ -229,7 +229,7 @@ class Leaf(nn.Module):
 
 
 def _part(name: str, cls: Any, asked_as: dict[str, str], /, **arguments: Any) -> Any:
-    """What a class that the user chose gives; what it refuses is named as the frontend's own arguments are."""
+    """Make a layer, or another callable; its refusals are named as the frontend's own arguments are."""
     if not callable(cls) or isinstance(cls, nn.Module):
         raise TypeError(f"{name}={shown(cls)}: must be a class of layers, called with {', '.join(arguments)}")
     try:

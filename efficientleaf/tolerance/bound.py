@@ -1,4 +1,4 @@
-"""How far a band's energies are from LEAF's when only some bins of a frame's spectrum are used: a theorem.
+"""Bound a band's distance from LEAF's energies when only some bins of a frame's spectrum are used: a theorem.
 
 Normalise the DFT of a frame to |xi| = |x|, so that a filter's output is
 ``y[t] = sum_k G[k] xi[k] exp(i w_k t) / sqrt(N)`` and its pooled energy ``e = z* W z`` with z = G xi and
@@ -120,7 +120,7 @@ def loudest(length: int, half: int, sigma: float, width: float) -> float:
 
 
 def rounding(length: int, n_bins: int, gain: float) -> float:
-    """What float32 adds, as ``b`` in ``|error| <= 2 sqrt(b e) |x| + b |x|^2``.
+    """Rounding of float32, as ``b`` in ``|error| <= 2 sqrt(b e) |x| + b |x|^2``.
 
     A bin of an FFT of ``length`` points is off by at most 5 log2(length) units in the last place of |x|, a sum of
     ``n_bins`` products by as many, of columns whose squares sum to ``gain``.

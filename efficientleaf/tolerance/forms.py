@@ -21,7 +21,7 @@ from leaf.filters import gabor_pair, gauss_windows
 
 @dataclass(frozen=True)
 class Responses:
-    """What weights are in the spectrum, in float64. A bin X of a real frame gives, at the sample t of it,
+    """Weights in the spectrum, in float64. A bin X of a real frame gives, at the sample t of it,
 
         y[t] = sum_k even[k] (Re X cos - Im X sin)(w_k t)  +  i sum_k odd[k] (Re X sin + Im X cos)(w_k t)
 
@@ -72,7 +72,7 @@ def forms(group: Group, r: Responses, geometry: Geometry) -> tuple[Tensor, Tenso
 
 @dataclass(frozen=True)
 class Table:
-    """What a group of K bands needs of its weights.
+    """Matrices of a group of K bands, made of its weights.
 
     Attributes:
         columns: where weights stay, L of the forms L L' of the real and of the imaginary parts, [K, n, r]; one for both

@@ -25,7 +25,7 @@ QUIETEST, LOUDEST = 20.0, 120.0  # dB
 
 @dataclass(frozen=True)
 class Tables:
-    """What a plan needs of the weights, group by group, and of the bands at full rate.
+    """Matrices of a plan, group by group, and of the bands at full rate.
 
     Attributes:
         groups: as in the plan, but for that at full rate.

@@ -54,7 +54,7 @@ class Geometry:
 
     @property
     def hops_of_a_frame(self) -> int:
-        """That hold what a frame needs on either side of its middle."""
+        """Hops that hold what a frame needs on either side of its middle."""
         return -(-2 * self.half // self.hop)
 
     @property
@@ -72,7 +72,7 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Promise:
-    """What is asked for: a tolerance, and for all audio within [-1, 1] or up to ``dynamic_range`` dB above a band."""
+    """The claim asked for: a tolerance, and for all audio within [-1, 1] or up to ``dynamic_range`` dB above a band."""
 
     tolerance: float
     dynamic_range: float | None
@@ -95,7 +95,7 @@ class Need:
 
 
 def need(sigma: float, width: float, geometry: Geometry, promise: Promise) -> Need:
-    """What every band of the cell of these weights needs."""
+    """Give the need of every band in the cell of these weights."""
     cells = math.floor(math.log(sigma) / SIGMA_CELL), math.floor(math.log(width) / WIDTH_CELL)
     return _need(*cells, geometry, promise)
 

@@ -95,7 +95,7 @@ class Plan:
         return Bound(found.t, found.a + group.lost)
 
     def holds(self, band: int) -> bool:
-        """Whether what is proven for a band is what was promised."""
+        """Tell whether the bound that is proven for a band is within the promise."""
         loudest = 0.0 if self.promise.dynamic_range is None else self.loudest(band)
         allowed, found = self.promise.allows(self.geometry, loudest), self.bound(band)
         return found.t <= allowed.t and found.a <= allowed.a
