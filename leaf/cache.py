@@ -258,10 +258,10 @@ def wants_graph(*tensors: Tensor) -> bool:
 
 def keepable(*tensors: Tensor) -> bool:
     """Whether what is computed of these may be kept."""
-    return not (tracing(*tensors) or wants_graph(*tensors)) and _are_values(tensors)
+    return not (tracing(*tensors) or wants_graph(*tensors)) and plain_values(tensors)
 
 
-def _are_values(tensors: Sequence[Tensor]) -> bool:
+def plain_values(tensors: Sequence[Tensor]) -> bool:
     """Whether tensors are no more than their values, and what is computed of them stays so."""
     # under torch.func.grad even a new tensor stands for another, which lives no longer than the call
     return all(map(plain, (*tensors, torch.empty(0)))) and all(

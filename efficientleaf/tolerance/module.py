@@ -3,41 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from efficientleaf.tolerance.forms import Table, cut_energies, energies, fourier, responses, spectrum, table
-from efficientleaf.tolerance.full_rate import Full, full, full_energies
-from efficientleaf.tolerance.needs import Geometry, Promise
-from efficientleaf.tolerance.plan import Plan, make_plan
+from efficientleaf.tolerance.blocks import Tables, energies, tables
+from efficientleaf.tolerance.plan import Block, Geometry, Plan, Promise, make_plan
 from efficientleaf.tolerance.streaming import FrameBank
 from leaf.cache import Planned, keepable, tracing
 from leaf.checks import count, real, waveform
-from leaf.filters import SIGMA_PER_SAMPLE, mel_filter_params
-from leaf.portable import exporting
+from leaf.filters import SIGMA_PER_SAMPLE, gabor_pair, gauss_windows, mel_filter_params, squared_modulus
+from leaf.portable import conv1d, exporting
 
 LEAST, MOST = 1e-6, 1e-1
 QUIETEST, LOUDEST = 20.0, 120.0  # dB
-
-
-@dataclass(frozen=True)
-class Tables:
-    """Matrices of a plan, group by group, and of the bands at full rate.
-
-    Attributes:
-        groups: as in the plan, but for that at full rate.
-        full: bands at full rate.
-        ends: bands whose frames at the ends are.
-        matrix: the DFT as a matrix, where a target has none.
-    """
-
-    groups: tuple[Table, ...]
-    full: Full | None
-    ends: Full | None
-    matrix: Tensor | None = None
 
 
 class ToleranceFilterbank(Planned):
@@ -125,14 +105,13 @@ class ToleranceFilterbank(Planned):
     def freeze(self, frozen: bool = True, *, use_fft: bool = True) -> ToleranceFilterbank:
         """Fixes plan and weights for graphs (``torch.compile``, ``torch.export``, ONNX), or no longer.
 
-        ``use_fft=False`` multiplies by cosines and sines, and convolves, where a target has no FFT: the same numbers,
-        dearer. So does every exported graph.
+        ``use_fft=False`` convolves as LEAF does, where a target has no FFT: dearer, and LEAF's numbers. So does every
+        exported graph.
         """
         super().freeze(frozen)
         self._by_fft, self._graph_tables = use_fft or not frozen, None
         if frozen:
-            tables = self._kept(self.current_plan(), fixed=True)
-            self._graph_tables = replace(tables, matrix=fourier(self.geometry, self.center_freqs.detach()))
+            self._graph_tables = self._factors(self.current_plan(), self.geometry.longest)
         return self
 
     def forward(self, x: Tensor) -> Tensor:
@@ -144,9 +123,11 @@ class ToleranceFilterbank(Planned):
         x = waveform(x, self.center_freqs)
         with torch.autocast(x.device.type, enabled=False):
             plan, x = self.current_plan(), x.to(self.center_freqs.dtype).squeeze(1)
+            if exporting() or not self._by_fft:  # ONNX has no FFT of real numbers
+                return self._convolved(x)
             if not tracing(x) and not len(x):  # FFTs have no empty batch
-                return self._energies(x.new_zeros(1, x.shape[1]), plan, self._kept(plan))[:0]
-            return self._energies(x, plan, self._kept(plan))
+                return self._energies(x.new_zeros(1, x.shape[1]), plan)[:0]
+            return self._energies(x, plan)
 
     def bank(self) -> FrameBank:
         """The filterbank as it stands, for audio that arrives in pieces."""
@@ -164,81 +145,37 @@ class ToleranceFilterbank(Planned):
         sigmas = sigmas.clamp(max=self.pool_size * SIGMA_PER_SAMPLE)
         return make_plan(centers.tolist(), sigmas.tolist(), widths.clamp(max=0.5).tolist(), self.geometry, self.promise)
 
-    def _kept(self, plan: Plan, fixed: bool = False) -> Tables:
+    def _energies(self, x: Tensor, plan: Plan) -> Tensor:
+        block = self.geometry.longest
+        if not tracing(x):  # a graph has one for all lengths
+            block = self.geometry.block(-(-x.shape[1] // self.pool_stride))
+        return energies(x, self._tables(plan, block), self.geometry).transpose(0, 1)
+
+    def _tables(self, plan: Plan, block: Block) -> Tables:
         parameters = self.center_freqs, self.bandwidths, self.pooling_widths
         if self._graph_tables is not None and tracing(*parameters) and not self.training:
             return self._graph_tables
-        if fixed or keepable(*parameters):
-            return self._cache.get("tables", (plan, self._by_fft), tuple(p.detach() for p in parameters), self._factors)
-        return self._tables(plan, learned=True)
+        if keepable(*parameters):
+            name, values = f"tables of {block.length}", tuple(p.detach() for p in parameters)
+            return self._cache.get(name, (plan, block), values, lambda: self._factors(plan, block))
+        centers, sigmas, widths = self.clamped()
+        groups = plan.longest if block == self.geometry.longest else plan.groups(block)
+        # a far tone is heard through a filter's response as it was rounded
+        return tables(centers.double(), sigmas.double(), widths, self.geometry, block, groups).to(self.center_freqs)
 
-    def _factors(self) -> Tables:
-        return self._tables(self.current_plan(), learned=False)
+    @torch.no_grad()
+    def _factors(self, plan: Plan, block: Block) -> Tables:
+        weights = (p.double() for p in self.clamped())
+        return tables(*weights, self.geometry, block, plan.groups(block)).to(self.center_freqs)
 
-    def _tables(self, plan: Plan, learned: bool) -> Tables:
-        weights = self.clamped()
-        found = responses(*weights, self.geometry)
-        groups = [g for g in plan.groups if not g.full_rate]
-
-        def at_full_rate(bands: tuple[int, ...], block: tuple[int, int]) -> Full | None:
-            if not bands:
-                return None
-            centers, sigmas, widths = (p[list(bands)] for p in weights)
-            return full(centers, sigmas, widths, self.geometry, block, self._by_fft)
-
-        return Tables(
-            tuple(table(group, found, self.geometry, self.center_freqs, learned) for group in groups),
-            at_full_rate(plan.full_rate_bands, self.geometry.block),
-            at_full_rate(
-                tuple(b for group in groups if group.ends_apart for b in group.bands), self.geometry.end_block
-            ),
-        )
-
-    def _energies(self, x: Tensor, plan: Plan, tables: Tables) -> Tensor:
-        geometry, n_edge = self.geometry, self.geometry.edge_frames
-        frames = (x.shape[-1] + geometry.hop - 1) // geometry.hop
-        rows = [] if tables.full is None else [full_energies(x, tables.full, geometry)]
-        if not tables.groups:
-            return rows[0].transpose(0, 1)
-        all_ends = frames <= 2 * n_edge
-        at = [(0, frames)] if all_ends else [(0, n_edge), (frames - n_edge, n_edge)]
-        middle = torch.cat([torch.arange(first, first + n, device=x.device) for first, n in at]) * geometry.hop
-        sample = middle.unsqueeze(1) + torch.arange(-geometry.half, geometry.half + 1, device=x.device)
-        inside = ((sample >= 0) & (sample < x.shape[-1])).to(x.dtype)
-        ends = None if tables.ends is None else _ends(x, tables.ends, geometry, all_ends)
-        matrix = None
-        if exporting() or not self._by_fft:  # ONNX has no FFT of real numbers
-            matrix = fourier(geometry, x) if tables.matrix is None else tables.matrix
-        spectra, done = spectrum(x, geometry, matrix), 0
-        cut_spectra = torch.cat([spectra.narrow(2, first, n) for first, n in at], 2)
-        for group, found in zip((g for g in plan.groups if not g.full_rate), tables.groups, strict=True):
-            if group.ends_apart:
-                assert ends is not None
-                cut = ends[done : done + len(group.bands)]
-                done += len(group.bands)
-            else:
-                cut = cut_energies(cut_spectra, found, group, inside)
-            if not all_ends:
-                e = energies(spectra, found, group)
-                cut = torch.cat((cut[..., :n_edge], e[..., n_edge : frames - n_edge], cut[..., n_edge:]), 2)
-            rows.append(cut)
-        order = [band for group in plan.groups for band in group.bands]
-        e = torch.cat(rows) if len(rows) > 1 else rows[0]
-        if order != sorted(order):
-            e = e[torch.tensor(order, device=x.device).argsort()]
-        return e.transpose(0, 1)
-
-
-def _ends(x: Tensor, table: Full, geometry: Geometry, whole: bool) -> Tensor:
-    """The frames at a clip's ends at full rate, [K, B, frames]: of all of it, or of the two pieces that they need."""
-    n_edge, hop, before = geometry.edge_frames, geometry.hop, geometry.hops_of_a_frame
-    frames = (x.shape[-1] + hop - 1) // hop
-    if whole or exporting() or frames <= 2 * n_edge + before:
-        e = full_energies(x, table, geometry)
-        return e if whole else torch.cat((e[..., :n_edge], e[..., frames - n_edge :]), 2)
-    head = full_energies(x[:, : (n_edge + before) * hop], table, geometry)[..., :n_edge]
-    tail = full_energies(x[:, (frames - n_edge - before) * hop :], table, geometry)[..., -n_edge:]
-    return torch.cat((head, tail), 2)
+    def _convolved(self, x: Tensor) -> Tensor:
+        """LEAF's own computation."""
+        centers, sigmas, widths = self.clamped()
+        half = self.geometry.half
+        filters = torch.cat(gabor_pair(self.pool_size, centers, sigmas)).unsqueeze(1)
+        e = squared_modulus(conv1d(x.unsqueeze(1), filters, 1, (half, half)))
+        windows = gauss_windows(self.pool_size, widths).unsqueeze(1)
+        return conv1d(e, windows, self.pool_stride, (half, half), self.n_filters)
 
 
 def _within(name: str, value: Any, least: float, most: float) -> float:

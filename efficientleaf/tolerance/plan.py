@@ -1,58 +1,104 @@
-"""Which bins and how many columns every band needs, from its weights alone, and what that costs."""
+"""At how many points each band's output is looked at, from its weights alone, and what that costs."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from efficientleaf.tolerance.bound import Bound, closer, response, rounding, simple, window
-from efficientleaf.tolerance.needs import LENGTHENED, Geometry, Need, Promise, most_heard, need
+from efficientleaf.tolerance.bound import FLOOR, OVERLAP, Bound, envelope, left_out, loudest, quietest, rounding
 
-FFT_PRICE = 4.5  # an operation of an FFT takes as long as some of a matrix product (measured on a CPU)
+
+@dataclass(frozen=True)
+class Block:
+    """A stretch of audio that is transformed at a time.
+
+    Attributes:
+        length: of the FFT.
+        hops: whose samples it yields; those before and after serve the filters' reach.
+    """
+
+    length: int
+    hops: int
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Odd window (filters and pooling) and hop, in samples."""
+
+    size: int
+    hop: int
+
+    @property
+    def half(self) -> int:
+        return self.size // 2
+
+    @property
+    def before(self) -> int:
+        """Frames before a sample's own hop whose windows reach it."""
+        return self.half // self.hop
+
+    @property
+    def hops_of_a_frame(self) -> int:
+        """Hops that hold what a frame needs on either side of its middle."""
+        return -(-2 * self.half // self.hop)
+
+    @cached_property
+    def longest(self) -> Block:
+        """Of long audio: two windows and more at a time."""
+        length = 1 << max(8, math.ceil(math.log2(3 * self.size + self.hop)))
+        return Block(length, (length - 2 * self.half) // self.hop)
+
+    def block(self, n_hops: int) -> Block:
+        """For so many hops of audio: blocks of equal length, no longer than needed."""
+        if n_hops >= 10 * self.longest.hops:
+            return self.longest
+        n_blocks = -(-n_hops // self.longest.hops)
+        hops = -(-n_hops // n_blocks)
+        return self.longest if hops == self.longest.hops else Block(_smooth(2 * self.half + hops * self.hop), hops)
+
+    def columns(self, block: Block) -> int:
+        """Frames whose windows reach into a block."""
+        return self.before + (block.hops * self.hop - 1 + self.half) // self.hop + 1
+
+    @property
+    def stretch(self) -> int:
+        """Samples that a frame's error may depend on: those of two blocks."""
+        return OVERLAP * self.longest.length
+
+
+@dataclass(frozen=True)
+class Promise:
+    """The claim asked for: a tolerance, and for all audio within [-1, 1] or up to ``dynamic_range`` dB above a band."""
+
+    tolerance: float
+    dynamic_range: float | None
+
+    def allows(self, geometry: Geometry, loudest_: float) -> Bound:
+        """t and a, of which the plan may spend all."""
+        if self.dynamic_range is None:
+            return Bound(self.tolerance / 2, self.tolerance / 2 * FLOOR / geometry.stretch)
+        return Bound(self.tolerance, loudest_ * 10 ** (-self.dynamic_range / 10))
 
 
 @dataclass(frozen=True)
 class Group:
-    """Neighbouring bands that are computed together.
+    """Bands whose outputs are looked at in the same number of points of a block.
 
     Attributes:
         bands: their numbers.
-        low, step: the first band's first bin, and how much further on each other one's is.
-        n_bins: of each.
-        columns: of each, about: of the real and of the imaginary parts.
-        folded: whether bins of negative frequencies, or beyond the Nyquist frequency, are among them.
-        lost: largest eigenvalue, in units of |x|^2, of a column that may be left out.
-        ends_apart: whether the bound needs whole windows, so that frames at a clip's ends are computed at full rate.
-        full_rate: all frames are; the rest is void.
+        n_points: of a block; all of its samples at full rate.
+        first: each band's first bin, of ``n_bins``; below 0 where it is a negative frequency.
+        n_bins: of each; at full rate of half a circle.
     """
 
     bands: tuple[int, ...]
-    low: int = 0
-    step: int = 1
-    n_bins: int = 0
-    columns: int = 0
-    folded: bool = False
-    lost: float = 0.0
-    ends_apart: bool = False
-    full_rate: bool = False
-
-    @property
-    def first(self) -> tuple[int, ...]:
-        """Each band's first bin."""
-        return tuple(self.low + i * self.step for i in range(len(self.bands)))
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """All bins of the group."""
-        return self.low, self.first[-1] + self.n_bins
-
-    def multiplications(self, geometry: Geometry) -> float:
-        """For a frame."""
-        each = fft_cost(geometry) * geometry.hop if self.full_rate else 2 * self.n_bins * self.columns
-        return len(self.bands) * each
+    n_points: int
+    first: tuple[int, ...]
+    n_bins: int
 
 
 @dataclass(frozen=True)
@@ -63,54 +109,67 @@ class Plan:
 
     Attributes:
         promise, geometry: what was asked, of which window and hop.
-        groups: of bands.
-        weights: centres, sigmas and widths that it was made for.
+        weights: centres, sigmas and widths that it was made for: radians a sample, samples, halves of a window.
     """
 
     promise: Promise
     geometry: Geometry
-    groups: tuple[Group, ...]
     weights: tuple[tuple[float, float, float], ...]
+
+    def groups(self, block: Block) -> tuple[Group, ...]:
+        """The bands, by the number of their points."""
+        counts = ladder(block.length)
+        bins = 2 * math.pi / block.length
+        sigmas, quiet = (np.array(v)[:, None] for v in zip(*self._needs, strict=True))
+        # the centre lies between two bins, and an even number of them lies lopsided about it
+        reach = np.minimum((np.array(counts[:-1]) / 4 - 1) * bins, math.pi)
+        enough = np.concatenate(
+            (envelope(reach, sigmas, self.geometry.half) <= quiet, np.ones_like(sigmas, dtype=bool)), 1
+        )
+        chosen = enough.argmax(1)
+        found = []
+        for i, n_points in enumerate(counts):
+            if bands := tuple(np.flatnonzero(chosen == i).tolist()):
+                full = n_points == block.length
+                n_bins = n_points // 2 + full
+                first = tuple(0 if full else round(self.weights[b][0] / bins) - n_bins // 2 for b in bands)
+                found.append(Group(bands, n_points, first, n_bins))
+        return tuple(found)
+
+    @cached_property
+    def longest(self) -> tuple[Group, ...]:
+        """Groups in blocks of long audio."""
+        return self.groups(self.geometry.longest)
 
     @property
     def full_rate_bands(self) -> tuple[int, ...]:
         """Bands that are computed sample by sample, without an error but rounding."""
-        return tuple(band for group in self.groups if group.full_rate for band in group.bands)
+        return tuple(b for g in self.longest if g.n_points == self.geometry.longest.length for b in g.bands)
 
-    def bound(self, band: int) -> Bound:
-        """Proven for the band's own weights, bins and columns: see :mod:`efficientleaf.tolerance.bound`."""
-        group = next(g for g in self.groups if band in g.bands)
-        if group.full_rate:
+    def bound(self, band: int, block: Block | None = None) -> Bound:
+        """Proven for the band's own weights and bins: see :mod:`efficientleaf.tolerance.bound`."""
+        block = block or self.geometry.longest
+        group = next(g for g in self.groups(block) if band in g.bands)
+        if group.n_points == block.length:
             return Bound(0.0, 0.0)
-        center, sigma, width = self.weights[band]
-        allowed = self.promise.allows(self.geometry, self.loudest(band))
-        n, half = self.geometry.length, self.geometry.half
-        gains, low = response(n, half, center, sigma), group.first[group.bands.index(band)]
-        bins = np.minimum(np.arange(n), n - np.arange(n)) if group.folded else np.arange(n)
-        kept = (bins >= low) & (bins < low + group.n_bins)
-        t = allowed.t
-        found = simple(float((gains[~kept] ** 2).max(initial=0.0)), t)
-        if group.ends_apart:
-            found = closer(gains, window(n, half, width), kept, t, 0.05 * allowed.a / t)
-        return Bound(found.t, found.a + group.lost)
-
-    def holds(self, band: int) -> bool:
-        """Tell whether the bound that is proven for a band is within the promise."""
-        loudest = 0.0 if self.promise.dynamic_range is None else self.loudest(band)
-        allowed, found = self.promise.allows(self.geometry, loudest), self.bound(band)
-        return found.t <= allowed.t and found.a <= allowed.a
+        center, sigma, _ = self.weights[band]
+        first, last = (group.first[group.bands.index(band)] + i for i in (-1, group.n_bins))
+        bins = 2 * math.pi / block.length
+        distance = min(center - first * bins, last * bins - center)
+        response = envelope(np.array(min(distance, math.pi)), np.array(sigma), self.geometry.half)
+        return left_out(float(response) ** 2, self.promise.allows(self.geometry, self.loudest(band)).t)
 
     def loudest(self, band: int) -> float:
-        """At most the largest e / |x|^2 that the band makes of any audio."""
-        return most_heard(self.geometry, *self.weights[band][1:])
+        """The largest e / |x|^2 that the band makes of any audio, about."""
+        _, sigma, width = self.weights[band]
+        return loudest(sigma, width * max(self.geometry.half, 1))
 
     def cost(self, n_samples: int) -> float:
-        """Multiply-adds for one clip of ``n_samples``; an FFT counts 2.5 n log2 n."""
-        frames = -(-n_samples // self.geometry.hop)
-        length, (block, valid) = self.geometry.length, self.geometry.block
-        total = sum(g.multiplications(self.geometry) for g in self.groups) * frames
-        total += frames * 1.25 * length * math.log2(length)
-        return total + (-(-n_samples // valid) * 1.25 * block * math.log2(block) if self.full_rate_bands else 0.0)
+        """Multiply-adds for one clip of ``n_samples``; an FFT of n complex numbers counts 2.5 n log2 n."""
+        block = self.geometry.block(-(-n_samples // self.geometry.hop))
+        n_blocks = -(-n_samples // (block.hops * self.geometry.hop))
+        bands = sum(len(g.bands) * group_cost(g, block, self.geometry) for g in self.groups(block))
+        return n_blocks * (bands + 1.25 * block.length * math.log2(block.length))
 
     def ratio(self, n_samples: int) -> float:
         """LEAF's operations over this plan's, for one clip of ``n_samples``."""
@@ -118,44 +177,51 @@ class Plan:
 
     def __str__(self) -> str:
         asked = "" if self.promise.dynamic_range is None else f", {self.promise.dynamic_range:g} dB"
+        block = self.geometry.longest
+        samples = block.hops * self.geometry.hop
         lines = [
             f"tolerance {self.promise.tolerance:g}{asked}: |error| <= t e + a |x|^2, a in dB of the largest e / |x|^2",
-            "band  method       bins  columns        t      a  float32  MAC/sample",
+            f"in blocks of {block.length} samples, which yield {samples}",
+            "band  method       bins  points        t      a  float32  MAC/sample",
         ]
         for band in range(len(self.weights)):
-            group = next(g for g in self.groups if band in g.bands)
+            group = next(g for g in self.longest if band in g.bands)
             found, top = self.bound(band), self.loudest(band)
-            cost = group.multiplications(self.geometry) / len(group.bands) / self.geometry.hop
-            n_bins = self.geometry.block[0] if group.full_rate else group.n_bins
-            b = rounding(self.geometry.length, n_bins, 1.0)
-            columns = "" if group.full_rate else str(2 * group.columns)
+            full = group.n_points == block.length
+            b = rounding(block.length, group.n_points)
             lines.append(
-                f"{band:>4}  {'full rate' if group.full_rate else 'spectrum':<10} {n_bins:>6} {columns:>8} "
-                f"{found.t:>8.1e} {_decibel(found.a / top):>6} {_decibel(b / top):>8} {cost:>11.0f}"
+                f"{band:>4}  {'full rate' if full else 'decimated':<10} {group.n_bins:>6} {group.n_points:>7} "
+                f"{found.t:>8.1e} {_decibel(found.a / top):>6} {_decibel(b / top):>8} "
+                f"{group_cost(group, block, self.geometry) / samples:>11.0f}"
             )
-        n = 100 * self.geometry.hop
-        lines.append(f"{self.cost(n) / n:.0f} MAC/sample, with the FFT: 1/{self.ratio(n):.1f} of LEAF's")
+        n = 100 * samples
+        lines.append(f"{self.cost(n) / n:.0f} MAC/sample: 1/{self.ratio(n):.1f} of LEAF's")
         return "\n".join(lines)
+
+    @cached_property
+    def _needs(self) -> tuple[tuple[float, float], ...]:
+        """Sigma of each band, and the response that it may leave out."""
+        allowed = (self.promise.allows(self.geometry, self.loudest(band)) for band in range(len(self.weights)))
+        return tuple((sigma, quietest(a.t, a.a)) for (_, sigma, _), a in zip(self.weights, allowed, strict=True))
 
 
 def make_plan(
     centers: Sequence[float], sigmas: Sequence[float], widths: Sequence[float], geometry: Geometry, promise: Promise
 ) -> Plan:
-    """The plan for clamped weights: radians a sample, samples, halves of a window.
+    """The plan for clamped weights: radians a sample, samples, halves of a window."""
+    return Plan(promise, geometry, tuple(zip(centers, sigmas, widths, strict=True)))
 
-    A cell's number of bins is looked for at the corners of the cell. Where that is no proof for all of it, the bound is
-    computed for the band's own weights as well, and the band goes to full rate if it does not hold.
-    """
-    weights = tuple(zip(centers, sigmas, widths, strict=True))
-    found = [
-        _slice(band, center, need(sigma, width, geometry, promise), geometry)
-        for band, (center, sigma, width) in enumerate(weights)
-    ]
-    plan = Plan(promise, geometry, tuple(_grouped(found, geometry.n_bins)), weights)
-    if broken := [band for group in plan.groups if group.ends_apart for band in group.bands if not plan.holds(band)]:
-        found = [Group((band,), full_rate=True) if band in broken else group for band, group in enumerate(found)]
-        plan = Plan(promise, geometry, tuple(_grouped(found, geometry.n_bins)), weights)
-    return plan
+
+def ladder(length: int) -> tuple[int, ...]:
+    """Numbers of points, lengths of fast FFTs: below two thirds of a block's, and all of it."""
+    counts = {n * 2**i for n in (4, 6) for i in range(2, length.bit_length())}
+    return (*sorted(n for n in counts if 3 * n <= 2 * length), length)
+
+
+def group_cost(group: Group, block: Block, geometry: Geometry) -> float:
+    """Multiply-adds of a band in a block: gains, FFT, squares, pooling."""
+    columns = geometry.columns(block) + geometry.before + 1
+    return 2 * group.n_bins + group.n_points * (2.5 * math.log2(group.n_points) + 2 + columns)
 
 
 def leaf_cost(n_filters: int, geometry: Geometry, n_samples: int) -> float:
@@ -164,54 +230,13 @@ def leaf_cost(n_filters: int, geometry: Geometry, n_samples: int) -> float:
     return n_filters * (n_samples * (2 * geometry.size + 2) + frames * geometry.size)
 
 
-def fft_cost(geometry: Geometry) -> float:
-    """Multiply-adds per sample and band at full rate."""
-    length, valid = geometry.block
-    return (length * (2.5 * math.log2(length) + 4)) / valid + 2 + geometry.size / geometry.hop
-
-
 def _decibel(ratio: float) -> str:
     return "exact" if ratio == 0 else f"{10 * math.log10(ratio):.0f}"
 
 
-def _slice(band: int, center: float, needed: Need, geometry: Geometry) -> Group:
-    """A band by itself."""
-    last = geometry.n_bins - 1
-    middle = center / (2 * math.pi) * geometry.length
-    reach = last if needed.reach is None else needed.reach
-    low, high = math.ceil(middle - reach), math.floor(middle + reach)
-    folded = low < 1 or high >= last
-    low, high = max(low, 0), min(high, last)
-    columns = min(needed.columns, high - low + 1)
-    found = Group((band,), low, 1, high - low + 1, columns, folded, needed.lost, needed.ends_apart)
-    if found.multiplications(geometry) > FFT_PRICE * fft_cost(geometry) * geometry.hop:
-        return Group((band,), full_rate=True)
-    return found
-
-
-def _grouped(found: list[Group], n: int) -> list[Group]:
-    """Bands by frequency, neighbours together where little is computed in vain."""
-    groups: list[list[Group]] = []
-    for one in sorted(found, key=lambda g: (not g.full_rate, g.folded, g.ends_apart, g.low, g.bands)):
-        if groups and _joined([*groups[-1], one], n) is not None:
-            groups[-1].append(one)
-        else:
-            groups.append([one])
-    return [joined for group in groups if (joined := _joined(group, n)) is not None]
-
-
-def _joined(bands: list[Group], n: int) -> Group | None:
-    """One group, its bins at equal steps, a view of n; None where they are too many."""
-    numbers, head = tuple(g.bands[0] for g in bands), bands[0]
-    if any((g.full_rate, g.folded, g.ends_apart) != (head.full_rate, head.folded, head.ends_apart) for g in bands):
-        return None
-    if head.full_rate or len(bands) == 1:
-        return replace(head, bands=numbers)
-    step = round((bands[-1].low - head.low) / (len(bands) - 1))
-    off = [g.low - i * step for i, g in enumerate(bands)]
-    n_bins = max(o + g.n_bins for o, g in zip(off, bands, strict=True)) - min(off)
-    outside = min(off) < (not head.folded) or min(off) + (len(bands) - 1) * step + n_bins > n - (not head.folded)
-    if step < 1 or outside or n_bins > LENGTHENED * min(g.n_bins for g in bands):
-        return None
-    columns, lost = max(g.columns for g in bands), min(g.lost for g in bands)
-    return Group(numbers, min(off), step, n_bins, columns, head.folded, lost, head.ends_apart)
+def _smooth(least: int) -> int:
+    """The first even product of 2, 3 and 5 from ``least`` on: a length of fast FFTs."""
+    n = least + least % 2
+    while pow(30, n.bit_length(), n):  # not all of its primes are among them
+        n += 2
+    return n

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from efficientleaf.tolerance.needs import Geometry
+from efficientleaf.tolerance.plan import Geometry
 from leaf.streaming import Bank
 
 
