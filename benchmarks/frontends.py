@@ -25,8 +25,7 @@ from benchmarks.accuracy import Error, errors
 from benchmarks.peers.mel import Mel, nnaudio
 from benchmarks.peers.published import PublishedEfficientLeaf, PublishedLeaf
 from efficientleaf import EfficientLeaf, GroupedGaborFilterbank
-from efficientleaf.tolerance.needs import Geometry
-from efficientleaf.tolerance.plan import leaf_cost
+from efficientleaf.tolerance.plan import Geometry, leaf_cost
 from leaf import Leaf
 from parity.memory import Peak
 from parity.outputs import replace_file
@@ -56,7 +55,7 @@ SLOW = 0.4  # seconds; what takes longer has one turn
 SOURCES = (
     "leaf/filterbank.py", "leaf/filters.py", "leaf/pcen.py", "leaf/smoother.py", "leaf/strided.py", "leaf/cache.py",
     "efficientleaf/filterbank.py", "efficientleaf/compression.py", "efficientleaf/tolerance/module.py",
-    "efficientleaf/tolerance/forms.py", "efficientleaf/tolerance/full_rate.py", "efficientleaf/tolerance/plan.py",
+    "efficientleaf/tolerance/blocks.py", "efficientleaf/tolerance/plan.py",
     "efficientleaf/tolerance/bound.py",
     "benchmarks/peers/mel.py", "benchmarks/peers/published.py", "benchmarks/accuracy.py", "benchmarks/frontends.py",
 )  # fmt: skip

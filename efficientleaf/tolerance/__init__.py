@@ -1,31 +1,28 @@
-"""LEAF's energies within a proven error, at the cost of a few products with the spectrum of each frame.
+"""LEAF's energies within a proven error: audio in blocks, each band at as few points as its bandwidth allows.
 
-**A frame's energy is a quadratic form.** LEAF's band filters audio by a complex Gabor h, squares and pools by a
-window w:
+LEAF's band filters audio x by a complex Gabor, squares and pools by a window w:
 
-    e = sum_t w[t] |sum_n h[n] x[t + n]|^2 = x' Q x,    x the 2 W - 1 samples about the frame's middle.
+    y[t] = sum_n h[n] x[t + n],        e = sum_t w[t] |y[t]|^2.
 
-**In frequency it is small.** The outputs y[t] that the window sees are, exactly, those of the frame's DFT of N >= 2 W
-- 1 points: ``y[t] = sum_k X[k] G[k] exp(i w_k t) / N``, G the filter's response. So ``e = z* W z`` with z = G X and W
-the Toeplitz matrix of the window's own transform. A Gabor is narrow: some 40 to 150 of 433 bins are not negligible.
-:mod:`~efficientleaf.tolerance.bound` proves what leaving out the others does to e, and
-:mod:`~efficientleaf.tolerance.plan` chooses them, from weights alone.
+**Blocks.** The audio is cut into blocks that overlap by a filter's length. With the block's DFT X of N points and the
+filter's response G, ``y[t] = sum_k X[k] G[k] exp(i w_k t) / N`` is exact for all t but those within a filter's reach of
+the block's ends, which the blocks beside it yield.
 
-**It has low rank.** G W G = L L' with half as many columns as bins, so e is a sum of squares of products with L.
-Audio is real and w is even, hence one real L serves the real and the imaginary parts of X. Where a band reaches
-beyond frequency 0 or pi, the bins of its other side are folded onto these, and real and imaginary parts have an L
-each.
+**Few bins.** A Gabor is narrow: most of G is negligible. What it does to e to leave out such bins is a theorem of
+three lines, in :mod:`~efficientleaf.tolerance.bound`; :mod:`~efficientleaf.tolerance.plan` takes from it, and from the
+weights alone, how many bins each band needs.
 
-**Weights that are learned.** G and W are differentiable functions of centre, sigma and width, and cheap: a transform
-of the filters and one of the windows. :mod:`~efficientleaf.tolerance.forms` multiplies by G W G itself then; no
-eigenvector is in a graph. Weights that stay have their L computed once.
+**Few points.** With n bins, |y|^2 is a trigonometric polynomial of degree n - 1. Its values at 2 n points of the circle
+determine it, and weights for these points give ``sum_t w[t] |y[t]|^2`` exactly, whatever w is: a window that the end of
+a block or of the clip cuts needs other weights, and nothing else. So an inverse FFT of 2 n points takes the place of
+one of N. :mod:`~efficientleaf.tolerance.blocks` computes this, forward and backward.
 
-**At the ends** of a clip the window is cut, and W is neither even nor real. |y|^2 of n bins is a trigonometric
-polynomial of degree n - 1, so its values at 2 n - 1 points and their weights give these few frames.
+**Cut kernels.** LEAF's window cuts the kernels of the lowest bands at 6 to 11 % of their peak. Such a kernel answers to
+every frequency, by some -60 dB. Where a promise does not allow to leave that out, the band is computed at full rate: at
+all N points, without an error but rounding. With a ``dynamic_range`` of less than 60 dB hardly any band is.
 
-**The lowest bands** have kernels that LEAF's window cuts at 6 to 11 % of their peak. Such a kernel answers to every
-frequency, and the form has full rank: :mod:`~efficientleaf.tolerance.full_rate` computes every sample of these bands
-by FFT. With a ``dynamic_range`` most of them need not be.
+**Weights that are learned.** Responses and weights of points are differentiable functions of centre, sigma and width.
+Only the number of bins is a choice, and the bound holds for any that is large enough.
 """
 
 from __future__ import annotations

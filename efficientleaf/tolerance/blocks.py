@@ -57,7 +57,7 @@ def tables(
     sizes = [len(group.bands) for group in groups]
     windows = gauss_windows(geometry.size, widths).index_select(0, order)
     gains = []
-    for group, found in zip(groups, responses.index_select(0, order).split(sizes), strict=True):
+    for group, found in zip(groups, torch.split(responses.index_select(0, order), sizes), strict=True):
         if group.n_points == block.length:
             mirrored = torch.cat((found[:, :1], found[:, 1:].flip(1)), 1)
             found = torch.stack((found + mirrored, found - mirrored), 1)[..., : group.n_bins] / 2
@@ -81,11 +81,11 @@ def _weights(windows: Tensor, first: Any, n: int, geometry: Geometry, block: Blo
 def _pooling(weights: Tensor, block: Block, groups: Sequence[Group]) -> tuple[Tensor, ...]:
     """Weights of a block's samples, [C, frames, samples], as weights of its outputs: :attr:`Tables.pooling`.
 
-    |y|^2 of n bins is a trigonometric polynomial of degree n - 1, and so known from 2 n points of the circle: weights of
-    samples become weights of points by leaving out what such a polynomial does not have.
+    |y|^2 of n bins is a trigonometric polynomial of degree n - 1, which 2 n points of the circle determine: weights of
+    samples become weights of points by leaving out the frequencies that such a polynomial does not have.
     """
     found, around = [], block.length - weights.shape[-1]
-    for group, part in zip(groups, weights.split([len(group.bands) for group in groups]), strict=True):
+    for group, part in zip(groups, torch.split(weights, [len(group.bands) for group in groups]), strict=True):
         placed = F.pad(part, (around // 2, around - around // 2))
         if group.n_points < block.length:
             kept = torch.fft.rfft(placed)[..., : group.n_points // 2 + 1]
@@ -95,7 +95,7 @@ def _pooling(weights: Tensor, block: Block, groups: Sequence[Group]) -> tuple[Te
 
 
 def with_tail(found: Tables, tail: Any, geometry: Geometry) -> tuple[Tensor, ...]:
-    """Every group's pooling and, after it, that of the last frames of a clip with ``tail`` samples in its last block."""
+    """Every group's pooling; after it, that of the last frames of a clip with ``tail`` samples in its last block."""
     kept = keepable(found.windows)
     if kept and tail in found.tails:
         return found.tails[tail]
@@ -154,7 +154,7 @@ def energies(x: Tensor, found: Tables, geometry: Geometry) -> Tensor:
     e = F.pad(e, (0, n_shifts * block.hops - columns))
     shifted = [
         F.pad(part.flatten(-2), (i * block.hops, (n_shifts - 1 - i) * block.hops))
-        for i, part in enumerate(e.split(block.hops, -1))
+        for i, part in enumerate(torch.split(e, block.hops, -1))
     ]
     total = shifted[0]
     for part in shifted[1:]:
@@ -166,12 +166,12 @@ def energies(x: Tensor, found: Tables, geometry: Geometry) -> Tensor:
 def pooled(spectra: Tensor, gains: Tensor, weights: Tensor, starts: tuple[int, ...], n_points: int) -> Tensor:
     """Energies [K, columns, blocks] of K bands.
 
-    Intermediate results are many times as large. They are computed piece by piece, and again in the backward pass; not so
-    where a graph or a transform of functions must see every operation.
+    Intermediate results are many times as large. They are computed piece by piece, and again in the backward pass;
+    all at once where a graph or a transform of functions must see every operation.
 
     Args:
-        spectra: real and imaginary parts, one after the other, [1, blocks, 2 bins]: of all bins; or [2, blocks, 2 bins]:
-            of half a circle, and this times i.
+        spectra: real and imaginary parts, one after the other: of all bins, [1, blocks, 2 bins]; or of half a circle,
+            and of this times i, [2, blocks, 2 bins].
         gains, weights: :attr:`Tables.gains`, :attr:`Tables.pooling`.
         starts: of each band in ``spectra``.
         n_points: of the outputs.
@@ -192,9 +192,10 @@ def _heard(spectra: Tensor, gains: Tensor, starts: Sequence[int]) -> Tensor:
 
 def _outputs(heard: Tensor, n_points: int) -> Tensor:
     """Filters' outputs: [K, 1, blocks, 2 n_points], or [K, 2, blocks, n_points] at full rate."""
-    spectra = torch.view_as_complex(heard.unflatten(-1, (-1, 2)))
+    spectra = torch.view_as_complex(torch.unflatten(heard, -1, (-1, 2)))
     if spectra.shape[1] == 2:
-        return torch.fft.irfft(spectra, n_points)
+        y: Tensor = torch.fft.irfft(spectra, n_points)
+        return y
     return torch.view_as_real(torch.fft.ifft(spectra, n_points)).flatten(3)
 
 
@@ -228,7 +229,7 @@ def _transposed(slope: Tensor, n: int) -> Tensor:
         found[..., :2] /= 2  # what has no negative
         found[..., -2:] /= 2
         return found
-    spectra = torch.fft.fft(torch.view_as_complex(slope.unflatten(-1, (-1, 2))))
+    spectra = torch.fft.fft(torch.view_as_complex(torch.unflatten(slope, -1, (-1, 2))))
     return torch.view_as_real(spectra)[..., : n // 2, :].flatten(3) * (2 / n_points)
 
 
@@ -246,14 +247,16 @@ class _Pooled(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        saved, starts, n_points = ctx.saved_tensors, ctx.starts, ctx.n_points
+        spectra, gains, weights = saved = ctx.saved_tensors
+        starts, n_points = ctx.starts, ctx.n_points
         wanted = ctx.needs_input_grad[:3]
         if torch.is_grad_enabled():  # a gradient of the gradient is asked for
             sources = [t for t, w in zip(saved, wanted, strict=True) if w]
-            again = torch.autograd.grad(_pooled(*saved, starts, n_points), sources, grad, create_graph=True)
+            again = torch.autograd.grad(
+                _pooled(spectra, gains, weights, starts, n_points), sources, grad, create_graph=True
+            )
             found = iter(again)
             return (*(next(found) if w else None for w in wanted), None, None)
-        spectra, gains, weights = saved
         to_spectra, to_gains, to_weights = (
             torch.zeros_like(t) if w else None for t, w in zip(saved, wanted, strict=True)
         )

@@ -35,9 +35,8 @@ class ToleranceFilterbank(Planned):
         pooling_widths: relative to half a window, within [2 / pool_size, 0.5].
 
     The plan is a function of the weights alone, made on the CPU whenever they have changed; a band that is NaN is
-    planned for as some other, and gives NaN. While weights are learned, the forms of the frames' spectra are computed
-    from them in every step. Where they stay, their factors are kept. A graph in evaluation holds both as they were when
-    it was frozen.
+    planned for as some other, and gives NaN. What is computed from weights alone is kept while they stay. A graph in
+    evaluation holds it as it was when it was frozen.
 
     Args:
         n_filters, min_freq, max_freq, sample_rate, pool_init: as in :class:`leaf.GaborFilterbank`.
@@ -45,8 +44,9 @@ class ToleranceFilterbank(Planned):
         pool_stride: samples per frame, >= 1.
         tolerance: 1e-6 to 1e-1.
         dynamic_range: None for the whole of what is promised above. 20 to 120 dB for less of it, and faster:
-            ``|error| <= tolerance e + a |x|^2`` in every frame x, with a so far below the largest that the band makes
-            of any audio. For recordings in which nothing is so much louder than what a band hears.
+            ``|error| <= tolerance e + a |x|^2`` in every frame, x the audio of the blocks about it, at most
+            ``geometry.stretch`` samples, with a so far below the largest e / |x|^2 that the band makes of any audio.
+            For recordings in which nothing is so much louder than what a band hears.
 
     Raises TypeError or ValueError for arguments outside these ranges.
     """
@@ -165,8 +165,8 @@ class ToleranceFilterbank(Planned):
 
     @torch.no_grad()
     def _factors(self, plan: Plan, block: Block) -> Tables:
-        weights = (p.double() for p in self.clamped())
-        return tables(*weights, self.geometry, block, plan.groups(block)).to(self.center_freqs)
+        centers, sigmas, widths = (p.double() for p in self.clamped())
+        return tables(centers, sigmas, widths, self.geometry, block, plan.groups(block)).to(self.center_freqs)
 
     def _convolved(self, x: Tensor) -> Tensor:
         """LEAF's own computation."""

@@ -220,8 +220,9 @@ def ladder(length: int) -> tuple[int, ...]:
 
 def group_cost(group: Group, block: Block, geometry: Geometry) -> float:
     """Multiply-adds of a band in a block: gains, FFT, squares, pooling."""
-    columns = geometry.columns(block) + geometry.before + 1
-    return 2 * group.n_bins + group.n_points * (2.5 * math.log2(group.n_points) + 2 + columns)
+    columns, n = geometry.columns(block) + geometry.before + 1, group.n_points
+    full = n == block.length  # then squares are added before they are pooled
+    return 2 * group.n_bins * (1 + full) + n * (2.5 * math.log2(n) + 2 + columns * (2 - full))
 
 
 def leaf_cost(n_filters: int, geometry: Geometry, n_samples: int) -> float:

@@ -40,7 +40,7 @@ def test_the_bound_is_one(seed, dynamic_range):
     found, right = matrices(ours, n_samples), matrices(true, n_samples)
     rounding = 1e-13 * np.abs(np.linalg.eigvalsh(right)).max()
     for band in range(4):
-        bound = ours.plan().bound(band)
+        bound = ours.plan().bound(band, ours.geometry.block(-(-n_samples // ours.pool_stride)))
         off, allowed = found[band] - right[band], bound.t * right[band]
         above = max(np.linalg.eigvalsh(off - allowed).max(), np.linalg.eigvalsh(-off - allowed).max())
         gate = AtMost(bound.a + rounding, "a theorem, and a few roundings of the matrices' entries in float64")
@@ -85,8 +85,8 @@ def test_a_burst_in_the_flank_of_a_narrow_window(tolerance):
         assert held(tolerance)(errors(ours, reference, x).band.max()).passes
 
 
-def test_a_reach_that_is_too_short_is_not_proven(monkeypatch):
-    need = planning.need
-    monkeypatch.setattr(planning, "need", lambda *a: planning.replace(need(*a), reach=(need(*a).reach or 0) // 2))
+def test_too_few_points_are_not_proven(monkeypatch):
+    quietest = planning.quietest
+    monkeypatch.setattr(planning, "quietest", lambda t, a: 1e4 * quietest(t, a))
     plan = ToleranceFilterbank(4, 3000.0, 7000.0, 16000, 401, 160, tolerance=MIDDLE).plan()
-    assert not held(MIDDLE)(max(plan.bound(i).claim(plan.geometry.frame) for i in range(4))).passes
+    assert not held(MIDDLE)(max(plan.bound(i).claim(plan.geometry.stretch) for i in range(4))).passes

@@ -8,13 +8,14 @@ from __future__ import annotations
 import copy
 import pickle
 import wave
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-import efficientleaf.tolerance.module as module
+import efficientleaf.tolerance.blocks as blocks
 import efficientleaf.tolerance.plan as planning
 from efficientleaf import EfficientLeaf, ToleranceFilterbank
 from leaf import Leaf
@@ -95,41 +96,64 @@ def test_gradients_are_leafs(tolerance):
                 assert gate(candidate.numpy(), expected.numpy()).passes
 
 
-def scaled(name, value):
-    """A field of every table of a group, changed."""
-
-    def planted(monkeypatch):
-        table = module.table
-
-        def changed(*args):
-            found = table(*args)
-            object.__setattr__(found, name, value(getattr(found, name)))
-            return found
-
-        monkeypatch.setattr(module, "table", changed)
-
-    return planted
+def few(patch):
+    """Fewer points, and bins, than a band needs."""
+    quietest = planning.quietest
+    patch.setattr(planning, "quietest", lambda t, a: 1e6 * quietest(t, a))
 
 
-def narrow(monkeypatch):
-    """Half of the bins that a band needs."""
-    need = planning.need
-    monkeypatch.setattr(planning, "need", lambda *a: planning.replace(need(*a), reach=(need(*a).reach or 0) // 2))
+def aliased(patch):
+    """As many bins in a quarter of the points."""
+    groups = planning.Plan.groups
+
+    def fewer(*args):
+        full = args[1].length
+        return tuple(g if g.n_points == full else replace(g, n_points=g.n_points // 4) for g in groups(*args))
+
+    patch.setattr(planning.Plan, "groups", fewer)
 
 
-def not_folded(monkeypatch):
-    joined = planning._joined
-    monkeypatch.setattr(planning, "_joined", lambda *a: (g := joined(*a)) and planning.replace(g, folded=False))
+def shifted(patch):
+    """Every band hears a bin above its own."""
+    pooled = blocks.pooled
+    patch.setattr(
+        blocks,
+        "pooled",
+        lambda spectra, gains, weights, starts, n: pooled(
+            spectra, gains, weights, tuple(2 + first if any(starts) else 0 for first in starts), n
+        ),
+    )
+
+
+def whole(patch):
+    """The last frames' windows are not cut."""
+
+    def uncut(found, tail, geometry):
+        first = -(-tail // geometry.hop) - 1
+        return tuple(torch.cat((p, p[:, first : first + geometry.before + 1]), 1) for p in found.pooling)
+
+    patch.setattr(blocks, "with_tail", uncut)
+
+
+def late(patch):
+    """Every block's weights are a sample late."""
+    pooling = blocks._pooling
+    patch.setattr(blocks, "_pooling", lambda weights, *rest: pooling(weights.roll(1, -1), *rest))
+
+
+def forgotten(patch):
+    """Frames that reach into the next block lose what they have there."""
+    columns = planning.Geometry.columns
+    patch.setattr(planning.Geometry, "columns", lambda self, block: columns(self, block) - 2)
 
 
 PLANTED = {
-    "columns": scaled("columns", lambda columns: tuple(c[..., :-3] for c in columns)),
-    "ends": scaled("spread", lambda spread: None if spread is None else spread.roll(1, 0)),
-    "windows that are not cut": lambda patch: patch.setattr(
-        module, "cut_energies", lambda spectra, found, group, inside: module.energies(spectra, found, group)
-    ),
-    "bins": narrow,
-    "negative frequencies": not_folded,
+    "points": few,
+    "aliasing": aliased,
+    "bins": shifted,
+    "windows that are not cut": whole,
+    "weights": late,
+    "overlap": forgotten,
 }
 
 

@@ -1,4 +1,4 @@
-"""Draws docs/quadratic-forms.png, what LEAF's energies look like as forms: ``python -m benchmarks.quadratic_forms``."""
+"""Draws docs/energies-within-a-tolerance.png: ``python -m benchmarks.tolerance_pictures``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 import typer
 
 from efficientleaf import EfficientLeaf
+from efficientleaf.tolerance.bound import quietest
 from parity.oracle.approximation import Band
 from parity.oracle.arrays import Array
 
-PICTURE = Path(__file__).parents[1] / "docs" / "quadratic-forms.png"
+PICTURE = Path(__file__).parents[1] / "docs" / "energies-within-a-tolerance.png"
 BANDS = (0, 30)
 TOLERANCES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 
@@ -27,13 +28,17 @@ def form(band: Band) -> Array:
 
 
 def draw(path: Path) -> None:
-    """Three rows: two forms; their eigenvalues and first eigenvectors; what tolerances cost."""
+    """Three rows: two forms; their filters' responses; eigenvalues, and what tolerances cost."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    weights = EfficientLeaf(tolerance=1e-3).plan().weights
+    plans = {
+        "1e-3": EfficientLeaf(tolerance=1e-3).plan(),
+        "1e-3, 70 dB": EfficientLeaf(tolerance=1e-3, dynamic_range=70).plan(),
+    }
+    weights = plans["1e-3"].weights
     figure, panels = pyplot.subplots(3, 2, figsize=(10, 11), layout="constrained")
     for column, number in enumerate(BANDS):
         mu, sigma, width = weights[number]
@@ -42,9 +47,16 @@ def draw(path: Path) -> None:
         most = np.abs(q).max()
         panels[0, column].imshow(q, cmap="RdBu", vmin=-most, vmax=most, extent=(-400, 400, 400, -400))
         panels[0, column].set_title(f"Q of band {number}: samples about the frame's middle", fontsize=10)
-        values, vectors = np.linalg.eigh(q)
-        panels[1, column].plot(np.arange(-400, 401), vectors[:, :-4:-1] + 0.2 * np.arange(3))
-        panels[1, column].set_title(f"band {number}: the first three of its eigenvectors", fontsize=10)
+        values = np.linalg.eigvalsh(q)
+        taps = np.exp(-0.5 * (np.arange(-200, 201) / sigma) ** 2 + 1j * mu * np.arange(-200, 201))
+        response = np.abs(np.fft.fft(taps / (np.sqrt(2 * np.pi) * sigma), 4096))[:2049]
+        panels[1, column].plot(np.linspace(0, 8000, 2049), 20 * np.log10(np.maximum(response, 1e-10)))
+        for label, plan in plans.items():
+            allowed = plan.promise.allows(plan.geometry, plan.loudest(number))
+            level = 20 * np.log10(quietest(allowed.t, allowed.a))
+            panels[1, column].axhline(level, linestyle=":", color="gray")
+            panels[1, column].text(0, level, f"{label}: below may be left out", va="bottom", fontsize=7)
+        panels[1, column].set_title(f"band {number}: response in dB over Hz", fontsize=10)
         panels[2, 0].semilogy(np.maximum(values[::-1] / values[-1], 1e-16), label=f"band {number}")
     panels[2, 0].set_title("eigenvalues over the largest: a cut kernel's do not end", fontsize=10)
     panels[2, 0].legend(fontsize=8)
