@@ -54,10 +54,10 @@ COMPRESSIONS = ("logtbn", "pcen")
 ROUNDS, SECONDS = 3, 0.1  # turns of a candidate, and how long each at least
 SLOW = 0.4  # seconds; what takes longer has one turn
 SOURCES = (
-    "leaf/filterbank.py", "leaf/filters.py", "leaf/pcen.py", "leaf/smoother.py", "leaf/strided.py", "leaf/cache.py",
-    "efficientleaf/filterbank.py", "efficientleaf/compression.py", "efficientleaf/tolerance/module.py",
-    "efficientleaf/tolerance/forms.py", "efficientleaf/tolerance/full_rate.py", "efficientleaf/tolerance/plan.py",
-    "efficientleaf/tolerance/bound.py",
+    "leaf/filterbank.py", "leaf/filters.py", "leaf/pcen.py", "leaf/_runtime/scan.py", "leaf/_runtime/cache.py",
+    "efficientleaf/strided.py", "efficientleaf/filterbank.py", "efficientleaf/compression.py",
+    "efficientleaf/tolerance/module.py", "efficientleaf/tolerance/forms.py", "efficientleaf/tolerance/full_rate.py",
+    "efficientleaf/tolerance/plan.py", "efficientleaf/tolerance/bound.py",
     "benchmarks/peers/mel.py", "benchmarks/peers/published.py", "benchmarks/accuracy.py", "benchmarks/frontends.py",
 )  # fmt: skip
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from leaf.checks import MOST_FILTERS, count, dense, flag, real
-from leaf.portable import exporting, log1p, lower_median
-from leaf.streaming import Framewise
+from leaf._runtime.checks import MOST_FILTERS, count, dense, flag, real
+from leaf._runtime.onnx_ops import exporting, log1p, lower_median
+from leaf._runtime.streaming import Framewise
 
 MOST_DECADES = 30  # of the logarithm's gain: float32 holds 38
 

@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from efficientleaf.checks import SOURCES, kernels, sources
-from leaf.cache import Planned
-from leaf.checks import MOST_FILTERS, bank, count, real, waveform
+from efficientleaf.strided import Signal, blocks, pooled, signal, strided
+from leaf._runtime.cache import Planned
+from leaf._runtime.checks import MOST_FILTERS, bank, count, real, waveform
+from leaf._runtime.streaming import Band, Bank, Windowed
 from leaf.filters import SIGMA_PER_SAMPLE, gabor_pair, gauss_windows, mel_filter_params, squared_modulus
-from leaf.streaming import Band, Bank, Windowed
-from leaf.strided import Signal, blocks, pooled, signal, strided
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Shapes:
-    """A group's kernels [2K, 1, kernel_size], their :func:`leaf.strided.blocks`, and windows [K, 1, window_size]."""
+    """A group's kernels [2K, 1, kernel_size], their :func:`strided.blocks`, and windows [K, 1, window_size]."""
 
     kernels: Tensor
     cut: Tensor
@@ -190,7 +190,7 @@ class GroupedGaborFilterbank(Planned):
         """Audio [B, T] or [B, 1, T] to the group's filter outputs [B, 2K, ceil(T / conv_stride)].
 
         Args:
-            x: audio, or :func:`leaf.strided.signal` of it for several groups.
+            x: audio, or :func:`efficientleaf.strided.signal` of it for several groups.
             group: one of :meth:`groups`.
             shapes: the group's kernels, where they are at hand.
         """

@@ -11,9 +11,9 @@ from efficientleaf.compression import LogTBN
 from efficientleaf.filterbank import GroupedGaborFilterbank
 from efficientleaf.tolerance import Plan, ToleranceFilterbank
 from leaf import Leaf
-from leaf.checks import duration, rate, shown
+from leaf._runtime.checks import duration, rate, shown
+from leaf._runtime.streaming import length, step_of, stream
 from leaf.pcen import leaf_pcen
-from leaf.streaming import length, step_of, stream
 
 
 class EfficientLeaf(nn.Module):

@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leaf.cache import ParameterCache
-from leaf.checks import MOST_FILTERS, bank, count, one_of, real, waveform
+from leaf._runtime.cache import ParameterCache
+from leaf._runtime.checks import MOST_FILTERS, bank, count, one_of, real, waveform
+from leaf._runtime.onnx_ops import conv1d, exporting
+from leaf._runtime.streaming import Band, Bank, Windowed
 from leaf.filters import SIGMA_PER_SAMPLE, gabor_pair, gauss_windows, mel_filter_params, squared_modulus
-from leaf.portable import conv1d, exporting
-from leaf.streaming import Band, Bank, Windowed
 
 PADDINGS = ("centered", "same")
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from efficientleaf.tolerance.bound import Array
 from efficientleaf.tolerance.needs import Geometry
 from efficientleaf.tolerance.plan import Group
-from leaf.cache import tracing
+from leaf._runtime.cache import tracing
 from leaf.filters import gabor_pair, gauss_windows
 
 

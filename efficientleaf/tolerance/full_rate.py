@@ -10,8 +10,8 @@ from torch import Tensor
 
 from efficientleaf.tolerance.forms import by_clip
 from efficientleaf.tolerance.needs import Geometry
+from leaf._runtime.onnx_ops import exporting
 from leaf.filters import gabor_pair, gauss_windows
-from leaf.portable import exporting
 
 CACHED = 1 << 19  # numbers
 

@@ -14,10 +14,10 @@ from efficientleaf.tolerance.full_rate import Full, full, full_energies
 from efficientleaf.tolerance.needs import Geometry, Promise
 from efficientleaf.tolerance.plan import Plan, make_plan
 from efficientleaf.tolerance.streaming import FrameBank
-from leaf.cache import Planned, keepable, tracing
-from leaf.checks import count, real, waveform
+from leaf._runtime.cache import Planned, keepable, tracing
+from leaf._runtime.checks import count, real, waveform
+from leaf._runtime.onnx_ops import exporting
 from leaf.filters import SIGMA_PER_SAMPLE, mel_filter_params
-from leaf.portable import exporting
 
 LEAST, MOST = 1e-6, 1e-1
 QUIETEST, LOUDEST = 20.0, 120.0  # dB

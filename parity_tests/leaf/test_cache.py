@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import leaf
-from leaf.cache import ParameterCache
+from leaf._runtime.cache import ParameterCache
 from parity.gates import Exactly
 from parity.probes.keeping import WAYS
 from parity_tests import calls, keeping

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leaf.checks import count, waveform
+from leaf._runtime.checks import count, waveform
 
 BLOCK = 16384  # samples that are worked on at a time, however long a chunk is
 Step = Callable[[Tensor, Any], tuple[Tensor, Any]]

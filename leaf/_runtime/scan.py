@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from leaf.checks import numbers
-from leaf.portable import doubled, exporting, log1p
+from leaf._runtime.checks import numbers
+from leaf._runtime.onnx_ops import doubled, exporting, log1p
 
 
 def exponential_moving_average(x: Tensor, s: Tensor, initial: Tensor) -> Tensor:

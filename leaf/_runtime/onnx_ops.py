@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from leaf.cache import at_hand, plain
+from leaf._runtime.cache import at_hand, plain
 
 NUMPY = (torch.float32, torch.float64)  # what it sorts quickly
 NEAR = 0.5  # where the rounding of 1 + x matters
