@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from efficientleaf.checks import SOURCES, kernels, sources
+from efficientleaf.planned import Planned
 from efficientleaf.strided import Signal, blocks, pooled, signal, strided
-from leaf._runtime.cache import Planned
 from leaf._runtime.checks import MOST_FILTERS, bank, count, real, waveform
 from leaf._runtime.streaming import Band, Bank, Windowed
 from leaf.filters import SIGMA_PER_SAMPLE, gabor_pair, gauss_windows, mel_filter_params, squared_modulus

@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from efficientleaf.planned import Planned
 from efficientleaf.tolerance.forms import Table, cut_energies, energies, fourier, responses, spectrum, table
 from efficientleaf.tolerance.full_rate import Full, full, full_energies
 from efficientleaf.tolerance.needs import Geometry, Promise
 from efficientleaf.tolerance.plan import Plan, make_plan
 from efficientleaf.tolerance.streaming import FrameBank
-from leaf._runtime.cache import Planned, keepable, tracing
+from leaf._runtime.cache import keepable, tracing
 from leaf._runtime.checks import count, real, waveform
 from leaf._runtime.onnx_ops import exporting
 from leaf.filters import SIGMA_PER_SAMPLE, mel_filter_params

@@ -9,14 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from leaf._runtime.cache import at_hand, plain
-
-NUMPY = (torch.float32, torch.float64)  # what it sorts quickly
 NEAR = 0.5  # where the rounding of 1 + x matters
 
 
@@ -62,20 +58,6 @@ def expm1(x: Tensor) -> Tensor:
     one = w == 1
     mended = torch.where(one, x, (w - 1) * (x / torch.where(one, 1.0, torch.log(w))))
     return torch.where(x.abs() < NEAR, mended, w - 1)
-
-
-def lower_median(x: Tensor) -> Tensor:
-    """The median over the last axis, [..., T] to [..., 1]; of an even number the lower of the two in the middle."""
-    middle = (x.shape[-1] - 1) // 2
-    if not exporting():
-        if torch.compiler.is_compiling() or x.requires_grad or not (at_hand(x) and plain(x) and x.dtype in NUMPY):
-            return x.median(-1, keepdim=True).values
-        # NumPy sorts in a fraction of the time; NaN, which it puts last, is to show
-        ordered = np.sort(x.numpy(), axis=-1)
-        last = ordered[..., -1:]
-        return torch.from_numpy(np.where(np.isnan(last), last, ordered[..., middle : middle + 1]))
-    index = torch.full((1,), middle, device=x.device)  # in a tensor it is not held to the length
-    return x.sort(-1).values.index_select(-1, index)
 
 
 def doubled(u: Tensor, factor: Tensor, log_factor: Tensor, initial: Tensor) -> Tensor:
