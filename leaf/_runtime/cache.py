@@ -110,9 +110,14 @@ def at_hand(t: Tensor) -> bool:
 
 
 def plain(t: Tensor) -> bool:
-    """Whether a tensor has values: it stands for no others, as under ``torch.func``."""
-    # PyTorch has no public name for it before 2.7, and then only ``torch.func.debug_unwrap(t) is t``
-    return type(t) in (Tensor, nn.Parameter) and not torch._C._functorch.is_functorch_wrapped_tensor(t)
+    """Whether a tensor has values of its own: it is no subclass, and stands for no other, as under ``torch.func``."""
+    if type(t) not in (Tensor, nn.Parameter):
+        return False
+    try:
+        t.untyped_storage().data_ptr()
+    except RuntimeError:  # what vmap, grad, jvp and functionalize hand over has no memory
+        return False
+    return True
 
 
 def tracing(*tensors: Tensor) -> bool:
@@ -135,7 +140,7 @@ def keepable(*tensors: Tensor) -> bool:
 def _are_values(tensors: Sequence[Tensor]) -> bool:
     """Whether tensors are no more than their values, and what is computed of them stays so."""
     # under torch.func.grad even a new tensor stands for another, which lives no longer than the call
-    return all(map(plain, (*tensors, torch.empty(0)))) and all(
+    return all(map(plain, (*tensors, torch.empty(1)))) and all(
         forward_ad.unpack_dual(t).tangent is None  # type: ignore[no-untyped-call]
         for t in tensors
     )

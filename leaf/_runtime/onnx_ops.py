@@ -70,7 +70,7 @@ def doubled(u: Tensor, factor: Tensor, log_factor: Tensor, initial: Tensor) -> T
         factor, log_factor: [C], and the logarithm of its magnitude.
         initial: [..., C].
     """
-    from torch._higher_order_ops.while_loop import while_loop
+    from torch._higher_order_ops import while_loop  # no other name is documented
 
     t = torch.arange(u.shape[-1], device=u.device)
     h = torch.where(t == 0, u + (factor * initial).unsqueeze(-1), u)
