@@ -1,4 +1,4 @@
-"""Refusals of this rung beyond those of :mod:`leaf._runtime.checks`."""
+"""Check the arguments that only this rung has; see :mod:`leaf._runtime.checks` for the others."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ class LogTBN(Framewise):
 
     @property
     def whole_clip(self) -> str:
-        """Why it cannot stream, if so."""
+        """The reason why it cannot stream, or an empty text."""
         return "its median over time is the whole clip's" if self.median_filter else ""
 
     def forward(self, x: Tensor) -> Tensor:

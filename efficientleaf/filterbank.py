@@ -1,4 +1,4 @@
-"""The grouped Gabor filterbank: each group of bands has the kernel length and the stride it needs."""
+"""The grouped Gabor filterbank: a kernel length and a stride for each group of bands."""
 
 from __future__ import annotations
 
@@ -136,10 +136,10 @@ class GroupedGaborFilterbank(Planned):
         self.pooling_widths.data.clamp_(self.width_lower, self.width_upper)
 
     def groups(self) -> list[Group]:
-        """The geometry of every group under the present parameters; in a graph the frozen one, see :meth:`freeze`.
+        """The geometry of every group for the present parameters; in a graph the frozen one, see :meth:`freeze`.
 
-        It is made of the parameters' values, so that after each change of them they have to be read: there, and only
-        there, the device is waited for. Raises RuntimeError where they cannot be read and no geometry is frozen.
+        After a change it reads the parameters' values, which waits for the device. Raises RuntimeError where they
+        cannot be read and no geometry is frozen.
         """
         return list(self.current_plan())
 
@@ -180,7 +180,7 @@ class GroupedGaborFilterbank(Planned):
         return windows * group.conv_stride if "gain" in self.exact else windows
 
     def relative_width(self, group: Group) -> float:
-        """What ``pooling_widths`` are multiplied by: half of ``pool_size`` in halves of the group's own window."""
+        """The factor on ``pooling_widths``: half of ``pool_size`` over half of the group's own window."""
         if "width" in self.exact:
             return (self.pool_size - 1) / group.conv_stride / max(group.window_size - 1, 1)
         # Published: by the ratio of the sizes, where that of the half widths, (size - 1), is meant.
@@ -230,7 +230,7 @@ class GroupedGaborFilterbank(Planned):
         return signal(x, max(group.kernel_size for group in groups) // 2, self.pool_stride)
 
     def _shapes(self, groups: list[Group]) -> list[Shapes]:
-        """All kernels and windows, or the last ones."""
+        """Kernels and windows of all groups, from the cache where they are unchanged."""
         parameters = self.center_freqs, self.bandwidths, self.pooling_widths
         return self._cache.get("shapes", (groups, self._settings()), parameters, lambda: self._made(groups))
 
@@ -246,7 +246,7 @@ class GroupedGaborFilterbank(Planned):
         return made
 
     def bank(self) -> Bank:
-        """The filterbank as it stands, for audio that arrives in pieces."""
+        """Make a streaming filterbank of the present parameters."""
         return Bank([self._band(group) for group in self.groups()])
 
     def _band(self, group: Group) -> Band:

@@ -1,4 +1,4 @@
-"""A module with a plan that is made of its parameters' values: lengths, strides, a choice of columns.
+"""Modules whose plan (lengths, strides, a choice of columns) is computed from the values of their parameters.
 
 The module is a :class:`Planned`, overrides ``current_plan``, and asks for it in ``forward`` by the same name::
 
@@ -24,18 +24,18 @@ Self = TypeVar("Self", bound="Planned")
 
 
 class Planned(nn.Module):
-    """A module with a plan that is made of its parameters' values, and can be frozen for graphs.
+    """A module whose plan is computed from the values of its parameters, and can be frozen for graphs.
 
     A graph (``torch.compile``, ``torch.export``, ONNX, ``torch.jit.trace``, a captured CUDA graph) cannot look at
     values, nor can ``torch.func.vmap`` over parameters: there the plan is the frozen one, and without one RuntimeError
-    names ``freeze()``. Elsewhere the plan is always that of the parameters as they stand, frozen or not, so that no
-    number is ever stale: a changed parameter renews the frozen plan at the next call.
+    names ``freeze()``. Elsewhere the plan is always that of the present parameters, frozen or not: a changed parameter
+    renews the frozen plan at the next call.
 
-    What becomes of a frozen plan: ``eval()``, ``deepcopy`` and ``pickle`` keep it; ``train()``, ``load_state_dict`` and
-    another parameter in place of one end it. Where parameters have been written to or moved since it was frozen and no
-    call came between, a graph in evaluation mode refuses it, and names ``freeze()``; writes through ``.data`` are not
-    seen here. In training mode, after ``train()`` and then ``freeze()``, a graph keeps it through the steps that
-    follow. A graph that is made stays as it is: the plan in it is fixed, the rest follows the parameters.
+    ``eval()``, ``deepcopy`` and ``pickle`` keep a frozen plan; ``train()``, ``load_state_dict`` and the replacement of
+    a parameter end it. Where parameters have been written to or moved since it was frozen and no call came between,
+    a graph in evaluation mode refuses it, and names ``freeze()``; writes through ``.data`` are not seen here. In
+    training mode, after ``train()`` and then ``freeze()``, a graph keeps it through the steps that follow. In a
+    finished graph the plan is fixed, and the rest follows the parameters.
     """
 
     def __init__(self) -> None:
@@ -45,11 +45,11 @@ class Planned(nn.Module):
         self.register_load_state_dict_post_hook(_thaw)  # type: ignore[no-untyped-call]
 
     def current_plan(self) -> Any:
-        """The plan for the parameters as they stand: :meth:`planned`, with what the module plans by."""
+        """The plan for the present parameters; calls :meth:`planned` with the module's settings."""
         raise NotImplementedError
 
     def freeze(self: Self, frozen: bool = True) -> Self:
-        """Fixes the plan as it is now for graphs, see :class:`Planned`; or gives it up."""
+        """Fix the present plan for graphs, see :class:`Planned`; with ``False``, release it."""
         self._frozen = None
         if frozen:
             # asked outside of a compiled graph, whose guards would look at the parameters in every call; not as a
@@ -115,7 +115,7 @@ def _thaw(module: Planned, incompatible: object) -> None:
 
 
 class _Frozen:
-    """A plan, and the parameters that it was made for; with them it is copied and pickled."""
+    """A plan and the parameters that it was made for, copied and pickled together."""
 
     def __init__(self, plan: Any, parameters: Iterable[Tensor]) -> None:
         self.plan = plan
@@ -123,13 +123,13 @@ class _Frozen:
         self.versions: tuple[Version, ...] | None = tuple(map(Version, self.parameters))
 
     def is_of(self, module: nn.Module) -> bool:
-        """Whether it is the module's own parameters that are in place, and not those of a ``functional_call``."""
+        """Whether the module has its own parameters in place, rather than those of a ``functional_call``."""
         there = tuple(module.parameters())
         same = (t is own or not plain(t) for t, own in zip(there, self.parameters, strict=False))  # export's are fakes
         return len(there) == len(self.parameters) and all(same)
 
     def is_still(self, plan: object) -> bool:
-        """Whether this is the plan, and they are as they were, as far as PyTorch counts: no value is looked at."""
+        """Whether this is the plan and no write to the parameters has been counted since; reads no value."""
         return plan is self.plan and self.versions is not None and unchanged(self.versions, self.parameters)
 
     def __getstate__(self) -> tuple[Any, tuple[Tensor, ...], bool]:

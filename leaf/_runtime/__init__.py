@@ -1,1 +1,1 @@
-"""What the front end runs on: a cache of filters, streaming, the scan, ONNX operations, argument checks."""
+"""Run the front end: a cache of filters, streaming, the scan, ONNX operations and argument checks. No mathematics."""

@@ -1,4 +1,4 @@
-"""A cache of tensors that are computed from parameters alone, as filters and windows are.
+"""Cache tensors until their parameters change: filters, windows, plans.
 
 A module holds one and asks it in ``forward``::
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class ParameterCache:
-    """Values by name, the last one of each, with what it was computed from.
+    """The last value under each name, with the parameters that it was computed from.
 
     On the CPU parameters are compared value by value, so that no change goes unseen. Elsewhere that would wait for the
     device: there a tensor is the same if its storage is and PyTorch has counted no write to it. Writes through
@@ -39,10 +39,10 @@ class ParameterCache:
         self._entries: dict[str, tuple[Any, Sequence[Value | Version], Any]] = {}
 
     def get(self, name: str, settings: Any, sources: tuple[Tensor, ...], make: Callable[[], T]) -> T:
-        """``make()``, or what it last gave under this name for these settings and sources.
+        """Return ``make()``, or its last result under this name if settings and sources are unchanged.
 
-        Nothing is kept, and nothing that was kept is used, where a gradient to a source may be asked for, backward or
-        forward; under ``torch.func``; while a graph is traced; or where a source is a subclass of a tensor.
+        The cache is bypassed where autograd records, in forward mode too; under ``torch.func``; while a graph is
+        traced; and where a source is a subclass of a tensor.
         """
         if not keepable(*sources):
             return make()
@@ -59,7 +59,7 @@ class ParameterCache:
         return value
 
     def clear(self) -> None:
-        """Forgets everything."""
+        """Forget everything."""
         self._entries = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ParameterCache:
@@ -70,9 +70,9 @@ class ParameterCache:
 
 
 class Version:
-    """A tensor as it was, told by its storage and by PyTorch's count of writes.
+    """Remember a tensor by its storage and by PyTorch's count of writes to it.
 
-    An alias keeps the storage, so that no other takes its place in memory.
+    It holds an alias, so that the storage is not freed and given to another tensor.
     """
 
     def __init__(self, t: Tensor) -> None:
@@ -87,7 +87,7 @@ class Version:
 
 
 class Value:
-    """A tensor as it was, told by its values."""
+    """Remember a tensor by a copy of its values."""
 
     def __init__(self, t: Tensor) -> None:
         self.held = t.detach().clone()
@@ -105,12 +105,12 @@ def _version(t: Tensor) -> int | None:
 
 
 def at_hand(t: Tensor) -> bool:
-    """Whether values can be looked at without waiting."""
+    """Whether values can be read without waiting for a device."""
     return t.device.type == "cpu"
 
 
 def plain(t: Tensor) -> bool:
-    """Whether a tensor has values of its own: it is no subclass, and stands for no other, as under ``torch.func``."""
+    """Whether a tensor holds its values itself, unlike a subclass or a tensor inside ``torch.func``."""
     if type(t) not in (Tensor, nn.Parameter):
         return False
     try:
@@ -121,19 +121,19 @@ def plain(t: Tensor) -> bool:
 
 
 def tracing(*tensors: Tensor) -> bool:
-    """Whether what is computed of these becomes part of a graph that runs later."""
+    """Whether a graph is traced or captured, which runs later than this code."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
         return True
     return any(t.is_cuda for t in tensors) and torch.cuda.is_current_stream_capturing()
 
 
 def wants_graph(*tensors: Tensor) -> bool:
-    """Whether a gradient to these may be asked for."""
+    """Whether autograd records operations on these."""
     return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
 
 
 def keepable(*tensors: Tensor) -> bool:
-    """Whether what is computed of these may be kept."""
+    """Whether results that are computed of these may be kept for a later call."""
     return not (tracing(*tensors) or wants_graph(*tensors)) and _are_values(tensors)
 
 

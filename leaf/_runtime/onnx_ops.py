@@ -1,8 +1,8 @@
-"""What an exported graph is made of: forms that ONNX has operators for and whose shapes are free.
+"""Operations that export to ONNX with free batch and length.
 
-Elsewhere these are PyTorch's own functions. ONNX has no ``log1p``, no ``expm1`` (PyTorch exports both with all digits
-of small values lost), no median along an axis, and no recursion whose depth follows the length. And PyTorch holds a
-graph to more than one frame wherever it asks whether there is but one.
+Outside of an export they are PyTorch's own functions. ONNX has no ``log1p``, no ``expm1`` (PyTorch exports both with
+all digits of small values lost), and no recursion whose depth follows the length. And PyTorch holds a graph to more
+than one frame wherever it asks whether there is but one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def exporting() -> bool:
 
 
 def conv1d(x: Tensor, kernels: Tensor, stride: int, pads: tuple[int, int], groups: int = 1) -> Tensor:
-    """``F.conv1d`` of [B, K, T] with so many zeros before and after. Exported: for any length, one frame included."""
+    """``F.conv1d`` of [B, K, T], padded by ``pads`` zeros before and after; an exported graph takes any length."""
     left, right = pads
     if stride > 1 and exporting() and not isinstance(x.shape[-1], int):
         # The number of frames is read from a tensor, so that nothing is known of it while the graph is traced. A
@@ -61,9 +61,9 @@ def expm1(x: Tensor) -> Tensor:
 
 
 def doubled(u: Tensor, factor: Tensor, log_factor: Tensor, initial: Tensor) -> Tensor:
-    """``h[t] = factor h[t-1] + u[t]``, ``h[-1] = initial``: what came 1, 2, 4, ... frames before, added pass by pass.
+    """``h[t] = factor h[t-1] + u[t]``, ``h[-1] = initial``, in log2(T) passes; pass k adds the state 2**k frames ago.
 
-    A loop in the graph, with as many passes as the length asks for.
+    The loop over passes is in the graph, so their number follows the length.
 
     Args:
         u: [..., C, T].
