@@ -25,7 +25,7 @@ NOTE = (
     "at changing levels with silence between, a piece drawn a step; a run ends at its first NaN or infinity, and the "
     "column 'because' says which parameter had left its domain."
 )
-CODE = ("og_leaf/postprocessing.py", "leaf/pcen.py", "leaf/smoother.py", "benchmarks/breaking.py")
+CODE = ("og_leaf/postprocessing.py", "leaf/pcen.py", "leaf/_runtime/scan.py", "benchmarks/breaking.py")
 COLOURS = {1: "#0072b2", 10: "#e69f00", 40: "#d55e00"}
 FORMS = {"linear": "linear parameters (original)", "log": "logarithms (leaf, learn_logs=True)"}
 

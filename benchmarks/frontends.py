@@ -53,11 +53,11 @@ COMPRESSIONS = ("logtbn", "pcen")
 ROUNDS, SECONDS = 3, 0.1  # turns of a candidate, and how long each at least
 SLOW = 0.4  # seconds; what takes longer has one turn
 SOURCES = (
-    "leaf/filterbank.py", "leaf/filters.py", "leaf/pcen.py", "leaf/smoother.py", "leaf/strided.py", "leaf/cache.py",
-    "efficientleaf/filterbank.py", "efficientleaf/compression.py", "efficientleaf/tolerance/module.py",
-    "efficientleaf/tolerance/blocks.py", "efficientleaf/tolerance/plan.py",
-    "efficientleaf/tolerance/bound.py",
-    "benchmarks/peers/mel.py", "benchmarks/peers/published.py", "benchmarks/accuracy.py", "benchmarks/frontends.py",
+    "leaf/filterbank.py", "leaf/filters.py", "leaf/pcen.py", "leaf/_runtime/scan.py", "efficientleaf/strided.py",
+    "leaf/_runtime/cache.py", "efficientleaf/filterbank.py", "efficientleaf/compression.py",
+    "efficientleaf/tolerance/module.py", "efficientleaf/tolerance/blocks.py", "efficientleaf/tolerance/plan.py",
+    "efficientleaf/tolerance/bound.py", "benchmarks/peers/mel.py", "benchmarks/peers/published.py",
+    "benchmarks/accuracy.py", "benchmarks/frontends.py",
 )  # fmt: skip
 
 

@@ -105,7 +105,7 @@ def main(record: Annotated[bool, typer.Option(help="keep the table in benchmarks
             title=f"The smoother's scan against a loop over frames, {N_BANDS} bands, one thread",
             note="Ratios of medians in one run; errors relative to the value, against float64.",
             command="python -m benchmarks.smoother --record",
-            sources=["leaf/smoother.py", "benchmarks/smoother.py"],
+            sources=["leaf/_runtime/scan.py", "benchmarks/smoother.py"],
             root=Path(__file__).parents[1],
         )
 

@@ -75,7 +75,7 @@ def main(record: Annotated[bool, typer.Option(help="keep the table in benchmarks
             title="Hours of audio through leaf-ladder features, 16 kHz, 40 filters",
             note="The whole process: starting Python, decoding FLAC, features, writing.",
             command="python -m benchmarks.streaming --record",
-            sources=["leaf/streaming.py", "leaf/filterbank.py", "leaf/pcen.py", "leaf/smoother.py",
+            sources=["leaf/_runtime/streaming.py", "leaf/filterbank.py", "leaf/pcen.py", "leaf/_runtime/scan.py",
                      "efficientleaf/filterbank.py", "parity/features.py", "benchmarks/streaming.py"],
             root=ROOT,
         )  # fmt: skip

@@ -1,11 +1,11 @@
-"""Refusals of this rung beyond those of :mod:`leaf.checks`."""
+"""Check the arguments that only this rung has; see :mod:`leaf._runtime.checks` for the others."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from typing import Any
 
-from leaf.checks import MOST_VALUES, shown
+from leaf._runtime.checks import MOST_VALUES, shown
 
 # What makes EfficientLEAF's energies other than LEAF's: kernels of another length than the window, the decimation,
 # its missing gain, windows narrower than LEAF's, taps beyond LEAF's window, and the lower limit of sigma.

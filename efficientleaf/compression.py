@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from leaf.checks import MOST_FILTERS, count, dense, flag, real
-from leaf.portable import exporting, log1p, lower_median
-from leaf.streaming import Framewise
+from leaf._runtime.cache import at_hand, plain
+from leaf._runtime.checks import MOST_FILTERS, count, dense, flag, real
+from leaf._runtime.onnx_ops import exporting, log1p
+from leaf._runtime.streaming import Framewise
 
+NUMPY = (torch.float32, torch.float64)  # dtypes that it sorts quickly
 MOST_DECADES = 30  # of the logarithm's gain: float32 holds 38
 
 
@@ -131,7 +134,7 @@ class LogTBN(Framewise):
 
     @property
     def whole_clip(self) -> str:
-        """Why it cannot stream, if so."""
+        """The reason why it cannot stream, or an empty text."""
         return "its median over time is the whole clip's" if self.median_filter else ""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -145,3 +148,17 @@ class LogTBN(Framewise):
                 x = filtered
         y: Tensor = self.TBN(x)
         return y
+
+
+def lower_median(x: Tensor) -> Tensor:
+    """The median over the last axis, [..., T] to [..., 1]; of an even number the lower of the two in the middle."""
+    middle = (x.shape[-1] - 1) // 2
+    if not exporting():
+        if torch.compiler.is_compiling() or x.requires_grad or not (at_hand(x) and plain(x) and x.dtype in NUMPY):
+            return x.median(-1, keepdim=True).values
+        # NumPy sorts in a fraction of the time; NaN, which it puts last, is to show
+        ordered = np.sort(x.numpy(), axis=-1)
+        last = ordered[..., -1:]
+        return torch.from_numpy(np.where(np.isnan(last), last, ordered[..., middle : middle + 1]))
+    index = torch.full((1,), middle, device=x.device)  # in a tensor it is not held to the length
+    return x.sort(-1).values.index_select(-1, index)

@@ -1,4 +1,4 @@
-"""The grouped Gabor filterbank: each group of bands has the kernel length and the stride it needs."""
+"""The grouped Gabor filterbank: a kernel length and a stride for each group of bands."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from efficientleaf.checks import SOURCES, kernels, sources
-from leaf.cache import Planned
-from leaf.checks import MOST_FILTERS, bank, count, real, waveform
+from efficientleaf.planned import Planned
+from efficientleaf.strided import Signal, blocks, pooled, signal, strided
+from leaf._runtime.checks import MOST_FILTERS, bank, count, real, waveform
+from leaf._runtime.streaming import Band, Bank, Windowed
 from leaf.filters import SIGMA_PER_SAMPLE, gabor_pair, gauss_windows, mel_filter_params, squared_modulus
-from leaf.streaming import Band, Bank, Windowed
-from leaf.strided import Signal, blocks, pooled, signal, strided
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Shapes:
-    """A group's kernels [2K, 1, kernel_size], their :func:`leaf.strided.blocks`, and windows [K, 1, window_size]."""
+    """A group's kernels [2K, 1, kernel_size], their :func:`strided.blocks`, and windows [K, 1, window_size]."""
 
     kernels: Tensor
     cut: Tensor
@@ -136,10 +136,10 @@ class GroupedGaborFilterbank(Planned):
         self.pooling_widths.data.clamp_(self.width_lower, self.width_upper)
 
     def groups(self) -> list[Group]:
-        """The geometry of every group under the present parameters; in a graph the frozen one, see :meth:`freeze`.
+        """The geometry of every group for the present parameters; in a graph the frozen one, see :meth:`freeze`.
 
-        It is made of the parameters' values, so that after each change of them they have to be read: there, and only
-        there, the device is waited for. Raises RuntimeError where they cannot be read and no geometry is frozen.
+        After a change it reads the parameters' values, which waits for the device. Raises RuntimeError where they
+        cannot be read and no geometry is frozen.
         """
         return list(self.current_plan())
 
@@ -180,7 +180,7 @@ class GroupedGaborFilterbank(Planned):
         return windows * group.conv_stride if "gain" in self.exact else windows
 
     def relative_width(self, group: Group) -> float:
-        """What ``pooling_widths`` are multiplied by: half of ``pool_size`` in halves of the group's own window."""
+        """The factor on ``pooling_widths``: half of ``pool_size`` over half of the group's own window."""
         if "width" in self.exact:
             return (self.pool_size - 1) / group.conv_stride / max(group.window_size - 1, 1)
         # Published: by the ratio of the sizes, where that of the half widths, (size - 1), is meant.
@@ -190,7 +190,7 @@ class GroupedGaborFilterbank(Planned):
         """Audio [B, T] or [B, 1, T] to the group's filter outputs [B, 2K, ceil(T / conv_stride)].
 
         Args:
-            x: audio, or :func:`leaf.strided.signal` of it for several groups.
+            x: audio, or :func:`efficientleaf.strided.signal` of it for several groups.
             group: one of :meth:`groups`.
             shapes: the group's kernels, where they are at hand.
         """
@@ -230,7 +230,7 @@ class GroupedGaborFilterbank(Planned):
         return signal(x, max(group.kernel_size for group in groups) // 2, self.pool_stride)
 
     def _shapes(self, groups: list[Group]) -> list[Shapes]:
-        """All kernels and windows, or the last ones."""
+        """Kernels and windows of all groups, from the cache where they are unchanged."""
         parameters = self.center_freqs, self.bandwidths, self.pooling_widths
         return self._cache.get("shapes", (groups, self._settings()), parameters, lambda: self._made(groups))
 
@@ -246,7 +246,7 @@ class GroupedGaborFilterbank(Planned):
         return made
 
     def bank(self) -> Bank:
-        """The filterbank as it stands, for audio that arrives in pieces."""
+        """Make a streaming filterbank of the present parameters."""
         return Bank([self._band(group) for group in self.groups()])
 
     def _band(self, group: Group) -> Band:

@@ -11,9 +11,9 @@ from efficientleaf.compression import LogTBN
 from efficientleaf.filterbank import GroupedGaborFilterbank
 from efficientleaf.tolerance import Plan, ToleranceFilterbank
 from leaf import Leaf
-from leaf.checks import duration, rate, shown
+from leaf._runtime.checks import duration, rate, shown
+from leaf._runtime.streaming import length, step_of, stream
 from leaf.pcen import leaf_pcen
-from leaf.streaming import length, step_of, stream
 
 
 class EfficientLeaf(nn.Module):
@@ -139,7 +139,7 @@ class EfficientLeaf(nn.Module):
         return frontend.train(leaf.training)
 
     def plan(self) -> Plan:
-        """What ``tolerance`` chose, predicts and costs; ``print`` it for a table. Reads the parameters.
+        """The plan that ``tolerance`` leads to, with its error and cost; ``print`` shows a table. Reads the parameters.
 
         Raises ValueError where no ``tolerance`` was given: the published settings promise no error.
         """
@@ -148,7 +148,7 @@ class EfficientLeaf(nn.Module):
         return self.filterbank.plan()
 
     def freeze(self, frozen: bool = True) -> EfficientLeaf:
-        """Fixes the filterbank's geometry for ``torch.compile`` and export, see its own ``freeze``."""
+        """Fix the filterbank's geometry for ``torch.compile`` and export, see its own ``freeze``."""
         self.filterbank.freeze(frozen)
         return self
 

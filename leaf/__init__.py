@@ -6,11 +6,11 @@ EfficientLEAF (``model/leaf.py``, arXiv 2207.05508). The front end itself is LEA
 
 from __future__ import annotations
 
+from leaf._runtime.scan import exponential_moving_average
 from leaf.filterbank import GaborFilterbank
 from leaf.filters import gabor_filters, gauss_windows, mel_filter_params
 from leaf.frontend import Leaf
 from leaf.pcen import PCEN
-from leaf.smoother import exponential_moving_average
 
 __all__ = [
     "PCEN",

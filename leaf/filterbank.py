@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leaf.cache import ParameterCache
-from leaf.checks import MOST_FILTERS, bank, count, one_of, real, waveform
+from leaf._runtime.cache import ParameterCache
+from leaf._runtime.checks import MOST_FILTERS, bank, count, one_of, real, waveform
+from leaf._runtime.onnx_ops import conv1d, exporting
+from leaf._runtime.streaming import Band, Bank, Windowed
 from leaf.filters import SIGMA_PER_SAMPLE, gabor_pair, gauss_windows, mel_filter_params, squared_modulus
-from leaf.portable import conv1d, exporting
-from leaf.streaming import Band, Bank, Windowed
 
 PADDINGS = ("centered", "same")
 
@@ -115,7 +115,7 @@ class GaborFilterbank(nn.Module):
         )
 
     def bank(self, n_samples: int | None = None) -> Bank:
-        """The filterbank as it stands, for audio that arrives in pieces, ``n_samples`` of them if that is known.
+        """Make a streaming filterbank of the present parameters, for ``n_samples`` in all if that is known.
 
         Raises ValueError for ``padding="same"`` without ``n_samples``.
         """
@@ -144,7 +144,7 @@ class GaborFilterbank(nn.Module):
         return self._cache.get("windows", self.pool_size, (self.pooling_widths,), self.windows)
 
     def _pads(self, n_samples: int, size: int, stride: int) -> tuple[int, int]:
-        """Zeros before and after ``n_samples``."""
+        """Numbers of zeros before and after ``n_samples``."""
         if self.padding == "centered":
             return size // 2, size // 2
         frames = (n_samples + stride - 1) // stride  # no quotient below 0, which ONNX rounds towards 0

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from leaf.checks import MOST_FILTERS, band_edges, count, numbers, rate
+from leaf._runtime.checks import MOST_FILTERS, band_edges, count, numbers, rate
 
 # A Gabor filter of sigma = W * SIGMA_PER_SAMPLE has a frequency response of 2 pi / W rad/sample full width at
 # half maximum: one bin of a W-sample DFT. LEAF's limits are W = 4 and the filter's size

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 from torch import Tensor, nn
 
-from leaf.checks import compression as checked_compression
-from leaf.checks import duration, one_of, rate
+from leaf._runtime.checks import compression as checked_compression
+from leaf._runtime.checks import duration, one_of, rate
+from leaf._runtime.streaming import length, step_of, stream
 from leaf.filterbank import PADDINGS, GaborFilterbank
 from leaf.pcen import leaf_pcen
-from leaf.streaming import length, step_of, stream
 
 
 class Leaf(nn.Module):

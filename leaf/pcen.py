@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from leaf.checks import LARGEST, count, dense, flag, one_of, real
-from leaf.portable import expm1, log1p
-from leaf.smoother import exponential_moving_average
+from leaf._runtime.checks import LARGEST, count, dense, flag, one_of, real
+from leaf._runtime.onnx_ops import expm1, log1p
+from leaf._runtime.scan import exponential_moving_average
 
 FORMS = ("accurate", "published")
 LOG_2 = math.log(2)

@@ -17,8 +17,6 @@ from og_leaf.checks import (
     MOST_CHANNELS,
     check_bank,
     check_count,
-    check_device,
-    check_dtype,
     check_flag,
     check_padding,
     check_sinc,
@@ -26,7 +24,7 @@ from og_leaf.checks import (
 from og_leaf.constraints import Constraint, UnitNorm
 from og_leaf.fourier import FFTConv1D, fft_conv1d, overlap_add_conv1d, upper_power_of_2
 from og_leaf.initializers import Device, GaborInit, GlorotUniform, Initializer, SincInit
-from og_leaf.inputs import check_features, check_tensor, initial
+from og_leaf.inputs import check_features, check_tensor, learned
 from og_leaf.padding import over_time, pad_time, same_padding
 from og_leaf.regularizers import Regularized, Regularizer, check_regularizer
 
@@ -69,7 +67,30 @@ class GaborConstraint(Constraint):
         return torch.stack([mu, sigma], dim=1)
 
 
-class GaborConv1D(Regularized):
+class _MonoConv1D(Regularized):
+    """A convolution of a mono signal with ``_kernel`` and ``_bias``, and the checks that its constructors share.
+
+    Args:
+        parts: how many of ``filters`` make one filter, two where they are complex or the original's sincs.
+    """
+
+    _kernel: nn.Parameter
+    _bias: nn.Parameter | None
+
+    def __init__(self, filters: int, parts: int, kernel_size: int, strides: int, padding: str) -> None:
+        super().__init__()
+        self._filters = check_count("filters", filters, MOST_CHANNELS, least=parts) // parts
+        self._kernel_size = check_count("kernel_size", kernel_size)
+        check_bank("filters", parts * self._filters, "kernel_size", self._kernel_size)
+        self._strides = check_count("strides", strides)
+        self._padding = check_padding(padding)
+
+    def regularized(self) -> Tensor:
+        """The kernel, as it is held."""
+        return self._kernel
+
+
+class GaborConv1D(_MonoConv1D):
     """Convolves a mono signal with complex Gabor wavelets; two parameters per filter.
 
     Parameters: ``_kernel`` [C, 2] (radians per sample, samples) and, with ``use_bias``, ``_bias`` [2 C]. The
@@ -113,24 +134,12 @@ class GaborConv1D(Regularized):
         device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
-        dtype, device = check_dtype(dtype), check_device(device)
-        self._filters = check_count("filters", filters, MOST_CHANNELS, least=2) // 2
-        self._kernel_size = check_count("kernel_size", kernel_size)
-        check_bank("filters", 2 * self._filters, "kernel_size", self._kernel_size)
-        self._strides = check_count("strides", strides)
-        self._padding = check_padding(padding)
+        super().__init__(filters, 2, kernel_size, strides, padding)
         self._sort_filters = check_flag("sort_filters", sort_filters)
         self.kernel_regularizer = check_regularizer(kernel_regularizer)
-        initializer = GaborInit() if kernel_initializer is None else kernel_initializer
-        kernel = initial("kernel_initializer", initializer, (self._filters, 2), dtype, device)
-        self._kernel = nn.Parameter(kernel, requires_grad=check_flag("trainable", trainable))
-        self._bias = _bias(2 * self._filters, dtype, device) if check_flag("use_bias", use_bias) else None
+        self._kernel = learned(kernel_initializer, GaborInit(), (self._filters, 2), trainable, dtype, device)
+        self._bias = _bias(use_bias, 2 * self._filters, self._kernel)
         self.constraint = GaborConstraint(self._kernel_size)
-
-    def regularized(self) -> Tensor:
-        """The kernel, as it is held."""
-        return self._kernel
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[B, 1, T] to [B, 2 C, frames], real and imaginary parts in turn."""
@@ -147,7 +156,7 @@ class GaborConv1D(Regularized):
         )  # fmt: skip
 
 
-class NormalizedConv1D(Regularized):
+class NormalizedConv1D(_MonoConv1D):
     """Convolves a mono signal with free filters of Euclidean norm 1.
 
     Parameters: ``_kernel`` [C, 1, taps] and, with ``use_bias``, ``_bias`` [C]. The filters are normalised in
@@ -181,22 +190,13 @@ class NormalizedConv1D(Regularized):
         device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
-        dtype, device = check_dtype(dtype), check_device(device)
-        n_filters, size = check_count("filters", filters, MOST_CHANNELS), check_count("kernel_size", kernel_size)
-        check_bank("filters", n_filters, "kernel_size", size)
-        self._strides = check_count("strides", strides)
-        self._padding = check_padding(padding)
+        super().__init__(filters, 1, kernel_size, strides, padding)
+        n_filters, size = self._filters, self._kernel_size
         self.kernel_regularizer = check_regularizer(kernel_regularizer)
-        initializer = GlorotUniform(size, size * n_filters) if kernel_initializer is None else kernel_initializer
-        kernel = initial("kernel_initializer", initializer, (n_filters, 1, size), dtype, device)
-        self._kernel = nn.Parameter(kernel, requires_grad=check_flag("trainable", trainable))
-        self._bias = _bias(n_filters, dtype, device) if check_flag("use_bias", use_bias) else None
+        glorot = GlorotUniform(size, size * n_filters)
+        self._kernel = learned(kernel_initializer, glorot, (n_filters, 1, size), trainable, dtype, device)
+        self._bias = _bias(use_bias, n_filters, self._kernel)
         self.constraint = UnitNorm(dim=-1)
-
-    def regularized(self) -> Tensor:
-        """The kernel, as it is held."""
-        return self._kernel
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[B, 1, T] to [B, C, frames]."""
@@ -208,7 +208,7 @@ class NormalizedConv1D(Regularized):
         )  # fmt: skip
 
 
-class SincConv1D(Regularized):
+class SincConv1D(_MonoConv1D):
     """Convolves a mono signal with band-pass filters, differences of two sincs; two parameters per filter.
 
     Parameters: ``_kernel`` [C, 2] (lower cutoff less ``min_low_hz``, width less ``min_band_hz``, both by their absolute
@@ -250,25 +250,13 @@ class SincConv1D(Regularized):
         device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
-        dtype, device = check_dtype(dtype), check_device(device)
-        self._filters = check_count("filters", filters, MOST_CHANNELS, least=2) // 2
-        self._kernel_size = check_count("kernel_size", kernel_size)
+        super().__init__(filters, 2, kernel_size, strides, padding)
         if self._kernel_size % 2 == 0:
             raise ValueError(f"kernel_size={kernel_size!r}: must be odd")
-        check_bank("filters", 2 * self._filters, "kernel_size", self._kernel_size)
-        self._strides = check_count("strides", strides)
-        self._padding = check_padding(padding)
         self._sample_rate, self._min_low_hz, self._min_band_hz = check_sinc(sample_rate, min_low_hz, min_band_hz)
         self.kernel_regularizer = check_regularizer(kernel_regularizer)
-        initializer = SincInit() if kernel_initializer is None else kernel_initializer
-        kernel = initial("kernel_initializer", initializer, (self._filters, 2), dtype, device)
-        self._kernel = nn.Parameter(kernel, requires_grad=check_flag("trainable", trainable))
-        self._bias = _bias(self._filters, dtype, device) if check_flag("use_bias", use_bias) else None
-
-    def regularized(self) -> Tensor:
-        """The kernel, as it is held."""
-        return self._kernel
+        self._kernel = learned(kernel_initializer, SincInit(), (self._filters, 2), trainable, dtype, device)
+        self._bias = _bias(use_bias, self._filters, self._kernel)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[B, 1, T] to [B, C, frames]."""
@@ -284,6 +272,8 @@ class SincConv1D(Regularized):
         )  # fmt: skip
 
 
-def _bias(n_outputs: int, dtype: torch.dtype, device: Device) -> nn.Parameter:
-    """What Keras makes of a bias that has no initialiser."""
-    return nn.Parameter(GlorotUniform(n_outputs, n_outputs)((n_outputs,), dtype=dtype, device=device))
+def _bias(use_bias: bool, n_outputs: int, like: Tensor) -> nn.Parameter | None:
+    """A bias as Keras makes one that has no initialiser, in the dtype and on the device of the kernel; or none."""
+    if not check_flag("use_bias", use_bias):
+        return None
+    return nn.Parameter(GlorotUniform(n_outputs, n_outputs)((n_outputs,), dtype=like.dtype, device=like.device))

@@ -1,4 +1,4 @@
-"""What this rung's layers refuse: tensors that are not what they are said to be. No value is ever looked at."""
+"""Check tensors and initialisers, and make kernels of the latter. No value is ever looked at."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from og_leaf.checks import check_callable, shown
+from og_leaf.checks import check_callable, check_device, check_dtype, check_flag, shown
 
 
 def initial(
@@ -32,6 +32,24 @@ def initial(
         found = f"{tuple(values.shape)}, {values.dtype}"
         raise ValueError(f"{name}={shown(initializer)}: must give a kernel of shape {shape}, {dtype}, got {found}")
     return values
+
+
+def learned(
+    initializer: Any,
+    default: Callable[..., Tensor],
+    shape: tuple[int, ...],
+    trainable: Any,
+    dtype: torch.dtype | None,
+    device: Any,
+) -> nn.Parameter:
+    """A layer's kernel, of its arguments ``kernel_initializer`` (``None`` for a default), ``trainable`` and the rest.
+
+    Raises:
+        TypeError, ValueError: as :func:`initial`; for another flag, dtype or device.
+    """
+    found = default if initializer is None else initializer
+    values = initial("kernel_initializer", found, shape, check_dtype(dtype), check_device(device))
+    return nn.Parameter(values, requires_grad=check_flag("trainable", trainable))
 
 
 def check_tensor(name: str, value: Any, rank: int | None = None, like: Tensor | None = None) -> Tensor:

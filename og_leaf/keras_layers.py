@@ -23,7 +23,7 @@ from og_leaf.checks import (
     check_real,
 )
 from og_leaf.initializers import Device, GlorotUniform, Initializer
-from og_leaf.inputs import check_features, check_tensor, initial
+from og_leaf.inputs import check_features, check_tensor, learned
 from og_leaf.padding import over_time
 from og_leaf.regularizers import Regularized, Regularizer, check_regularizer
 
@@ -86,15 +86,11 @@ class Conv1D(Regularized):
             self._activation = check_callable("activation", activation, "a module or function on [B, C, frames]")
         self.kernel_regularizer = check_regularizer(kernel_regularizer)
         glorot = GlorotUniform(size * num_channels, size * n_filters)
-        initializer = glorot if kernel_initializer is None else kernel_initializer
-        weight, trainable = (
-            initial("kernel_initializer", initializer, shape, dtype, device),
-            check_flag("trainable", trainable),
-        )
-        self.weight = nn.Parameter(weight, requires_grad=trainable)
+        self.weight = learned(kernel_initializer, glorot, shape, trainable, dtype, device)
         self.bias: nn.Parameter | None = None
         if check_flag("use_bias", use_bias):
-            self.bias = nn.Parameter(torch.zeros(n_filters, dtype=dtype, device=device), requires_grad=trainable)
+            zeros = torch.zeros(n_filters, dtype=dtype, device=device)
+            self.bias = nn.Parameter(zeros, requires_grad=self.weight.requires_grad)
 
     def regularized(self) -> Tensor:
         """The weight."""

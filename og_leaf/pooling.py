@@ -13,25 +13,32 @@ from og_leaf.checks import (
     MOST_CHANNELS,
     check_bank,
     check_count,
-    check_device,
-    check_dtype,
-    check_flag,
     check_padding,
 )
 from og_leaf.initializers import Device, GlorotUniform, Initializer
-from og_leaf.inputs import check_features, initial
+from og_leaf.inputs import check_features, learned
 from og_leaf.padding import open_ended, over_time
 from og_leaf.regularizers import Regularized, Regularizer, check_regularizer
 
 
-def _kernel(
-    initializer: Initializer, shape: tuple[int, ...], trainable: bool, dtype: torch.dtype | None, device: Device
-) -> nn.Parameter:
-    values = initial("kernel_initializer", initializer, shape, check_dtype(dtype), check_device(device))
-    return nn.Parameter(values, requires_grad=check_flag("trainable", trainable))
+class _Pooling(Regularized):
+    """A pooling with a learned ``kernel``, and the checks that its constructors share."""
+
+    kernel: nn.Parameter
+
+    def __init__(self, num_channels: int, kernel_size: int, strides: int, padding: str, least: int = 1) -> None:
+        super().__init__()
+        self.num_channels = check_count("num_channels", num_channels, MOST_CHANNELS)
+        self.kernel_size = check_count("kernel_size", kernel_size, least=least)
+        self.strides = check_count("strides", strides)
+        self.padding = check_padding(padding)
+
+    def regularized(self) -> Tensor:
+        """The kernel, as it is held."""
+        return self.kernel
 
 
-class LearnablePooling1D(Regularized):
+class LearnablePooling1D(_Pooling):
     """Smooths and decimates all channels with one free window; without padding, whatever ``padding`` says.
 
     Parameter: ``kernel`` [1, 1, 1, W].
@@ -66,29 +73,21 @@ class LearnablePooling1D(Regularized):
         device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
-        self.num_channels = check_count("num_channels", num_channels, MOST_CHANNELS)
-        self.kernel_size = check_count("kernel_size", kernel_size)
-        self.strides = check_count("strides", strides)
+        super().__init__(num_channels, kernel_size, strides, "VALID")
         self.kernel_regularizer = check_regularizer(kernel_regularizer)
-        size = self.kernel_size
-        initializer = GlorotUniform(size, size) if kernel_initializer is None else kernel_initializer
-        self.kernel = _kernel(initializer, (1, 1, 1, size), trainable, dtype, device)
-
-    def regularized(self) -> Tensor:
-        """The window."""
-        return self.kernel
+        glorot = GlorotUniform(self.kernel_size, self.kernel_size)
+        self.kernel = learned(kernel_initializer, glorot, (1, 1, 1, self.kernel_size), trainable, dtype, device)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[B, C, T] to [B, C, frames]."""
         check_features(inputs, like=self.kernel)
         return over_time(
-            inputs, self.kernel_size, self.strides, "VALID",
+            inputs, self.kernel_size, self.strides, self.padding,
             lambda padded: F.conv2d(padded.unsqueeze(1), self.kernel, stride=(1, self.strides)).squeeze(1),
         )  # fmt: skip
 
 
-class ChannelWiseLearnablePooling1D(Regularized):
+class ChannelWiseLearnablePooling1D(_Pooling):
     """Smooths and decimates each channel with its own free window.
 
     Parameter: ``kernel`` [C, 1, W].
@@ -120,20 +119,12 @@ class ChannelWiseLearnablePooling1D(Regularized):
         device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
-        self.num_channels = check_count("num_channels", num_channels, MOST_CHANNELS)
-        self.kernel_size = check_count("kernel_size", kernel_size)
-        self.strides = check_count("strides", strides)
-        self.padding = check_padding(padding)
+        super().__init__(num_channels, kernel_size, strides, padding)
         self.kernel_regularizer = check_regularizer(kernel_regularizer)
         check_bank("num_channels", self.num_channels, "kernel_size", self.kernel_size)
         glorot = GlorotUniform(self.kernel_size, self.kernel_size * self.num_channels)
-        initializer = glorot if kernel_initializer is None else kernel_initializer
-        self.kernel = _kernel(initializer, (self.num_channels, 1, self.kernel_size), trainable, dtype, device)
-
-    def regularized(self) -> Tensor:
-        """The windows."""
-        return self.kernel
+        shape = (self.num_channels, 1, self.kernel_size)
+        self.kernel = learned(kernel_initializer, glorot, shape, trainable, dtype, device)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[B, C, T] to [B, C, frames]."""
@@ -144,7 +135,7 @@ class ChannelWiseLearnablePooling1D(Regularized):
         )  # fmt: skip
 
 
-class GaussianLowpass(Regularized):
+class GaussianLowpass(_Pooling):
     """Smooths and decimates each channel with its own Gaussian window.
 
     Parameter: ``kernel`` [C, 1, 1, 1], the deviations relative to half the window, clipped in ``forward``.
@@ -180,20 +171,12 @@ class GaussianLowpass(Regularized):
         device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
-        self.num_channels = check_count("num_channels", num_channels, MOST_CHANNELS)
-        self.kernel_size = check_count("kernel_size", kernel_size, least=2)
-        self.strides = check_count("strides", strides)
-        self.padding = check_padding(padding)
+        super().__init__(num_channels, kernel_size, strides, padding, least=2)
         check_bank("num_channels", self.num_channels, "kernel_size", self.kernel_size)
         self.use_bias = use_bias
         self.kernel_regularizer = check_regularizer(kernel_regularizer)
-        initializer = GlorotUniform(self.num_channels, 1) if kernel_initializer is None else kernel_initializer
-        self.kernel = _kernel(initializer, (self.num_channels, 1, 1, 1), trainable, dtype, device)
-
-    def regularized(self) -> Tensor:
-        """The deviations, as they are held."""
-        return self.kernel
+        shape = (self.num_channels, 1, 1, 1)
+        self.kernel = learned(kernel_initializer, GlorotUniform(self.num_channels, 1), shape, trainable, dtype, device)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[B, C, T] to [B, C, frames]."""

@@ -121,7 +121,7 @@ def _walked(step: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, state: Ten
 
 def _walked_in_graph(step: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, state: Tensor) -> Tensor:
     """:func:`_walked` for a number of frames that is not known: the loop itself is in the graph."""
-    from torch._higher_order_ops.while_loop import while_loop
+    from torch._higher_order_ops import while_loop  # no other name is documented
 
     frames = inputs.movedim(-1, 0).clone(memory_format=torch.contiguous_format)
 

@@ -12,7 +12,7 @@ from parity.long import CASES, LENGTHS, drawn, measure, sweep, worst
 if TYPE_CHECKING:
     from rich.table import Table as Rendered
 
-SOURCES = ("leaf/smoother.py", "leaf/pcen.py")
+SOURCES = ("leaf/_runtime/scan.py", "leaf/pcen.py")
 NAMES = ("long", "long_drawn")
 COMMAND = "tox -e long"
 OF_BOUND = ("of bound", "gradients of bound")

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leaf.streaming import BLOCK
+from leaf._runtime.streaming import BLOCK
 from parity.cases import Case
 from parity.gates import Exactly
 from parity.memory import Peak

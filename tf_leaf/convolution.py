@@ -64,8 +64,49 @@ class GaborConstraint(keras.constraints.Constraint):
         return {"kernel_size": self._kernel_size}
 
 
+class _MonoConv1D(Described, keras.layers.Layer):
+    """A convolution of a mono signal with ``kernel`` and ``bias``, and the checks that its constructors share.
+
+    Args:
+        filters: the constructor's argument of this name.
+        parts: how many of ``filters`` make one filter, two where they are complex or the original's sincs.
+        kernel_size, strides, padding, name, dtype: the constructor's arguments of these names.
+    """
+
+    _bias: Any = None  # the variable, with use_bias
+
+    def __init__(
+        self, filters: int, parts: int, kernel_size: int, strides: int, padding: str, name: str | None, dtype: str
+    ) -> None:
+        super().__init__(name=check_name(name), dtype=check_dtype(dtype))
+        self._filters = check_count("filters", filters, MOST_CHANNELS, least=parts) // parts
+        self._kernel_size = check_count("kernel_size", kernel_size)
+        check_bank("filters", parts * self._filters, "kernel_size", self._kernel_size)
+        self._strides = check_count("strides", strides)
+        self._padding = check_padding(padding)
+
+    def _add_weights(
+        self, shape: tuple[int, ...], given: dict[str, Any], trainable: bool, use_bias: bool, constraint: Any = None
+    ) -> None:
+        """Creates the kernel, see :func:`tf_leaf.inputs.add_weight`, and with ``use_bias`` an offset a channel."""
+        use_bias = check_flag("use_bias", use_bias)
+        self._kernel = add_weight(
+            self, "kernel", shape, given, check_flag("trainable", trainable), constraint=constraint
+        )
+        if use_bias:
+            self._bias = self.add_weight(name="bias", shape=(self._n_outputs(),))
+
+    def _n_outputs(self) -> int:
+        return self._filters
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """[B, T, 1] to [B, frames, channels]."""
+        n_frames = frames_of(input_shape, self._kernel_size, self._strides, self._padding)
+        return input_shape[0], n_frames, self._n_outputs()
+
+
 @registered
-class GaborConv1D(Described, keras.layers.Layer):
+class GaborConv1D(_MonoConv1D):
     """Convolves a mono signal with complex Gabor wavelets; two parameters per filter.
 
     Weights: ``kernel`` [C, 2] (radians per sample, samples) and, with ``use_bias``, ``bias`` [2 C]. The
@@ -107,27 +148,14 @@ class GaborConv1D(Described, keras.layers.Layer):
         sort_filters: bool = False,
         dtype: str = "float32",
     ) -> None:
-        super().__init__(name=check_name(name), dtype=check_dtype(dtype))
-        self._filters = check_count("filters", filters, MOST_CHANNELS, least=2) // 2
-        self._kernel_size = check_count("kernel_size", kernel_size)
-        check_bank("filters", 2 * self._filters, "kernel_size", self._kernel_size)
-        self._strides = check_count("strides", strides)
-        self._padding = check_padding(padding)
-        self._use_bias = check_flag("use_bias", use_bias)
+        super().__init__(filters, 2, kernel_size, strides, padding, name, dtype)
         self._sort_filters = check_flag("sort_filters", sort_filters)
         initializer = GaborInit() if kernel_initializer is None else kernel_initializer
         given = {"kernel_initializer": initializer, "kernel_regularizer": kernel_regularizer}
-        self._kernel = add_weight(
-            *(self, "kernel", (self._filters, 2), given, check_flag("trainable", trainable)),
-            constraint=GaborConstraint(self._kernel_size),
-        )
-        if use_bias:
-            self._bias = self.add_weight(name="bias", shape=(self._filters * 2,))
+        self._add_weights((self._filters, 2), given, trainable, use_bias, GaborConstraint(self._kernel_size))
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """[B, T, 1] to [B, frames, channels]."""
-        n_frames = frames_of(input_shape, self._kernel_size, self._strides, self._padding)
-        return input_shape[0], n_frames, 2 * self._filters
+    def _n_outputs(self) -> int:
+        return 2 * self._filters
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[B, T, 1] to [B, frames, 2 C], real and imaginary parts in turn.
@@ -145,13 +173,13 @@ class GaborConv1D(Described, keras.layers.Layer):
         stacked = tf.reshape(stacked, [2 * self._filters, self._kernel_size])
         stacked = tf.expand_dims(tf.transpose(stacked, perm=(1, 0)), axis=1)
         outputs = of_any_batch(lambda x: tf.nn.conv1d(x, stacked, self._strides, self._padding), inputs)
-        if self._use_bias:
+        if self._bias is not None:
             outputs = tf.nn.bias_add(outputs, tf.convert_to_tensor(self._bias), data_format="NWC")
         return outputs
 
 
 @registered
-class NormalizedConv1D(Described, keras.layers.Layer):
+class NormalizedConv1D(_MonoConv1D):
     """Convolves a mono signal with filters of Euclidean norm 1.
 
     Weights: ``kernel`` [W, 1, filters] and, with ``use_bias``, ``bias`` [filters]. The constraint,
@@ -192,24 +220,10 @@ class NormalizedConv1D(Described, keras.layers.Layer):
         trainable: bool = True,
         dtype: str = "float32",
     ) -> None:
-        super().__init__(name=check_name(name), dtype=check_dtype(dtype))
-        n_filters = check_count("filters", filters, MOST_CHANNELS)
-        self._kernel_size = check_count("kernel_size", kernel_size)
-        check_bank("filters", n_filters, "kernel_size", self._kernel_size)
+        super().__init__(filters, 1, kernel_size, strides, padding, name, dtype)
         given = {"kernel_initializer": kernel_initializer, "kernel_regularizer": kernel_regularizer}
-        self._kernel = add_weight(
-            *(self, "kernel", (self._kernel_size, 1, n_filters), given, check_flag("trainable", trainable)),
-            constraint=keras.constraints.UnitNorm(axis=0),
-        )
-        use_bias = check_flag("use_bias", use_bias)
-        self._bias = self.add_weight(name="bias", shape=(n_filters,)) if use_bias else None
-        self._strides = check_count("strides", strides)
-        self._padding = check_padding(padding)
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """[B, T, 1] to [B, frames, channels]."""
-        n_frames = frames_of(input_shape, self._kernel_size, self._strides, self._padding)
-        return input_shape[0], n_frames, self._kernel.shape[-1]
+        shape = (self._kernel_size, 1, self._filters)
+        self._add_weights(shape, given, trainable, use_bias, keras.constraints.UnitNorm(axis=0))
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[B, T, 1] to [B, frames, filters].
@@ -225,7 +239,7 @@ class NormalizedConv1D(Described, keras.layers.Layer):
 
 
 @registered
-class SincConv1D(Described, keras.layers.Layer):
+class SincConv1D(_MonoConv1D):
     """Convolves a mono signal with band-pass filters; two parameters per filter.
 
     Weights: ``kernel`` [C, 2] (Hz; lower cutoff and width, less their minima, by absolute value) and, with
@@ -272,25 +286,12 @@ class SincConv1D(Described, keras.layers.Layer):
         min_band_hz: float = 50.0,
         dtype: str = "float32",
     ) -> None:
-        super().__init__(name=check_name(name), dtype=check_dtype(dtype))
-        self._filters = check_count("filters", filters, MOST_CHANNELS, least=2) // 2
-        self._kernel_size = check_count("kernel_size", kernel_size)
-        check_bank("filters", 2 * self._filters, "kernel_size", self._kernel_size)
-        self._strides = check_count("strides", strides)
-        self._padding = check_padding(padding)
-        self._use_bias = check_flag("use_bias", use_bias)
+        super().__init__(filters, 2, kernel_size, strides, padding, name, dtype)
         self._sample_rate, self._min_low_hz, self._min_band_hz = check_sinc(sample_rate, min_low_hz, min_band_hz)
         initializer = SincInit() if kernel_initializer is None else kernel_initializer
         given = {"kernel_initializer": initializer, "kernel_regularizer": kernel_regularizer}
-        self._kernel = add_weight(self, "kernel", (self._filters, 2), given, check_flag("trainable", trainable))
+        self._add_weights((self._filters, 2), given, trainable, use_bias)
         self._window = window(WindowType.HAMMING, self._kernel_size)
-        if use_bias:
-            self._bias = self.add_weight(name="bias", shape=(self._filters,))
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """[B, T, 1] to [B, frames, channels]."""
-        n_frames = frames_of(input_shape, self._kernel_size, self._strides, self._padding)
-        return input_shape[0], n_frames, self._filters
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[B, T, 1] to [B, frames, C].
@@ -306,7 +307,7 @@ class SincConv1D(Described, keras.layers.Layer):
         taps = response * tf.constant(self._window[:, None], dtype=response.dtype)
         taps = taps[:, tf.newaxis, :]
         filtered = of_any_batch(lambda x: tf.nn.conv1d(x, taps, self._strides, self._padding), inputs)
-        if not self._use_bias:
+        if self._bias is None:
             return filtered
         return tf.nn.bias_add(filtered, tf.convert_to_tensor(self._bias), data_format="NWC")
 

@@ -21,6 +21,44 @@ from tf_leaf.inputs import (
 )
 
 
+class _ChannelWise(Described, keras.layers.Layer):
+    """A pooling with a window a channel, and the checks that its constructors share; the arguments are theirs."""
+
+    def __init__(
+        self,
+        kernel_size: int,
+        strides: int,
+        padding: str,
+        use_bias: bool,
+        kernel_initializer: Any,
+        kernel_regularizer: Any,
+        trainable: bool,
+        dtype: str,
+        name: str,
+        least: int = 1,
+    ) -> None:
+        super().__init__(name=check_name(name), trainable=check_flag("trainable", trainable), dtype=check_dtype(dtype))
+        self.kernel_size = check_count("kernel_size", kernel_size, least=least)
+        self.strides = check_count("strides", strides)
+        self.padding = check_padding(padding)
+        self.use_bias = use_bias
+        self.kernel_initializer = check_initializer("kernel_initializer", kernel_initializer)
+        self.kernel_regularizer = check_regularizer(kernel_regularizer)
+
+    def _kernel_shape(self, n_channels: int) -> tuple[int, ...]:
+        raise NotImplementedError
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Creates the weight for inputs of shape [B, T, C]."""
+        given = {"kernel_initializer": self.kernel_initializer, "kernel_regularizer": self.kernel_regularizer}
+        self.kernel = add_weight(self, "kernel", self._kernel_shape(channels_of(input_shape)), given, self.trainable)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """[B, T, C] to [B, frames, C]."""
+        n_frames = frames_of(input_shape, self.kernel_size, self.strides, self.padding)
+        return input_shape[0], n_frames, input_shape[2]
+
+
 @registered
 class LearnablePooling1D(Described, keras.layers.Layer):
     """Smooths and decimates every channel with one learnable window, without padding.
@@ -99,7 +137,7 @@ class LearnablePooling1D(Described, keras.layers.Layer):
 
 
 @registered
-class ChannelWiseLearnablePooling1D(Described, keras.layers.Layer):
+class ChannelWiseLearnablePooling1D(_ChannelWise):
     """Smooths and decimates each channel with its own learnable window.
 
     Weight: ``kernel`` [W, 1, C].
@@ -137,24 +175,12 @@ class ChannelWiseLearnablePooling1D(Described, keras.layers.Layer):
         dtype: str = "float32",
         name: str = "learnable_pooling",
     ) -> None:
-        super().__init__(name=check_name(name), trainable=check_flag("trainable", trainable), dtype=check_dtype(dtype))
-        self.kernel_size = check_count("kernel_size", kernel_size)
-        self.strides = check_count("strides", strides)
-        self.padding = check_padding(padding)
-        self.use_bias = use_bias
-        self.kernel_initializer = check_initializer("kernel_initializer", kernel_initializer)
-        self.kernel_regularizer = check_regularizer(kernel_regularizer)
+        super().__init__(
+            *(kernel_size, strides, padding, use_bias, kernel_initializer, kernel_regularizer, trainable, dtype, name)
+        )
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Creates the weight for inputs of shape [B, T, C]."""
-        given = {"kernel_initializer": self.kernel_initializer, "kernel_regularizer": self.kernel_regularizer}
-        shape = (self.kernel_size, 1, channels_of(input_shape))
-        self.kernel = add_weight(self, "kernel", shape, given, self.trainable)
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """[B, T, C] to [B, frames, C]."""
-        n_frames = frames_of(input_shape, self.kernel_size, self.strides, self.padding)
-        return input_shape[0], n_frames, input_shape[2]
+    def _kernel_shape(self, n_channels: int) -> tuple[int, ...]:
+        return self.kernel_size, 1, n_channels
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[B, T, C] to [B, frames, C].
@@ -169,7 +195,7 @@ class ChannelWiseLearnablePooling1D(Described, keras.layers.Layer):
 
 
 @registered
-class GaussianLowpass(Described, keras.layers.Layer):
+class GaussianLowpass(_ChannelWise):
     """Smooths and decimates each channel with its own Gaussian window.
 
     Weight: ``kernel`` [1, 1, C, 1], the deviations relative to half the window, clipped in ``call``.
@@ -204,23 +230,13 @@ class GaussianLowpass(Described, keras.layers.Layer):
         dtype: str = "float32",
         name: str = "learnable_pooling",
     ) -> None:
-        super().__init__(name=check_name(name), trainable=check_flag("trainable", trainable), dtype=check_dtype(dtype))
-        self.kernel_size = check_count("kernel_size", kernel_size, least=2)
-        self.strides = check_count("strides", strides)
-        self.padding = check_padding(padding)
-        self.use_bias = use_bias
-        self.kernel_initializer = check_initializer("kernel_initializer", kernel_initializer)
-        self.kernel_regularizer = check_regularizer(kernel_regularizer)
+        super().__init__(
+            *(kernel_size, strides, padding, use_bias, kernel_initializer, kernel_regularizer, trainable, dtype, name),
+            least=2,
+        )
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Creates the weight for inputs of shape [B, T, C]."""
-        given = {"kernel_initializer": self.kernel_initializer, "kernel_regularizer": self.kernel_regularizer}
-        self.kernel = add_weight(self, "kernel", (1, 1, channels_of(input_shape), 1), given, self.trainable)
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """[B, T, C] to [B, frames, C]."""
-        n_frames = frames_of(input_shape, self.kernel_size, self.strides, self.padding)
-        return input_shape[0], n_frames, input_shape[2]
+    def _kernel_shape(self, n_channels: int) -> tuple[int, ...]:
+        return 1, 1, n_channels, 1
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[B, T, C] to [B, frames, C].

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from efficientleaf.tolerance.plan import Block, Geometry, Group
-from leaf.cache import keepable, plain_values, tracing
+from leaf._runtime.cache import keepable, plain_values, tracing
 from leaf.filters import gabor_pair, gauss_windows
 
 AT_A_TIME = 1 << 18  # complex numbers, which a cache holds

@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from efficientleaf.planned import Planned
 from efficientleaf.tolerance.blocks import Tables, energies, tables
 from efficientleaf.tolerance.plan import Block, Geometry, Plan, Promise, make_plan
 from efficientleaf.tolerance.streaming import FrameBank
-from leaf.cache import Planned, keepable, tracing
-from leaf.checks import count, real, waveform
+from leaf._runtime.cache import keepable, tracing
+from leaf._runtime.checks import count, real, waveform
+from leaf._runtime.onnx_ops import conv1d, exporting
 from leaf.filters import SIGMA_PER_SAMPLE, gabor_pair, gauss_windows, mel_filter_params, squared_modulus
-from leaf.portable import conv1d, exporting
 
 LEAST, MOST = 1e-6, 1e-1
 QUIETEST, LOUDEST = 20.0, 120.0  # dB

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from efficientleaf.tolerance.plan import Geometry
-from leaf.streaming import Bank
+from leaf._runtime.streaming import Bank
 
 
 class FrameBank(Bank):

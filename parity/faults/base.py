@@ -86,8 +86,8 @@ def replaced(*replacements: tuple[Any, str, Any]) -> Plant:
 
 def _forget() -> None:
     """What a module keeps of its filters was computed by the code as it was."""
-    if "leaf.cache" in sys.modules:
-        sys.modules["leaf.cache"].ParameterCache.generation += 1
+    if "leaf._runtime.cache" in sys.modules:
+        sys.modules["leaf._runtime.cache"].ParameterCache.generation += 1
 
 
 def _restore(owner: Any, name: str, own: Any, missing: object) -> None:

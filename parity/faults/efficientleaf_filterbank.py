@@ -13,9 +13,9 @@ from torch import Tensor
 
 from efficientleaf import filterbank
 from efficientleaf.filterbank import Group, GroupedGaborFilterbank, Shapes
-from leaf.checks import waveform
+from efficientleaf.strided import Signal
+from leaf._runtime.checks import waveform
 from leaf.filters import gabor_pair, gauss_windows
-from leaf.strided import Signal
 from parity.faults.base import Fault, Plant, replaced
 
 Bank = GroupedGaborFilterbank

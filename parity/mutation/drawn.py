@@ -236,7 +236,7 @@ def grouped_stream(rng: Draw) -> Iterator[Any]:
 def strided(rng: Draw) -> Iterator[Any]:
     import torch
 
-    from leaf import strided
+    from efficientleaf import strided
 
     dtype, clips, n = _pick(rng, torch.float32, torch.float64), int(rng.integers(1, 4)), int(rng.integers(1, 400))
     x = _signal(rng, clips, 1, n, dtype=dtype).requires_grad_()

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import leaf.cache
+import leaf._runtime.cache
 from parity.gates import Exactly
 from parity.grid import Context
 from parity.probes.purity import FORMS, Probe
@@ -153,10 +153,10 @@ class _Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
 @contextmanager
 def told(way: str) -> Iterator[None]:
     """How a change of a parameter on the CPU is told."""
-    own = leaf.cache.at_hand
+    own = leaf._runtime.cache.at_hand
     if way == "by version":
-        leaf.cache.at_hand = lambda t: False
+        leaf._runtime.cache.at_hand = lambda t: False
     try:
         yield
     finally:
-        leaf.cache.at_hand = own
+        leaf._runtime.cache.at_hand = own

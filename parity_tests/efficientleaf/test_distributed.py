@@ -12,6 +12,7 @@ from torch import nn
 from efficientleaf import GroupedGaborFilterbank, ToleranceFilterbank
 from leaf import GaborFilterbank
 from parity.gates import Exactly, OfMax
+from parity.probes.tolerance import TOLERANCES
 
 STEPS, RANKS, RATE = 3, 2, 1e-3
 ROUNDED = OfMax(1e-5, "a sum of two gradients in another order, over three steps in float32")
@@ -22,7 +23,7 @@ def banks() -> nn.ModuleDict:
     return nn.ModuleDict({
         "leaf": GaborFilterbank(6, 60.0, 7800.0, 16000, 401, 401, 160),
         "grouped": GroupedGaborFilterbank(6, 2, 60.0, 7800.0, 16000, 401, 160),
-        "tolerance": ToleranceFilterbank(6, 60.0, 7800.0, 16000, 401, 160, tolerance=1e-3),
+        "tolerance": ToleranceFilterbank(6, 60.0, 7800.0, 16000, 401, 160, tolerance=TOLERANCES[1]),
     })  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import efficientleaf
-from leaf.streaming import BLOCK
+from leaf._runtime.streaming import BLOCK
 from parity.gates import OfMax
 from parity_tests.refusals import refused
 from parity_tests.streaming import (

@@ -107,6 +107,32 @@ def test_ci_runs_the_readmes_test_command(text):
     assert (ROOT / ".ci/run").stat().st_mode & 0o111
 
 
+def test_the_oldest_versions_are_those_that_the_project_allows(text):
+    pinned = dict(re.findall(r"^([\w-]+)==([\d.]+)$", text["constraints-oldest.txt"], re.MULTILINE))
+    allowed = dict(re.findall(r'"([\w-]+)>=([\d.]+)"', text["pyproject.toml"]))
+    assert set(pinned) >= {"torch", "numpy", "h5py", "hypothesis", "pytest"}
+    for name, version in pinned.items():
+        least = allowed[name].split(".")
+        assert version.split(".")[: len(least)] == least, name
+        assert set(version.split(".")[len(least) :]) <= {"0", "1"}, name
+
+
+def test_the_workflow_runs_toxs_commands_on_every_python(text):
+    workflow = text[".github/workflows/ci.yml"]
+    assert set(re.findall(r"tox -e (\w+)", workflow)) <= environments()
+    assert {"lint", "torch", "oldest", "coverage"} <= set(re.findall(r"tox -e (\w+)", workflow))
+    assert ".ci/run" in workflow
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(ROOT / "tox.ini")
+    pythons = {f"{name[2]}.{name[3:]}" for name in tox["tox"]["env_list"].split(", ") if name.startswith("py")}
+    assert pythons == set(re.findall(r'"(3\.\d+)"', re.search(r"python: (\[.*\])", workflow)[1]))
+
+
+def test_the_citation_is_of_this_version(text):
+    version = re.search(r'^version = "(.+)"', text["pyproject.toml"], re.MULTILINE)[1]
+    assert f"version: {version}\n" in text["CITATION.cff"]
+
+
 def test_files_that_documents_link_to_exist(text):
     for name, content in text.items():
         if name.endswith(".md"):

@@ -6,13 +6,23 @@ import pytest
 import torch
 
 import leaf
-from leaf.cache import ParameterCache
+from leaf._runtime.cache import ParameterCache, keepable, plain
 from parity.gates import Exactly
 from parity.probes.keeping import WAYS
 from parity_tests import calls, keeping
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # PyTorch's forward mode uses it
 ONCE = Exactly("a value is made once for what it is made of")
+
+
+TRANSFORMS = {
+    "vmap": lambda f: torch.func.vmap(f)(torch.ones(2, 3)),
+    "grad": lambda f: torch.func.grad(f)(torch.ones(3)),
+    "vjp": lambda f: torch.func.vjp(f, torch.ones(3)),
+    "jvp": lambda f: torch.func.jvp(f, (torch.ones(3),), (torch.ones(3),)),
+    "vmap of grad": lambda f: torch.func.vmap(torch.func.grad(f))(torch.ones(2, 3)),
+    "functionalize": lambda f: torch.func.functionalize(f)(torch.ones(3)),
+}
 
 
 def make():
@@ -74,3 +84,23 @@ def test_settings_are_told_apart_and_values_made_once():
 
 def test_a_gradient_to_one_parameter():
     keeping.check_gradients_to_one(make)
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_tensors_of_a_transform_are_not_plain(name):
+    found = []
+
+    def function(x):
+        found.append((plain(x), keepable(x)))
+        return x.square().sum()
+
+    TRANSFORMS[name](function)
+    assert found == [(False, False)]
+
+
+@pytest.mark.parametrize("kind", ["Tensor", "Parameter", "empty", "meta", "inference"])
+def test_tensors_with_values_are_plain(kind):
+    with torch.inference_mode(kind == "inference"):
+        x = torch.ones(0 if kind == "empty" else 3, device="meta" if kind == "meta" else "cpu")
+    assert plain(torch.nn.Parameter(x) if kind == "Parameter" else x)
+    assert not plain(x.as_subclass(type("Subclass", (torch.Tensor,), {})))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import leaf
-from leaf import portable
+from leaf._runtime import onnx_ops
 from parity.gates import AtMost
 from parity.probes.exports import ENGINE, Subject, graphs
 from parity.probes.plans import Setting
@@ -45,9 +45,9 @@ def test_onnx_runtime(ledger, subject):
 @pytest.mark.parametrize(("name", "low", "roundings"), [("log1p", -0.9, 5), ("expm1", -20.0, 6)])
 def test_what_onnx_lacks_keeps_its_digits(monkeypatch, name, low, roundings):
     x = np.concatenate([np.geomspace(1e-30, 50, 999), -np.geomspace(1e-30, -low, 999), [0.0]]).astype(np.float32)
-    monkeypatch.setattr(portable, "exporting", lambda: True)
+    monkeypatch.setattr(onnx_ops, "exporting", lambda: True)
     with np.errstate(invalid="ignore"):
-        got = getattr(portable, name)(torch.from_numpy(x)).double().numpy()
+        got = getattr(onnx_ops, name)(torch.from_numpy(x)).double().numpy()
         right = getattr(np, name)(x.astype(np.float64))
         off = np.where(got == right, 0.0, np.abs(got - right) / np.abs(right)) * 2.0**24
     assert AtMost(roundings, "roundings of the operations, one each, and of the libraries' functions")(off.max()).passes

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import leaf
-from leaf.smoother import exponential_moving_average
+from leaf._runtime.scan import exponential_moving_average
 from parity.gates import Exactly, OfMax, Verdict, judged, soundness
 from parity.grid import Context
 from parity.long import KINDS

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from leaf.cache import plain, tracing
-from leaf.portable import conv1d
+from leaf._runtime.cache import plain, tracing
+from leaf._runtime.onnx_ops import conv1d
 
 LEAST = 8  # stride; under it there are so many sums that nothing is won
 

@@ -1,4 +1,4 @@
-"""The exponential moving average over any number of frames: a scan, not a walk."""
+"""The exponential moving average over frames as a parallel scan."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from leaf.checks import numbers
-from leaf.portable import doubled, exporting, log1p
+from leaf._runtime.checks import numbers
+from leaf._runtime.onnx_ops import doubled, exporting, log1p
 
 
 def exponential_moving_average(x: Tensor, s: Tensor, initial: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ def exponential_moving_average(x: Tensor, s: Tensor, initial: Tensor) -> Tensor:
 
 
 def _scan(u: Tensor, factor: Tensor, log_factor: Tensor, initial: Tensor) -> Tensor:
-    """``h[t] = factor h[t-1] + u[t]``, ``h[-1] = initial``: pairs of frames first, then what lies between them.
+    """``h[t] = factor h[t-1] + u[t]``, ``h[-1] = initial``: solve for pairs of frames, then fill in every other one.
 
     A pair is one step of the same recurrence with the factor squared, taken from its logarithm: squares of a rounded
     factor would lose a digit at every level.
@@ -67,12 +67,12 @@ def _decayed(u: Tensor, s: Tensor, initial: Tensor) -> Tensor:
 
 
 def _before(states: Tensor, initial: Tensor) -> Tensor:
-    """Each frame's previous state."""
+    """States [..., T] shifted by one frame, ``initial`` first."""
     return torch.cat((initial.unsqueeze(-1), states[..., :-1]), -1)
 
 
 class _Decay(torch.autograd.Function):
-    """``h[t] = (1 - s) h[t-1] + u[t]``; its adjoint is itself, backwards in time."""
+    """``h[t] = (1 - s) h[t-1] + u[t]``; its adjoint is the same recurrence, backwards in time."""
 
     generate_vmap_rule = True
 
@@ -115,6 +115,6 @@ class _Average(torch.autograd.Function):
 
 
 def _adjoint(d: Tensor, s: Tensor) -> Tensor:
-    """Cotangent of each state, all that follows from it included."""
+    """Cotangents of the states, each with the later ones that it acts on added."""
     y: Tensor = _Decay.apply(d.flip(-1), s, torch.zeros_like(d[..., 0])).flip(-1)  # type: ignore[no-untyped-call]
     return y

@@ -1,6 +1,7 @@
-"""What constructors and ``forward`` refuse, always as ``name=value: must be ...``; what is checked is what is used.
+"""Check arguments of constructors and ``forward``; every error reads ``name=value: must be ...``.
 
-Every check of a number returns it as Python's own ``int`` or ``float``: arithmetic in a narrow type of NumPy wraps.
+A check of a number returns it as Python's own ``int`` or ``float``, and only that is used: arithmetic in a narrow type
+of NumPy wraps.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Limits that no use meets, so that a slip of the keyboard is refused before it fills the memory.
+# Limits beyond any use, so that a mistyped number is refused before it fills the memory.
 LEAST_HZ, MOST_HZ = 1e-3, 1e9
 MOST_SAMPLES = 2**20  # of a window or a hop: 65 s at 16 kHz
 MOST_FILTERS = 2**11  # as many bands as a transform of 4096 samples has bins
@@ -28,7 +29,7 @@ _brief.maxlong = 40
 
 
 def shown(value: Any) -> str:
-    """A value for a message: on one line, and short whatever it is."""
+    """Format a value for a message: on one line, at most about 100 characters."""
     try:
         return " ".join(_brief.repr(value).split())
     except Exception:  # a number of so many digits that Python does not print it, an object that fails to

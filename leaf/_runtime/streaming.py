@@ -1,4 +1,4 @@
-"""Audio in chunks: a filterbank and a compression that keep what the next frames need, and no more."""
+"""Run a filterbank and a compression over audio in chunks, in memory that does not grow."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leaf.checks import count, waveform
+from leaf._runtime.checks import count, waveform
 
 BLOCK = 16384  # samples that are worked on at a time, however long a chunk is
 Step = Callable[[Tensor, Any], tuple[Tensor, Any]]
 
 
 class Framewise(nn.Module):
-    """A compression that treats every frame by itself, in evaluation at least."""
+    """A compression of single frames: in evaluation none depends on another."""
 
     def step(self, x: Tensor, state: None = None) -> tuple[Tensor, None]:
         """:meth:`forward` of frames that follow on others, which do not matter."""
@@ -57,7 +57,7 @@ class Windowed:
         return y
 
     def finish(self) -> Tensor | None:
-        """The outputs whose windows reach beyond the end."""
+        """Outputs whose windows reach beyond the end."""
         if self._held is None:
             return None
         return self.push(self._held.new_zeros(*self._held.shape[:-1], self.right))
@@ -87,7 +87,7 @@ class Band:
 
 
 class Bank:
-    """Bands side by side. A frame is out when the slowest of them has it."""
+    """Bands side by side; a frame is returned once every band has computed it."""
 
     def __init__(self, bands: Sequence[Band]) -> None:
         self.bands = bands
@@ -113,10 +113,10 @@ class Bank:
 
 
 def step_of(compression: object) -> Step:
-    """How a compression goes on from frame to frame.
+    """The function (frames, state) -> (frames, state) of a compression.
 
     Raises:
-        ValueError: it looks at the whole clip, or has no ``step``, so that nobody knows; names it.
+        ValueError: the compression needs the whole clip, or has no ``step``.
     """
     if type(compression) is nn.Identity:
         return lambda x, state: (x, None)

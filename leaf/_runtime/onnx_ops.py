@@ -1,22 +1,18 @@
-"""What an exported graph is made of: forms that ONNX has operators for and whose shapes are free.
+"""Operations that export to ONNX with free batch and length.
 
-Elsewhere these are PyTorch's own functions. ONNX has no ``log1p``, no ``expm1`` (PyTorch exports both with all digits
-of small values lost), no median along an axis, and no recursion whose depth follows the length. And PyTorch holds a
-graph to more than one frame wherever it asks whether there is but one.
+Outside of an export they are PyTorch's own functions. ONNX has no ``log1p``, no ``expm1`` (PyTorch exports both with
+all digits of small values lost), and no recursion whose depth follows the length. And PyTorch holds a graph to more
+than one frame wherever it asks whether there is but one.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from leaf.cache import at_hand, plain
-
-NUMPY = (torch.float32, torch.float64)  # what it sorts quickly
 NEAR = 0.5  # where the rounding of 1 + x matters
 
 
@@ -28,7 +24,7 @@ def exporting() -> bool:
 
 
 def conv1d(x: Tensor, kernels: Tensor, stride: int, pads: tuple[int, int], groups: int = 1) -> Tensor:
-    """``F.conv1d`` of [B, K, T] with so many zeros before and after. Exported: for any length, one frame included."""
+    """``F.conv1d`` of [B, K, T], padded by ``pads`` zeros before and after; an exported graph takes any length."""
     left, right = pads
     if stride > 1 and exporting() and not isinstance(x.shape[-1], int):
         # The number of frames is read from a tensor, so that nothing is known of it while the graph is traced. A
@@ -64,31 +60,17 @@ def expm1(x: Tensor) -> Tensor:
     return torch.where(x.abs() < NEAR, mended, w - 1)
 
 
-def lower_median(x: Tensor) -> Tensor:
-    """The median over the last axis, [..., T] to [..., 1]; of an even number the lower of the two in the middle."""
-    middle = (x.shape[-1] - 1) // 2
-    if not exporting():
-        if torch.compiler.is_compiling() or x.requires_grad or not (at_hand(x) and plain(x) and x.dtype in NUMPY):
-            return x.median(-1, keepdim=True).values
-        # NumPy sorts in a fraction of the time; NaN, which it puts last, is to show
-        ordered = np.sort(x.numpy(), axis=-1)
-        last = ordered[..., -1:]
-        return torch.from_numpy(np.where(np.isnan(last), last, ordered[..., middle : middle + 1]))
-    index = torch.full((1,), middle, device=x.device)  # in a tensor it is not held to the length
-    return x.sort(-1).values.index_select(-1, index)
-
-
 def doubled(u: Tensor, factor: Tensor, log_factor: Tensor, initial: Tensor) -> Tensor:
-    """``h[t] = factor h[t-1] + u[t]``, ``h[-1] = initial``: what came 1, 2, 4, ... frames before, added pass by pass.
+    """``h[t] = factor h[t-1] + u[t]``, ``h[-1] = initial``, in log2(T) passes; pass k adds the state 2**k frames ago.
 
-    A loop in the graph, with as many passes as the length asks for.
+    The loop over passes is in the graph, so their number follows the length.
 
     Args:
         u: [..., C, T].
         factor, log_factor: [C], and the logarithm of its magnitude.
         initial: [..., C].
     """
-    from torch._higher_order_ops.while_loop import while_loop
+    from torch._higher_order_ops import while_loop  # no other name is documented
 
     t = torch.arange(u.shape[-1], device=u.device)
     h = torch.where(t == 0, u + (factor * initial).unsqueeze(-1), u)
