@@ -164,7 +164,8 @@ class EfficientLeaf(nn.Module):
     def stream(self, chunks: Iterable[Tensor], n_samples: int | None = None) -> Iterator[Tensor]:
         """The front end over audio in chunks of any size, in memory that does not grow.
 
-        The frames, one after another, are those of the whole audio to rounding. Weights, groups and compression are
+        The frames, one after another, are those of the whole audio to rounding; with a ``tolerance``, to what that
+        allows, as blocks lie elsewhere. Weights, groups and compression are
         copied when this is called and evaluated without gradients; training may go on. Forward hooks do not run.
 
         Args:
