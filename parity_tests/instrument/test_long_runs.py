@@ -27,7 +27,7 @@ def tables():
 @pytest.fixture
 def root(tmp_path):
     for source in long_runs.SOURCES:
-        (tmp_path / source).parent.mkdir(exist_ok=True)
+        (tmp_path / source).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / source).write_text("pass\n")
     return tmp_path
 
