@@ -165,8 +165,8 @@ class EfficientLeaf(nn.Module):
         """The front end over audio in chunks of any size, in memory that does not grow.
 
         The frames, one after another, are those of the whole audio to rounding; with a ``tolerance``, to what that
-        allows, as blocks lie elsewhere. Weights, groups and compression are
-        copied when this is called and evaluated without gradients; training may go on. Forward hooks do not run.
+        allows, as blocks lie elsewhere. Weights, groups and compression are copied when this is called and evaluated
+        without gradients; training may go on. Forward hooks do not run.
 
         Args:
             chunks: consecutive audio, [B, n] or [B, 1, n] each, any n, in the module's dtype.

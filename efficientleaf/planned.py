@@ -123,13 +123,13 @@ class _Frozen:
         self.versions: tuple[Version, ...] | None = tuple(map(Version, self.parameters))
 
     def is_of(self, module: nn.Module) -> bool:
-        """Whether the module has its own parameters in place, rather than those of a ``functional_call``."""
+        """Tell whether the module has its own parameters in place, rather than those of a ``functional_call``."""
         there = tuple(module.parameters())
         same = (t is own or not plain(t) for t, own in zip(there, self.parameters, strict=False))  # export's are fakes
         return len(there) == len(self.parameters) and all(same)
 
     def is_still(self, plan: object) -> bool:
-        """Whether this is the plan and no write to the parameters has been counted since; reads no value."""
+        """Tell whether this is the plan and no write to the parameters has been counted since; reads no value."""
         return plan is self.plan and self.versions is not None and unchanged(self.versions, self.parameters)
 
     def __getstate__(self) -> tuple[Any, tuple[Tensor, ...], bool]:

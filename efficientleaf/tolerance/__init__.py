@@ -19,7 +19,7 @@ one of N. :mod:`~efficientleaf.tolerance.blocks` computes this, forward and back
 
 **Cut kernels.** LEAF's window cuts the kernels of the lowest bands at 6 to 11 % of their peak. Such a kernel answers to
 every frequency, by some -60 dB. Where a promise does not allow to leave that out, the band is computed at full rate: at
-all N points, without an error but rounding. With a ``dynamic_range`` of less than 60 dB hardly any band is.
+all N points, without an error but rounding. The smaller the ``dynamic_range``, the fewer bands are.
 
 **Weights that are learned.** Responses and weights of points are differentiable functions of centre, sigma and width.
 Only the number of bins is a choice, and the bound holds for any that is large enough.

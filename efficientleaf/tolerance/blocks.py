@@ -14,13 +14,13 @@ from efficientleaf.tolerance.plan import Block, Geometry, Group
 from leaf._runtime.cache import keepable, plain_values, tracing
 from leaf.filters import gabor_pair, gauss_windows
 
-AT_A_TIME = 1 << 18  # complex numbers, which a cache holds
-TAILS = 8  # clips of as many lengths find their last frames' windows again
+AT_A_TIME = 1 << 18  # complex numbers that are worked on at a time, so that they stay in a cache
+TAILS = 8  # how many lengths of clips find the weights of their last frames again
 
 
 @dataclass(frozen=True)
 class Tables:
-    """What the weights make of a plan, for blocks of one length.
+    """Hold what a plan's bands are computed with, for blocks of one length.
 
     Attributes:
         block: length and hops.
@@ -42,7 +42,7 @@ class Tables:
     tails: dict[int, tuple[Tensor, ...]] = field(default_factory=dict, compare=False)
 
     def to(self, like: Tensor) -> Tables:
-        """In another dtype."""
+        """Convert to another tensor's dtype."""
         gains, pooling = (tuple(t.to(like.dtype) for t in ts) for ts in (self.gains, self.pooling))
         return replace(self, gains=gains, pooling=pooling, windows=self.windows.to(like.dtype), tails={})
 
@@ -50,7 +50,7 @@ class Tables:
 def tables(
     centers: Tensor, sigmas: Tensor, widths: Tensor, geometry: Geometry, block: Block, groups: Sequence[Group]
 ) -> Tables:
-    """Of clamped weights, [C] each, in their dtype; differentiable."""
+    """Make the tables of clamped weights, [C] each, in their dtype; differentiable."""
     real, imag = (taps[:, geometry.half :] for taps in gabor_pair(geometry.size, centers, sigmas))
     responses = torch.fft.hfft(torch.complex(real, imag), block.length)  # even in time but for the phase, so real
     order = torch.tensor([band for group in groups for band in group.bands], device=centers.device)
@@ -58,7 +58,7 @@ def tables(
     windows = gauss_windows(geometry.size, widths).index_select(0, order)
     gains = []
     for group, found in zip(groups, torch.split(responses.index_select(0, order), sizes), strict=True):
-        if group.n_points == block.length:
+        if group.full_rate:
             mirrored = torch.cat((found[:, :1], found[:, 1:].flip(1)), 1)
             found = torch.stack((found + mirrored, found - mirrored), 1)[..., : group.n_bins] / 2
         else:
@@ -87,7 +87,7 @@ def _pooling(weights: Tensor, block: Block, groups: Sequence[Group]) -> tuple[Te
     found, around = [], block.length - weights.shape[-1]
     for group, part in zip(groups, torch.split(weights, [len(group.bands) for group in groups]), strict=True):
         placed = F.pad(part, (around // 2, around - around // 2))
-        if group.n_points < block.length:
+        if not group.full_rate:
             kept = torch.fft.rfft(placed)[..., : group.n_points // 2 + 1]
             placed = torch.fft.irfft(kept, group.n_points).repeat_interleave(2, -1)
         found.append(placed)
@@ -102,8 +102,8 @@ def with_tail(found: Tables, tail: Any, geometry: Geometry) -> tuple[Tensor, ...
     if kept:  # an inference tensor could not be saved for the backward pass of a later call
         with torch.inference_mode(False), torch.no_grad():
             both = _both(found, tail, geometry)
-        while len(found.tails) >= TAILS:
-            found.tails.pop(next(iter(found.tails)), None)
+        for old in list(found.tails)[: 1 - TAILS]:  # of a copy, as other threads may do the same
+            found.tails.pop(old, None)
         found.tails[tail] = both
         return both
     return _both(found, tail, geometry)
@@ -133,7 +133,7 @@ def energies(x: Tensor, found: Tables, geometry: Geometry) -> Tensor:
     pair = torch.view_as_real(torch.stack((half_circle, half_circle * 1j))).flatten(2)
     parts = []
     for group, gains, weights in zip(found.groups, found.gains, with_tail(found, tail, geometry), strict=True):
-        if group.n_points == block.length:
+        if group.full_rate:
             parts.append(pooled(pair, gains, weights, (0,) * len(gains), group.n_points))
         else:
             starts = tuple(2 * (first + margin) for first in group.first)
@@ -143,9 +143,14 @@ def energies(x: Tensor, found: Tables, geometry: Geometry) -> Tensor:
     if order != sorted(order):
         e = e[torch.tensor(order, device=x.device).argsort()]
     e = torch.unflatten(e, -1, (n_clips, -1)).permute(0, 2, 3, 1)  # [C, B, blocks, columns]
+    return _frames(e, frames, geometry, block)
+
+
+def _frames(e: Tensor, frames: int, geometry: Geometry, block: Block) -> Tensor:
+    """Add up what the blocks have of each frame: [C, B, blocks, columns and those of the last frames] to frames."""
     columns = geometry.columns(block)
     # the last block's frames, of which the last have windows that the clip's end cuts
-    first_cut = frames - (n_blocks - 1) * block.hops - 1
+    first_cut = frames - (e.shape[-2] - 1) * block.hops - 1
     cut, n_cut = e[..., -1:, columns:], geometry.before + 1
     last = torch.cat((e[..., -1:, :first_cut], cut, e[..., -1:, first_cut + n_cut : columns]), -1)
     e = torch.cat((e[..., :-1, :columns], last), -2)

@@ -26,8 +26,9 @@ class ToleranceFilterbank(Planned):
 
     Proven, in exact arithmetic: for every band of every clip within [-1, 1] the L2 norm over the frames of the
     difference to LEAF's energies, both floored at 1e-5, is at most ``tolerance`` times LEAF's. What float32 rounds
-    comes on top: :meth:`plan` prints a bound on it, and it shows at tolerances of 1e-4 and less where a loud tone
-    stands beside a band near the floor, as it does in LEAF itself.
+    comes on top. :meth:`plan` prints a bound for the FFTs: it shows at tolerances of 1e-4 and less where a loud tone
+    stands beside a band near the floor, as it does in LEAF itself. Sums over a block round by some 1e-9 of the loudest
+    frame in it: 1e-3 of a frame at the floor that is 66 dB quieter than one beside it, where LEAF has 4e-6.
     The derivation is in :mod:`efficientleaf.tolerance`.
 
     Parameters, all [C], as in :class:`leaf.GaborFilterbank`, clamped where they are used, to LEAF's ranges:
@@ -46,7 +47,8 @@ class ToleranceFilterbank(Planned):
         tolerance: 1e-6 to 1e-1.
         dynamic_range: None for the whole of what is promised above. 20 to 120 dB for less of it, and faster:
             ``|error| <= tolerance e + a |x|^2`` in every frame, x the audio of the blocks about it, at most
-            ``geometry.stretch`` samples, with a so far below the largest e / |x|^2 that the band makes of any audio.
+            ``geometry.stretch`` samples, with a so far below the largest e / |x|^2 of any audio
+            (:func:`~efficientleaf.tolerance.bound.loudest`, within 1 dB of the band's own).
             For recordings in which nothing is so much louder than what a band hears.
 
     Raises TypeError or ValueError for arguments outside these ranges.

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from efficientleaf.tolerance.bound import FLOOR, OVERLAP, Bound, envelope, left_out, loudest, quietest, rounding
+from efficientleaf.tolerance.bound import FLOOR, Bound, envelope, left_out, loudest, quietest, rounding
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Geometry:
         return Block(length, (length - 2 * self.half) // self.hop)
 
     def block(self, n_hops: int) -> Block:
-        """For so many hops of audio: blocks of equal length, no longer than needed."""
-        if n_hops >= 10 * self.longest.hops:
+        """Choose blocks for so many hops of audio: of equal length, no longer than needed."""
+        if n_hops >= 10 * self.longest.hops:  # where equal lengths save little, and every length has its own tables
             return self.longest
         n_blocks = -(-n_hops // self.longest.hops)
         hops = -(-n_hops // n_blocks)
@@ -67,7 +67,7 @@ class Geometry:
     @property
     def stretch(self) -> int:
         """Samples that a frame's error may depend on: those of two blocks."""
-        return OVERLAP * self.longest.length
+        return 2 * self.longest.length
 
 
 @dataclass(frozen=True)
@@ -93,12 +93,14 @@ class Group:
         n_points: of a block; all of its samples at full rate.
         first: each band's first bin, of ``n_bins``; below 0 where it is a negative frequency.
         n_bins: of each; at full rate of half a circle.
+        full_rate: whether the points are the block's samples.
     """
 
     bands: tuple[int, ...]
     n_points: int
     first: tuple[int, ...]
     n_bins: int
+    full_rate: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ class Plan:
                 full = n_points == block.length
                 n_bins = n_points // 2 + full
                 first = tuple(0 if full else round(self.weights[b][0] / bins) - n_bins // 2 for b in bands)
-                found.append(Group(bands, n_points, first, n_bins))
+                found.append(Group(bands, n_points, first, n_bins, full))
         return tuple(found)
 
     @cached_property
@@ -144,13 +146,17 @@ class Plan:
     @property
     def full_rate_bands(self) -> tuple[int, ...]:
         """Bands that are computed sample by sample, without an error but rounding."""
-        return tuple(b for g in self.longest if g.n_points == self.geometry.longest.length for b in g.bands)
+        return tuple(band for group in self.longest if group.full_rate for band in group.bands)
 
     def bound(self, band: int, block: Block | None = None) -> Bound:
-        """Proven for the band's own weights and bins: see :mod:`efficientleaf.tolerance.bound`."""
+        """The bound for a band's own weights and bins in a block; by default in one of long audio.
+
+        Short clips have shorter blocks, in which a band may have other bins. See
+        :mod:`efficientleaf.tolerance.bound`.
+        """
         block = block or self.geometry.longest
         group = next(g for g in self.groups(block) if band in g.bands)
-        if group.n_points == block.length:
+        if group.full_rate:
             return Bound(0.0, 0.0)
         center, sigma, _ = self.weights[band]
         first, last = (group.first[group.bands.index(band)] + i for i in (-1, group.n_bins))
@@ -160,7 +166,7 @@ class Plan:
         return left_out(float(response) ** 2, self.promise.allows(self.geometry, self.loudest(band)).t)
 
     def loudest(self, band: int) -> float:
-        """The largest e / |x|^2 that the band makes of any audio, about."""
+        """The largest e / |x|^2 of any audio, see :func:`~efficientleaf.tolerance.bound.loudest`."""
         _, sigma, width = self.weights[band]
         return loudest(sigma, width * max(self.geometry.half, 1))
 
@@ -187,10 +193,9 @@ class Plan:
         for band in range(len(self.weights)):
             group = next(g for g in self.longest if band in g.bands)
             found, top = self.bound(band), self.loudest(band)
-            full = group.n_points == block.length
-            b = rounding(block.length, group.n_points)
+            b, method = rounding(block.length, group.n_points), "full rate" if group.full_rate else "decimated"
             lines.append(
-                f"{band:>4}  {'full rate' if full else 'decimated':<10} {group.n_bins:>6} {group.n_points:>7} "
+                f"{band:>4}  {method:<10} {group.n_bins:>6} {group.n_points:>7} "
                 f"{found.t:>8.1e} {_decibel(found.a / top):>6} {_decibel(b / top):>8} "
                 f"{group_cost(group, block, self.geometry) / samples:>11.0f}"
             )
@@ -221,8 +226,8 @@ def ladder(length: int) -> tuple[int, ...]:
 def group_cost(group: Group, block: Block, geometry: Geometry) -> float:
     """Multiply-adds of a band in a block: gains, FFT, squares, pooling."""
     columns, n = geometry.columns(block) + geometry.before + 1, group.n_points
-    full = n == block.length  # then squares are added before they are pooled
-    return 2 * group.n_bins * (1 + full) + n * (2.5 * math.log2(n) + 2 + columns * (2 - full))
+    outputs = 1 if group.full_rate else 2  # a point that are pooled: at full rate squares are added before
+    return 2 * group.n_bins * (3 - outputs) + n * (2.5 * math.log2(n) + 2 + columns * outputs)
 
 
 def leaf_cost(n_filters: int, geometry: Geometry, n_samples: int) -> float:

@@ -105,12 +105,12 @@ def _version(t: Tensor) -> int | None:
 
 
 def at_hand(t: Tensor) -> bool:
-    """Whether values can be read without waiting for a device."""
+    """Tell whether values can be read without waiting for a device."""
     return t.device.type == "cpu"
 
 
 def plain(t: Tensor) -> bool:
-    """Whether a tensor holds its values itself, unlike a subclass or a tensor inside ``torch.func``."""
+    """Tell whether a tensor holds its values itself, unlike a subclass or a tensor inside ``torch.func``."""
     if type(t) not in (Tensor, nn.Parameter):
         return False
     try:
@@ -121,24 +121,24 @@ def plain(t: Tensor) -> bool:
 
 
 def tracing(*tensors: Tensor) -> bool:
-    """Whether a graph is traced or captured, which runs later than this code."""
+    """Tell whether a graph is traced or captured, which runs later than this code."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
         return True
     return any(t.is_cuda for t in tensors) and torch.cuda.is_current_stream_capturing()
 
 
 def wants_graph(*tensors: Tensor) -> bool:
-    """Whether autograd records operations on these."""
+    """Tell whether autograd records operations on these."""
     return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
 
 
 def keepable(*tensors: Tensor) -> bool:
-    """Whether results that are computed of these may be kept for a later call."""
+    """Tell whether results that are computed of these may be kept for a later call."""
     return not (tracing(*tensors) or wants_graph(*tensors)) and plain_values(tensors)
 
 
 def plain_values(tensors: Sequence[Tensor]) -> bool:
-    """Whether tensors are no more than their values, and what is computed of them stays so."""
+    """Tell whether tensors are no more than their values, and what is computed of them stays so."""
     # under torch.func.grad even a new tensor stands for another, which lives no longer than the call
     return all(map(plain, (*tensors, torch.empty(1)))) and all(
         forward_ad.unpack_dual(t).tangent is None  # type: ignore[no-untyped-call]

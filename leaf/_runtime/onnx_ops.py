@@ -17,7 +17,7 @@ NEAR = 0.5  # where the rounding of 1 + x matters
 
 
 def exporting() -> bool:
-    """Whether ``torch.export`` or ``torch.onnx.export`` is tracing."""
+    """Tell whether ``torch.export`` or ``torch.onnx.export`` is tracing."""
     # before PyTorch 2.7 there is but one answer to both
     asked = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
     return bool(asked())

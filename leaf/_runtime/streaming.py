@@ -145,7 +145,7 @@ def step_of(compression: object) -> Step:
 
 
 def _overrides(kind: type, name: str, other: str) -> bool:
-    """Whether a class defines ``name`` nearer to itself than ``other``."""
+    """Tell whether a class defines ``name`` nearer to itself than ``other``."""
     owners = [next((i for i, base in enumerate(kind.__mro__) if n in vars(base)), 0) for n in (name, other)]
     return owners[0] < owners[1]
 

@@ -57,7 +57,8 @@ def test_every_band_is_in_one_group_and_proven(seed, dynamic_range):
         groups = plan.groups(block)
         assert sorted(band for group in groups for band in group.bands) == list(range(len(drawn.sigmas)))
         for group in groups:
-            assert group.n_points == block.length or group.n_points >= 2 * group.n_bins
+            assert group.full_rate == (group.n_points == block.length)
+            assert group.full_rate or group.n_points >= 2 * group.n_bins
         for band in range(len(drawn.sigmas)):
             bound, allowed = plan.bound(band, block), promise.allows(geometry, plan.loudest(band))
             assert AtMost(allowed.t, "what of the tolerance a plan may spend on t")(bound.t).passes

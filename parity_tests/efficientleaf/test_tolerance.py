@@ -107,8 +107,7 @@ def aliased(patch):
     groups = planning.Plan.groups
 
     def fewer(*args):
-        full = args[1].length
-        return tuple(g if g.n_points == full else replace(g, n_points=g.n_points // 4) for g in groups(*args))
+        return tuple(g if g.full_rate else replace(g, n_points=g.n_points // 4) for g in groups(*args))
 
     patch.setattr(planning.Plan, "groups", fewer)
 
