@@ -174,11 +174,14 @@ def test_a_tap_that_is_not_measured_is_no_resolution():
         resolution(nowhere)
 
 
-def test_a_change_that_the_rung_refuses_is_noticed():
+def test_a_refusal_is_no_resolution():
+    """Else a number that only a check of arguments reads would be noticed at the smallest of changes."""
+
     def refuse(size: int, widths: torch.Tensor) -> torch.Tensor:
-        raise ValueError
+        raise ValueError("refused")
 
     refused = replace(
         listed("leaf", "window-exponent")[0], plant=lambda factor: replaced((filterbank, "gauss_windows", refuse))
     )
-    assert KNOWN(resolution(refused), changes(("float64",))[0]).passes
+    with pytest.raises(ValueError, match="refused"):
+        resolution(refused)
