@@ -79,7 +79,7 @@ class Leaf(Described, keras.Model):
             for ``filters``, of which :class:`SincConv1D` makes ``n_filters`` channels and the others all.
         activation: a layer or function on [B, T, channels]; ``None`` is a :class:`SquaredModulus`, which halves them.
         pooling_cls: class of the pooling, called with the arguments of :class:`GaussianLowpass`.
-        n_filters: number of filters, at least 1.
+        n_filters: number of filters, at least 1; 2 for :class:`SincConv1D` before :class:`SquaredModulus`.
         sample_rate: Hz.
         window_len: length of filters and pooling windows, ms; ``int(sample_rate * window_len // 1000 + 1)``
             samples.
@@ -296,6 +296,8 @@ def _channels(convolution: Any, activation: Any, n_filters: int) -> int:
     """How many channels an activation gives on a filterbank's, without computing any."""
     n_channels = n_filters if isinstance(convolution, SincConv1D) else 2 * n_filters
     if isinstance(activation, SquaredModulus):
+        if n_channels < 2:
+            raise ValueError(f"n_filters={n_filters}: must be at least 2, SquaredModulus halves its channels")
         return n_channels // 2
     given = tf.TensorSpec([None, None, n_channels], getattr(convolution, "compute_dtype", "float32"))
     return int(tf.function(activation).get_concrete_function(given).output_shapes[-1])

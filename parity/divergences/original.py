@@ -33,6 +33,11 @@ DIVERGENCES: tuple[Divergence, ...] = (
         "it, and with oneDNN give memory of the input's length that nothing has written; tf_leaf and og_leaf refuse it",
         "such calls that TensorFlow lets pass and tf_leaf refuses, of one", 1, 1, "leaf_audio/pooling.py"),
     Divergence(
+        "no-channels", ("original", "tf_leaf"), "mended",
+        "Leaf(n_filters=1, conv1d_cls=SincConv1D): SquaredModulus halves the one channel, and TensorFlow pools the "
+        "none that are left to features of width 0; tf_leaf and og_leaf refuse it",
+        "such calls that TensorFlow lets pass and tf_leaf refuses, of one", 1, 1, "leaf_audio/frontend.py"),
+    Divergence(
         "one-sample-transform", ("original", "tf_leaf"), "mended",
         "fft_conv1d on one sample asks for an inverse transform of no samples, at which TensorFlow ends the process; "
         "tf_leaf and og_leaf refuse it", "signal that ends the process", 6, 6, "leaf_audio/convolution.py"),

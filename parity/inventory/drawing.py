@@ -79,6 +79,8 @@ def _leaf(turned: Turned) -> Drawn:
     drawn = {**_frontend(turned), **chosen}
     if chosen["conv1d_cls"] == "SincConv1D":
         drawn["complex_conv_init"] = turned.pick(["sinc", "gabor"])
+        if chosen["activation"] == "squared_modulus":
+            drawn["n_filters"] = max(drawn["n_filters"], 2)  # one leaves no channel: a declared divergence
     if chosen["pooling_cls"] == "LearnablePooling1D":
         drawn = _not_unwritten(drawn, *_geometry(drawn))
     return _at_least_two_samples(drawn) if chosen["conv1d_cls"] == "FFTConv1D" else drawn

@@ -73,6 +73,16 @@ def test_unwritten_output(ledger):
     diverges(ledger, "unwritten-output", len(passed), tap="pool", case=case, property="status")
 
 
+def test_no_channels(ledger):
+    import tensorflow as tf
+
+    import tf_leaf
+
+    passed = [tf.nn.avg_pool(tf.zeros((1, 1, 1, 24)), (2, 1), (2, 1), "VALID", data_format="NHWC")]
+    refused(lambda: tf_leaf.Leaf(n_filters=1, conv1d_cls=tf_leaf.SincConv1D), ValueError, "n_filters=1", "at least 2")
+    diverges(ledger, "no-channels", len(passed), tap="conv", case="one filter of SincConv1D", property="status")
+
+
 def test_one_sample_transform(ledger):
     import tensorflow as tf
 
