@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from parity.report.ledger import Ledger
+    from parity.report.measurements import Ledger
 
 LEDGER: pytest.StashKey[Ledger] = pytest.StashKey()
 NEEDED = ("jinja2", "rich")
@@ -54,7 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def ledger_of(config: pytest.Config) -> Ledger:
     """The ledger of this pytest process, made on first use."""
-    from parity.report.ledger import Ledger
+    from parity.report.measurements import Ledger
 
     if LEDGER not in config.stash:
         config.stash[LEDGER] = Ledger(config.rootpath)

@@ -6,7 +6,7 @@ import numpy as np
 
 from parity.divergences import divergence
 from parity.report.claims import Measurement
-from parity.report.ledger import Ledger
+from parity.report.measurements import Ledger
 
 
 def diverges(

@@ -8,14 +8,14 @@ from pathlib import Path
 from hypothesis import given, settings
 
 from fixtures import store
-from parity import reexecution, search
-from parity.alone import alone
-from parity.cases import Case
-from parity.coverage import Coverage
-from parity.grid import pooled
-from parity.report.ledger import Ledger
-from parity.steps import STEPS, Runner, round_trip, there_and_back
-from parity.strategies import aligned, cases
+from parity.cases.case import Case
+from parity.cases.strategies import aligned, cases
+from parity.checks import reexecution, search
+from parity.checks.alone import alone
+from parity.checks.coverage import Coverage
+from parity.checks.grid import pooled
+from parity.checks.steps import STEPS, Runner, round_trip, there_and_back
+from parity.report.measurements import Ledger
 
 SEARCHED = Path(__file__).parent / "searched.json"
 DEFAULT_WEIGHTS = ("drawn", "drawn", "trained", "outside")

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 
 from fixtures import store
-from parity.bridges.names import checked
-from parity.expected import Expected
+from parity.adapters.canonical import checked
+from parity.adapters.rungs import RUNGS
+from parity.checks.expected import Expected
+from parity.checks.grid import Context, compare_forward, compare_gradients, pooled
+from parity.checks.initial import DECIDED
+from parity.checks.reexecution.calibration import Arrays, Inputs
+from parity.checks.reexecution.ways import Way, plainly
+from parity.checks.steps import INNER_TAPS
+from parity.criteria import OfMax, status
 from parity.faults import Benign
-from parity.gates import OfMax, status
-from parity.grid import Context, compare_forward, compare_gradients, pooled
 from parity.oracle import measured_init_margin
-from parity.probes.initial import DECIDED
-from parity.reexecution.calibration import Arrays, Inputs
-from parity.reexecution.ways import Way, plainly
 from parity.report.claims import TAPS, Measurement
-from parity.report.ledger import Ledger
-from parity.rungs import RUNGS
-from parity.steps import INNER_TAPS
+from parity.report.measurements import Ledger
 
 GOLDENS = store.names()
 MEL_ROUNDING = OfMax(1e-4, "mel of two bins is subtracted: 2840 x 2^-24 x a few over a triangle of a few mel")

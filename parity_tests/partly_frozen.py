@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from parity.alone import geometry_of
-from parity.bridges.names import KERNEL, POOLING, checked
-from parity.cases import Case
-from parity.expected import Expected
-from parity.gates import Exactly, norm, one_operation
-from parity.rungs import RUNGS
+from parity.adapters.canonical import KERNEL, POOLING, checked
+from parity.adapters.rungs import RUNGS
+from parity.cases.case import Case
+from parity.checks.alone import geometry_of
+from parity.checks.expected import Expected
+from parity.criteria import Exactly, norm, one_operation
 
 # by the oracle's name and the column of it
 PARAMETERS = {"center_freqs": (KERNEL, 0), "bandwidths": (KERNEL, 1), "pooling_widths": (POOLING, ...)}

@@ -6,13 +6,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.memory import Peak
 from leaf.streaming import BLOCK
-from parity.cases import Case
-from parity.gates import Exactly
-from parity.memory import Peak
-from parity.probes.streaming import streamed
-from parity.report.ledger import Ledger
-from parity.strategies import cases
+from parity.cases.case import Case
+from parity.cases.strategies import cases
+from parity.checks.streaming import streamed
+from parity.criteria import Exactly
+from parity.report.measurements import Ledger
 
 SAME_BITS = Exactly("a copy of the same numbers in the same order")
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from parity.cases import Case
-from parity.expected import Expected
-from parity.faults.base import Benign, Fault, replaced
-from parity.grid import (
+from parity.adapters.rungs import RUNGS
+from parity.cases.case import Case
+from parity.checks.expected import Expected
+from parity.checks.grid import (
     Context,
     compare_algebraic,
     compare_algebraic_gradients,
@@ -21,10 +21,10 @@ from parity.grid import (
     compare_gradients,
     pooled,
 )
-from parity.reexecution import measure
+from parity.checks.reexecution import measure
+from parity.checks.steps import STEPS, Runner, Step
+from parity.faults.base import Benign, Fault, replaced
 from parity.report.claims import PROPERTIES, TAPS, Measurement
-from parity.rungs import RUNGS
-from parity.steps import STEPS, Runner, Step
 
 Probe = Callable[[], Iterator[Measurement]]
 

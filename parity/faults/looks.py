@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from parity.bridges.base import Bridge
-from parity.bridges.converting import convert
-from parity.expected import Expected
+from parity.adapters.base import Bridge
+from parity.adapters.rungs import RUNGS
+from parity.checks.expected import Expected
+from parity.checks.grid import Context, compare_algebraic, compare_forward
+from parity.checks.steps import STEPS, Runner, Step
 from parity.faults.bench import CLEAN, shared
-from parity.grid import Context, compare_algebraic, compare_forward
 from parity.report.claims import Measurement
-from parity.rungs import RUNGS
-from parity.steps import STEPS, Runner, Step
+from parity.weights.converting import convert
 
 Look = Callable[[str], Iterator[Measurement]]  # from a dtype
 
@@ -33,7 +33,7 @@ class Scene:
         step: its name.
         case: as text.
         literal: hold the output to its limit as it stands, as the suite does on the goldens; see
-            :class:`parity.grid.Context`.
+            :class:`parity.checks.grid.Context`.
         rebuilt: build the candidate again for each change, of what acts while it is built.
     """
 
@@ -99,9 +99,9 @@ def grouped(setting: Any, seed: int) -> Look:
     """The taps of EfficientLEAF in groups, on weights outside of its limits; from a ``plans.Setting``."""
 
     def look(dtype: str) -> Iterator[Measurement]:
-        from parity.bridges.efficientleaf import EfficientLeafBridge
-        from parity.grid import compare_sound
-        from parity.probes import plans
+        from parity.adapters.efficientleaf import EfficientLeafBridge
+        from parity.checks import plans
+        from parity.checks.grid import compare_sound
 
         bridge, right = EfficientLeafBridge(), plans.expected(setting, seed)
         module = bridge.build(setting.config, dtype, **setting.options)
@@ -124,7 +124,7 @@ def compression(stage: str, which: int) -> Look:
     """
 
     def look(dtype: str) -> Iterator[Measurement]:
-        from parity.probes import compressions
+        from parity.checks import compressions
 
         probe = compressions.Probe(compressions.DRAWS[which], dtype)
         if stage == "logarithm":

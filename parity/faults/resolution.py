@@ -10,15 +10,15 @@ from functools import cache
 
 import numpy as np
 
-from parity.bridges import names
-from parity.cells import trained
+from parity.adapters import canonical
+from parity.adapters.rungs import RUNGS
+from parity.criteria import AtMost
 from parity.faults.base import Plant
 from parity.faults.bench import CLEAN
 from parity.faults.constants import Constant, compression_parameters, constants
 from parity.faults.looks import Look, Scene, standing
 from parity.faults.scaling import NotPlantedError
-from parity.gates import AtMost
-from parity.rungs import RUNGS
+from parity.report.cells import trained
 
 DTYPES = ("float64", "float32")  # the finer first: most of what is noticed at all is noticed there
 SINGLE = ("float32",)
@@ -170,9 +170,9 @@ def smallest(noticed: Noticed, tried: Sequence[float]) -> float:
 def scene_of(rung: str, variable: str) -> Scene:
     """A scene in whose output the parameter shows: inside of all limits, with energies that move."""
     case = "weights=trained,n_filters=4,sample_rate=8000,n_samples=1601,seed=3,signal=chirp,amplitude=1.0"
-    if variable == names.PREEMP:
+    if variable == canonical.PREEMP:
         case = "weights=trained,n_filters=3,sample_rate=8000,n_samples=900,seed=15,compression=none,preemp=True"
-    if variable in (names.GAMMA, names.BETA):
+    if variable in (canonical.GAMMA, canonical.BETA):
         case = "weights=trained,n_filters=4,sample_rate=8000,n_samples=999,seed=12,compression=none"
         case += ",mean_var_norm=True,signal=chirp"
     if rung == "efficientleaf":

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from parity.bridges import names
-from parity.bridges.base import Entry, TorchBridge
-from parity.config import LeafConfig
+from parity.adapters import canonical
+from parity.adapters.base import Entry, TorchBridge
+from parity.oracle.config import LeafConfig
 from parity.ports.port import Port
 
 
@@ -88,13 +88,13 @@ class PortBridge(TorchBridge):
         """
         held = _tensors(module.inner)
         out = {}
-        for name, shape in names.expected_shapes(module.config).items():
+        for name, shape in canonical.expected_shapes(module.config).items():
             given = self.port.parameters[name]
             keys = (given,) if isinstance(given, str) else given
             if unknown := [key for key in keys if key not in held]:
                 raise ValueError(f"parameters[{name!r}]={unknown}: must be among {sorted(held)}")
             tensors = tuple(held[key] for key in keys)
-            if len(keys) not in (1, 2) or (len(keys) == 2 and name != names.KERNEL):
+            if len(keys) not in (1, 2) or (len(keys) == 2 and name != canonical.KERNEL):
                 raise ValueError(f"parameters[{name!r}]={keys}: must be one key, of 'kernel' one or two")
             wanted = shape if len(keys) == 1 else shape[:1]
             for key, tensor in zip(keys, tensors, strict=True):

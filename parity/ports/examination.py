@@ -9,12 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from parity.bridges.names import checked
-from parity.cases import Case
-from parity.config import LeafConfig
-from parity.expected import Arrays, Expected
-from parity.gates import Exactly, PooledAccuracy, Verdict, norm, one_operation, soundness, status
-from parity.grid import (
+from parity.adapters.canonical import checked
+from parity.cases.case import Case
+from parity.checks.expected import Arrays, Expected
+from parity.checks.grid import (
     Context,
     compare_algebraic,
     compare_algebraic_gradients,
@@ -22,8 +20,10 @@ from parity.grid import (
     compare_gradients,
     kind_of,
 )
-from parity.grid import pooled as pooled_accuracy
+from parity.checks.grid import pooled as pooled_accuracy
+from parity.criteria import Exactly, PooledAccuracy, Verdict, norm, one_operation, soundness, status
 from parity.oracle import Conventions
+from parity.oracle.config import LeafConfig
 from parity.ports.diagnosis import Diagnosis
 from parity.ports.drawing import on_limits
 from parity.ports.port import ON_LIMITS, TOGETHER, Port, reference

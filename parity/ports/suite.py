@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from parity.cases import Case
+from parity.cases.case import Case
 from parity.ports.diagnosis import Diagnosis
 from parity.ports.examination import Examination
 from parity.ports.port import Port
 from parity.report.claims import Measurement
-from parity.report.ledger import Ledger
+from parity.report.measurements import Ledger
 
 FEWER = 5  # a case in so many has weights on their limits as well, and in so many makes a round trip
 

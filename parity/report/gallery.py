@@ -12,11 +12,11 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from parity.bridges import convert
-from parity.bridges.base import Bridge
-from parity.config import LeafConfig
+from parity.adapters.base import Bridge
+from parity.adapters.rungs import RUNGS
+from parity.oracle.config import LeafConfig
 from parity.report import pictures
-from parity.rungs import RUNGS
+from parity.weights.converting import convert
 
 Array = NDArray[Any]
 N_FREQUENCIES = 16384

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from parity.cells import verdicts
-from parity.outputs import Output, replace_file
 from parity.report import recorded
+from parity.report.cells import verdicts
 from parity.report.certificate import Certificate
 from parity.report.environment import describe
-from parity.report.ledger import Ledger
+from parity.report.measurements import Ledger
+from parity.weights.outputs import Output, replace_file
 
 CLIP = Path("fixtures", "speech", "arctic_a0009.wav")
 

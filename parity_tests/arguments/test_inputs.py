@@ -12,9 +12,9 @@ import og_leaf
 from efficientleaf import EfficientLeaf, LogTBN
 from leaf import Leaf
 from parity import convert
-from parity.bridges.og_leaf import OgLeafBridge
-from parity.config import LeafConfig
-from parity.gates import OfMax
+from parity.adapters.og_leaf import OgLeafBridge
+from parity.criteria import OfMax
+from parity.oracle.config import LeafConfig
 from parity.oracle.frontend import SIMPLIFIED, LeafOracle
 from parity_tests.arguments.torch_subjects import OF_TORCH
 from parity_tests.refusals import refused

@@ -83,7 +83,7 @@ def test_what_is_no_audio_is_refused_by_name(tf_leaf, name, kind):
 @pytest.mark.parametrize("window", range(2, 6))
 def test_small_windows(tf_leaf, window):
     """TensorFlow keeps the lower of two limits that cross, and rung 1 does as it does."""
-    from parity.bridges.tf_leaf import TfLeafBridge
+    from parity.adapters.tf_leaf import TfLeafBridge
     from parity.oracle.frontend import LeafOracle
 
     config, port, x = given(window)

@@ -12,8 +12,8 @@ from efficientleaf import EfficientLeaf, ToleranceFilterbank
 from efficientleaf.tolerance.needs import Geometry, Promise
 from efficientleaf.tolerance.plan import leaf_cost, make_plan
 from leaf import GaborFilterbank
-from parity.gates import AtMost, OfMax
-from parity.probes.tolerance import TOLERANCES, draw
+from parity.checks.tolerance import TOLERANCES, draw
+from parity.criteria import AtMost, OfMax
 
 TOLERANCE = TOLERANCES[1]
 COUNTED = OfMax(0.25, "columns are planned for by a formula, and frames at the ends and FFTs are not products")

@@ -19,13 +19,13 @@ ALLOWED = {
     "efficientleaf": {"efficientleaf", "leaf", "torch", "numpy"},
 }
 NUMPY_ALONE = (
-    "parity/config.py",
-    "parity/cases.py",
-    "parity/bridges/names.py",
+    "parity/oracle/config.py",
+    "parity/cases/case.py",
+    "parity/adapters/canonical.py",
     "fixtures/store.py",
     "fixtures/cases.py",
 )
-STANDARD_ALONE = ("parity.arguments", "parity.outputs")
+STANDARD_ALONE = ("fixtures.arguments", "parity.weights.outputs")
 TENSORFLOW = {"tensorflow", "keras", "tf_keras"}
 
 
@@ -70,7 +70,7 @@ def test_oracle_imports_numpy_and_itself_alone():
     for path in files("parity/oracle"):
         assert packages(path) <= {"numpy", "parity"}, path
         ours = {name for name in imported(path) if name.startswith("parity")}
-        assert all(name.startswith(("parity.oracle", "parity.config")) or name == "parity" for name in ours), path
+        assert all(name.startswith("parity.oracle") or name == "parity" for name in ours), path
 
 
 @pytest.mark.parametrize("name", NUMPY_ALONE)
@@ -79,7 +79,7 @@ def test_data_imports_numpy_alone(name):
 
 
 def test_gates_and_claims_import_no_framework():
-    for path in [*files("parity/gates"), *files("parity/divergences"), ROOT / "parity/report/claims.py"]:
+    for path in [*files("parity/criteria"), *files("parity/divergences"), ROOT / "parity/report/claims.py"]:
         assert packages(path) <= {"numpy", "parity"}, path
 
 
@@ -100,8 +100,8 @@ def test_recorder_imports_numpy_alone():
     for path in files("fixtures"):
         assert packages(path) <= {"numpy", "parity", "fixtures"}, path
         ours = {name for name in imported(path) if name.startswith("parity.")}
-        allowed = (*(f"parity.{name}" for name in ("oracle", "cases", "config", "inventory")), *STANDARD_ALONE)
-        assert all(name.startswith(allowed) for name in ours), path
+        rooms = ("parity.oracle", "parity.cases.case", "parity.adapters.subject_", "parity.criteria.outcome")
+        assert all(name.startswith((*rooms, *STANDARD_ALONE)) for name in ours), path
 
 
 @pytest.mark.parametrize("room", ["tf_leaf", "og_leaf", "leaf", "efficientleaf", "parity"])
@@ -117,13 +117,13 @@ def test_nothing_imports_the_tests(room):
 
 
 def test_tensorflow_is_imported_by_what_asks_for_it():
-    of_rung_0 = {*files("tf_leaf"), ROOT / "parity/bridges/tf_leaf.py"}
+    of_rung_0 = {*files("tf_leaf"), ROOT / "parity/adapters/tf_leaf.py"}
     for room in sorted(OURS):
         for path in sorted((ROOT / room).rglob("*.py")):
             if path not in of_rung_0:
                 found = packages(path, at_module_level=True)
                 assert not found & {*TENSORFLOW, "tf_leaf"}, path
-                assert "parity.bridges.tf_leaf" not in set(imported(path, at_module_level=True)), path
+                assert "parity.adapters.tf_leaf" not in set(imported(path, at_module_level=True)), path
 
 
 def test_reader_sees_what_it_should(tmp_path):

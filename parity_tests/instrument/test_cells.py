@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from parity.cells import WHOLE, Cell, cells, verdicts
-from parity.inventory.names import PUBLIC
+from parity.adapters.rungs import RUNGS
+from parity.cases.public_names import PUBLIC
+from parity.report.cells import WHOLE, Cell, cells, verdicts
 from parity.report.claims import Measurement
 from parity.report.instrument import cells_line
-from parity.report.ledger import Ledger
-from parity.rungs import RUNGS
+from parity.report.measurements import Ledger
 from parity_tests.instrument.scratch import HOLDS, run
 from parity_tests.instrument.test_certificate import FIELDS
 

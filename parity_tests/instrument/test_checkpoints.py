@@ -11,12 +11,12 @@ import og_leaf
 from fixtures.checkpoints import SUBJECTS as RECORDED
 from fixtures.sources import COMMIT
 from parity import load_weights
-from parity.bridges.names import checked
-from parity.checkpoints import open_file
-from parity.checkpoints.bundle import Bundle
-from parity.checkpoints.named import Named
-from parity.gates import Exactly
-from parity.rungs import RUNGS
+from parity.adapters.canonical import checked
+from parity.adapters.rungs import RUNGS
+from parity.criteria import Exactly
+from parity.weights.checkpoints import open_file
+from parity.weights.checkpoints.bundle import Bundle
+from parity.weights.checkpoints.named import Named
 from parity_tests.instrument import checkpoint_files as files
 from parity_tests.instrument.weights import held, same_bits
 from parity_tests.refusals import refused
@@ -118,7 +118,7 @@ def test_simplified_rungs_hold_what_they_can(rung):
 
 
 def leaf_config(rung):
-    from parity.config import LeafConfig
+    from parity.oracle.config import LeafConfig
 
     padding = "same" if rung == "leaf" else "centered"
     return LeafConfig(n_filters=4, sample_rate=8000, window_len=4.0, window_stride=2.0, padding=padding)

@@ -9,14 +9,14 @@ import torch
 import efficientleaf
 import leaf
 from parity import convert
-from parity.bridges.names import checked
-from parity.bridges.wrapped import Wrapped
-from parity.cases import Case
-from parity.config import LeafConfig
-from parity.gates import OfMax
+from parity.adapters.canonical import checked
+from parity.adapters.rungs import RUNGS
+from parity.cases.case import Case
+from parity.criteria import OfMax
 from parity.oracle import Box, LeafOracle
+from parity.oracle.config import LeafConfig
 from parity.oracle.frontend import FLOOR
-from parity.rungs import RUNGS
+from parity.weights.wrapped import Wrapped
 from parity_tests.instrument.weights import SMALL, held, loaded, same_bits
 
 EXACT = OfMax(1e-11, "the same function in float64; instance norm and logarithm enlarge 1e-13 by up to a hundred")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from parity import load_weights
-from parity.checkpoints import open_file
-from parity.rungs import RUNGS
+from parity.adapters.rungs import RUNGS
+from parity.weights.checkpoints import open_file
 from parity_tests.instrument import checkpoint_files as files
 from parity_tests.instrument.weights import held, same_bits
 from parity_tests.refusals import refused

@@ -9,9 +9,9 @@ from torch import nn
 
 import og_leaf
 from parity import load_weights
-from parity.cases import Case
-from parity.gates import Exactly
-from parity.rungs import RUNGS
+from parity.adapters.rungs import RUNGS
+from parity.cases.case import Case
+from parity.criteria import Exactly
 from parity_tests.instrument import checkpoint_files as files
 from parity_tests.instrument.weights import SMALL, fresh, held, loaded, same_bits
 from parity_tests.refusals import refused
@@ -87,7 +87,7 @@ def test_half_the_bits(kind, dtype, tmp_path):
 def test_numbers_of_a_safetensors_file(name, tmp_path):
     from safetensors.numpy import load_file, save_file
 
-    from parity.checkpoints import open_file
+    from parity.weights.checkpoints import open_file
 
     kind = {"F64": "f8", "I32": "i4", "U8": "u1", "BOOL": "?"}[name]
     save_file({"a": np.arange(6).reshape(2, 3).astype(kind)}, tmp_path / "w.safetensors")

@@ -11,9 +11,9 @@ import efficientleaf
 import leaf
 import og_leaf
 from parity import convert, load, load_weights
-from parity.carrying import carry, read
-from parity.gates import AtMost, OfMax
-from parity.rungs import RUNGS
+from parity.adapters.rungs import RUNGS
+from parity.criteria import AtMost, OfMax
+from parity.weights.convert_file import carry, read
 from parity_tests.instrument import checkpoint_files as files
 from parity_tests.instrument.weights import held, same_bits
 from parity_tests.refusals import refused

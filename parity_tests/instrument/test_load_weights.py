@@ -11,12 +11,12 @@ import efficientleaf
 import leaf
 from fixtures import store
 from parity import load_weights
-from parity.bridges.names import expected_shapes
-from parity.cases import Case
-from parity.config import LeafConfig
-from parity.gates import Exactly, OfMax, RelativeL2
-from parity.grid import FORWARD, FORWARD_NORM
-from parity.rungs import RUNGS
+from parity.adapters.canonical import expected_shapes
+from parity.adapters.rungs import RUNGS
+from parity.cases.case import Case
+from parity.checks.grid import FORWARD, FORWARD_NORM
+from parity.criteria import Exactly, OfMax, RelativeL2
+from parity.oracle.config import LeafConfig
 from parity_tests.instrument.weights import SMALL, fresh, held, loaded, same_bits
 from parity_tests.refusals import refused
 

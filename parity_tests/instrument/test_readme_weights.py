@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from parity import load_weights
-from parity.carrying import carry
-from parity.cases import Case
-from parity.config import LeafConfig
-from parity.rungs import RUNGS
+from parity.adapters.rungs import RUNGS
+from parity.cases.case import Case
+from parity.oracle.config import LeafConfig
+from parity.weights.convert_file import carry
 from parity_tests.instrument.weights import same_bits
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")

@@ -10,14 +10,14 @@ import torch
 
 import leaf
 import og_leaf
-from parity.bridges.base import Entry, TorchBridge
-from parity.gates import OfMax
-from parity.gates.envelope import FALSE_ALARM, Carried, Envelope
-from parity.optimizers import State, TorchTrainer
+from parity.adapters.base import Entry, TorchBridge
+from parity.adapters.optimizers import State, TorchTrainer
+from parity.adapters.rungs import RUNGS
+from parity.checks import training
+from parity.checks.training_steps import CASES, interior, out_and_back, require_interior
+from parity.criteria import OfMax
+from parity.criteria.envelope import FALSE_ALARM, Carried, Envelope
 from parity.oracle.optimizers import Adam, Momentum, Sgd
-from parity.probes import training
-from parity.probes.lessons import CASES, interior, out_and_back, require_interior
-from parity.rungs import RUNGS
 
 SAME = OfMax(1e-14, "the same rule in float64: a few dozen roundings of 1.1e-16")
 SECOND_ORDER = OfMax(2.0**-13, "a width of 2^-22 times a curvature of a few hundred, where Adam divides by little")

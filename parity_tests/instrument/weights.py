@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from parity.cases import Case
-from parity.config import LeafConfig
-from parity.rungs import RUNGS
+from parity.adapters.rungs import RUNGS
+from parity.cases.case import Case
+from parity.oracle.config import LeafConfig
 
 SMALL = LeafConfig(n_filters=3, sample_rate=2000)
 PADDINGS = {"og_leaf": "same", "tf_leaf": "same", "leaf": "same", "efficientleaf": "centered"}

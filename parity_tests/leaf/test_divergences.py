@@ -9,10 +9,10 @@ import torch.nn.functional as F
 
 import leaf
 import og_leaf
-from parity.bridges import convert
-from parity.config import LeafConfig
-from parity.gates import AtMost, OfMax
-from parity.rungs import RUNGS
+from parity.adapters.rungs import RUNGS
+from parity.criteria import AtMost, OfMax
+from parity.oracle.config import LeafConfig
+from parity.weights.converting import convert
 from parity_tests.divergent import diverges, noise
 
 SECOND = "noise of 16000 samples"

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 
-from parity.cases import Case
-from parity.expected import Expected
+from parity.cases.case import Case
+from parity.checks.expected import Expected
 from parity.ports.__main__ import load
 from parity.ports.diagnosis import Diagnosis
 from parity.ports.examination import Examination, Limits

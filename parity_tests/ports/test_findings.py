@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from parity.bridges.leaf import LeafBridge
-from parity.bridges.og_leaf import OgLeafBridge
-from parity.config import LeafConfig
+from parity.adapters.leaf import LeafBridge
+from parity.adapters.og_leaf import OgLeafBridge
+from parity.oracle.config import LeafConfig
 from parity.ports import Port, suite
 from parity.ports.conduct import REFUSED, is_a_function, refuses
 from parity.ports.examination import Examination
 from parity.ports.suite import examine
-from parity.report.ledger import Ledger
+from parity.report.measurements import Ledger
 from parity_tests.ports.bench import ORIGINAL, SIMPLIFIED, SMALL, Bench, flawed
 
 WRAPPED = {name: f"inner.{key}" for name, key in ORIGINAL.items()}

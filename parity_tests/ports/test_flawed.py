@@ -9,7 +9,7 @@ import pytest
 
 from parity.ports import Port, suite
 from parity.ports.__main__ import main
-from parity.report.ledger import Ledger
+from parity.report.measurements import Ledger
 from parity_tests.ports.bench import CERTIFY, FOLDER, Bench, flawed
 from parity_tests.ports.flawed import BUGS
 

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 import og_leaf
-from parity.bridges.leaf import LeafBridge
-from parity.bridges.og_leaf import OgLeafBridge
-from parity.config import LeafConfig
+from parity.adapters.leaf import LeafBridge
+from parity.adapters.og_leaf import OgLeafBridge
+from parity.oracle.config import LeafConfig
 from parity.ports import Port
 from parity.ports.__main__ import load, main
 from parity.ports.examination import Examination
