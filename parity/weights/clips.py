@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from parity.weights.outputs import require_file
 
 Array = NDArray[Any]
-SPEECH = Path(__file__).resolve().parents[1] / "fixtures" / "speech" / "arctic_a0009.wav"
+SPEECH = Path(__file__).resolve().parents[2] / "fixtures" / "speech" / "arctic_a0009.wav"
 
 
 @dataclass(frozen=True)
