@@ -18,7 +18,7 @@ NEEDED = ("jinja2", "rich")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--certificate`` and ``--complete``."""
+    """Add ``--certificate`` and ``--certificate-complete``."""
     group = parser.getgroup("leaf-ladder")
     group.addoption(
         "--certificate",
@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="write DIR/certificate.json and DIR/index.html of what the tests measured; fail unless all held",
     )
     group.addoption(
-        "--complete",
+        "--certificate-complete",
         action="store_true",
         help="with --certificate: fail if a cell of the ladder's grid (rung x tap x property x dtype) stays empty",
     )

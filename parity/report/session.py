@@ -157,7 +157,7 @@ class Certifier:
             out.append(f"the run ended early (pytest exit status {exitstatus})")
         if not len(self.ledger):
             out.append("no claim was recorded")
-        if self.config.getoption("--complete"):
+        if self.config.getoption("--certificate-complete"):
             out += [f"an empty cell: {v.cell}" for v in verdicts(self.ledger.claims) if v.state == "empty"]
         if self.skipped and in_ci():
             out.append(f"tests skipped although CI is set: {len(self.skipped)}")

@@ -72,7 +72,7 @@ def test_the_line_counts_every_cell():
 
 
 def test_an_empty_cell_fails_a_complete_run(tmp_path):
-    done = run(tmp_path, HOLDS, "--complete")
+    done = run(tmp_path, HOLDS, "--certificate-complete")
     assert done.status == 1
     assert f"an empty cell: {Cell('leaf', 'forward', 'conv', 'float64')}" in done.certificate["failures"]
     assert f"an empty cell: {OUTPUT}" not in done.certificate["failures"]
