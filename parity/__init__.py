@@ -8,15 +8,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from parity.ports.certifying import certify
+    from parity.ports.port import Port
+    from parity.report.certificate import Certificate
     from parity.weights.converting import convert
     from parity.weights.loading import load_weights
     from parity.weights.stored import load
 
     __version__: str
 
-__all__ = ["__version__", "convert", "load", "load_weights"]
+__all__ = ["Certificate", "Port", "__version__", "certify", "convert", "load", "load_weights"]
 
 _PUBLIC = {
+    "Certificate": "parity.report.certificate",
+    "Port": "parity.ports.port",
+    "certify": "parity.ports.certifying",
     "convert": "parity.weights.converting",
     "load": "parity.weights.stored",
     "load_weights": "parity.weights.loading",

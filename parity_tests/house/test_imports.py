@@ -98,7 +98,7 @@ def test_recorder_imports_numpy_alone():
     for path in files("fixtures"):
         assert packages(path) <= {"numpy", "parity", "fixtures"}, path
         ours = {name for name in imported(path) if name.startswith("parity.")}
-        rooms = ("parity.oracle", "parity.cases.case", "parity.adapters.subject_", "parity.criteria.outcome")
+        rooms = ("parity.oracle", "parity.cases", "parity.adapters.subject_", "parity.criteria.outcome")
         assert all(name.startswith((*rooms, *STANDARD_ALONE)) for name in ours), path
 
 
@@ -133,3 +133,11 @@ def test_reader_sees_what_it_should(tmp_path):
     )
     assert packages(path, at_module_level=True) == {"a", "d", "e", "i"}
     assert packages(path) == {"a", "d", "e", "h", "i"}
+
+
+def test_parity_offers_six_names():
+    import parity
+
+    names = [name for name in parity.__all__ if name != "__version__"]
+    assert sorted(names) == ["Certificate", "Port", "certify", "convert", "load", "load_weights"]
+    assert all(getattr(parity, name).__name__ == name for name in names)

@@ -12,10 +12,10 @@ from torch import nn
 from parity.adapters.leaf import LeafBridge
 from parity.adapters.og_leaf import OgLeafBridge
 from parity.oracle.config import LeafConfig
-from parity.ports import Port, suite
+from parity.ports import Port, certify
+from parity.ports.certifying import examine
 from parity.ports.conduct import REFUSED, is_a_function, refuses
 from parity.ports.examination import Examination
-from parity.ports.suite import examine
 from parity.report.measurements import Ledger
 from parity_tests.ports.bench import ORIGINAL, SIMPLIFIED, SMALL, Bench, flawed
 
@@ -212,5 +212,5 @@ def test_failing_suite_raises_what_it_found(monkeypatch):
     port = flawed(["bias on the energies"])
     ledger = Ledger()
     with pytest.raises(pytest.fail.Exception, match='flawed departs from og_leaf first at tap "pool"'):
-        suite(port, examples=1)().test_every_tap_and_gradient(ledger)
+        certify(port, examples=1)().test_every_tap_and_gradient(ledger)
     assert not all(c.worst.holds for c in ledger.claims)

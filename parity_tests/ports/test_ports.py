@@ -10,13 +10,14 @@ import torch
 from torch import nn
 
 import og_leaf
+import parity
 from parity.adapters.leaf import LeafBridge
 from parity.adapters.og_leaf import OgLeafBridge
 from parity.oracle.config import LeafConfig
 from parity.ports import Port
 from parity.ports.__main__ import load, main
+from parity.ports.certifying import examine, sample
 from parity.ports.examination import Examination
-from parity.ports.suite import examine, sample
 from parity_tests.ports.bench import CERTIFY, ORIGINAL, SIMPLIFIED, SMALL, flawed
 
 
@@ -181,3 +182,9 @@ def test_file_without_the_port_is_refused(capsys):
         main([str(CERTIFY), "flawed", "no_such_field=1"])
     assert ended.value.code == 2
     assert "no_such_field" in capsys.readouterr().err
+
+
+def test_old_name_of_certify_warns():
+    with pytest.warns(DeprecationWarning, match="parity.certify"):
+        from parity.ports import suite
+    assert suite is parity.certify

@@ -17,7 +17,7 @@ from parity.report.measurements import Ledger
 FEWER = 5  # a case in so many has weights on their limits as well, and in so many makes a round trip
 
 
-def suite(port: Port, examples: int = 40, seed: int = 0) -> type:
+def certify(port: Port, examples: int = 40, seed: int = 0) -> type:
     """A class of tests that certify a port; to be bound to a name that begins with ``Test``.
 
     The tests hand what they measure to the ``ledger``, so that ``pytest FILE --certificate DIR`` writes a certificate.
