@@ -24,7 +24,7 @@ from parity.criteria.envelope import Envelope
 from parity.criteria.outcome import Array, Outcome
 from parity.faults import Benign
 from parity.report.cells import claimed
-from parity.report.measurements import Ledger
+from parity.report.measurements import MeasurementLog
 from parity_tests.taught import NOT_MOVED, UPDATE
 
 NAMES = store.names(store.INVENTORY)
@@ -174,7 +174,7 @@ def context(rung: str, one: Ran) -> Context:
     )  # fmt: skip
 
 
-def check_forward(rung: str, name: str, ledger: Ledger) -> None:
+def check_forward(rung: str, name: str, ledger: MeasurementLog) -> None:
     """Outputs and regularisation losses, and that the same is refused."""
     for one in ran(rung, name):
         where = context(rung, one)
@@ -193,7 +193,7 @@ def check_forward(rung: str, name: str, ledger: Ledger) -> None:
                 judge(where, name, "forward", gate, key, one, ledger)
 
 
-def check_gradients(rung: str, name: str, ledger: Ledger) -> None:
+def check_gradients(rung: str, name: str, ledger: MeasurementLog) -> None:
     """Gradients of the output and of the losses, to the input and to everything that is learned."""
     of_variables = claimed(public(name), "gradient")
     for one in ran(rung, name):
@@ -226,7 +226,7 @@ def check_benign(change: Benign) -> None:
                 assert verdict.passes, (str(subject), key, verdict)
 
 
-def judge(where: Context, name: str, property: str, gate: Any, key: str, one: Ran, ledger: Ledger) -> None:
+def judge(where: Context, name: str, property: str, gate: Any, key: str, one: Ran, ledger: MeasurementLog) -> None:
     """One array against the original's."""
     for verdict, aside in judged(gate, key, one):
         here = where.aside() if aside else where
@@ -246,7 +246,7 @@ def judged(gate: Any, key: str, one: Ran) -> Iterator[tuple[Verdict, bool]]:
     yield Verdict("direct", difference / one.scatter(key, size), 1.0, APART), True
 
 
-def check_training(rung: str, name: str, ledger: Ledger) -> None:
+def check_training(rung: str, name: str, ledger: MeasurementLog) -> None:
     """Every variable after one step down the gradient of output and losses, constraints applied."""
     for one in ran(rung, name):
         where = context(rung, one)

@@ -31,11 +31,11 @@ RATE = 1e-3
 @cache
 def _prepared(rung: str, text: str, **options: float) -> tuple[Any, Expected]:
     """A float64 module of a case, and what it is held against."""
-    case, bridge = Case.parse(text), RUNGS[rung].load_bridge()
+    case, adapter = Case.parse(text), RUNGS[rung].load_adapter()
     weights = checked(case.variables(), case.config)
-    module = bridge.build(case.config, dtype="float64", **options)
-    bridge.write(module, weights)
-    geometry = geometry_of(bridge, module, case)
+    module = adapter.build(case.config, dtype="float64", **options)
+    adapter.write(module, weights)
+    geometry = geometry_of(adapter, module, case)
     expected = Expected(case.config, weights, case.input(), np.empty(0), subtracts=False, geometry=geometry)
     expected.cotangent = case.cotangent(expected.taps["output"].shape)
     return module, expected

@@ -1,4 +1,4 @@
-"""What the instrument asks of a bridge, and the part that every PyTorch rung shares."""
+"""What the instrument asks of an adapter, and the part that every PyTorch rung shares."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-class Bridge(ABC):
+class Adapter(ABC):
     """Maps one rung to the hub: its parameters to the original's variables, its layout to [B, C, time].
 
     Attributes:
@@ -131,7 +131,7 @@ class Entry:
                 tensor.copy_(torch.as_tensor(np.ascontiguousarray(column)).reshape(tensor.shape))
 
 
-class TorchBridge(Bridge):
+class TorchAdapter(Adapter):
     """Everything about a PyTorch rung that follows from its table of parameters."""
 
     @abstractmethod
@@ -143,11 +143,11 @@ class TorchBridge(Bridge):
         """Every tap of the forward pass on audio [B, T], in the hub's layout."""
 
     def read(self, module: Any) -> Variables:
-        """See :meth:`Bridge.read`."""
+        """See :meth:`Adapter.read`."""
         return {name: entry.value() for name, entry in self.entries(module).items()}
 
     def write(self, module: Any, variables: Variables) -> None:
-        """See :meth:`Bridge.write`."""
+        """See :meth:`Adapter.write`."""
         entries = self.entries(module)
         for name, entry in entries.items():
             entry.check(name, variables[name])
@@ -155,7 +155,7 @@ class TorchBridge(Bridge):
             entry.assign(variables[name])
 
     def output(self, module: Any, x: np.ndarray) -> np.ndarray:
-        """See :meth:`Bridge.output`."""
+        """See :meth:`Adapter.output`."""
 
         def run() -> np.ndarray:
             return np.asarray(module(self._audio(module, x)).detach().cpu().numpy())
@@ -163,7 +163,7 @@ class TorchBridge(Bridge):
         return self._without_training(module, run)
 
     def taps(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
-        """See :meth:`Bridge.taps`; ``output`` is the module's own call, not the last tap."""
+        """See :meth:`Adapter.taps`; ``output`` is the module's own call, not the last tap."""
 
         def run() -> dict[str, np.ndarray]:
             audio = self._audio(module, x)
@@ -185,7 +185,7 @@ class TorchBridge(Bridge):
         return self._without_training(module, run)
 
     def gradients(self, module: Any, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
-        """See :meth:`Bridge.gradients`."""
+        """See :meth:`Adapter.gradients`."""
         import torch
 
         def run() -> dict[str, np.ndarray]:

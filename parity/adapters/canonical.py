@@ -1,6 +1,6 @@
 """The hub: LEAF's variables by the original's names and shapes, as NumPy arrays.
 
-Every bridge maps a rung's parameters to and from these names, so any rung can be loaded from any other and from
+Every adapter maps a rung's parameters to and from these names, so any rung can be loaded from any other and from
 the original's own checkpoints. NumPy alone.
 """
 

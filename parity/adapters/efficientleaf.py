@@ -1,4 +1,4 @@
-"""The bridge of rung 3: EfficientLEAF with PCEN, exact where asked and approximate where configured."""
+"""The adapter of rung 3: EfficientLEAF with PCEN, exact where asked and approximate where configured."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import efficientleaf
 from parity.adapters import canonical
 from parity.adapters.canonical import Variables
 from parity.adapters.leaf import (
-    PlainBridge,
+    PlainAdapter,
     band_of,
     pcen_of,
     pcen_taps,
@@ -51,17 +51,17 @@ def exact_options(config: LeafConfig, variables: Variables) -> dict[str, float]:
     return {"num_groups": 1, "conv_win_factor": factor, "stride_factor": FULL_RATE}
 
 
-class EfficientLeafBridge(PlainBridge):
+class EfficientLeafAdapter(PlainAdapter):
     """Reads and writes ``efficientleaf.EfficientLeaf`` with PCEN."""
 
     rung = "efficientleaf"
 
     def owns(self, module: Any) -> bool:
-        """See :meth:`Bridge.owns`."""
+        """See :meth:`Adapter.owns`."""
         return isinstance(module, efficientleaf.EfficientLeaf)
 
     def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> efficientleaf.EfficientLeaf:
-        """See :meth:`Bridge.build`.
+        """See :meth:`Adapter.build`.
 
         Args:
             config: the frontend; ``padding="centered"`` alone.
@@ -92,7 +92,7 @@ class EfficientLeafBridge(PlainBridge):
         return module.to(getattr(torch, dtype)).eval()
 
     def forward_taps(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """See :meth:`TorchBridge.forward_taps`; the stages at a group's own rate only where there is one group."""
+        """See :meth:`TorchAdapter.forward_taps`; the stages at a group's own rate only where there is one group."""
         bank = module.filterbank
         groups = bank.groups()
         taps: dict[str, torch.Tensor] = {}

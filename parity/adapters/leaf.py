@@ -1,4 +1,4 @@
-"""The bridge of rung 2: simplified LEAF, whose parameters are the same under other names."""
+"""The adapter of rung 2: simplified LEAF, whose parameters are the same under other names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 import leaf
 from parity.adapters import canonical
-from parity.adapters.base import Entry, TorchBridge
+from parity.adapters.base import Entry, TorchAdapter
 from parity.adapters.canonical import Variables
 from parity.adapters.refusals import reject_options
 from parity.oracle.config import LeafConfig
@@ -98,11 +98,11 @@ def shared_smooth(variables: Variables, n_filters: int) -> Variables:
     return {**variables, canonical.SMOOTH: np.repeat(variables[canonical.SMOOTH], n_filters)}
 
 
-class PlainBridge(TorchBridge):
+class PlainAdapter(TorchAdapter):
     """What rungs 2 and 3 share: a filterbank and a PCEN whose parameters have the same names."""
 
     def config(self, module: Any) -> LeafConfig:
-        """See :meth:`Bridge.config`."""
+        """See :meth:`Adapter.config`."""
         pcen_entries(module.compression, module.filterbank.n_filters)
         return LeafConfig(
             n_filters=module.filterbank.n_filters,
@@ -114,27 +114,27 @@ class PlainBridge(TorchBridge):
         )
 
     def entries(self, module: Any) -> dict[str, Entry]:
-        """See :meth:`TorchBridge.entries`."""
+        """See :meth:`TorchAdapter.entries`."""
         pcen = pcen_entries(module.compression, module.filterbank.n_filters)
         return {**filterbank_entries(module.filterbank), **pcen}
 
     def write(self, module: Any, variables: Variables) -> None:
-        """See :meth:`Bridge.write`."""
+        """See :meth:`Adapter.write`."""
         held = shared_smooth(variables, module.filterbank.n_filters)
         super().write(module, within_logs(module.compression, held))
 
 
-class LeafBridge(PlainBridge):
+class LeafAdapter(PlainAdapter):
     """Reads and writes ``leaf.Leaf`` with PCEN."""
 
     rung = "leaf"
 
     def owns(self, module: Any) -> bool:
-        """See :meth:`Bridge.owns`."""
+        """See :meth:`Adapter.owns`."""
         return isinstance(module, leaf.Leaf)
 
     def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> leaf.Leaf:
-        """See :meth:`Bridge.build`; there are no options."""
+        """See :meth:`Adapter.build`; there are no options."""
         reject_options("leaf", options)
         require_plain("leaf", config)
         min_freq, max_freq = band_of(config.sample_rate)  # of a start that is overwritten
@@ -151,7 +151,7 @@ class LeafBridge(PlainBridge):
         return module.to(getattr(torch, dtype)).eval()
 
     def forward_taps(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """See :meth:`TorchBridge.forward_taps`."""
+        """See :meth:`TorchAdapter.forward_taps`."""
         bank = module.filterbank
         n = bank.n_filters
         convolved = bank.convolve(x[:, None])

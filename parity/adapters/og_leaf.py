@@ -1,4 +1,4 @@
-"""The bridge of rung 1: PyTorch with the original's own parametrisation."""
+"""The adapter of rung 1: PyTorch with the original's own parametrisation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from og_leaf.padding import pad_time
 from og_leaf.pooling import ChannelWiseLearnablePooling1D, GaussianLowpass, LearnablePooling1D
 from og_leaf.postprocessing import ExponentialMovingAverage, PCENLayer
 from parity.adapters import canonical, layouts
-from parity.adapters.base import Entry, TorchBridge
+from parity.adapters.base import Entry, TorchAdapter
 from parity.adapters.refusals import (
     compression_of,
     config_of_original,
@@ -69,17 +69,17 @@ def _held(module: Leaf) -> dict[str, torch.Tensor]:
     return held
 
 
-class OgLeafBridge(TorchBridge):
+class OgLeafAdapter(TorchAdapter):
     """Reads and writes ``og_leaf.Leaf``."""
 
     rung = "og_leaf"
 
     def owns(self, module: Any) -> bool:
-        """See :meth:`Bridge.owns`."""
+        """See :meth:`Adapter.owns`."""
         return isinstance(module, (Leaf, MelFilterbanks))
 
     def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> Leaf:
-        """See :meth:`Bridge.build`; there are no options."""
+        """See :meth:`Adapter.build`; there are no options."""
         reject_options("og_leaf", options)
         require_same_padding("og_leaf", config)
         return Leaf(
@@ -111,7 +111,7 @@ class OgLeafBridge(TorchBridge):
         )
 
     def config(self, module: Any) -> LeafConfig:
-        """See :meth:`Bridge.config`; of LEAF's own filters and pooling alone."""
+        """See :meth:`Adapter.config`; of LEAF's own filters and pooling alone."""
         require_leaf(module)
         compress = module._compress_fn
         learned = isinstance(getattr(compress, "ema", None), ExponentialMovingAverage)
@@ -122,11 +122,11 @@ class OgLeafBridge(TorchBridge):
         return config_of_original(module, compression, module._preemp_conv is not None)
 
     def shapes(self, module: Any) -> dict[str, tuple[int, ...]]:
-        """See :meth:`Bridge.shapes`; of any of the original's frontends."""
+        """See :meth:`Adapter.shapes`; of any of the original's frontends."""
         return {name: entry.shape for name, entry in self.entries(module).items()}
 
     def entries(self, module: Any) -> dict[str, Entry]:
-        """See :meth:`TorchBridge.entries`; of any of the original's frontends.
+        """See :meth:`TorchAdapter.entries`; of any of the original's frontends.
 
         Raises:
             ValueError: a part of the frontend has parameters that the original's own class has not.
@@ -138,7 +138,7 @@ class OgLeafBridge(TorchBridge):
         }
 
     def forward_taps(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """See :meth:`TorchBridge.forward_taps`."""
+        """See :meth:`TorchAdapter.forward_taps`."""
         conv, pooling = module._complex_conv, module._pooling
         filters = impulse_responses.gabor_filters(conv.constraint(conv._kernel), conv._kernel_size)
         window = impulse_responses.gaussian_lowpass(pooling.kernel, pooling.kernel_size)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from parity.adapters.base import TorchBridge
+from parity.adapters.base import TorchAdapter
 from parity.adapters.canonical import Variables
 from parity.oracle.optimizers import Adam, Momentum, Rule, Sgd
 
@@ -78,11 +78,11 @@ class TorchTrainer(Trainer):
         ValueError: the module learns a logarithm of a hub variable, whose slots are not the variable's.
     """
 
-    def __init__(self, bridge: TorchBridge, module: Any, rule: Rule) -> None:
+    def __init__(self, adapter: TorchAdapter, module: Any, rule: Rule) -> None:
         import torch
 
-        self.bridge, self.module, self.rule = bridge, module.train(), rule
-        entries = bridge.entries(module)
+        self.adapter, self.module, self.rule = adapter, module.train(), rule
+        entries = adapter.entries(module)
         self.entries = {name: e for name, e in entries.items() if all(t.requires_grad for t in e.tensors)}
         if logs := [name for name, entry in self.entries.items() if entry.log_sign]:
             raise ValueError(f"variables {logs}: the module learns their logarithms; must be the values")
@@ -97,7 +97,7 @@ class TorchTrainer(Trainer):
         else:
             raise TypeError(f"rule={rule!r}: must be Sgd, Momentum or Adam")
         self.n_steps = 0
-        if bridge.rung == "og_leaf":
+        if adapter.rung == "og_leaf":
             import og_leaf
 
             og_leaf.project_after_step(self.optimizer, module)
@@ -106,7 +106,7 @@ class TorchTrainer(Trainer):
         """See :meth:`Trainer.load`; PyTorch's momentum buffer is Keras' over ``-lr``."""
         import torch
 
-        self.bridge.write(self.module, state.variables)
+        self.adapter.write(self.module, state.variables)
         self.n_steps = state.n_steps
         self.optimizer.state.clear()
         if state.n_steps == 0:
@@ -134,7 +134,7 @@ class TorchTrainer(Trainer):
                 name: scale * entry.assemble([held[t][key] if t in held else t.detach() * 0 for t in entry.tensors])
                 for name, entry in self.entries.items()
             }
-        return State(self.bridge.read(self.module), slots, self.n_steps)
+        return State(self.adapter.read(self.module), slots, self.n_steps)
 
     def step(self, x: np.ndarray, cotangent: np.ndarray) -> None:
         """See :meth:`Trainer.step`; PyTorch's epsilon is set to what makes its Adam Keras', see the oracle's."""
@@ -154,12 +154,12 @@ class TorchTrainer(Trainer):
     def gradients(self, x: np.ndarray, cotangent: np.ndarray) -> Variables:
         """See :meth:`Trainer.gradients`."""
         with _one_thread():
-            gradients = self.bridge.gradients(self.module, x, cotangent)
+            gradients = self.adapter.gradients(self.module, x, cotangent)
         return {name: gradients[name] for name in self.entries}
 
     def with_rule(self, rule: Rule) -> TorchTrainer:
         """See :meth:`Trainer.with_rule`."""
-        return TorchTrainer(self.bridge, self.module, rule)
+        return TorchTrainer(self.adapter, self.module, rule)
 
     @staticmethod
     def _columns(tensors: tuple[torch.Tensor, ...], array: np.ndarray) -> list[torch.Tensor]:
@@ -195,12 +195,12 @@ class KerasTrainer(Trainer):
         TypeError: a rule that Keras is not taught.
     """
 
-    def __init__(self, bridge: Any, module: Any, rule: Rule, gradients: Any = None) -> None:
+    def __init__(self, adapter: Any, module: Any, rule: Rule, gradients: Any = None) -> None:
         import keras
         import tensorflow as tf
 
-        self.bridge, self.module, self.rule = bridge, module, rule
-        self.weights = {name: w for name, w in bridge._weights(module).items() if w.trainable}
+        self.adapter, self.module, self.rule = adapter, module, rule
+        self.weights = {name: w for name, w in adapter._weights(module).items() if w.trainable}
         if isinstance(rule, Sgd):
             self.optimizer = keras.optimizers.SGD(rule.learning_rate)
         elif isinstance(rule, Momentum):
@@ -223,7 +223,7 @@ class KerasTrainer(Trainer):
 
     def load(self, state: State) -> None:
         """See :meth:`Trainer.load`."""
-        self.bridge.write(self.module, state.variables)
+        self.adapter.write(self.module, state.variables)
         self.optimizer.iterations.assign(state.n_steps)
         for slot, variables in self._slots().items():
             for name, variable in variables.items():
@@ -232,7 +232,7 @@ class KerasTrainer(Trainer):
     def state(self) -> State:
         """See :meth:`Trainer.state`."""
         slots = {slot: {k: v.numpy() for k, v in held.items()} for slot, held in self._slots().items()}
-        return State(self.bridge.read(self.module), slots, int(self.optimizer.iterations.numpy()))
+        return State(self.adapter.read(self.module), slots, int(self.optimizer.iterations.numpy()))
 
     def step(self, x: np.ndarray, cotangent: np.ndarray) -> None:
         """See :meth:`Trainer.step`."""
@@ -245,7 +245,7 @@ class KerasTrainer(Trainer):
 
     def with_rule(self, rule: Rule) -> KerasTrainer:
         """See :meth:`Trainer.with_rule`."""
-        return KerasTrainer(self.bridge, self.module, rule, self._gradients)
+        return KerasTrainer(self.adapter, self.module, rule, self._gradients)
 
     def _arguments(self, x: np.ndarray, cotangent: np.ndarray) -> tuple[Any, Any]:
         import tensorflow as tf
@@ -262,6 +262,6 @@ class KerasTrainer(Trainer):
         return {slot: dict(zip(self.weights, held, strict=True)) for slot, held in lists.items()}
 
 
-def trainer(bridge: Any, module: Any, rule: Rule) -> Trainer:
-    """The trainer for a rung's module, by the bridge's kind."""
-    return (TorchTrainer if isinstance(bridge, TorchBridge) else KerasTrainer)(bridge, module, rule)
+def trainer(adapter: Any, module: Any, rule: Rule) -> Trainer:
+    """The trainer for a rung's module, by the adapter's kind."""
+    return (TorchTrainer if isinstance(adapter, TorchAdapter) else KerasTrainer)(adapter, module, rule)

@@ -1,4 +1,4 @@
-"""What bridges refuse, and what rungs 0 and 1 have in common. Imports no framework."""
+"""What adapters refuse, and what rungs 0 and 1 have in common. Imports no framework."""
 
 from __future__ import annotations
 

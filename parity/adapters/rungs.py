@@ -1,4 +1,4 @@
-"""The ladder as data: each rung, what it stands on, what can be read off it, and the bridge that reads it."""
+"""The ladder as data: each rung, what it stands on, what can be read off it, and the adapter that reads it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parity.adapters.base import Bridge
+    from parity.adapters.base import Adapter
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Rung:
         framework: ``tensorflow`` or ``torch``: what must be installed.
         reference: what it is certified against.
         taps: the stages that can be read off it, in the order of the computation.
-        bridge: ``module:class`` of its bridge.
+        adapter: ``module:class`` of its adapter.
         subtracts: its PCEN subtracts ``delta^r``, as the original does, and loses digits of a weak signal by it.
     """
 
@@ -31,18 +31,18 @@ class Rung:
     framework: str
     reference: str
     taps: tuple[str, ...]
-    bridge: str
+    adapter: str
     subtracts: bool = False
 
-    def load_bridge(self) -> Bridge:
-        """The rung's bridge; imports its framework.
+    def load_adapter(self) -> Adapter:
+        """The rung's adapter; imports its framework.
 
         Raises:
             ImportError: the framework is not installed.
         """
-        module, _, name = self.bridge.partition(":")
-        bridge: Bridge = getattr(importlib.import_module(module), name)()
-        return bridge
+        module, _, name = self.adapter.partition(":")
+        adapter: Adapter = getattr(importlib.import_module(module), name)()
+        return adapter
 
 
 _STAGES = ("filters", "windows", "conv", "modulus", "pool", "floor", "ema", "pcen", "norm", "output")
@@ -51,13 +51,13 @@ RUNGS: dict[str, Rung] = {
     rung.name: rung
     for rung in (
         Rung("tf_leaf", 0, "LEAF on today's TensorFlow", "tensorflow", "original", ("mel", "init", *_STAGES),
-             "parity.adapters.tf_leaf:TfLeafBridge", subtracts=True),
+             "parity.adapters.tf_leaf:TfLeafAdapter", subtracts=True),
         Rung("og_leaf", 1, "1:1 PyTorch port", "torch", "tf_leaf", ("mel", "init", *_STAGES),
-             "parity.adapters.og_leaf:OgLeafBridge", subtracts=True),
+             "parity.adapters.og_leaf:OgLeafAdapter", subtracts=True),
         Rung("leaf", 2, "simplified LEAF", "torch", "og_leaf",
-             ("init", *(s for s in _STAGES if s != "norm")), "parity.adapters.leaf:LeafBridge"),
+             ("init", *(s for s in _STAGES if s != "norm")), "parity.adapters.leaf:LeafAdapter"),
         Rung("efficientleaf", 3, "EfficientLEAF", "torch", "leaf",
-             ("init", *(s for s in _STAGES if s != "norm")), "parity.adapters.efficientleaf:EfficientLeafBridge"),
+             ("init", *(s for s in _STAGES if s != "norm")), "parity.adapters.efficientleaf:EfficientLeafAdapter"),
     )
 }  # fmt: skip
 
@@ -72,7 +72,7 @@ def rung_of(module: Any) -> Rung:
     for name in ("efficientleaf", "leaf", "og_leaf", "tf_leaf"):
         if name in packages:
             rung = RUNGS[name]
-            if rung.load_bridge().owns(module):
+            if rung.load_adapter().owns(module):
                 return rung
     allowed = "tf_leaf.Leaf, og_leaf.Leaf, leaf.Leaf or efficientleaf.EfficientLeaf"
     raise TypeError(f"module={type(module).__module__}.{type(module).__qualname__}: must be a {allowed}")

@@ -1,4 +1,4 @@
-"""The bridge of rung 0: Keras 3 layers with the original's own variables."""
+"""The adapter of rung 0: Keras 3 layers with the original's own variables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import tf_leaf
 from parity.adapters import canonical
-from parity.adapters.base import Bridge
+from parity.adapters.base import Adapter
 from parity.adapters.canonical import Variables
 from parity.adapters.refusals import (
     compression_of,
@@ -29,17 +29,17 @@ def _channels_first(tensor: Any) -> np.ndarray:
     return np.ascontiguousarray(np.asarray(tensor).transpose(0, 2, 1))
 
 
-class TfLeafBridge(Bridge):
+class TfLeafAdapter(Adapter):
     """Reads and writes the frontends of ``tf_leaf``."""
 
     rung = "tf_leaf"
 
     def owns(self, module: Any) -> bool:
-        """See :meth:`Bridge.owns`."""
+        """See :meth:`Adapter.owns`."""
         return isinstance(module, (tf_leaf.Leaf, tf_leaf.MelFilterbanks))
 
     def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> Any:
-        """See :meth:`Bridge.build`; there are no options."""
+        """See :meth:`Adapter.build`; there are no options."""
         reject_options("tf_leaf", options)
         require_same_padding("tf_leaf", config)
         return tf_leaf.Leaf(
@@ -70,7 +70,7 @@ class TfLeafBridge(Bridge):
         )
 
     def config(self, module: Any) -> LeafConfig:
-        """See :meth:`Bridge.config`; of LEAF's own filters and pooling alone."""
+        """See :meth:`Adapter.config`; of LEAF's own filters and pooling alone."""
         require_leaf(module)
         compress = module._compress_fn
         learned = bool(getattr(compress, "_learn_smooth_coef", False))
@@ -81,7 +81,7 @@ class TfLeafBridge(Bridge):
         return config_of_original(module, compression, bool(module._preemp))
 
     def shapes(self, module: Any) -> dict[str, tuple[int, ...]]:
-        """See :meth:`Bridge.shapes`; of any of the original's frontends."""
+        """See :meth:`Adapter.shapes`; of any of the original's frontends."""
         return {name: tuple(weight.shape) for name, weight in self._weights(module).items()}
 
     def _weights(self, module: Any) -> dict[str, Any]:
@@ -103,11 +103,11 @@ class TfLeafBridge(Bridge):
         return held
 
     def read(self, module: Any) -> Variables:
-        """See :meth:`Bridge.read`."""
+        """See :meth:`Adapter.read`."""
         return {name: weight.numpy() for name, weight in self._weights(module).items()}
 
     def write(self, module: Any, variables: Variables) -> None:
-        """See :meth:`Bridge.write`."""
+        """See :meth:`Adapter.write`."""
         weights = self._weights(module)
         for name, weight in weights.items():
             canonical.require_fit(name, variables[name], weight.dtype)
@@ -115,11 +115,11 @@ class TfLeafBridge(Bridge):
             weight.assign(variables[name])
 
     def output(self, module: Any, x: np.ndarray) -> np.ndarray:
-        """See :meth:`Bridge.output`."""
+        """See :meth:`Adapter.output`."""
         return _channels_first(module(self._audio(module, x)))
 
     def taps(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
-        """See :meth:`Bridge.taps`; ``output`` is the module's own call, not the last tap."""
+        """See :meth:`Adapter.taps`; ``output`` is the module's own call, not the last tap."""
         conv, pooling, compress = module._complex_conv, module._pooling, module._compress_fn
         kernel = conv._kernel.constraint(conv._kernel)
         filters = np.asarray(impulse_responses.gabor_filters(kernel, conv._kernel_size))
@@ -150,7 +150,7 @@ class TfLeafBridge(Bridge):
         return {**taps, "output": self.output(module, x)}
 
     def gradients(self, module: Any, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
-        """See :meth:`Bridge.gradients`."""
+        """See :meth:`Adapter.gradients`."""
         audio = self._audio(module, x)
         weights = {name: w for name, w in self._weights(module).items() if w.trainable}
         with tf.GradientTape() as tape:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from parity.adapters.base import Bridge, TorchBridge
+from parity.adapters.base import Adapter, TorchAdapter
 from parity.adapters.canonical import checked
 from parity.adapters.rungs import RUNGS
 from parity.cases.case import Case
@@ -36,10 +36,10 @@ def alone(
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype={dtype!r}: must be one of {DTYPES}")
-    bridge = RUNGS[rung].load_bridge()
+    adapter = RUNGS[rung].load_adapter()
     weights = checked(case.variables(), case.config)
-    module = bridge.build(case.config, dtype="float64" if dtype == "float64" else "float32")
-    bridge.write(module, weights)
+    module = adapter.build(case.config, dtype="float64" if dtype == "float64" else "float32")
+    adapter.write(module, weights)
     x = case.input()
     expected = Expected(
         config=case.config,
@@ -47,7 +47,7 @@ def alone(
         x=x,
         cotangent=x,  # replaced below, once the output's shape is known
         subtracts=RUNGS[rung].subtracts or dtype != "float64",
-        geometry=geometry_of(bridge, module, case),
+        geometry=geometry_of(adapter, module, case),
     )
     expected.cotangent = case.cotangent(expected.taps["output"].shape)
     context = Context(
@@ -59,12 +59,12 @@ def alone(
         dtype=dtype,
     )
     if dtype == "bfloat16":
-        if not isinstance(bridge, TorchBridge):
+        if not isinstance(adapter, TorchAdapter):
             raise ValueError(f"dtype='bfloat16': must be float32 or float64, as {rung} has no autocast")
-        taps = bridge.autocast_taps(module, x)
+        taps = adapter.autocast_taps(module, x)
         yield from compare_sound(context, taps, expected.taps, expected.errors(dtype), lambda tap: "forward")
         return
-    taps, gradients = bridge.taps(module, x), bridge.gradients(module, x, expected.cotangent)
+    taps, gradients = adapter.taps(module, x), adapter.gradients(module, x, expected.cotangent)
     if dtype == "float64":  # as far from the truth as the oracle itself
         yield from compare_algebraic(context, taps, expected)
         yield from compare_algebraic_gradients(context, gradients, expected)
@@ -73,9 +73,9 @@ def alone(
     yield from compare_sound(context, gradients, expected.gradients, expected.gradient_errors(dtype), kind_of)
 
 
-def geometry_of(bridge: Bridge, module: object, case: Case) -> Geometry | None:
+def geometry_of(adapter: Adapter, module: object, case: Case) -> Geometry | None:
     """EfficientLEAF's groups as the module chose them; None for LEAF's own geometry."""
-    plan = getattr(bridge, "plan", None)
+    plan = getattr(adapter, "plan", None)
     if plan is None:
         return None
     config = case.config

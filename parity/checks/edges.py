@@ -1,4 +1,4 @@
-"""What the probe of ties asks of a rung beyond its bridge: gradients at the convolution, and at the floor."""
+"""What the probe of ties asks of a rung beyond its adapter: gradients at the convolution, and at the floor."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from parity.adapters import canonical
-from parity.adapters.base import Bridge
+from parity.adapters.base import Adapter
 from parity.adapters.rungs import RUNGS
 from parity.checks.expected import Arrays
 from parity.checks.grid import Context
@@ -24,9 +24,9 @@ from parity.oracle.pcen import normalise_adjoint, smoother, smoother_adjoint
 from parity.report.claims import Measurement
 
 
-def conv_gradient(bridge: Bridge, module: Any, x: np.ndarray, d: np.ndarray) -> np.ndarray:
+def conv_gradient(adapter: Adapter, module: Any, x: np.ndarray, d: np.ndarray) -> np.ndarray:
     """Gradient of ``sum(d * conv)`` to the Gabor parameters, [C, 2]: x [B, T], d [B, C, 2, T]."""
-    if bridge.rung == "tf_leaf":
+    if adapter.rung == "tf_leaf":
         import tensorflow as tf
 
         conv = module._complex_conv
@@ -37,12 +37,12 @@ def conv_gradient(bridge: Bridge, module: Any, x: np.ndarray, d: np.ndarray) -> 
         return np.asarray(slope)
     import torch
 
-    from parity.adapters.base import TorchBridge
+    from parity.adapters.base import TorchAdapter
 
-    assert isinstance(bridge, TorchBridge)
-    entry = bridge.entries(module)[canonical.KERNEL]
+    assert isinstance(adapter, TorchAdapter)
+    entry = adapter.entries(module)[canonical.KERNEL]
     audio = torch.as_tensor(x).to(entry.tensors[0].dtype)
-    y = bridge.forward_taps(module, audio)["conv"]
+    y = adapter.forward_taps(module, audio)["conv"]
     slopes = torch.autograd.grad(y, entry.tensors, torch.as_tensor(d, dtype=y.dtype))
     return entry.gradient(slopes)
 
@@ -149,10 +149,10 @@ def _pcen_floor(rung: str, energies: np.ndarray, d: np.ndarray) -> tuple[np.ndar
             return held
 
     held = torch.tensor(energies, requires_grad=True)
-    bridge = RUNGS[rung].load_bridge()
+    adapter = RUNGS[rung].load_adapter()
     config = LeafConfig(n_filters=energies.shape[1], sample_rate=2000, padding="centered")
-    module = bridge.build(config, str(energies.dtype))
-    v = {name: exact(value) for name, value in bridge.read(module).items()}
+    module = adapter.build(config, str(energies.dtype))
+    v = {name: exact(value) for name, value in adapter.read(module).items()}
     module.filterbank = Given()
     y = module(torch.zeros(1, 100, dtype=held.dtype))
     (slope,) = torch.autograd.grad(y, held, torch.as_tensor(d).to(held.dtype))

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 import efficientleaf
-from parity.adapters.efficientleaf import EfficientLeafBridge
-from parity.adapters.leaf import LeafBridge
+from parity.adapters.efficientleaf import EfficientLeafAdapter
+from parity.adapters.leaf import LeafAdapter
 from parity.checks.compressions import NORM_OWN, Draw, Probe
 from parity.checks.expected import Expected
 from parity.checks.grid import Context
@@ -73,11 +73,11 @@ class Subject:
         """Built, filled and frozen."""
         config = replace(self.setting.config, padding=self.padding)
         if self.rung == "leaf":
-            module: Any = LeafBridge().build(config)
-            LeafBridge().write(module, self.weights)
+            module: Any = LeafAdapter().build(config)
+            LeafAdapter().write(module, self.weights)
             return module.eval()  # type: ignore[no-any-return]
-        module = EfficientLeafBridge().build(config, **self.setting.options)
-        EfficientLeafBridge().write(module, self.weights)
+        module = EfficientLeafAdapter().build(config, **self.setting.options)
+        EfficientLeafAdapter().write(module, self.weights)
         if self.compression == "logtbn":
             n = self.setting.n_filters
             module.compression = efficientleaf.LogTBN(n, True, 5, True, True, True, True)
@@ -100,7 +100,7 @@ class Subject:
         config = replace(self.setting.config, padding=self.padding)
         geometry = None
         if self.rung == "efficientleaf":  # its own plan; whether that is right is not asked here
-            groups = tuple(Group(*numbers) for numbers in EfficientLeafBridge().plan(self.module))
+            groups = tuple(Group(*numbers) for numbers in EfficientLeafAdapter().plan(self.module))
             geometry = Geometry(config.window, config.stride, "centered", Box.of_efficientleaf(config.window), groups)
         right = Expected(config, self.weights, x.numpy(), x.numpy(), conventions=SIMPLIFIED, geometry=geometry)
         right.cotangent = np.zeros_like(right.taps["output"])

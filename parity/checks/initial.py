@@ -69,7 +69,7 @@ class Probe:
 
     def __init__(self, rung: str, dtype: str) -> None:
         self.rung, self.dtype = rung, dtype
-        self.bridge = RUNGS[rung].load_bridge()
+        self.adapter = RUNGS[rung].load_adapter()
         self.precision = Precision.of(dtype)
         self.context = Context(rung, "oracle", "fresh modules", "", f"pytest parity_tests/{rung}/test_init.py", dtype)
 
@@ -89,7 +89,7 @@ class Probe:
         decided |= (peak == 0) & (largest == 0)
         undecided = DECIDED(float(np.mean(~decided)))
         yield self.context.measurement("init", "status", undecided, "rounding")
-        kernel = self.bridge.read(self.build(n_filters=n_filters, sample_rate=rate))[canonical.KERNEL]
+        kernel = self.adapter.read(self.build(n_filters=n_filters, sample_rate=rate))[canonical.KERNEL]
         # pi is rounded, and a product with it; the width has a logarithm under a root and a quotient besides
         roundings = np.array([2.0, LOG / 2 + 6])
         error = roundings * self.precision.u * exact
@@ -98,7 +98,7 @@ class Probe:
     def analytic(self, n_filters: int, rate: int) -> Iterator[Measurement]:
         """Rungs 2 and 3: centres and widths computed from the corners of the mel triangles."""
         self.context.case = f"{n_filters} filters at {rate} Hz"
-        kernel = self.bridge.read(self.build(n_filters=n_filters, sample_rate=rate, compression="pcen"))[
+        kernel = self.adapter.read(self.build(n_filters=n_filters, sample_rate=rate, compression="pcen"))[
             canonical.KERNEL
         ]
         errors = analytic_errors(n_filters, rate, self.precision)
@@ -108,11 +108,11 @@ class Probe:
         """Everything that starts from a constant, for each form of the frontend."""
         for form, module in self.forms():
             self.context.case = form
-            for name, values in self.bridge.read(module).items():
+            for name, values in self.adapter.read(module).items():
                 if name != canonical.KERNEL:
                     expected = np.broadcast_to(np.asarray(CONSTANTS[name]), values.shape)
                     yield self.context.measurement(name, "forward", STARTS(values, expected), "bitwise")
-            floor = STARTS(self.bridge.config(module).pcen_floor, PCEN_FLOOR)
+            floor = STARTS(self.adapter.config(module).pcen_floor, PCEN_FLOOR)
             yield self.context.measurement("pcen", "forward", floor, "bitwise")
         if self.rung == "efficientleaf":
             self.context.case = "logtbn"

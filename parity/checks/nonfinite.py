@@ -58,24 +58,24 @@ def _negative_delta(rung: str) -> Iterator[Measurement]:
     zero = np.zeros(1, np.float32)
     with np.errstate(invalid="ignore"):
         expected = Expected(case.config, variables, case.input(), zero, conventions=conventions).taps["output"]
-    bridge = RUNGS[rung].load_bridge()
-    module = bridge.build(case.config)
-    bridge.write(module, variables)
+    adapter = RUNGS[rung].load_adapter()
+    module = adapter.build(case.config)
+    adapter.write(module, variables)
     with np.errstate(invalid="ignore"):
-        got = bridge.output(module, case.input())
+        got = adapter.output(module, case.input())
     context = _context(rung, case, "float32")
     for tap in ("pcen", "output"):
-        values = got if tap == "output" else bridge.taps(module, case.input())["pcen"]
+        values = got if tap == "output" else adapter.taps(module, case.input())["pcen"]
         yield context.measurement(tap, "forward", status(values, expected.astype(np.float32)), "rounding")
 
 
 def _doubled(rung: str, case: Case) -> Iterator[Measurement]:
     """Every number of the module is reached: the output is the oracle's to float64's own rounding."""
     case = _padded(rung, case)
-    bridge = RUNGS[rung].load_bridge()
-    module = bridge.build(case.config)
+    adapter = RUNGS[rung].load_adapter()
+    module = adapter.build(case.config)
     variables = case.variables()
-    bridge.write(module, variables)
+    adapter.write(module, variables)
     module = module.double()
     expected = Expected(
         case.config,
@@ -83,17 +83,17 @@ def _doubled(rung: str, case: Case) -> Iterator[Measurement]:
         case.input(),
         case.input(),
         subtracts=RUNGS[rung].subtracts,
-        geometry=geometry_of(bridge, module, case),
+        geometry=geometry_of(adapter, module, case),
     )
     exact = expected.taps["output"]
     expected.cotangent = case.cotangent(exact.shape)
-    got = bridge.output(module, case.input())
+    got = adapter.output(module, case.input())
     context = _context(rung, case, "float64")
     state = status(got, exact)
     yield context.measurement("output", "forward", state, "algebraic")
     if state.passes:
         verdict = one_operation(got, exact, expected.rounding("float64")["output"], peak)
         yield context.measurement("output", "forward", verdict, "algebraic")
-    left = [name for name, value in bridge.read(module).items() if value.dtype != np.float64]
+    left = [name for name, value in adapter.read(module).items() if value.dtype != np.float64]
     verdict = Exactly("a module moved to float64 holds every variable in float64")(len(left), 0)
     yield context.measurement("output", "status", verdict, "bitwise")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from parity.adapters import canonical
-from parity.adapters.efficientleaf import EfficientLeafBridge
+from parity.adapters.efficientleaf import EfficientLeafAdapter
 from parity.checks.expected import Expected
 from parity.checks.grid import Context, compare_algebraic, compare_algebraic_gradients, compare_sound, kind_of
 from parity.criteria import Verdict
@@ -55,7 +55,7 @@ class Setting:
 
     @property
     def options(self) -> dict[str, Any]:
-        """For the bridge."""
+        """For the adapter."""
         return {
             "num_groups": self.num_groups,
             "conv_win_factor": self.conv_win_factor,
@@ -138,29 +138,29 @@ class Count:
 
 def grouping(setting: Setting) -> Iterator[Measurement]:
     """The plan for the initial weights and for drawn ones, all of them put into the same module one after the other."""
-    bridge = EfficientLeafBridge()
+    adapter = EfficientLeafAdapter()
     for dtype in ("float32", "float64"):
         count = Count(context=_context(PLAN, str(setting), dtype))
-        module = bridge.build(setting.config, dtype, **setting.options)
-        for variables in (bridge.read(module), *map(setting.draw, SEEDS)):
-            bridge.write(module, variables)
+        module = adapter.build(setting.config, dtype, **setting.options)
+        for variables in (adapter.read(module), *map(setting.draw, SEEDS)):
+            adapter.write(module, variables)
             geometry = setting.geometry(variables)
-            count.add(bridge.plan(module), geometry.groups, certain(setting, variables, geometry, dtype))
+            count.add(adapter.plan(module), geometry.groups, certain(setting, variables, geometry, dtype))
         yield count.measurement()
 
 
 def ties() -> Iterator[Measurement]:
     """Centres and lengths exactly on a threshold, in float64, where the quotient and the product are exact."""
-    bridge = EfficientLeafBridge()
+    adapter = EfficientLeafAdapter()
     setting = Setting(8, 8, 4.0, 1.0)
     variables = {name: value.astype(np.float64) for name, value in setting.draw(0).items()}
     mu = math.pi / np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 2.0, 4.0])
     sigma = np.array([8.0, 8.25, 8.5, 7.75, 16.0, 2.5, 3.0, 100.0])
     variables[canonical.KERNEL] = np.stack([mu, sigma], axis=1)
-    module = bridge.build(setting.config, "float64", **setting.options)
-    bridge.write(module, variables)
+    module = adapter.build(setting.config, "float64", **setting.options)
+    adapter.write(module, variables)
     count = Count(context=_context(PLAN, "on the thresholds", "float64"))
-    count.add(bridge.plan(module), setting.geometry(variables).groups, [True] * 8)
+    count.add(adapter.plan(module), setting.geometry(variables).groups, [True] * 8)
     yield count.measurement()
 
 
@@ -178,15 +178,15 @@ def expected(setting: Setting, seed: int) -> Expected:
 
 def energies(setting: Setting, dtype: str) -> Iterator[Measurement]:
     """Values and gradients of the grouped frontend with PCEN, one module for all weights."""
-    bridge = EfficientLeafBridge()
-    module = bridge.build(setting.config, dtype, **setting.options)
+    adapter = EfficientLeafAdapter()
+    module = adapter.build(setting.config, dtype, **setting.options)
     for seed in SEEDS:
         right = expected(setting, seed)
-        bridge.write(module, dict(right.variables))
-        if [_numbers(g) for g in right.oracle.geometry.groups] != bridge.plan(module):
+        adapter.write(module, dict(right.variables))
+        if [_numbers(g) for g in right.oracle.geometry.groups] != adapter.plan(module):
             continue  # another geometry is another function; whether it may be another is the plan's own measurement
         context = _context(GROUPS, f"seed={seed},{setting}", dtype)
-        taps, slopes = bridge.taps(module, right.x), bridge.gradients(module, right.x, right.cotangent)
+        taps, slopes = adapter.taps(module, right.x), adapter.gradients(module, right.x, right.cotangent)
         if dtype == "float64":
             yield from compare_algebraic(context, taps, right)
             yield from compare_algebraic_gradients(context, slopes, right)
@@ -197,11 +197,11 @@ def energies(setting: Setting, dtype: str) -> Iterator[Measurement]:
 
 def projection(setting: Setting) -> Iterator[Measurement]:
     """A forward pass in training projects mu, sigma and the widths onto their limits, in place; the rest stays."""
-    bridge = EfficientLeafBridge()
-    module = bridge.build(setting.config, **setting.options)
+    adapter = EfficientLeafAdapter()
+    module = adapter.build(setting.config, **setting.options)
     variables = setting.draw(0)
-    bridge.write(module, variables)
-    module.train()(bridge._audio(module, np.zeros((1, 50), dtype=np.float32)))
+    adapter.write(module, variables)
+    module.train()(adapter._audio(module, np.zeros((1, 50), dtype=np.float32)))
     box = Box.of_efficientleaf(setting.config.window)
     mu, sigma, width = clamped(variables[canonical.KERNEL], variables[canonical.POOLING].reshape(-1), box)
     wanted = {
@@ -210,7 +210,7 @@ def projection(setting: Setting) -> Iterator[Measurement]:
         canonical.POOLING: width.reshape(1, 1, -1, 1),
     }
     context = _context(STEP, str(setting), "float32")
-    for name, values in bridge.read(module).items():
+    for name, values in adapter.read(module).items():
         differing = float(np.sum(values != wanted[name].astype(np.float32)))
         verdict = Verdict("status", differing, 0.0, "numbers that are not the limits' own or the weights' as they were")
         yield context.measurement(name, "training step", verdict, "bitwise")

@@ -135,40 +135,40 @@ class Runner:
         """What the candidate is held against; arguments as for :meth:`measure`."""
         config = config.with_(padding=self.step.reference_padding)
         weights = checked(variables, config)
-        bridge = RUNGS[self.step.reference].load_bridge()
-        standing = bridge.build(config)
-        bridge.write(standing, weights)
-        taps = bridge.taps(standing, x)
+        adapter = RUNGS[self.step.reference].load_adapter()
+        standing = adapter.build(config)
+        adapter.write(standing, weights)
+        taps = adapter.taps(standing, x)
         cotangent = cotangent_of(taps["output"].shape)
         again: list[tuple[Arrays, Arrays]] = []
         for seed in range(N_AGAIN if self.literal else 0):
             nearby = moved(x, np.random.default_rng(seed))
-            again.append((bridge.taps(standing, nearby), bridge.gradients(standing, nearby, cotangent)))
+            again.append((adapter.taps(standing, nearby), adapter.gradients(standing, nearby, cotangent)))
         return Expected(
             config=config,
             variables=weights,
             x=x,
             cotangent=cotangent,
             reference=taps,
-            reference_gradients=bridge.gradients(standing, x, cotangent),
+            reference_gradients=adapter.gradients(standing, x, cotangent),
             reference_again=again,
             subtracts=RUNGS[self.step.candidate].subtracts,
         )
 
     def produce(self, expected: Expected) -> Produced:
         """Run the candidate, converted from the reference with the same weights."""
-        bridge = RUNGS[self.step.candidate].load_bridge()
+        adapter = RUNGS[self.step.candidate].load_adapter()
         single, double = self.climbed(expected)
         return Produced(
-            taps=bridge.taps(single, expected.x),
-            gradients=bridge.gradients(single, expected.x, expected.cotangent),
-            precise_taps=bridge.taps(double, expected.x),
-            precise_gradients=bridge.gradients(double, expected.x, expected.cotangent),
+            taps=adapter.taps(single, expected.x),
+            gradients=adapter.gradients(single, expected.x, expected.cotangent),
+            precise_taps=adapter.taps(double, expected.x),
+            precise_gradients=adapter.gradients(double, expected.x, expected.cotangent),
         )
 
     def climbed(self, expected: Expected) -> tuple[Any, Any]:
         """The candidate in float32 and in float64, with the weights of the case."""
-        below = RUNGS[self.step.reference].load_bridge()
+        below = RUNGS[self.step.reference].load_adapter()
         standing = below.build(expected.config)
         below.write(standing, dict(expected.variables))
         single, double = (
@@ -181,7 +181,7 @@ class Runner:
 def round_trip(step: Step, case: Case) -> Iterator[Measurement]:
     """Parameters carried to the candidate and back down are the same bits."""
     config = case.config.with_(padding=step.reference_padding)
-    reference = RUNGS[step.reference].load_bridge()
+    reference = RUNGS[step.reference].load_adapter()
     standing = reference.build(config)
     sent = checked(case.variables(), config)
     reference.write(standing, sent)
@@ -192,12 +192,12 @@ def round_trip(step: Step, case: Case) -> Iterator[Measurement]:
 
 def there_and_back(rung: str, case: Case) -> Iterator[Measurement]:
     """Parameters written into a rung and read again are the same bits."""
-    bridge = RUNGS[rung].load_bridge()
-    module, sent = bridge.build(case.config), checked(case.variables(), case.config)
-    bridge.write(module, sent)
+    adapter = RUNGS[rung].load_adapter()
+    module, sent = adapter.build(case.config), checked(case.variables(), case.config)
+    adapter.write(module, sent)
     again = f"pytest parity_tests/{rung} -k there_and_back"
     context = Context(rung, "oracle", "drawn configurations and weights", str(case), again)
-    yield from _same_bits(context, sent, bridge.read(module))
+    yield from _same_bits(context, sent, adapter.read(module))
 
 
 def _same_bits(

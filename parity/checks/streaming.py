@@ -31,16 +31,16 @@ def streamed(rung: str, case: Case, cuts: Sequence[int], dtype: str = "float32")
     """
     import torch
 
-    bridge = RUNGS[rung].load_bridge()
+    adapter = RUNGS[rung].load_adapter()
     weights = checked(case.variables(), case.config)
-    module = bridge.build(case.config, dtype=dtype)
-    bridge.write(module, weights)
+    module = adapter.build(case.config, dtype=dtype)
+    adapter.write(module, weights)
     x = case.input()
     held = {name: exact(values) for name, values in weights.items()}
-    oracle = LeafOracle(case.config, geometry=geometry_of(bridge, module, case))
+    oracle = LeafOracle(case.config, geometry=geometry_of(adapter, module, case))
     pieces = [torch.from_numpy(piece.astype(dtype)) for piece in np.split(x, cuts, axis=-1)]
     candidate = torch.cat(list(module.stream(pieces, n_samples=x.shape[-1])), -1).numpy()
-    whole = bridge.output(module, x)
+    whole = adapter.output(module, x)
     context = Context(
         rung=rung,
         reference=rung,

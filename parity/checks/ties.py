@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parity.adapters import canonical
-from parity.adapters.base import Bridge
+from parity.adapters.base import Adapter
 from parity.adapters.canonical import Variables
 from parity.adapters.rungs import RUNGS
 from parity.cases.case import Case
@@ -77,11 +77,11 @@ class _Edges:
         frames = -(-N_SAMPLES // self.case.config.stride)
         self.cotangent: NDArray[Any] = self.case.cotangent((BATCH, CONFIG.n_filters, frames))
         self.drawn: Variables = {name: exact(value) for name, value in self.case.variables().items()}
-        self.bridge: Bridge = RUNGS[rung].load_bridge()
+        self.adapter: Adapter = RUNGS[rung].load_adapter()
         # one group at full rate: its stages can then be read
         full_rate = {"num_groups": 1, "conv_win_factor": 2.6, "stride_factor": 1e-9}
         options: dict[str, Any] = full_rate if rung == "efficientleaf" else {}
-        self.module = self.bridge.build(self.case.config, dtype, **options)
+        self.module = self.adapter.build(self.case.config, dtype, **options)
         self.context = Context(rung, "oracle", DOMAIN, "", f"pytest parity_tests/{rung}/test_ties.py", dtype)
 
     def measure(self, tie: Tie) -> Iterator[Measurement]:
@@ -163,12 +163,12 @@ class _Edges:
     def stage(self, tie: Tie, value: float) -> np.ndarray:
         """The stage in which the parameter acts, with the parameter of every filter but the last at this value."""
         self.put(tie, [value] * (CONFIG.n_filters - 1))
-        return self.bridge.taps(self.module, self.x)[tie.tap]
+        return self.adapter.taps(self.module, self.x)[tie.tap]
 
     def put(self, tie: Tie, values: list[float]) -> None:
         """Give the module these values."""
         variables = tie.put(self.drawn, values)
-        self.bridge.write(self.module, {name: v.astype(self.dtype) for name, v in variables.items()})
+        self.adapter.write(self.module, {name: v.astype(self.dtype) for name, v in variables.items()})
 
     def gradients(self, tie: Tie, acting: Variables) -> tuple[Array, Array, RelativeL2, Array | None]:
         """The rung's and the oracle's gradient to the parameter, [C] each, and what they are compared by.
@@ -179,7 +179,7 @@ class _Edges:
         if tie.column == 0:
             d = self.case.cotangent((BATCH, CONFIG.n_filters, 2, N_SAMPLES))
             expected = oracle_conv_gradient(acting[canonical.KERNEL], self.x, self.geometry(), d)
-            got = conv_gradient(self.bridge, self.module, self.x, d)
+            got = conv_gradient(self.adapter, self.module, self.x, d)
             return tie.of(got), tie.of(expected), self.gate(PHASE), None
         wanted, held, terms = self.slopes(acting)
         gate = self.gate(SIGMA if tie.column == 1 else SLOPE)
@@ -194,13 +194,13 @@ class _Edges:
         if RUNGS[self.rung].subtracts:
             u = unit_roundoff(self.dtype)
             terms[canonical.ROOT] = u * root_terms(config, acting, self.energies, d)
-        return oracle.gradients(acting, self.x, d), self.bridge.gradients(self.module, self.x, d), terms
+        return oracle.gradients(acting, self.x, d), self.adapter.gradients(self.module, self.x, d), terms
 
     def geometry(self) -> Geometry:
         """The rung's, with limits on sigma and the widths that do not act."""
         c = self.case.config
         geometry = Geometry.of_leaf(c.n_filters, c.window, c.stride, c.padding)
         if self.rung == "efficientleaf":
-            groups = tuple(Group(*plan) for plan in self.bridge.plan(self.module))  # type: ignore[attr-defined]
+            groups = tuple(Group(*plan) for plan in self.adapter.plan(self.module))  # type: ignore[attr-defined]
             geometry = replace(geometry, groups=groups)
         return replace(geometry, box=OPEN)

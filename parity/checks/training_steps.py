@@ -140,14 +140,14 @@ def build(rung: str, config: LeafConfig, variables: Variables, rule: Rule, dtype
     efficientleaf has its approximation off, and a kernel that is the window's length while the largest sigma moves by
     less than its part of a sample either way: ``conv_win_factor`` in the middle of those that give this length.
     """
-    bridge = RUNGS[rung].load_bridge()
+    adapter = RUNGS[rung].load_adapter()
     options: dict[str, Any] = {}
     if rung == "efficientleaf":
         from parity.adapters.efficientleaf import exact_options
 
         middle = config.window / float(variables[KERNEL][:, 1].max())
         options = {**exact_options(config, variables), "conv_win_factor": middle}
-    return trainer(bridge, bridge.build(config, dtype=dtype, **options), rule)
+    return trainer(adapter, adapter.build(config, dtype=dtype, **options), rule)
 
 
 def drawn_batches(case: Case, config: LeafConfig, n_batches: int) -> list[Batch]:

@@ -129,7 +129,7 @@ def _run(trained: Trainer, start: Variables, runs: Runs) -> tuple[Variables, int
     path: dict[str, list[Any]] = {name: [] for name in start}
     n_other = 0
     for n in range(N_STEPS):
-        if isinstance(trained, TorchTrainer) and trained.bridge.rung == "efficientleaf":
+        if isinstance(trained, TorchTrainer) and trained.adapter.rung == "efficientleaf":
             n_other += any(group.kernel_size != runs.config.window for group in trained.module.filterbank.groups())
         trained.step(*runs.batches[n])
         for name, values in trained.state().variables.items():

@@ -90,7 +90,7 @@ def own_floor(rung: str) -> Look:
 
     def measure(probe: initial.Probe) -> Iterator[Measurement]:
         module = probe.build(n_filters=2, sample_rate=4000, max_freq=2000.0, compression="pcen")
-        floored = probe.bridge.taps(module, np.zeros((1, 400), dtype=np.float32))["floor"]
+        floored = probe.adapter.taps(module, np.zeros((1, 400), dtype=np.float32))["floor"]
         verdict = initial.STARTS(floored, np.full(floored.shape, FLOOR))
         yield probe.context.measurement("floor", "forward", verdict, "bitwise")
 
@@ -102,7 +102,7 @@ def beside_thresholds(dtype: str) -> Iterator[Measurement]:
     import torch
 
     import efficientleaf
-    from parity.adapters.efficientleaf import EfficientLeafBridge
+    from parity.adapters.efficientleaf import EfficientLeafAdapter
     from parity.checks import plans
 
     setting = plans.Setting(N_BESIDE, N_BESIDE)
@@ -112,10 +112,10 @@ def beside_thresholds(dtype: str) -> Iterator[Measurement]:
     kernel = np.stack([np.pi / divisors * sides, lengths / setting.conv_win_factor * sides], axis=1)
     variables[canonical.KERNEL] = kernel.astype(dtype)
     module = efficientleaf.EfficientLeaf(N_BESIDE, N_BESIDE, compression="pcen").to(getattr(torch, dtype))
-    bridge, geometry = EfficientLeafBridge(), setting.geometry(variables)
-    bridge.write(module, variables)
+    adapter, geometry = EfficientLeafAdapter(), setting.geometry(variables)
+    adapter.write(module, variables)
     count = plans.Count(context=of_efficientleaf("beside the thresholds", dtype))
-    count.add(bridge.plan(module), geometry.groups, plans.certain(setting, variables, geometry, dtype))
+    count.add(adapter.plan(module), geometry.groups, plans.certain(setting, variables, geometry, dtype))
     yield count.measurement()
 
 

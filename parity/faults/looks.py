@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.adapters.base import Bridge
+from parity.adapters.base import Adapter
 from parity.adapters.rungs import RUNGS
 from parity.checks.expected import Expected
 from parity.checks.grid import Context, compare_algebraic, compare_forward
@@ -45,7 +45,7 @@ class Scene:
     def __call__(self, dtype: str) -> Iterator[Measurement]:
         """Every tap of the candidate, under whatever is planted."""
         module = self.built(dtype) if self.rebuilt else standing(self, dtype)
-        yield from self.compared(dtype, self.bridge.taps(module, self.expected.x))
+        yield from self.compared(dtype, self.adapter.taps(module, self.expected.x))
 
     @property
     def of(self) -> Step:
@@ -53,9 +53,9 @@ class Scene:
         return CLEAN if self.step == CLEAN.name else STEPS[self.step]
 
     @property
-    def bridge(self) -> Bridge:
-        """The candidate's bridge."""
-        return RUNGS[self.of.candidate].load_bridge()
+    def adapter(self) -> Adapter:
+        """The candidate's adapter."""
+        return RUNGS[self.of.candidate].load_adapter()
 
     @property
     def expected(self) -> Expected:
@@ -89,7 +89,7 @@ def standing(scene: Scene, dtype: str) -> Any:
 def _reference(step: str, case: str) -> Any:
     """The reference with the weights of a case."""
     scene = Scene(step, case)
-    below = RUNGS[scene.of.reference].load_bridge()
+    below = RUNGS[scene.of.reference].load_adapter()
     module = below.build(scene.expected.config)
     below.write(module, dict(scene.expected.variables))
     return module
@@ -99,14 +99,14 @@ def grouped(setting: Any, seed: int) -> Look:
     """The taps of EfficientLEAF in groups, on weights outside of its limits; from a ``plans.Setting``."""
 
     def look(dtype: str) -> Iterator[Measurement]:
-        from parity.adapters.efficientleaf import EfficientLeafBridge
+        from parity.adapters.efficientleaf import EfficientLeafAdapter
         from parity.checks import plans
         from parity.checks.grid import compare_sound
 
-        bridge, right = EfficientLeafBridge(), plans.expected(setting, seed)
-        module = bridge.build(setting.config, dtype, **setting.options)
-        bridge.write(module, dict(right.variables))
-        context, taps = of_efficientleaf(str(setting), dtype), bridge.taps(module, right.x)
+        adapter, right = EfficientLeafAdapter(), plans.expected(setting, seed)
+        module = adapter.build(setting.config, dtype, **setting.options)
+        adapter.write(module, dict(right.variables))
+        context, taps = of_efficientleaf(str(setting), dtype), adapter.taps(module, right.x)
         if dtype == "float64":
             yield from compare_algebraic(context, taps, right)
         else:

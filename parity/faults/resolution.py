@@ -115,15 +115,15 @@ def resolution_of_parameter(rung: str, variable: str, dtypes: Sequence[str] = DT
 
     def output(dtype: str, change: float) -> np.ndarray:
         module = standing(scene, dtype)
-        weights = scene.bridge.read(module)
+        weights = scene.adapter.read(module)
         old = weights[variable]
         signs = np.random.default_rng(0).choice([-1.0, 1.0], old.shape)
         changed = (old.astype(np.float64) * (1 + change * signs)).astype(old.dtype)
-        scene.bridge.write(module, {**weights, variable: changed})
+        scene.adapter.write(module, {**weights, variable: changed})
         try:
-            return scene.bridge.output(module, scene.expected.x)
+            return scene.adapter.output(module, scene.expected.x)
         finally:
-            scene.bridge.write(module, weights)
+            scene.adapter.write(module, weights)
 
     def noticed(change: float) -> bool:
         return any(not m.holds for dtype in dtypes for m in scene.compared(dtype, {"output": output(dtype, change)}))

@@ -19,7 +19,7 @@ def __getattr__(name: str) -> Any:
         import warnings
 
         warnings.warn(
-            "parity.ports.suite is parity.certify; the old name goes in 0.3", DeprecationWarning, stacklevel=2
+            "parity.ports.certifying is parity.certify; the old name goes in 0.3", DeprecationWarning, stacklevel=2
         )
         return certify
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

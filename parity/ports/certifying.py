@@ -12,7 +12,7 @@ from parity.ports.diagnosis import Diagnosis
 from parity.ports.examination import Examination
 from parity.ports.port import Port
 from parity.report.claims import Measurement
-from parity.report.measurements import Ledger
+from parity.report.measurements import MeasurementLog
 
 FEWER = 5  # a case in so many has weights on their limits as well, and in so many makes a round trip
 
@@ -32,14 +32,14 @@ def certify(port: Port, examples: int = 40, seed: int = 0) -> type:
     class Suite:
         """The tests of one port."""
 
-        def test_parameters_survive_the_way_there_and_back(self, ledger: Ledger) -> None:
+        def test_parameters_survive_the_way_there_and_back(self, ledger: MeasurementLog) -> None:
             """What is written into the port is read again, to the bit."""
             examination = _examination(port, ledger.root)
             for case in sample(port, max(examples // FEWER, 1), seed):
                 examination.round_trip(case)
             _check(ledger, examination.measured)
 
-        def test_every_tap_and_gradient(self, ledger: Ledger) -> None:
+        def test_every_tap_and_gradient(self, ledger: MeasurementLog) -> None:
             """Each stage and gradient of drawn cases, and the gradients where weights lie on their limits."""
             found = _examined(_examination(port, ledger.root), examples, seed)
             for measurement in found.measured:
@@ -48,13 +48,13 @@ def certify(port: Port, examples: int = 40, seed: int = 0) -> type:
             if found.departures:
                 _fail(str(found))
 
-        def test_is_a_function(self, ledger: Ledger) -> None:
+        def test_is_a_function(self, ledger: MeasurementLog) -> None:
             """It changes neither its input nor itself, remembers no call and shares nothing."""
             from parity.ports.conduct import is_a_function
 
             _check(ledger, is_a_function(port, _this_test(ledger.root)))
 
-        def test_refuses_what_the_rung_refuses(self, ledger: Ledger) -> None:
+        def test_refuses_what_the_rung_refuses(self, ledger: MeasurementLog) -> None:
             """Inputs of a wrong shape or type."""
             from parity.ports.conduct import refuses
 
@@ -118,13 +118,13 @@ def _this_test(root: Path) -> str:
     return "pytest " + "::".join([os.path.relpath(root / file), *inside]) if name else "pytest FILE"
 
 
-def _check(ledger: Ledger, measured: Iterable[Measurement]) -> None:
+def _check(ledger: MeasurementLog, measured: Iterable[Measurement]) -> None:
     failed = list(_recorded(ledger, measured))
     if failed:
         _fail("\n".join(map(str, failed)))
 
 
-def _recorded(ledger: Ledger, measured: Iterable[Measurement]) -> Iterator[Measurement]:
+def _recorded(ledger: MeasurementLog, measured: Iterable[Measurement]) -> Iterator[Measurement]:
     for measurement in measured:
         ledger.record(measurement)
         if not measurement.holds:

@@ -43,10 +43,10 @@ def is_a_function(port: Port, again: str) -> Iterator[Measurement]:
 
 def refuses(port: Port, again: str) -> Iterator[Measurement]:
     """Every input that the claimed rung refuses, given to the port as well."""
-    from parity.ports.bridge import PortBridge
+    from parity.ports.adapter import PortAdapter
 
     config = port.held(SMALL)
-    rung, module = reference(port).build(config), PortBridge(port).build(config).inner
+    rung, module = reference(port).build(config), PortAdapter(port).build(config).inner
     for what, (shape, dtype) in REFUSED.items():
         x = np.ones(shape, dtype=dtype)
         if port.audio == "bt" and what in ("no samples", "integers", "another float type"):
@@ -88,9 +88,9 @@ class _Conduct(purity.Probe):
         self.port, self.again = port, again
 
     def build(self, arguments: Mapping[str, Any]) -> Any:
-        from parity.ports.bridge import PortBridge
+        from parity.ports.adapter import PortAdapter
 
-        return PortBridge(self.port).build(self.port.held(SMALL).with_(**arguments))
+        return PortAdapter(self.port).build(self.port.held(SMALL).with_(**arguments))
 
     def same(self, what: str, got: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> Measurement:
         m = super().same(what, got, expected)

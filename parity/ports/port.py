@@ -15,7 +15,7 @@ from parity.cases.case import WEIGHTS
 from parity.oracle.config import LeafConfig
 
 if TYPE_CHECKING:
-    from parity.adapters.base import Bridge
+    from parity.adapters.base import Adapter
 
 CLAIMS = ("og_leaf", "leaf")
 LAYOUTS = ("bct", "btc")
@@ -152,8 +152,8 @@ class Port:
         return ", ".join(["drawn", f"padding={padding}", *own])
 
 
-def reference(port: Port) -> Bridge:
-    """The bridge of the rung that a port claims to be.
+def reference(port: Port) -> Adapter:
+    """The adapter of the rung that a port claims to be.
 
     Raises:
         ImportError: another module has the rung's name, as one called ``leaf.py`` beside the port would.
@@ -163,7 +163,7 @@ def reference(port: Port) -> Bridge:
         raise ImportError(
             f"module {port.claims!r} is {found.origin if found else None}: must be leaf-ladder's; rename the other"
         )
-    return RUNGS[port.claims].load_bridge()
+    return RUNGS[port.claims].load_adapter()
 
 
 _PLAIN = LeafConfig()

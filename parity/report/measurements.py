@@ -9,7 +9,7 @@ from typing import Any
 from parity.report.claims import Claim, Key, Measurement, plain
 
 
-class Ledger:
+class MeasurementLog:
     """Keeps the worst measurement of each kind; no threads, no files.
 
     Attributes:

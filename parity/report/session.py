@@ -19,7 +19,7 @@ from parity.report import recorded
 from parity.report.cells import verdicts
 from parity.report.certificate import Certificate
 from parity.report.environment import describe
-from parity.report.measurements import Ledger
+from parity.report.measurements import MeasurementLog
 from parity.weights.outputs import Output, replace_file
 
 CLIP = Path("fixtures", "speech", "arctic_a0009.wav")
@@ -34,7 +34,7 @@ class Certifier:
         ledger: what the tests write to.
     """
 
-    def __init__(self, config: pytest.Config, directory: str, ledger: Ledger) -> None:
+    def __init__(self, config: pytest.Config, directory: str, ledger: MeasurementLog) -> None:
         self.config = config
         self.directory = config.invocation_params.dir / directory
         _require_ours(self.directory)

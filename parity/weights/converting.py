@@ -39,8 +39,8 @@ def convert(module: Any, to: str, *, dtype: str | None = None, **options: Any) -
     """
     if not isinstance(to, str) or to not in RUNGS:
         raise ValueError(f"to={to!r}: must be one of {tuple(RUNGS)}")
-    source = rung_of(module).load_bridge()
-    target = RUNGS[to].load_bridge()
+    source = rung_of(module).load_adapter()
+    target = RUNGS[to].load_adapter()
     config = source.config(module)
     require_carried(module)
     variables = canonical(source.read(module))  # refuses NaN and infinity

@@ -70,7 +70,7 @@ def load_weights(
 
 
 def _from_contents(rung: Rung, module: Any, contents: Contents, scope: str | None) -> None:
-    bridge = rung.load_bridge()
+    adapter = rung.load_adapter()
     where = contents.chosen(scope)
     found = contents.names(where)
     known, origin = _facts(contents, hints := contents.hints(where))
@@ -79,12 +79,12 @@ def _from_contents(rung: Rung, module: Any, contents: Contents, scope: str | Non
         if same_form(module, held):
             load_own(module, held)
             return warn_of_differences(known, facts_of(rung.name, module), origin, 4)
-    wanted = bridge.shapes(module)
+    wanted = adapter.shapes(module)
     variables = contents.variables(where, _most(wanted.values()))
     if layouts.is_state_dict(found):
         # the published port keeps its fixed smoother as an argument, and in no state dict: so is ours kept
         for name in {RNN_KERNEL, RNN_RECURRENT} & set(wanted) - set(variables):
-            variables[name] = bridge.read(module)[name]
+            variables[name] = adapter.read(module)[name]
     variables = checked(variables, wanted)
     require_same_filters(rung.name, module, variables, hints)
     _write(rung, module, hints.get("rung", "original"), variables)
@@ -116,8 +116,8 @@ def _from_module(rung: Rung, module: Any, source: Any, scope: str | None) -> Non
         return warn_of_differences(
             facts_of(other.name, source), facts_of(rung.name, module), "the source", stacklevel=4
         )
-    bridge = rung.load_bridge()
-    variables = checked(other.load_bridge().read(source), bridge.shapes(module))
+    adapter = rung.load_adapter()
+    variables = checked(other.load_adapter().read(source), adapter.shapes(module))
     hints = {"conv1d_cls": known} if (known := class_of(other.name, source)) else {}
     require_same_filters(rung.name, module, variables, hints)
     _write(rung, module, other.name, variables)
@@ -126,10 +126,10 @@ def _from_module(rung: Rung, module: Any, source: Any, scope: str | None) -> Non
 
 
 def _write(rung: Rung, module: Any, origin: str, variables: dict[str, Any]) -> None:
-    bridge = rung.load_bridge()
+    adapter = rung.load_adapter()
     simplified = rung.name in SIMPLIFIED or origin in SIMPLIFIED
-    window = bridge.config(module).window if simplified else 0
-    bridge.write(module, same_function(origin, rung.name, variables, window))
+    window = adapter.config(module).window if simplified else 0
+    adapter.write(module, same_function(origin, rung.name, variables, window))
 
 
 def _most(shapes: Iterable[tuple[int, ...]]) -> int:

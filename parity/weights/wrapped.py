@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from parity.adapters import canonical
-from parity.adapters.base import Bridge
+from parity.adapters.base import Adapter
 from parity.adapters.canonical import Variables
 from parity.oracle.config import LeafConfig
 from parity.oracle.frontend import FLOOR, LOG_OFFSET, NORM_EPS
@@ -84,7 +84,7 @@ class Wrapped(nn.Module):
         return out
 
 
-def wrapped(target: Bridge, config: LeafConfig, variables: Variables, dtype: str, **options: Any) -> Wrapped:
+def wrapped(target: Adapter, config: LeafConfig, variables: Variables, dtype: str, **options: Any) -> Wrapped:
     """Build the rung for what it can hold and put the rest around it.
 
     Raises:

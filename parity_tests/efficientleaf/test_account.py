@@ -120,7 +120,7 @@ def test_each_put_back_in_turn_leaves_what_the_account_says(ledger, setting, nam
 
 
 def test_one_group_at_full_rate_with_leafs_kernels_is_leaf(ledger):
-    # as the bridge does it, by arguments that the published code has
+    # as the adapter does it, by arguments that the published code has
     module = (
         EfficientLeaf(40, 1, conv_win_factor=1.0, stride_factor=1e-9, compression="pcen").double().eval().filterbank
     )

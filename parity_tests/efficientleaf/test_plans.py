@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from parity.adapters import canonical
-from parity.adapters.efficientleaf import EfficientLeafBridge
+from parity.adapters.efficientleaf import EfficientLeafAdapter
 from parity.checks.plans import EDGES, PUBLISHED, SEEDS, Count, Setting, certain, expected, plans, projection
 
 
@@ -17,8 +17,8 @@ def test_plans_energies_and_projections_are_the_oracles(ledger):
 
 @pytest.mark.parametrize("setting", PUBLISHED, ids=str)
 def test_nothing_of_the_initial_weights_stands_within_rounding_of_a_threshold(setting):
-    bridge = EfficientLeafBridge()
-    variables = bridge.read(bridge.build(setting.config, **setting.options))
+    adapter = EfficientLeafAdapter()
+    variables = adapter.read(adapter.build(setting.config, **setting.options))
     assert all(certain(setting, variables, setting.geometry(variables), "float32"))
 
 

@@ -9,7 +9,7 @@ from parity.cases.public_names import PUBLIC
 from parity.report.cells import WHOLE, Cell, cells, verdicts
 from parity.report.claims import Measurement
 from parity.report.instrument import cells_line
-from parity.report.measurements import Ledger
+from parity.report.measurements import MeasurementLog
 from parity_tests.instrument.scratch import HOLDS, run
 from parity_tests.instrument.test_certificate import FIELDS
 
@@ -17,7 +17,7 @@ OUTPUT = Cell("og_leaf", "forward", "output", "float32")
 
 
 def state(*changes: dict) -> str:
-    ledger = Ledger()
+    ledger = MeasurementLog()
     for change in changes:
         ledger.record(Measurement(**{**FIELDS, **change}))
     (found,) = (v for v in verdicts(ledger.claims) if v.cell == OUTPUT)
@@ -65,7 +65,7 @@ def test_state_of_a_cell(changes, expected):
 
 
 def test_the_line_counts_every_cell():
-    ledger = Ledger()
+    ledger = MeasurementLog()
     ledger.record(Measurement(**FIELDS))
     n = len(cells())
     assert cells_line(verdicts(ledger.claims)) == f"{n} cells: 1 certified, 0 declared, 0 failed, {n - 1} empty"

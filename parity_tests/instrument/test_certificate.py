@@ -12,7 +12,7 @@ from parity.report import certificate
 from parity.report.certificate import Certificate
 from parity.report.claims import Claim, Measurement
 from parity.report.environment import describe
-from parity.report.measurements import Ledger
+from parity.report.measurements import MeasurementLog
 from parity.report.page import render
 from parity.report.table import render as render_table
 from parity.weights.outputs import replace_file
@@ -27,7 +27,7 @@ FIELDS = {
 
 
 def made(*measurements: Measurement, **fields) -> Certificate:
-    ledger = Ledger()
+    ledger = MeasurementLog()
     for measurement in measurements:
         ledger.record(measurement)
     return Certificate(ledger.claims, {"python": "3"}, "2000-01-01T00:00:00+00:00", 1.0, **fields)
@@ -204,7 +204,7 @@ def test_worst_case_is_kept_whatever_the_order():
 
 
 def test_measurements_of_another_process_are_merged():
-    whole, here, there = Ledger(), Ledger(), Ledger()
+    whole, here, there = MeasurementLog(), MeasurementLog(), MeasurementLog()
     for i, observed in enumerate((0.2, 0.9, float("nan"), 0.4)):
         for ledger in (whole, (here, there)[i % 2]):
             ledger.record(Measurement(**{**FIELDS, "observed": observed, "case": str(i)}))

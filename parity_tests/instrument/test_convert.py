@@ -53,7 +53,7 @@ def test_function_is_kept(path, padding):
         module = convert(convert(module, "leaf"), "efficientleaf")
     for rung in path[1:]:
         module = convert(module, rung)
-        assert RUNGS[rung].load_bridge().owns(module)
+        assert RUNGS[rung].load_adapter().owns(module)
     expect(run(module), oracle_of(SMALL.with_(padding=padding)))
 
 
@@ -82,7 +82,7 @@ def test_parameters_come_back_to_the_bit(to, weights):
     sent = checked(case.variables(), SMALL)
     above = convert(loaded("og_leaf", case), to, **(CENTERED if to == "efficientleaf" else {}))
     returned = convert(above, "og_leaf", padding="same")
-    assert same_bits(RUNGS["og_leaf"].load_bridge().read(returned), sent)
+    assert same_bits(RUNGS["og_leaf"].load_adapter().read(returned), sent)
 
 
 @pytest.mark.parametrize("source", ["og_leaf", "leaf", "efficientleaf"])

@@ -67,7 +67,7 @@ def test_weights_are_taken_from_a_file(recording, tmp_path, suffix):
     else:
         from parity.adapters.rungs import rung_of
 
-        np.savez(weights, **rung_of(module).load_bridge().read(module))
+        np.savez(weights, **rung_of(module).load_adapter().read(module))
     done = command(recording, out, "--sample-rate", RATE, "--n-filters", 5, "--weights", weights)
     assert done.exit_code == 0, done.output
     with torch.no_grad():

@@ -72,7 +72,7 @@ def trained(frontends, listed=False):
 
 
 def same(module, frontend):
-    read = {rung: RUNGS[rung].load_bridge().read for rung in ("og_leaf", "tf_leaf")}
+    read = {rung: RUNGS[rung].load_adapter().read for rung in ("og_leaf", "tf_leaf")}
     return same_bits(read["og_leaf"](module), read["tf_leaf"](frontend))
 
 

@@ -110,7 +110,7 @@ def test_what_computes_the_same_is_taken_off(around):
     assert same_bits(held(module), held(source))
     module = fresh("leaf")
     load_weights(module, around(source))
-    assert same_bits(RUNGS["leaf"].load_bridge().read(module), CASE.variables())
+    assert same_bits(RUNGS["leaf"].load_adapter().read(module), CASE.variables())
 
 
 @pytest.mark.parametrize("around", [lambda module: module, torch.compile])
@@ -161,7 +161,7 @@ def test_two_weights_of_one_name_in_tensorflow():
     dense = keras.layers.Dense(4, use_bias=False)
     dense.build((None, None, 4))
     module = tf_leaf.Leaf(n_filters=4, compression_fn=dense)
-    bridge = RUNGS["tf_leaf"].load_bridge()
+    adapter = RUNGS["tf_leaf"].load_adapter()
     both = [weight.path for weight in module.weights if weight.path.endswith("kernel")]
-    refused(lambda: bridge.read(module), ValueError, *[path for path in both if "pooling" not in path])
+    refused(lambda: adapter.read(module), ValueError, *[path for path in both if "pooling" not in path])
     refused(lambda: load_weights(fresh("og_leaf"), module), ValueError, "'kernel'")

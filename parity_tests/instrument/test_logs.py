@@ -1,4 +1,4 @@
-"""The bridge between logarithms and values of PCEN's parameters: what it refuses, and what it leaves as it is."""
+"""The adapter between logarithms and values of PCEN's parameters: what it refuses, and what it leaves as it is."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def said(module, source):
 
 
 def mapping():
-    return RUNGS["og_leaf"].load_bridge().read(original())
+    return RUNGS["og_leaf"].load_adapter().read(original())
 
 
 SOURCES = {

@@ -37,7 +37,7 @@ def test_blocks_run(tmp_path, monkeypatch):
 
     import tf_leaf
 
-    trained, bridge = tf_leaf.Leaf(n_filters=40), RUNGS["og_leaf"].load_bridge()
+    trained, adapter = tf_leaf.Leaf(n_filters=40), RUNGS["og_leaf"].load_adapter()
     variables = Case(config=LeafConfig(), seed=2).variables()
     load_weights(trained, variables)
     tf.train.Checkpoint(trained).write(tmp_path / "checkpoint")
@@ -47,4 +47,4 @@ def test_blocks_run(tmp_path, monkeypatch):
     for block in BLOCKS:
         names = {"tensorflow_leaf": Keras2(variables)}
         exec(compile(block, "README.md", "exec"), names)
-        assert same_bits(bridge.read(names["frontend"]), variables)
+        assert same_bits(adapter.read(names["frontend"]), variables)

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from parity.adapters.base import Bridge
+from parity.adapters.base import Adapter
 from parity.adapters.canonical import checked
 from parity.adapters.rungs import RUNGS
 from parity.checks.reexecution.calibration import PER_CLIP, Arrays, Inputs, keyed
 from parity.oracle.config import LeafConfig
 
-Way = Callable[[Bridge, Any, Inputs], Arrays]
+Way = Callable[[Adapter, Any, Inputs], Arrays]
 
 
 @dataclass
@@ -35,18 +35,18 @@ class Runner:
 
     def __call__(self, inputs: Inputs, way: Way) -> Arrays:
         """Taps and gradients."""
-        bridge = RUNGS[self.rung].load_bridge()
+        adapter = RUNGS[self.rung].load_adapter()
         if inputs.config not in self._modules:
-            self._modules[inputs.config] = bridge.build(inputs.config)
+            self._modules[inputs.config] = adapter.build(inputs.config)
             self.prepare(self._modules[inputs.config])
         module = self._modules[inputs.config]
-        bridge.write(module, checked(inputs.variables, inputs.config))
-        return way(bridge, module, inputs)
+        adapter.write(module, checked(inputs.variables, inputs.config))
+        return way(adapter, module, inputs)
 
 
-def plainly(bridge: Bridge, module: Any, inputs: Inputs) -> Arrays:
+def plainly(adapter: Adapter, module: Any, inputs: Inputs) -> Arrays:
     """As everyone calls it."""
-    return keyed(bridge.taps(module, inputs.x), bridge.gradients(module, inputs.x, inputs.cotangent))
+    return keyed(adapter.taps(module, inputs.x), adapter.gradients(module, inputs.x, inputs.cotangent))
 
 
 def compiled(module: Any) -> None:
@@ -69,54 +69,54 @@ def quiet_tracing() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def one_thread(bridge: Bridge, module: Any, inputs: Inputs) -> Arrays:
+def one_thread(adapter: Adapter, module: Any, inputs: Inputs) -> Arrays:
     """PyTorch without its threads."""
     import torch
 
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return plainly(bridge, module, inputs)
+        return plainly(adapter, module, inputs)
     finally:
         torch.set_num_threads(n_threads)
 
 
-def without_onednn(bridge: Bridge, module: Any, inputs: Inputs) -> Arrays:
+def without_onednn(adapter: Adapter, module: Any, inputs: Inputs) -> Arrays:
     """PyTorch's own kernels."""
     import torch
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="TF32 acceleration")  # said when the flags are put back
         with torch.backends.mkldnn.flags(enabled=False):
-            return plainly(bridge, module, inputs)
+            return plainly(adapter, module, inputs)
 
 
-def every_other(bridge: Bridge, module: Any, inputs: Inputs) -> Arrays:
+def every_other(adapter: Adapter, module: Any, inputs: Inputs) -> Arrays:
     """Audio as every other sample of a longer buffer."""
     buffer = np.zeros((inputs.x.shape[0], 2 * inputs.x.shape[1]), np.float32)
     buffer[:, ::2] = inputs.x
-    return plainly(bridge, module, _with(inputs, buffer[:, ::2]))
+    return plainly(adapter, module, _with(inputs, buffer[:, ::2]))
 
 
-def clips_last(bridge: Bridge, module: Any, inputs: Inputs) -> Arrays:
+def clips_last(adapter: Adapter, module: Any, inputs: Inputs) -> Arrays:
     """Audio whose clips lie interleaved in memory."""
-    return plainly(bridge, module, _with(inputs, np.ascontiguousarray(inputs.x.T).T))
+    return plainly(adapter, module, _with(inputs, np.ascontiguousarray(inputs.x.T).T))
 
 
-def inference(bridge: Bridge, module: Any, inputs: Inputs) -> Arrays:
+def inference(adapter: Adapter, module: Any, inputs: Inputs) -> Arrays:
     """PyTorch's forward pass without a record for gradients."""
     import torch
 
     with torch.inference_mode():
-        return keyed(bridge.taps(module, inputs.x), {})
+        return keyed(adapter.taps(module, inputs.x), {})
 
 
-def clip_by_clip(bridge: Bridge, module: Any, inputs: Inputs) -> Arrays:
+def clip_by_clip(adapter: Adapter, module: Any, inputs: Inputs) -> Arrays:
     """Every clip by itself; parameters' gradients are added up after."""
     parts = []
     for i in range(len(inputs.x)):
         one = Inputs(inputs.config, inputs.variables, inputs.x[i : i + 1], inputs.cotangent[i : i + 1])
-        parts.append(plainly(bridge, module, one))
+        parts.append(plainly(adapter, module, one))
     return {key: _joined(key, [part[key] for part in parts]) for key in parts[0]}
 
 

@@ -1,4 +1,4 @@
-"""The bridge of a port: its parameters, stages and axes, from what :class:`parity.ports.Port` says of them."""
+"""The adapter of a port: its parameters, stages and axes, from what :class:`parity.ports.Port` says of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from parity.adapters import canonical
-from parity.adapters.base import Entry, TorchBridge
+from parity.adapters.base import Entry, TorchAdapter
 from parity.oracle.config import LeafConfig
 from parity.ports.port import Port
 
@@ -42,7 +42,7 @@ class Adapted(nn.Module):
         return _timed(y, self.port.layout)
 
 
-class PortBridge(TorchBridge):
+class PortAdapter(TorchAdapter):
     """Reads and writes one port.
 
     Args:
@@ -55,11 +55,11 @@ class PortBridge(TorchBridge):
         self.port = port
 
     def owns(self, module: Any) -> bool:
-        """See :meth:`Bridge.owns`."""
+        """See :meth:`Adapter.owns`."""
         return isinstance(module, Adapted) and module.port is self.port
 
     def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> Adapted:
-        """See :meth:`Bridge.build`; there are no options.
+        """See :meth:`Adapter.build`; there are no options.
 
         Raises:
             TypeError: what was built is no module.
@@ -76,12 +76,12 @@ class PortBridge(TorchBridge):
         return (adapted.double() if dtype == "float64" else adapted.float()).eval()
 
     def config(self, module: Any) -> LeafConfig:
-        """See :meth:`Bridge.config`."""
+        """See :meth:`Adapter.config`."""
         config: LeafConfig = module.config
         return config
 
     def entries(self, module: Any) -> dict[str, Entry]:
-        """See :meth:`TorchBridge.entries`.
+        """See :meth:`TorchAdapter.entries`.
 
         Raises:
             ValueError: a key that the module does not have, or a tensor of another shape than its variable.
@@ -109,7 +109,7 @@ class PortBridge(TorchBridge):
         return tuple(name for name, tensor in module.inner.named_parameters() if id(tensor) not in used)
 
     def forward_taps(self, module: Any, x: Tensor) -> dict[str, Tensor]:
-        """See :meth:`TorchBridge.forward_taps`; the stages that the port shows, of those that it has."""
+        """See :meth:`TorchAdapter.forward_taps`; the stages that the port shows, of those that it has."""
         asked = {name: tap for name, tap in self.port.taps.items() if name in self.port.stages(module.config)}
         seen: dict[str, Tensor] = {}
         hooks = [
