@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from parity.report.ledger import Ledger
+    from parity.report.measurements import MeasurementLog
 
-LEDGER: pytest.StashKey[Ledger] = pytest.StashKey()
+LEDGER: pytest.StashKey[MeasurementLog] = pytest.StashKey()
 NEEDED = ("jinja2", "rich")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--certificate`` and ``--complete``."""
+    """Add ``--certificate`` and ``--certificate-complete``."""
     group = parser.getgroup("leaf-ladder")
     group.addoption(
         "--certificate",
@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="write DIR/certificate.json and DIR/index.html of what the tests measured; fail unless all held",
     )
     group.addoption(
-        "--complete",
+        "--certificate-complete",
         action="store_true",
         help="with --certificate: fail if a cell of the ladder's grid (rung x tap x property x dtype) stays empty",
     )
@@ -52,17 +52,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Certifier(config, directory, ledger_of(config)), "leaf-ladder-certifier")
 
 
-def ledger_of(config: pytest.Config) -> Ledger:
+def ledger_of(config: pytest.Config) -> MeasurementLog:
     """The ledger of this pytest process, made on first use."""
-    from parity.report.ledger import Ledger
+    from parity.report.measurements import MeasurementLog
 
     if LEDGER not in config.stash:
-        config.stash[LEDGER] = Ledger(config.rootpath)
+        config.stash[LEDGER] = MeasurementLog(config.rootpath)
     return config.stash[LEDGER]
 
 
 @pytest.fixture(scope="session")
-def ledger(pytestconfig: pytest.Config) -> Ledger:
+def ledger(pytestconfig: pytest.Config) -> MeasurementLog:
     """Where a test hands in what it measured: ``ledger.check(Measurement(...))`` records, then asserts."""
     return ledger_of(pytestconfig)
 

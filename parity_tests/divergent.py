@@ -6,11 +6,11 @@ import numpy as np
 
 from parity.divergences import divergence
 from parity.report.claims import Measurement
-from parity.report.ledger import Ledger
+from parity.report.measurements import MeasurementLog
 
 
 def diverges(
-    ledger: Ledger,
+    ledger: MeasurementLog,
     name: str,
     observed: float,
     *,

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 
 from fixtures import store
-from parity.bridges.names import checked
-from parity.expected import Expected
+from parity.adapters.canonical import checked
+from parity.adapters.rungs import RUNGS
+from parity.checks.expected import Expected
+from parity.checks.grid import Context, compare_forward, compare_gradients, pooled
+from parity.checks.initial import DECIDED
+from parity.checks.reexecution.calibration import Arrays, Inputs
+from parity.checks.reexecution.ways import Way, plainly
+from parity.checks.steps import INNER_TAPS
+from parity.criteria import OfMax, status
 from parity.faults import Benign
-from parity.gates import OfMax, status
-from parity.grid import Context, compare_forward, compare_gradients, pooled
 from parity.oracle import measured_init_margin
-from parity.probes.initial import DECIDED
-from parity.reexecution.calibration import Arrays, Inputs
-from parity.reexecution.ways import Way, plainly
 from parity.report.claims import TAPS, Measurement
-from parity.report.ledger import Ledger
-from parity.rungs import RUNGS
-from parity.steps import INNER_TAPS
+from parity.report.measurements import MeasurementLog
 
 GOLDENS = store.names()
 MEL_ROUNDING = OfMax(1e-4, "mel of two bins is subtracted: 2840 x 2^-24 x a few over a triangle of a few mel")
@@ -34,10 +34,10 @@ def golden(name: str) -> store.Golden:
 
 def built(rung: str, name: str) -> tuple[Any, Any]:
     g = golden(name)
-    bridge = RUNGS[rung].load_bridge()
-    module = bridge.build(g.config)
-    bridge.write(module, checked(g.group("variables"), g.config))
-    return bridge, module
+    adapter = RUNGS[rung].load_adapter()
+    module = adapter.build(g.config)
+    adapter.write(module, checked(g.group("variables"), g.config))
+    return adapter, module
 
 
 def run(rung: str, name: str, way: Way = plainly) -> Arrays:
@@ -91,7 +91,7 @@ def gradients_of(arrays: Arrays) -> dict[str, np.ndarray]:
     return {tap: values for (property, tap), values in arrays.items() if property != "forward"}
 
 
-def check_forward(rung: str, name: str, ledger: Ledger, where: Context | None = None) -> None:
+def check_forward(rung: str, name: str, ledger: MeasurementLog, where: Context | None = None) -> None:
     candidate = taps_of(ran(rung, name))
     measured = list(compare_forward(where or context(rung, name), candidate, expected(name)))
     assert {m.tap for m in measured} == set(expected(name).reference)
@@ -99,14 +99,14 @@ def check_forward(rung: str, name: str, ledger: Ledger, where: Context | None = 
         ledger.check(measurement)
 
 
-def check_gradients(rung: str, name: str, ledger: Ledger, where: Context | None = None) -> None:
+def check_gradients(rung: str, name: str, ledger: MeasurementLog, where: Context | None = None) -> None:
     candidate = gradients_of(ran(rung, name))
     assert set(candidate) == set(golden(name).group("gradients"))
     for measurement in compare_gradients(where or context(rung, name), candidate, expected(name)):
         ledger.check(measurement)
 
 
-def check_together(rung: str, ledger: Ledger) -> None:
+def check_together(rung: str, ledger: MeasurementLog) -> None:
     """G1 over all goldens: one by one, most of them hold a handful of independent roundings."""
     where = context(rung, GOLDENS[0])
     for name in GOLDENS:
@@ -177,7 +177,7 @@ def holding(measured: Iterator[Measurement]) -> None:
     assert [str(m) for m in found if not m.holds] == []
 
 
-def check_init(rung: str, name: str, ledger: Ledger) -> None:
+def check_init(rung: str, name: str, ledger: MeasurementLog) -> None:
     """The mel matrix to rounding; the parameters read off it equal, but where a bin stands on a threshold."""
     for measurement in initial(rung, name):
         ledger.check(measurement)
@@ -186,7 +186,7 @@ def check_init(rung: str, name: str, ledger: Ledger) -> None:
 def initial(rung: str, name: str) -> Iterator[Measurement]:
     """What a rung starts from against what the original started from."""
     g = golden(name)
-    measured = RUNGS[rung].load_bridge().init_taps(g.config)
+    measured = RUNGS[rung].load_adapter().init_taps(g.config)
     where = context(rung, name)
     for tap in ("mel", "init"):
         yield where.measurement(tap, "forward", status(measured[tap], g.arrays[f"taps/{tap}"]), "rounding")

@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 
 from fixtures import inventory, store
-from parity.cells import claimed
+from parity.adapters import subject_oracle
+from parity.cases.public_names import public
+from parity.cases.subjects import Subject
+from parity.checks.grid import FORWARD, FORWARD_NORM, GRADIENT, GRADIENT_NORM, Context
+from parity.criteria import Exactly, OfMax, Verdict, norm, peak, status
+from parity.criteria.criterion import unit_roundoff
+from parity.criteria.direct import Size
+from parity.criteria.envelope import Envelope
+from parity.criteria.outcome import Array, Outcome
 from parity.faults import Benign
-from parity.gates import Exactly, OfMax, Verdict, norm, peak, status
-from parity.gates.base import unit_roundoff
-from parity.gates.direct import Size
-from parity.gates.envelope import Envelope
-from parity.grid import FORWARD, FORWARD_NORM, GRADIENT, GRADIENT_NORM, Context
-from parity.inventory import exact
-from parity.inventory.names import public
-from parity.inventory.outcome import Array, Outcome
-from parity.inventory.subjects import Subject
-from parity.report.ledger import Ledger
+from parity.report.cells import claimed
+from parity.report.measurements import MeasurementLog
 from parity_tests.taught import NOT_MOVED, UPDATE
 
 NAMES = store.names(store.INVENTORY)
@@ -75,13 +75,13 @@ class Ran:
     @cached_property
     def truth(self) -> dict[str, Array]:
         """The float64 oracle's arrays, of the same float32 numbers."""
-        return exact.run(self.subject).arrays()
+        return subject_oracle.run(self.subject).arrays()
 
     @cached_property
     def moved_truths(self) -> list[dict[str, Array]]:
         """The oracle's again, a float32 rounding put onto everything at every stage."""
         seeds = range(ENVELOPE.n_draws)
-        return [exact.run(self.subject, None, np.random.default_rng(s), ROUNDING).arrays() for s in seeds]
+        return [subject_oracle.run(self.subject, None, np.random.default_rng(s), ROUNDING).arrays() for s in seeds]
 
     def scatter(self, key: str, size: Size) -> float:
         """How far from the original a faithful implementation may be: what the original is off, and what it may be."""
@@ -135,7 +135,7 @@ def run_torch(subject: Subject, rates: Mapping[str, float], projects: bool = Tru
 
     import og_leaf
     from og_leaf.constraints import Constraint
-    from parity.inventory import torch as adapter
+    from parity.adapters import subject_torch as adapter
 
     class Stepped(adapter._Run):
         built: Any = None
@@ -174,7 +174,7 @@ def context(rung: str, one: Ran) -> Context:
     )  # fmt: skip
 
 
-def check_forward(rung: str, name: str, ledger: Ledger) -> None:
+def check_forward(rung: str, name: str, ledger: MeasurementLog) -> None:
     """Outputs and regularisation losses, and that the same is refused."""
     for one in ran(rung, name):
         where = context(rung, one)
@@ -193,7 +193,7 @@ def check_forward(rung: str, name: str, ledger: Ledger) -> None:
                 judge(where, name, "forward", gate, key, one, ledger)
 
 
-def check_gradients(rung: str, name: str, ledger: Ledger) -> None:
+def check_gradients(rung: str, name: str, ledger: MeasurementLog) -> None:
     """Gradients of the output and of the losses, to the input and to everything that is learned."""
     of_variables = claimed(public(name), "gradient")
     for one in ran(rung, name):
@@ -226,7 +226,7 @@ def check_benign(change: Benign) -> None:
                 assert verdict.passes, (str(subject), key, verdict)
 
 
-def judge(where: Context, name: str, property: str, gate: Any, key: str, one: Ran, ledger: Ledger) -> None:
+def judge(where: Context, name: str, property: str, gate: Any, key: str, one: Ran, ledger: MeasurementLog) -> None:
     """One array against the original's."""
     for verdict, aside in judged(gate, key, one):
         here = where.aside() if aside else where
@@ -246,7 +246,7 @@ def judged(gate: Any, key: str, one: Ran) -> Iterator[tuple[Verdict, bool]]:
     yield Verdict("direct", difference / one.scatter(key, size), 1.0, APART), True
 
 
-def check_training(rung: str, name: str, ledger: Ledger) -> None:
+def check_training(rung: str, name: str, ledger: MeasurementLog) -> None:
     """Every variable after one step down the gradient of output and losses, constraints applied."""
     for one in ran(rung, name):
         where = context(rung, one)

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from fixtures import lessons, store
-from parity.bridges.names import KERNEL
-from parity.gates import AtMost, Exactly, RelativeL2, Verdict, norm, status
-from parity.gates.base import unit_roundoff
-from parity.optimizers import State
+from parity.adapters.canonical import KERNEL
+from parity.adapters.optimizers import State
+from parity.checks.training_steps import build
+from parity.criteria import AtMost, Exactly, RelativeL2, Verdict, norm, status
+from parity.criteria.criterion import unit_roundoff
 from parity.oracle.filterbank import Box
 from parity.oracle.optimizers import Sgd, project
-from parity.probes.lessons import build
 from parity.report.claims import Measurement
 
 LESSONS = store.names(store.TRAINING)

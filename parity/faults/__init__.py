@@ -38,17 +38,17 @@ def bench(rung: str) -> Bench:
     """
     if rung not in RUNGS:
         raise ValueError(f"rung={rung!r}: must be one of {RUNGS}")
+    from parity.checks import training
+    from parity.checks.initial import initial
+    from parity.checks.nonfinite import beyond
+    from parity.checks.purity import purity
+    from parity.checks.ties import ties
     from parity.faults.fresh import own
-    from parity.probes import training
-    from parity.probes.beyond import beyond
-    from parity.probes.initial import initial
-    from parity.probes.purity import purity
-    from parity.probes.ties import ties
 
     probes: dict[str, Probe] = {name: partial(f, rung) for name, f in (("initial", initial), ("purity", purity))}
     if rung == "efficientleaf":
-        from parity.probes.compressions import compressions
-        from parity.probes.plans import plans
+        from parity.checks.compressions import compressions
+        from parity.checks.plans import plans
 
         probes |= {"plans": plans, "compressions": compressions}
     probes["ties"] = partial(ties, rung)

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from parity.cases import Case
-from parity.expected import Expected
-from parity.faults.base import Benign, Fault, replaced
-from parity.grid import (
+from parity.adapters.rungs import RUNGS
+from parity.cases.case import Case
+from parity.checks.expected import Expected
+from parity.checks.grid import (
     Context,
     compare_algebraic,
     compare_algebraic_gradients,
@@ -21,10 +21,10 @@ from parity.grid import (
     compare_gradients,
     pooled,
 )
-from parity.reexecution import measure
+from parity.checks.reexecution import measure
+from parity.checks.steps import STEPS, Runner, Step
+from parity.faults.base import Benign, Fault, replaced
 from parity.report.claims import PROPERTIES, TAPS, Measurement
-from parity.rungs import RUNGS
-from parity.steps import STEPS, Runner, Step
 
 Probe = Callable[[], Iterator[Measurement]]
 
@@ -182,7 +182,7 @@ class _Run:
     """One run of every scene of a rung, stage by stage; modules are built once, under whatever is planted."""
 
     def __init__(self, rung: str) -> None:
-        self.bridge = RUNGS[rung].load_bridge()
+        self.adapter = RUNGS[rung].load_adapter()
         self.runners: dict[str, Runner] = {}
         self.scenes: list[tuple[Runner, str, Expected, Any, Any]] = []
         for step, text in SCENES.get(rung, ()):
@@ -192,20 +192,22 @@ class _Run:
 
     def taps(self) -> Iterator[Measurement]:
         for runner, text, expected, module, _ in self.scenes:
-            yield from compare_forward(_context(runner, text, expected), self.bridge.taps(module, expected.x), expected)
+            yield from compare_forward(
+                _context(runner, text, expected), self.adapter.taps(module, expected.x), expected
+            )
         yield from self.together()
 
     def precise_taps(self) -> Iterator[Measurement]:
         for runner, text, expected, _, module in self.scenes:
-            taps = self.bridge.taps(module, expected.x)
+            taps = self.adapter.taps(module, expected.x)
             yield from compare_algebraic(_context(runner, text, expected, "float64"), taps, expected)
 
     def gradients(self) -> Iterator[Measurement]:
         for runner, text, expected, module, precise in self.scenes:
             arguments = expected.x, expected.cotangent
             context, double = _context(runner, text, expected), _context(runner, text, expected, "float64")
-            yield from compare_gradients(context, self.bridge.gradients(module, *arguments), expected)
-            gradients = self.bridge.gradients(precise, *arguments)
+            yield from compare_gradients(context, self.adapter.gradients(module, *arguments), expected)
+            gradients = self.adapter.gradients(precise, *arguments)
             yield from compare_algebraic_gradients(double, gradients, expected)
         yield from self.together()
 

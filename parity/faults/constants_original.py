@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from parity.bridges import names
+from parity.adapters import canonical
 from parity.faults.base import Plant, replaced
 from parity.faults.constants import Constant
 from parity.faults.fresh import half_peaks, own_eps, own_mel, start
@@ -55,19 +55,19 @@ def of(rung: str) -> tuple[Constant, ...]:
         one("width-log-2", "init", "the other 2 of it", at(params, "2.0", 1), measured),
         one("width-pi", "init", "pi under it", at(params, "math.pi", 1), measured),
         one("half-peak", "init", "half of the peak, where bins are counted", at(params, "2.0", 2), half_peaks(rung)),
-        one("preemp-earlier", names.PREEMP, "0.97", at("initializers:PreempInit.__init__", "0.97"), fresh),
-        one("preemp-later", names.PREEMP, "1", at("initializers:PreempInit.__call__", "1.0"), fresh),
-        one("pooling-start", names.POOLING, "0.4", at(init, "0.4"), fresh),
-        one("alpha-start", names.ALPHA, "0.96", at(default, "0.96"), fresh),
-        one("smooth-start", names.SMOOTH, "0.04", at(default, "0.04"), fresh),
-        one("delta-start", names.DELTA, "2", at(default, "2.0"), fresh),
-        one("root-start", names.ROOT, "2", at(layer, "2.0", 1), fresh),
+        one("preemp-earlier", canonical.PREEMP, "0.97", at("initializers:PreempInit.__init__", "0.97"), fresh),
+        one("preemp-later", canonical.PREEMP, "1", at("initializers:PreempInit.__call__", "1.0"), fresh),
+        one("pooling-start", canonical.POOLING, "0.4", at(init, "0.4"), fresh),
+        one("alpha-start", canonical.ALPHA, "0.96", at(default, "0.96"), fresh),
+        one("smooth-start", canonical.SMOOTH, "0.04", at(default, "0.04"), fresh),
+        one("delta-start", canonical.DELTA, "2", at(default, "2.0"), fresh),
+        one("root-start", canonical.ROOT, "2", at(layer, "2.0", 1), fresh),
         one("eps-start", "pcen", "1e-12", at(default, "1e-12"), fresh),
-        one("alpha-of-the-layer", names.ALPHA, "0.96", at(layer, "0.96"), fresh),
-        one("smooth-of-the-layer", names.RNN_KERNEL, "0.04", at(layer, "0.04"), fresh),
-        one("delta-of-the-layer", names.DELTA, "2", at(layer, "2.0"), fresh),
+        one("alpha-of-the-layer", canonical.ALPHA, "0.96", at(layer, "0.96"), fresh),
+        one("smooth-of-the-layer", canonical.RNN_KERNEL, "0.04", at(layer, "0.04"), fresh),
+        one("delta-of-the-layer", canonical.DELTA, "2", at(layer, "2.0"), fresh),
         one("eps-of-the-layer", "pcen", "1e-6", at(layer, "1e-6"), own_eps(rung)),
-        one("recurrence", names.RNN_RECURRENT, "1 of 1 - s", at(f"postprocessing:{fixed}", "1.0"), fresh),
+        one("recurrence", canonical.RNN_RECURRENT, "1 of 1 - s", at(f"postprocessing:{fixed}", "1.0"), fresh),
         one("mu-least", "filters", "0", shifted(f"{rung}.{limits}", "0.0"), outside),
         one("mu-most", "filters", "pi", at(limits, "math.pi", 1), outside),
         one("sigma-least", "filters", "4 bins", at(limits, "4"), outside),

@@ -9,14 +9,14 @@ from torch import Tensor
 from torch.func import functional_call
 
 from efficientleaf.compression import TemporalBatchNorm
-from parity.bridges import names
+from parity.adapters import canonical
+from parity.checks.initial import Probe
+from parity.checks.plans import Setting
 from parity.faults.base import Plant, replaced
 from parity.faults.constants import Constant
 from parity.faults.fresh import beside_thresholds, own_floor, start
 from parity.faults.looks import Look, Scene, compression, grouped
 from parity.faults.scaling import Sized, scaled, shifted
-from parity.probes.initial import Probe
-from parity.probes.plans import Setting
 from parity.report.claims import Measurement
 
 OUTSIDE = "weights=outside_shared,n_filters=8,sample_rate=4000,n_samples=200,seed=1"  # every limit, from either side
@@ -71,11 +71,11 @@ def _shared(rung: str) -> Iterator[Constant]:
     init = f"{frontend}.__init__"
     yield one("mel-lowest", "init", "60 Hz, the lowest corner", scaled(init, "60.0"), analytic)
     yield one("mel-highest", "init", "7800 Hz, the highest corner", scaled(init, "7800.0"), analytic)
-    yield one("pooling-start", names.POOLING, "0.4", scaled(f"{bank}.__init__", "0.4"), fresh)
-    yield one("smooth-start", names.SMOOTH, "0.04", scaled(default, "0.04"), fresh)
-    yield one("alpha-start", names.ALPHA, "0.96", scaled(default, "0.96"), fresh)
-    yield one("delta-start", names.DELTA, "2", scaled(default, "2.0"), fresh)
-    yield one("root-start", names.ROOT, "0.5, its inverse", scaled(default, "0.5"), fresh)
+    yield one("pooling-start", canonical.POOLING, "0.4", scaled(f"{bank}.__init__", "0.4"), fresh)
+    yield one("smooth-start", canonical.SMOOTH, "0.04", scaled(default, "0.04"), fresh)
+    yield one("alpha-start", canonical.ALPHA, "0.96", scaled(default, "0.96"), fresh)
+    yield one("delta-start", canonical.DELTA, "2", scaled(default, "2.0"), fresh)
+    yield one("root-start", canonical.ROOT, "0.5, its inverse", scaled(default, "0.5"), fresh)
     yield one("eps-start", "pcen", "1e-12", scaled(default, "1e-12"), fresh)
     yield one("floor-start", "floor", "1e-5, the least energy", scaled(default, "1e-5"), floor)
     yield pair("height-2", "2 of sqrt(2 pi) sigma", "2 * math.pi")

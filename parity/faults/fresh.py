@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from parity.bridges import names
+from parity.adapters import canonical
+from parity.checks import initial
+from parity.criteria.criterion import unit_roundoff
 from parity.faults.base import replaced
 from parity.faults.looks import Look, of_efficientleaf
-from parity.gates.base import unit_roundoff
 from parity.oracle import measured_init, mel_matrix
 from parity.oracle.frontend import FLOOR
-from parity.probes import initial
 from parity.report.claims import Measurement
 
 N_BESIDE = 8  # groups whose kernel and stride stand beside a threshold
@@ -90,7 +90,7 @@ def own_floor(rung: str) -> Look:
 
     def measure(probe: initial.Probe) -> Iterator[Measurement]:
         module = probe.build(n_filters=2, sample_rate=4000, max_freq=2000.0, compression="pcen")
-        floored = probe.bridge.taps(module, np.zeros((1, 400), dtype=np.float32))["floor"]
+        floored = probe.adapter.taps(module, np.zeros((1, 400), dtype=np.float32))["floor"]
         verdict = initial.STARTS(floored, np.full(floored.shape, FLOOR))
         yield probe.context.measurement("floor", "forward", verdict, "bitwise")
 
@@ -102,20 +102,20 @@ def beside_thresholds(dtype: str) -> Iterator[Measurement]:
     import torch
 
     import efficientleaf
-    from parity.bridges.efficientleaf import EfficientLeafBridge
-    from parity.probes import plans
+    from parity.adapters.efficientleaf import EfficientLeafAdapter
+    from parity.checks import plans
 
     setting = plans.Setting(N_BESIDE, N_BESIDE)
     sides = 1 + BESIDE * unit_roundoff(dtype) * np.resize([-1.0, 1.0], N_BESIDE)
     divisors, lengths = (np.repeat(values, 2) for values in ([1.0, 2.0, 5.0, 16.0], [12.0, 40.0, 100.0, 400.0]))
     variables = {name: values.astype(dtype) for name, values in setting.draw(0).items()}
     kernel = np.stack([np.pi / divisors * sides, lengths / setting.conv_win_factor * sides], axis=1)
-    variables[names.KERNEL] = kernel.astype(dtype)
+    variables[canonical.KERNEL] = kernel.astype(dtype)
     module = efficientleaf.EfficientLeaf(N_BESIDE, N_BESIDE, compression="pcen").to(getattr(torch, dtype))
-    bridge, geometry = EfficientLeafBridge(), setting.geometry(variables)
-    bridge.write(module, variables)
+    adapter, geometry = EfficientLeafAdapter(), setting.geometry(variables)
+    adapter.write(module, variables)
     count = plans.Count(context=of_efficientleaf("beside the thresholds", dtype))
-    count.add(bridge.plan(module), geometry.groups, plans.certain(setting, variables, geometry, dtype))
+    count.add(adapter.plan(module), geometry.groups, plans.certain(setting, variables, geometry, dtype))
     yield count.measurement()
 
 

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from parity.bridges.base import Bridge
-from parity.bridges.converting import convert
-from parity.expected import Expected
+from parity.adapters.base import Adapter
+from parity.adapters.rungs import RUNGS
+from parity.checks.expected import Expected
+from parity.checks.grid import Context, compare_algebraic, compare_forward
+from parity.checks.steps import STEPS, Runner, Step
 from parity.faults.bench import CLEAN, shared
-from parity.grid import Context, compare_algebraic, compare_forward
 from parity.report.claims import Measurement
-from parity.rungs import RUNGS
-from parity.steps import STEPS, Runner, Step
+from parity.weights.converting import convert
 
 Look = Callable[[str], Iterator[Measurement]]  # from a dtype
 
@@ -33,7 +33,7 @@ class Scene:
         step: its name.
         case: as text.
         literal: hold the output to its limit as it stands, as the suite does on the goldens; see
-            :class:`parity.grid.Context`.
+            :class:`parity.checks.grid.Context`.
         rebuilt: build the candidate again for each change, of what acts while it is built.
     """
 
@@ -45,7 +45,7 @@ class Scene:
     def __call__(self, dtype: str) -> Iterator[Measurement]:
         """Every tap of the candidate, under whatever is planted."""
         module = self.built(dtype) if self.rebuilt else standing(self, dtype)
-        yield from self.compared(dtype, self.bridge.taps(module, self.expected.x))
+        yield from self.compared(dtype, self.adapter.taps(module, self.expected.x))
 
     @property
     def of(self) -> Step:
@@ -53,9 +53,9 @@ class Scene:
         return CLEAN if self.step == CLEAN.name else STEPS[self.step]
 
     @property
-    def bridge(self) -> Bridge:
-        """The candidate's bridge."""
-        return RUNGS[self.of.candidate].load_bridge()
+    def adapter(self) -> Adapter:
+        """The candidate's adapter."""
+        return RUNGS[self.of.candidate].load_adapter()
 
     @property
     def expected(self) -> Expected:
@@ -89,7 +89,7 @@ def standing(scene: Scene, dtype: str) -> Any:
 def _reference(step: str, case: str) -> Any:
     """The reference with the weights of a case."""
     scene = Scene(step, case)
-    below = RUNGS[scene.of.reference].load_bridge()
+    below = RUNGS[scene.of.reference].load_adapter()
     module = below.build(scene.expected.config)
     below.write(module, dict(scene.expected.variables))
     return module
@@ -99,14 +99,14 @@ def grouped(setting: Any, seed: int) -> Look:
     """The taps of EfficientLEAF in groups, on weights outside of its limits; from a ``plans.Setting``."""
 
     def look(dtype: str) -> Iterator[Measurement]:
-        from parity.bridges.efficientleaf import EfficientLeafBridge
-        from parity.grid import compare_sound
-        from parity.probes import plans
+        from parity.adapters.efficientleaf import EfficientLeafAdapter
+        from parity.checks import plans
+        from parity.checks.grid import compare_sound
 
-        bridge, right = EfficientLeafBridge(), plans.expected(setting, seed)
-        module = bridge.build(setting.config, dtype, **setting.options)
-        bridge.write(module, dict(right.variables))
-        context, taps = of_efficientleaf(str(setting), dtype), bridge.taps(module, right.x)
+        adapter, right = EfficientLeafAdapter(), plans.expected(setting, seed)
+        module = adapter.build(setting.config, dtype, **setting.options)
+        adapter.write(module, dict(right.variables))
+        context, taps = of_efficientleaf(str(setting), dtype), adapter.taps(module, right.x)
         if dtype == "float64":
             yield from compare_algebraic(context, taps, right)
         else:
@@ -124,7 +124,7 @@ def compression(stage: str, which: int) -> Look:
     """
 
     def look(dtype: str) -> Iterator[Measurement]:
-        from parity.probes import compressions
+        from parity.checks import compressions
 
         probe = compressions.Probe(compressions.DRAWS[which], dtype)
         if stage == "logarithm":

@@ -10,14 +10,14 @@ from functools import cache
 
 import numpy as np
 
-from parity.bridges import names
-from parity.cells import trained
+from parity.adapters import canonical
+from parity.adapters.rungs import RUNGS
+from parity.criteria import AtMost
 from parity.faults.base import Plant
 from parity.faults.bench import CLEAN
 from parity.faults.constants import Constant, compression_parameters, constants
 from parity.faults.looks import Look, Scene, standing
-from parity.gates import AtMost
-from parity.rungs import RUNGS
+from parity.report.cells import trained
 
 DTYPES = ("float64", "float32")  # the finer first: most of what is noticed at all is noticed there
 SINGLE = ("float32",)
@@ -114,15 +114,15 @@ def resolution_of_parameter(rung: str, variable: str, dtypes: Sequence[str] = DT
 
     def output(dtype: str, change: float) -> np.ndarray:
         module = standing(scene, dtype)
-        weights = scene.bridge.read(module)
+        weights = scene.adapter.read(module)
         old = weights[variable]
         signs = np.random.default_rng(0).choice([-1.0, 1.0], old.shape)
         changed = (old.astype(np.float64) * (1 + change * signs)).astype(old.dtype)
-        scene.bridge.write(module, {**weights, variable: changed})
+        scene.adapter.write(module, {**weights, variable: changed})
         try:
-            return scene.bridge.output(module, scene.expected.x)
+            return scene.adapter.output(module, scene.expected.x)
         finally:
-            scene.bridge.write(module, weights)
+            scene.adapter.write(module, weights)
 
     def noticed(change: float) -> bool:
         return any(not m.holds for dtype in dtypes for m in scene.compared(dtype, {"output": output(dtype, change)}))
@@ -169,9 +169,9 @@ def smallest(noticed: Noticed, tried: Sequence[float]) -> float:
 def scene_of(rung: str, variable: str) -> Scene:
     """A scene in whose output the parameter shows: inside of all limits, with energies that move."""
     case = "weights=trained,n_filters=4,sample_rate=8000,n_samples=1601,seed=3,signal=chirp,amplitude=1.0"
-    if variable == names.PREEMP:
+    if variable == canonical.PREEMP:
         case = "weights=trained,n_filters=3,sample_rate=8000,n_samples=900,seed=15,compression=none,preemp=True"
-    if variable in (names.GAMMA, names.BETA):
+    if variable in (canonical.GAMMA, canonical.BETA):
         case = "weights=trained,n_filters=4,sample_rate=8000,n_samples=999,seed=12,compression=none"
         case += ",mean_var_norm=True,signal=chirp"
     if rung == "efficientleaf":

@@ -2,7 +2,7 @@
 
 A family draws cases of one kind from a seed; what came of a case is a digest of every array's type, shape and bytes.
 Families of ``leaf`` and ``efficientleaf`` are in :mod:`parity.mutation.drawn`, those of ``og_leaf`` and ``tf_leaf`` are
-the public names of :mod:`parity.inventory`.
+the public names of :mod:`parity.cases.case`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def families(rung: str) -> dict[str, Family]:
     elif rung == "efficientleaf":
         chosen = (d.grouped, d.compression, d.grouped_stream)
     else:
-        from parity.inventory.names import PUBLIC
+        from parity.cases.public_names import PUBLIC
 
         return {public.name: _subject(rung, public.name) for public in PUBLIC if "forward" in public.properties}
     return {family.__name__: _seeded(family.__name__, family) for family in chosen}
@@ -81,7 +81,9 @@ def _subject(rung: str, name: str) -> Family:
         from hypothesis import HealthCheck, Phase, given, settings
         from hypothesis import seed as seeded
 
-        from parity.inventory import drawing, tensorflow, torch
+        from parity.adapters import subject_tensorflow
+        from parity.adapters import subject_torch as torch
+        from parity.cases import drawing
 
         made: list[str] = []
         if rung == "og_leaf":
@@ -99,7 +101,7 @@ def _subject(rung: str, name: str) -> Family:
             dtype = "float64" if seed % 4 == 0 and rung == "og_leaf" else "float32"
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                outcome = torch.run(subject, dtype) if rung == "og_leaf" else tensorflow.run(subject, "tf_leaf")
+                outcome = torch.run(subject, dtype) if rung == "og_leaf" else subject_tensorflow.run(subject, "tf_leaf")
             made.append(digest(outcome.arrays().values()) + f" {outcome.refused} {outcome.gradient_refused}")
 
         one()

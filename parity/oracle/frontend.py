@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from parity.config import LeafConfig
 from parity.oracle import norm
 from parity.oracle.arrays import Array, clamp, clamp_adjoint, exact
+from parity.oracle.config import LeafConfig
 from parity.oracle.convolution import correlate, correlate_adjoint
 from parity.oracle.filterbank import Geometry, filterbank, filterbank_adjoint
 from parity.oracle.pcen import normalise, normalise_adjoint, smoother, smoother_adjoint
@@ -65,7 +65,7 @@ class LeafOracle:
         """Every tap of the forward pass.
 
         Args:
-            variables: by the original's names and shapes (see :mod:`parity.bridges.names`).
+            variables: by the original's names and shapes (see :mod:`parity.adapters.canonical`).
             x: audio, [B, T].
 
         Returns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from parity.bridges import names
+from parity.adapters import canonical
 from parity.ports.port import ON_LIMITS, STAGES, TOGETHER, Port
 from parity.report.claims import GATES, Measurement
 
@@ -24,8 +24,8 @@ FROM: dict[str, tuple[str, ...]] = {
 }
 # Gradients run the other way, so the last parameter's comes first.
 BACKWARDS = (
-    names.BETA, names.GAMMA, names.ROOT, names.DELTA, names.ALPHA, names.SMOOTH, names.POOLING, names.KERNEL,
-    names.PREEMP, "input",
+    canonical.BETA, canonical.GAMMA, canonical.ROOT, canonical.DELTA, canonical.ALPHA, canonical.SMOOTH,
+    canonical.POOLING, canonical.KERNEL, canonical.PREEMP, "input",
 )  # fmt: skip
 ORDER = (*STAGES, "output", *BACKWARDS)
 

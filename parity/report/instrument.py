@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from parity.cells import Verdict, verdicts
+from parity.adapters.rungs import RUNGS
+from parity.report.cells import Verdict, verdicts
 from parity.report.certificate import Certificate
 from parity.report.claims import Claim
-from parity.rungs import RUNGS
 
 # Sections of the evidence, as tests note them, and the columns of their tables.
 SECTIONS: dict[str, tuple[str, tuple[str, ...]]] = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from parity.cells import WHOLE, claimed
-from parity.inventory.names import PROPERTIES, PUBLIC, PublicName
+from parity.cases.public_names import PROPERTIES, PUBLIC, PublicName
+from parity.report.cells import WHOLE, claimed
 from parity.report.claims import Claim
 from parity.report.table import brief
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from parity.cells import WHOLE, verdicts
+from parity.cases.public_names import PROPERTIES
 from parity.divergences import DIVERGENCES, Divergence
-from parity.inventory.names import PROPERTIES
 from parity.report import instrument, names, table
+from parity.report.cells import WHOLE, verdicts
 from parity.report.certificate import Certificate
 from parity.report.claims import Claim
 

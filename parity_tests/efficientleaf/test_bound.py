@@ -12,8 +12,8 @@ import efficientleaf.tolerance.plan as planning
 from efficientleaf import ToleranceFilterbank
 from efficientleaf.tolerance.bound import loudest
 from leaf import GaborFilterbank
-from parity.gates import AtMost
-from parity.probes.tolerance import FLOOR, TOLERANCES, banks, draw, errors, matrices, worst_signals
+from parity.checks.tolerance import FLOOR, TOLERANCES, banks, draw, errors, matrices, worst_signals
+from parity.criteria import AtMost
 
 MIDDLE = TOLERANCES[1]
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import efficientleaf
-from parity.gates import AtMost
+from parity.checks.compressions import DRAWS, compressions
+from parity.checks.normalised import EPS, Normalised
+from parity.criteria import AtMost
 from parity.oracle import norm
-from parity.probes.compressions import DRAWS, compressions
-from parity.probes.normalised import EPS, Normalised
 
 STAGES = ("log1p", "median", "batchnorm", "output")
 TINY = np.finfo(np.float64).tiny

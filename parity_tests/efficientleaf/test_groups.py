@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 import leaf
 from efficientleaf import EfficientLeaf, GroupedGaborFilterbank, LogTBN
-from parity.config import LeafConfig
-from parity.expected import Expected
-from parity.gates import OfMax, RelativeL2, status
-from parity.grid import Context, compare_algebraic_gradients
+from parity.checks.expected import Expected
+from parity.checks.grid import Context, compare_algebraic_gradients
+from parity.criteria import OfMax, RelativeL2, status
 from parity.oracle import SIMPLIFIED, Box, Geometry, LeafOracle, plan_groups
 from parity.oracle import norm as oracle_norm
+from parity.oracle.config import LeafConfig
 from parity.oracle.filterbank import clamped
 
 EXACT = OfMax(2e-14, "the same function in float64: a hundred roundings of 2^-53, a phase counting by its envelope")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parity.probes.initial import initial
+from parity.checks.initial import initial
 
 STARTS = {
     "init", "learnable_pooling/kernel", "PCEN/alpha", "PCEN/delta", "PCEN/root", "PCEN/EMA/smooth", "log1p.a",

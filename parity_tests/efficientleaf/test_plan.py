@@ -14,8 +14,8 @@ import efficientleaf.tolerance.module as module
 from efficientleaf import EfficientLeaf, ToleranceFilterbank
 from efficientleaf.tolerance.plan import Geometry, Promise, leaf_cost, make_plan
 from leaf import GaborFilterbank
-from parity.gates import AtMost, OfMax
-from parity.probes.tolerance import TOLERANCES, draw
+from parity.checks.tolerance import TOLERANCES, draw
+from parity.criteria import AtMost, OfMax
 
 TOLERANCE = TOLERANCES[1]
 COUNTED = OfMax(0.05, "the audio's own FFT and overlapping frames are not counted band by band")

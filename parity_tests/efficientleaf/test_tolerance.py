@@ -19,8 +19,7 @@ import efficientleaf.tolerance.blocks as blocks
 import efficientleaf.tolerance.plan as planning
 from efficientleaf import EfficientLeaf, ToleranceFilterbank
 from leaf import Leaf
-from parity.gates import AtMost, Exactly, OfMax, RelativeL2
-from parity.probes.tolerance import (
+from parity.checks.tolerance import (
     KINDS,
     TOLERANCES,
     Draw,
@@ -29,6 +28,7 @@ from parity.probes.tolerance import (
     draw,
     errors,
 )
+from parity.criteria import AtMost, Exactly, OfMax, RelativeL2
 
 MIDDLE = TOLERANCES[1]
 SEEDS = range(6)

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
+from parity.criteria import AtMost
 from parity.faults import KINDS, bench, benign, faults
-from parity.gates import AtMost
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 FEWEST_FAULTS = AtMost(-80, "minus the number of faults: at least 80 are planted")

@@ -9,9 +9,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-import parity.gates
+import parity.criteria
 
-GATES = {name for name in parity.gates.__all__ if isinstance(getattr(parity.gates, name), type)}
+GATES = {name for name in parity.criteria.__all__ if isinstance(getattr(parity.criteria, name), type)}
 TOLERANCES = {"rtol", "atol", "rel", "abs", "rel_tol", "abs_tol", "tol", "tolerance"}
 # Every one of them has a tolerance: written there, or worse, the library's default.
 APPROXIMATE = {

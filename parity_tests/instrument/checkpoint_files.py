@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from parity.bridges.frontends import FrontendConfig, build
-from parity.gates import OfMax
-from parity.grid import FORWARD, FORWARD_NORM
+from parity.checks.grid import FORWARD, FORWARD_NORM
+from parity.criteria import OfMax
+from parity.weights.frontends import FrontendConfig, build
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "checkpoints"
 SETTINGS = {"n_filters", "sample_rate", "window_len", "window_stride", "conv1d_cls", "pooling_cls", "preemp",

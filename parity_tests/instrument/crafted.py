@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from parity import load_weights
-from parity.checkpoints import bundle, crc
+from parity.weights.checkpoints import bundle, crc
 from parity_tests.instrument import checkpoint_files as files
 from parity_tests.instrument.weights import fresh, held, same_bits
 from parity_tests.refusals import refused

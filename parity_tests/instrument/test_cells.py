@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from parity.cells import WHOLE, Cell, cells, verdicts
-from parity.inventory.names import PUBLIC
+from parity.adapters.rungs import RUNGS
+from parity.cases.public_names import PUBLIC
+from parity.report.cells import WHOLE, Cell, cells, verdicts
 from parity.report.claims import Measurement
 from parity.report.instrument import cells_line
-from parity.report.ledger import Ledger
-from parity.rungs import RUNGS
+from parity.report.measurements import MeasurementLog
 from parity_tests.instrument.scratch import HOLDS, run
 from parity_tests.instrument.test_certificate import FIELDS
 
@@ -17,7 +17,7 @@ OUTPUT = Cell("og_leaf", "forward", "output", "float32")
 
 
 def state(*changes: dict) -> str:
-    ledger = Ledger()
+    ledger = MeasurementLog()
     for change in changes:
         ledger.record(Measurement(**{**FIELDS, **change}))
     (found,) = (v for v in verdicts(ledger.claims) if v.cell == OUTPUT)
@@ -65,14 +65,14 @@ def test_state_of_a_cell(changes, expected):
 
 
 def test_the_line_counts_every_cell():
-    ledger = Ledger()
+    ledger = MeasurementLog()
     ledger.record(Measurement(**FIELDS))
     n = len(cells())
     assert cells_line(verdicts(ledger.claims)) == f"{n} cells: 1 certified, 0 declared, 0 failed, {n - 1} empty"
 
 
 def test_an_empty_cell_fails_a_complete_run(tmp_path):
-    done = run(tmp_path, HOLDS, "--complete")
+    done = run(tmp_path, HOLDS, "--certificate-complete")
     assert done.status == 1
     assert f"an empty cell: {Cell('leaf', 'forward', 'conv', 'float64')}" in done.certificate["failures"]
     assert f"an empty cell: {OUTPUT}" not in done.certificate["failures"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parity.gates import (
+from parity.criteria import (
     Accuracy,
     AtMost,
     Exactly,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from parity import load_weights
-from parity.checkpoints import crc
+from parity.weights.checkpoints import crc
 from parity_tests.instrument import checkpoint_files as files
 from parity_tests.instrument.crafted import checkpoint, child, entry, graph, refuses
 from parity_tests.instrument.weights import held, same_bits

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parity.cases import Case
-from parity.config import LeafConfig
-from parity.gates import OfMax
+from parity.cases.case import Case
+from parity.criteria import OfMax
 from parity.oracle import LeafOracle, measured_init, mel_matrix
 from parity.oracle import norm as oracle_norm
+from parity.oracle.config import LeafConfig
 from parity.oracle.convolution import correlate, same_pads
 from parity.oracle.gabor import gabor, gaussian_window
 from parity.oracle.pcen import normalise, smoother

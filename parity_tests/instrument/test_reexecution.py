@@ -8,16 +8,16 @@ from functools import cache
 import numpy as np
 import pytest
 
-from parity.bridges.names import expected_shapes
-from parity.gates import Exactly, OfMax, PooledAccuracy
-from parity.gates.base import unit_roundoff
-from parity.reexecution import factors_of, measure
-from parity.reexecution.calibration import CASES, MOVED, NOTHING, Arrays, Draw, Inputs, calibration_cases, moved
-from parity.reexecution.executions import BASE, Execution
-from parity.reexecution.factors import pooled_ratio, rms
-from parity.reexecution.ways import TORCH_WAYS, Runner, compiled, plainly
-from parity.reexecution.worker import Worker, load, main, save
-from parity.rungs import RUNGS
+from parity.adapters.canonical import expected_shapes
+from parity.adapters.rungs import RUNGS
+from parity.checks.reexecution import factors_of, measure
+from parity.checks.reexecution.calibration import CASES, MOVED, NOTHING, Arrays, Draw, Inputs, calibration_cases, moved
+from parity.checks.reexecution.executions import BASE, Execution
+from parity.checks.reexecution.factors import pooled_ratio, rms
+from parity.checks.reexecution.ways import TORCH_WAYS, Runner, compiled, plainly
+from parity.checks.reexecution.worker import Worker, load, main, save
+from parity.criteria import Exactly, OfMax, PooledAccuracy
+from parity.criteria.criterion import unit_roundoff
 
 U = unit_roundoff("float32")
 TIMES = 3  # as large an error

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from leaf import filterbank, filters
+from parity.criteria import Exactly, OfMax
 from parity.faults.base import replaced
 from parity.faults.constants import compression_parameters, constants
 from parity.faults.fresh import own
@@ -23,7 +24,6 @@ from parity.faults.resolution import (
     smallest,
 )
 from parity.faults.scaling import NotPlantedError, scaled, shifted
-from parity.gates import Exactly, OfMax
 
 WINDOWS = "leaf.filters:gauss_windows"
 SAME = Exactly("nothing was changed")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from parity.cases import Case
-from parity.gates import AtMost, OfMax, judged, soundness
+from parity.cases.case import Case
+from parity.criteria import AtMost, OfMax, judged, soundness
 from parity.oracle import LeafBounds, LeafOracle, Precision, Running
 from parity.oracle.bounds import Correlation
 from parity.oracle.bounds_adjoint import gradients as adjoint

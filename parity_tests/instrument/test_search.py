@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from parity import search
-from parity.cases import Case
+from parity.cases.case import Case
+from parity.checks import search
 from parity_tests.refusals import refused
 
 

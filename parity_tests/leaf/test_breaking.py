@@ -8,10 +8,10 @@ import torch
 
 import leaf
 import og_leaf
-from parity.gates import Exactly, OfMax, status
-from parity.grid import Context
+from parity.checks import breaking
+from parity.checks.grid import Context
+from parity.criteria import Exactly, OfMax, status
 from parity.oracle.pcen import normalise, smoother
-from parity.probes import breaking
 
 U = 2.0**-24
 NOTHING = Exactly("no value is lost: what is not finite is counted")

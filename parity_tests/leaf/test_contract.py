@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import leaf
-from parity.gates import Exactly, OfMax, RelativeL2
+from parity.criteria import Exactly, OfMax, RelativeL2
 
 # Facts of the published model/leaf.py: (name, default) in order.
 PUBLISHED = {

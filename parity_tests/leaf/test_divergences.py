@@ -9,10 +9,10 @@ import torch.nn.functional as F
 
 import leaf
 import og_leaf
-from parity.bridges import convert
-from parity.config import LeafConfig
-from parity.gates import AtMost, OfMax
-from parity.rungs import RUNGS
+from parity.adapters.rungs import RUNGS
+from parity.criteria import AtMost, OfMax
+from parity.oracle.config import LeafConfig
+from parity.weights.converting import convert
 from parity_tests.divergent import diverges, noise
 
 SECOND = "noise of 16000 samples"
@@ -21,8 +21,8 @@ SAME = AtMost(1e-6, "of the largest: twice TensorFlow's own eager-graph differen
 
 def pooled(module, audio):
     """Pooled energies [C, frames] of a frontend of rung 1 or 2."""
-    bridge = RUNGS[type(module).__module__.split(".")[0]].load_bridge()
-    return bridge.taps(module, audio)["pool"][0]
+    adapter = RUNGS[type(module).__module__.split(".")[0]].load_adapter()
+    return adapter.taps(module, audio)["pool"][0]
 
 
 def of_max(a, b):
@@ -62,7 +62,7 @@ def test_pooling_alignment_shift(ledger):
 
 def test_even_window(ledger):
     audio, config = noise(22050), LeafConfig(sample_rate=22050)
-    original = RUNGS["og_leaf"].load_bridge().build(config)
+    original = RUNGS["og_leaf"].load_adapter().build(config)
     odd = leaf.GaborFilterbank(40, 60.0, 7800.0, 22050, 551, 551, 220, padding="same")
     odd.load_state_dict(convert(original, "leaf").filterbank.state_dict())
     assert leaf.Leaf(sample_rate=22050).filterbank.pool_size == 551

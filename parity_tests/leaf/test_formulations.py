@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import leaf
-from parity import formulations
-from parity.gates import AtMost, Exactly, judged, soundness
-from parity.grid import Context
+from parity.checks import formulations
+from parity.checks.grid import Context
+from parity.criteria import AtMost, Exactly, judged, soundness
 from parity.oracle import Precision, Running, pointwise
 from parity.oracle.running import LOG
 

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import leaf
-from parity.bridges.logs import PARAMETERS, relearned, to_logarithms, to_values
-from parity.gates import judged
-from parity.gates.envelope import Carried
-from parity.grid import Context
+from parity.checks.grid import Context
+from parity.criteria import judged
+from parity.criteria.envelope import Carried
 from parity.oracle import pcen as oracle
 from parity.oracle import pointwise
 from parity.oracle.running import EXP, Precision, Running
 from parity.oracle.scan import average
+from parity.weights.logs import PARAMETERS, relearned, to_logarithms, to_values
 
 U = 2.0**-24
 AGAIN = "pytest parity_tests/leaf/test_logs.py"

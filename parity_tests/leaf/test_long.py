@@ -10,9 +10,9 @@ import pytest
 import efficientleaf
 import leaf
 from fixtures import store
-from parity.gates import AtMost, Exactly, Verdict, judged, soundness
-from parity.grid import Context
-from parity.long import CASES, LongCase, drawn, measure, run, worst
+from parity.checks.grid import Context
+from parity.checks.long import CASES, LongCase, drawn, measure, run, worst
+from parity.criteria import AtMost, Exactly, Verdict, judged, soundness
 from parity.report.claims import Measurement
 from parity_tests.drawn import this_test
 

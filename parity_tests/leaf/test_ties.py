@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parity.probes.ties import ties
+from parity.checks.ties import ties
 
 LIMITED = {"kernel", "learnable_pooling/kernel", "PCEN/alpha", "PCEN/root", "PCEN/delta", "floor"}
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import og_leaf
-from parity.probes import breaking
+from parity.checks import breaking
 from parity_tests.divergent import diverges
 
 pytestmark = pytest.mark.usefixtures("tensorflow")

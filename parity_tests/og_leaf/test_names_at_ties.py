@@ -10,10 +10,10 @@ import pytest
 import torch
 
 import og_leaf
-from parity.gates import Exactly, OfMax, RelativeL2, status
-from parity.inventory import exact
-from parity.inventory import torch as adapter
-from parity.inventory.subjects import Subject
+from parity.adapters import subject_oracle
+from parity.adapters import subject_torch as adapter
+from parity.cases.subjects import Subject
+from parity.criteria import Exactly, OfMax, RelativeL2, status
 from parity.oracle import spectral
 
 FORWARD = OfMax(1e-6, "float32: sums of a few tens of terms, a unit in the last place for each factor")
@@ -91,7 +91,7 @@ def agrees(name, candidate, expected):
 
 @pytest.mark.parametrize("case", TIES)
 def test_gradient_is_the_oracles(case):
-    ours, truth = adapter.run(TIES[case]), exact.run(TIES[case])
+    ours, truth = adapter.run(TIES[case]), subject_oracle.run(TIES[case])
     assert ours.refused is None
     for name, value in arrays_of(case, ours).items():
         agrees(name, value, truth.arrays()[name])
@@ -100,9 +100,9 @@ def test_gradient_is_the_oracles(case):
 @pytest.mark.usefixtures("tensorflow")
 @pytest.mark.parametrize("case", TIES)
 def test_gradient_is_rung_0s(case):
-    from parity.inventory import tensorflow
+    from parity.adapters import subject_tensorflow
 
-    ours, theirs = adapter.run(TIES[case]), tensorflow.run(TIES[case], "tf_leaf")
+    ours, theirs = adapter.run(TIES[case]), subject_tensorflow.run(TIES[case], "tf_leaf")
     assert theirs.refused is None
     assert theirs.gradient_refused is None
     for name, value in arrays_of(case, theirs).items():
@@ -142,7 +142,7 @@ def test_lengths_are_rounded_up_exactly_to_two_million_samples():
 
 def test_a_power_of_two_of_samples_wraps_around():
     subject = Subject.of("fft_conv1d", (1, 8192, 1), kernel_size=9, n_filters=2)
-    ours, truth = adapter.run(subject), exact.run(subject)
+    ours, truth = adapter.run(subject), subject_oracle.run(subject)
     for name in ("output", "losses", "gradients/input", "gradients/filters"):
         assert LONG(ours.arrays()[name], truth.arrays()[name]).passes, name
 

@@ -17,7 +17,7 @@ def test_again_runs_where_pytest_ran(started, tmp_path):
     (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
     below = tmp_path / "ports" / "of"
     (below / "me").mkdir(parents=True)
-    text = CERTIFY.read_text(encoding="utf-8").replace("suite(PORT)", f"suite(PORT, examples={EXAMPLES})")
+    text = CERTIFY.read_text(encoding="utf-8").replace("certify(PORT)", f"certify(PORT, examples={EXAMPLES})")
     (below / "me" / CERTIFY.name).write_text(text)
     (below / "me" / "flawed.py").write_bytes((FOLDER / "flawed.py").read_bytes())
     where = tmp_path / started

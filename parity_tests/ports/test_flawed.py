@@ -7,9 +7,9 @@ from functools import cache
 
 import pytest
 
-from parity.ports import Port, suite
+from parity.ports import Port, certify
 from parity.ports.__main__ import main
-from parity.report.ledger import Ledger
+from parity.report.measurements import MeasurementLog
 from parity_tests.ports.bench import CERTIFY, FOLDER, Bench, flawed
 from parity_tests.ports.flawed import BUGS
 
@@ -91,7 +91,7 @@ def test_case_is_repeated_by_the_command_that_is_printed(examined, capsys):
 
 def test_suite_is_four_tests_that_end_in_the_ledger(monkeypatch):
     monkeypatch.delenv("PYTEST_CURRENT_TEST")
-    tests, ledger = suite(flawed(()), examples=2)(), Ledger()
+    tests, ledger = certify(flawed(()), examples=2)(), MeasurementLog()
     names = [name for name in dir(tests) if name.startswith("test_")]
     assert len(names) == 4
     for name in names:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the environment
 def environment(tmp_path_factory):
     wheel = build_wheel(tmp_path_factory.mktemp("wheel"))
     environment = install(wheel, tmp_path_factory.mktemp("environment"), NEEDED)
-    text = CERTIFY.read_text(encoding="utf-8").replace("suite(PORT)", f"suite(PORT, examples={EXAMPLES})")
+    text = CERTIFY.read_text(encoding="utf-8").replace("certify(PORT)", f"certify(PORT, examples={EXAMPLES})")
     (environment.cwd / CERTIFY.name).write_text(text)
     (environment.cwd / "flawed.py").write_bytes((FOLDER / "flawed.py").read_bytes())
     return environment

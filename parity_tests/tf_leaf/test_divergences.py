@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from parity.probes import breaking
+from parity.checks import breaking
 from parity_tests.divergent import diverges, noise
 from parity_tests.refusals import refused
 

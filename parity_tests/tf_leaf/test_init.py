@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity.probes.initial import initial
+from parity.checks.initial import initial
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 

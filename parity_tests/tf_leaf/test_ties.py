@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity.probes.ties import ties
+from parity.checks.ties import ties
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
