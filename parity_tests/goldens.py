@@ -11,9 +11,9 @@ import numpy as np
 from fixtures import store
 from parity.bridges.names import checked
 from parity.expected import Expected
-from parity.faults import Benign
 from parity.gates import OfMax, status
 from parity.grid import Context, compare_forward, compare_gradients, pooled
+from parity.mutation import Benign
 from parity.oracle import measured_init_margin
 from parity.probes.initial import DECIDED
 from parity.reexecution.calibration import Arrays, Inputs

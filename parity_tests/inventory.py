@@ -14,7 +14,6 @@ import numpy as np
 
 from fixtures import inventory, store
 from parity.cells import claimed
-from parity.faults import Benign
 from parity.gates import Exactly, OfMax, Verdict, norm, peak, status
 from parity.gates.base import unit_roundoff
 from parity.gates.direct import Size
@@ -24,6 +23,7 @@ from parity.inventory import exact
 from parity.inventory.names import public
 from parity.inventory.outcome import Array, Outcome
 from parity.inventory.subjects import Subject
+from parity.mutation import Benign
 from parity.report.ledger import Ledger
 from parity_tests.taught import NOT_MOVED, UPDATE
 

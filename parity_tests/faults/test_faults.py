@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from parity.faults import KINDS, bench, benign, faults
 from parity.gates import AtMost
+from parity.mutation import KINDS, bench, benign, faults
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 FEWEST_FAULTS = AtMost(-80, "minus the number of faults: at least 80 are planted")

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import pytest
 
-from parity.faults.resolution import OF_CONSTANTS, OF_PARAMETERS, resolutions
+from parity.mutation.resolution import OF_CONSTANTS, OF_PARAMETERS, resolutions
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from leaf import filterbank, filters
-from parity.faults.base import replaced
-from parity.faults.constants import compression_parameters, constants
-from parity.faults.fresh import own
-from parity.faults.resolution import (
+from parity.gates import Exactly, OfMax
+from parity.mutation.constants import compression_parameters, constants
+from parity.mutation.defaults import own
+from parity.mutation.planting import replaced
+from parity.mutation.resolution import (
     OF_CONSTANTS,
     OF_PARAMETERS,
     changes,
@@ -22,8 +23,7 @@ from parity.faults.resolution import (
     resolution_of_parameter,
     smallest,
 )
-from parity.faults.scaling import NotPlantedError, scaled, shifted
-from parity.gates import Exactly, OfMax
+from parity.mutation.source import NotPlantedError, scaled, shifted
 
 WINDOWS = "leaf.filters:gauss_windows"
 SAME = Exactly("nothing was changed")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from og_leaf import checks, frontend, impulse_responses
 from og_leaf.convolution import GaborConstraint
-from parity.faults.base import Fault, replaced
+from parity.mutation.planting import Fault, replaced
 
 Limit = Callable[[Tensor, int], Tensor]
 PER_SAMPLE = math.sqrt(2 * math.log(2)) / math.pi

@@ -16,8 +16,8 @@ import numpy as np
 from parity.bridges.base import Bridge
 from parity.bridges.converting import convert
 from parity.expected import Expected
-from parity.faults.bench import CLEAN, shared
 from parity.grid import Context, compare_algebraic, compare_forward
+from parity.mutation.runner import CLEAN, shared
 from parity.report.claims import Measurement
 from parity.rungs import RUNGS
 from parity.steps import STEPS, Runner, Step

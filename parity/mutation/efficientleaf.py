@@ -7,10 +7,10 @@ import math
 import torch
 
 from efficientleaf.filterbank import GroupedGaborFilterbank
-from parity.faults import efficientleaf_compression, efficientleaf_filterbank
-from parity.faults.base import Benign, Fault, replaced
-from parity.faults.efficientleaf_compression import by_sorting, exponent, filtering, normalising
-from parity.faults.efficientleaf_filterbank import decimated, in_reverse
+from parity.mutation import efficientleaf_compression, efficientleaf_filterbank
+from parity.mutation.efficientleaf_compression import by_sorting, exponent, filtering, normalising
+from parity.mutation.efficientleaf_filterbank import decimated, in_reverse
+from parity.mutation.planting import Benign, Fault, replaced
 
 FAULTS: tuple[Fault, ...] = (*efficientleaf_filterbank.FAULTS, *efficientleaf_compression.FAULTS)
 

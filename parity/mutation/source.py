@@ -15,7 +15,7 @@ from functools import cache
 from types import FunctionType
 from typing import Any
 
-from parity.faults.base import Plant
+from parity.mutation.planting import Plant
 
 
 class NotPlantedError(LookupError):

@@ -14,7 +14,7 @@ from og_leaf import convolution, impulse_responses, pooling, postprocessing
 from og_leaf.convolution import GaborConv1D
 from og_leaf.frontend import SquaredModulus
 from og_leaf.postprocessing import ExponentialMovingAverage, InstanceNormalization, PCENLayer
-from parity.faults.base import Benign, replaced
+from parity.mutation.planting import Benign, replaced
 
 _conv = GaborConv1D.forward
 QUIET = 1e-2  # a transform's error is relative to the loudest sample, not to the sample

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from leaf import frontend, pcen
 from leaf.pcen import PCEN, leaf_pcen
-from parity.faults.base import Fault, Plant, replaced
+from parity.mutation.planting import Fault, Plant, replaced
 
 Linear = tuple[Tensor, Tensor, Tensor, Tensor]
 _init, _linear, _forward, _smooth = PCEN.__init__, PCEN.parameters_linear, PCEN.forward, PCEN.smooth

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from og_leaf import frontend, initializers, melfilters
 from og_leaf.melfilters import Gabor
-from parity.faults.base import Benign, Fault, replaced
+from parity.mutation.planting import Benign, Fault, replaced
 
 Scale = Callable[[Tensor], Tensor]
 _matrix = melfilters.linear_to_mel_weight_matrix

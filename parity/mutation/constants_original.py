@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from parity.bridges import names
-from parity.faults.base import Plant, replaced
-from parity.faults.constants import Constant
-from parity.faults.fresh import half_peaks, own_eps, own_mel, start
-from parity.faults.looks import Look, Scene
-from parity.faults.scaling import Sized, scaled, shifted
+from parity.mutation.constants import Constant
+from parity.mutation.defaults import half_peaks, own_eps, own_mel, start
+from parity.mutation.detectors import Look, Scene
+from parity.mutation.planting import Plant, replaced
+from parity.mutation.source import Sized, scaled, shifted
 
 # As small as they can be and still have what is asked for in them.
 OUTSIDE = "weights=outside,n_filters=8,sample_rate=4000,n_samples=200,seed=1"  # every limit, from either side

@@ -10,11 +10,11 @@ from torch.func import functional_call
 
 from efficientleaf.compression import TemporalBatchNorm
 from parity.bridges import names
-from parity.faults.base import Plant, replaced
-from parity.faults.constants import Constant
-from parity.faults.fresh import beside_thresholds, own_floor, start
-from parity.faults.looks import Look, Scene, compression, grouped
-from parity.faults.scaling import Sized, scaled, shifted
+from parity.mutation.constants import Constant
+from parity.mutation.defaults import beside_thresholds, own_floor, start
+from parity.mutation.detectors import Look, Scene, compression, grouped
+from parity.mutation.planting import Plant, replaced
+from parity.mutation.source import Sized, scaled, shifted
 from parity.probes.initial import Probe
 from parity.probes.plans import Setting
 from parity.report.claims import Measurement

@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from parity.faults.looks import Look
-from parity.faults.scaling import Sized
+from parity.mutation.detectors import Look
+from parity.mutation.source import Sized
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def constants(rung: str) -> tuple[Constant, ...]:
     Raises:
         ValueError: no such rung.
     """
-    from parity.faults import constants_original, constants_simplified
+    from parity.mutation import constants_original, constants_simplified
 
     if rung in ("tf_leaf", "og_leaf"):
         return constants_original.of(rung)
@@ -58,6 +58,6 @@ def compression_parameters(rung: str) -> tuple[Constant, ...]:
     """The parameters of a rung that the hub has no names for, changed alike in all elements: EfficientLEAF's own."""
     if rung != "efficientleaf":
         return ()
-    from parity.faults import constants_simplified
+    from parity.mutation import constants_simplified
 
     return constants_simplified.COMPRESSION_PARAMETERS

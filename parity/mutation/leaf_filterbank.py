@@ -13,7 +13,7 @@ from torch import Tensor
 from leaf import filterbank
 from leaf.filterbank import GaborFilterbank
 from leaf.filters import SIGMA_PER_SAMPLE, gabor_pair, gauss_windows
-from parity.faults.base import Fault, Plant, replaced
+from parity.mutation.planting import Fault, Plant, replaced
 
 Pair = tuple[Tensor, Tensor]
 _convolve = GaborFilterbank._conv

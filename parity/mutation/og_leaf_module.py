@@ -16,7 +16,7 @@ from og_leaf import frontend, impulse_responses
 from og_leaf.convolution import GaborConv1D, pad_time
 from og_leaf.frontend import Leaf
 from og_leaf.postprocessing import ExponentialMovingAverage, InstanceNormalization, PCENLayer, SimpleRNN
-from parity.faults.base import Fault, Plant, replaced
+from parity.mutation.planting import Fault, Plant, replaced
 
 Stage = Callable[[Tensor], Tensor]
 _leaf = Leaf.forward

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from parity.faults.base import Benign, Fault, Plant, replaced
-from parity.faults.tf_leaf_compression import (
+from parity.mutation.planting import Benign, Fault, Plant, replaced
+from parity.mutation.tf_leaf_compression import (
     Replacement,
     least,
     norm_of_keras,

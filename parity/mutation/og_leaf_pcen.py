@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from og_leaf.postprocessing import ExponentialMovingAverage, PCENLayer, SimpleRNN
-from parity.faults.base import Fault, replaced
+from parity.mutation.planting import Fault, replaced
 
 Limit = Callable[[Tensor], Tensor]
 _ema = ExponentialMovingAverage.forward

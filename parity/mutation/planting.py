@@ -17,7 +17,7 @@ class Fault:
 
     Attributes:
         name: unique, as the certificate prints it: ``rung/what-is-wrong``.
-        kind: one of :data:`parity.faults.KINDS`.
+        kind: one of :data:`parity.mutation.KINDS`.
         rung: the rung that it is planted into.
         tap: the tap, or for a gradient the variable, at which it must be caught first.
         gate: the gate that must catch it there.

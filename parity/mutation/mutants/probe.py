@@ -1,8 +1,8 @@
 """Drawn cases by which a survivor is compared with the original, to the bit: outputs, gradients, refusals.
 
 A family draws cases of one kind from a seed; what came of a case is a digest of every array's type, shape and bytes.
-Families of ``leaf`` and ``efficientleaf`` are in :mod:`parity.mutation.drawn`, those of ``og_leaf`` and ``tf_leaf`` are
-the public names of :mod:`parity.inventory`.
+Families of ``leaf`` and ``efficientleaf`` are in :mod:`parity.mutation.mutants.drawn`, those of ``og_leaf`` and
+``tf_leaf`` are the public names of :mod:`parity.inventory`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.mutation import drawn as d
+from parity.mutation.mutants import drawn as d
 
 Draw = np.random.Generator
 Family = Callable[[int], str]

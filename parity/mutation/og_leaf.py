@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parity.faults import (
+from parity.mutation import (
     og_leaf_benign,
     og_leaf_filterbank,
     og_leaf_filters,
@@ -10,7 +10,7 @@ from parity.faults import (
     og_leaf_module,
     og_leaf_pcen,
 )
-from parity.faults.base import Benign, Fault
+from parity.mutation.planting import Benign, Fault
 
 FAULTS: tuple[Fault, ...] = (
     *og_leaf_init.FAULTS,

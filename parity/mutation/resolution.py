@@ -12,12 +12,12 @@ import numpy as np
 
 from parity.bridges import names
 from parity.cells import trained
-from parity.faults.base import Plant
-from parity.faults.bench import CLEAN
-from parity.faults.constants import Constant, compression_parameters, constants
-from parity.faults.looks import Look, Scene, standing
-from parity.faults.scaling import NotPlantedError
 from parity.gates import AtMost
+from parity.mutation.constants import Constant, compression_parameters, constants
+from parity.mutation.detectors import Look, Scene, standing
+from parity.mutation.planting import Plant
+from parity.mutation.runner import CLEAN
+from parity.mutation.source import NotPlantedError
 from parity.rungs import RUNGS
 
 DTYPES = ("float64", "float32")  # the finer first: most of what is noticed at all is noticed there

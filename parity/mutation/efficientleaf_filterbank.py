@@ -16,7 +16,7 @@ from efficientleaf.filterbank import Group, GroupedGaborFilterbank, Shapes
 from leaf.checks import waveform
 from leaf.filters import gabor_pair, gauss_windows
 from leaf.strided import Signal
-from parity.faults.base import Fault, Plant, replaced
+from parity.mutation.planting import Fault, Plant, replaced
 
 Bank = GroupedGaborFilterbank
 _init, _groups, _pool, _clamp = Bank.__init__, Bank.groups, Bank.pool, Bank.clamp_parameters

@@ -12,10 +12,10 @@ from leaf import filterbank
 from leaf.filterbank import GaborFilterbank
 from leaf.filters import gabor_pair
 from leaf.pcen import PCEN, _Root
-from parity.faults import leaf_filterbank, leaf_pcen
-from parity.faults.base import Benign, Fault, replaced
-from parity.faults.leaf_filterbank import Pair, analytic, kernels
-from parity.faults.leaf_pcen import compressing, smoothing
+from parity.mutation import leaf_filterbank, leaf_pcen
+from parity.mutation.leaf_filterbank import Pair, analytic, kernels
+from parity.mutation.leaf_pcen import compressing, smoothing
+from parity.mutation.planting import Benign, Fault, replaced
 
 BLOCK = 16  # frames of the blocked smoother
 QUIET = 1e-2  # a transform's error is relative to the loudest sample, not to the sample

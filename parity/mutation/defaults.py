@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from parity.bridges import names
-from parity.faults.base import replaced
-from parity.faults.looks import Look, of_efficientleaf
 from parity.gates.base import unit_roundoff
+from parity.mutation.detectors import Look, of_efficientleaf
+from parity.mutation.planting import replaced
 from parity.oracle import measured_init, mel_matrix
 from parity.oracle.frontend import FLOOR
 from parity.probes import initial

@@ -14,7 +14,7 @@ from og_leaf.convolution import GaborConv1D, pad_time
 from og_leaf.frontend import SquaredModulus
 from og_leaf.impulse_responses import clip
 from og_leaf.pooling import GaussianLowpass
-from parity.faults.base import Fault, replaced
+from parity.mutation.planting import Fault, replaced
 
 _same_padding = padding._same_padding
 _conv_init = GaborConv1D.__init__

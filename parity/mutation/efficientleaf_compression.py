@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from efficientleaf.compression import Log1p, LogTBN, TemporalBatchNorm
-from parity.faults.base import Fault, Plant, replaced
+from parity.mutation.planting import Fault, Plant, replaced
 
 _init, _norm, _log = TemporalBatchNorm.__init__, TemporalBatchNorm.forward, Log1p.forward
 
