@@ -23,7 +23,7 @@ from parity.inventory import exact
 from parity.inventory.names import public
 from parity.inventory.outcome import Array, Outcome
 from parity.inventory.subjects import Subject
-from parity.mutation import Benign
+from parity.mutation.planting import Benign
 from parity.report.ledger import Ledger
 from parity_tests.taught import NOT_MOVED, UPDATE
 
@@ -212,7 +212,7 @@ def check_benign(change: Benign) -> None:
 
     Of the frontends only ``Leaf`` has all of the stages that are changed, and goldens of its own.
     """
-    names = SMOOTHED if change.tap in ("ema", "pcen") else FILTERED
+    names = SMOOTHED if change.stage in ("ema", "pcen") else FILTERED
     with change.plant():
         own = [(name, subject, *run_torch(subject, {})) for name in names for _, subject in recorded(name)]
     for name, subject, outcome, after in own:

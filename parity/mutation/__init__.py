@@ -1,27 +1,27 @@
-"""Planted faults and benign reformulations: the proof that the certificate can fail, and that it fails for a reason."""
+"""Planted faults and benign changes: the proof that the certificate can fail, how finely it sees, and on what it fails.
+
+Imports nothing by itself, because mutants of a rung must be in place before the rung is imported.
+"""
 
 from __future__ import annotations
 
 from functools import cache, partial
+from typing import TYPE_CHECKING
 
-from parity.mutation.kinds import KINDS
-from parity.mutation.planting import Benign, Fault
-from parity.mutation.runner import Bench, Outcome, Probe
-
-__all__ = ["KINDS", "Bench", "Benign", "Fault", "Outcome", "bench", "benign", "faults"]
+if TYPE_CHECKING:
+    from parity.mutation.planting import Benign, Fault
+    from parity.mutation.runner import Check, MutationRunner
 
 RUNGS = ("tf_leaf", "og_leaf", "leaf", "efficientleaf")
 
 
-@cache
 def faults() -> tuple[Fault, ...]:
-    """Every planted fault, up the ladder; imports torch, and TensorFlow only once one is planted into rung 0."""
+    """Every planted fault, up the ladder; a rung is imported once a fault is planted into it."""
     from parity.mutation import efficientleaf, leaf, og_leaf, tf_leaf
 
     return (*tf_leaf.FAULTS, *og_leaf.FAULTS, *leaf.FAULTS, *efficientleaf.FAULTS)
 
 
-@cache
 def benign() -> tuple[Benign, ...]:
     """Every reformulation that must pass."""
     from parity.mutation import efficientleaf, leaf, og_leaf, tf_leaf
@@ -30,8 +30,8 @@ def benign() -> tuple[Benign, ...]:
 
 
 @cache
-def bench(rung: str) -> Bench:
-    """The bench of a rung, with every probe that the suite holds the rung to.
+def mutation_runner(rung: str) -> MutationRunner:
+    """The runner of a rung, with every check that the suite holds the rung to.
 
     Raises:
         ValueError: no such rung.
@@ -39,22 +39,23 @@ def bench(rung: str) -> Bench:
     if rung not in RUNGS:
         raise ValueError(f"rung={rung!r}: must be one of {RUNGS}")
     from parity.mutation.defaults import own
+    from parity.mutation.runner import MutationRunner
     from parity.probes import training
     from parity.probes.beyond import beyond
     from parity.probes.initial import initial
     from parity.probes.purity import purity
     from parity.probes.ties import ties
 
-    probes: dict[str, Probe] = {name: partial(f, rung) for name, f in (("initial", initial), ("purity", purity))}
+    checks: dict[str, Check] = {name: partial(f, rung) for name, f in (("initial", initial), ("purity", purity))}
     if rung == "efficientleaf":
         from parity.probes.compressions import compressions
         from parity.probes.plans import plans
 
-        probes |= {"plans": plans, "compressions": compressions}
-    probes["ties"] = partial(ties, rung)
+        checks |= {"plans": plans, "compressions": compressions}
+    checks["ties"] = partial(ties, rung)
     if rung in training.STEP_NAMES:
-        probes["training"] = partial(training.teacher_forced, rung)
+        checks["training"] = partial(training.teacher_forced, rung)
     if rung in training.PROJECTING:
-        probes["clamp"] = partial(training.through_the_clamp, rung)
-    probes |= {"beyond": partial(beyond, rung), "fresh": partial(own, rung)}
-    return Bench(rung, probes, (partial(training.prepare, (rung,)),))
+        checks["clamp"] = partial(training.through_the_clamp, rung)
+    checks |= {"beyond": partial(beyond, rung), "defaults": partial(own, rung)}
+    return MutationRunner(rung, checks, (partial(training.prepare, (rung,)),))

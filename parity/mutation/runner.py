@@ -1,4 +1,4 @@
-"""The bench: a rung with a fault in it, before everything that the suite holds a rung to.
+"""Run a rung with a change in it before everything that the suite holds a rung to.
 
 Reference and oracle arrays of every scene are computed once, without any fault, and shared by all that is planted.
 """
@@ -20,13 +20,13 @@ from parity.grid import (
     compare_gradients,
     pooled,
 )
-from parity.mutation.planting import Benign, Fault, replaced
+from parity.mutation.planting import Benign, Fault
 from parity.reexecution import measure
 from parity.report.claims import PROPERTIES, TAPS, Measurement
 from parity.rungs import RUNGS
 from parity.steps import STEPS, Runner, Step
 
-Probe = Callable[[], Iterator[Measurement]]
+Check = Callable[[], Iterator[Measurement]]
 
 # What is drawn by the hundred in the suite, in as many cases as it takes to reach every limit, form and geometry.
 _ANY = (
@@ -69,8 +69,8 @@ SCENES: dict[str, tuple[tuple[str, str], ...]] = {
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What the bench saw of one plant.
+class Trial:
+    """What was seen of one change.
 
     Attributes:
         name: of the fault or the benign reformulation.
@@ -95,12 +95,12 @@ class Outcome:
         return self.failed[0] if self.failed else None
 
     def as_declared(self, fault: Fault) -> bool:
-        """Whether it was caught where its author said, by the gate that was named."""
+        """Whether it was caught where its author said, by the criterion that was named."""
         if self.first is None:
-            return bool(self.raised) and fault.gate == "status"
+            return bool(self.raised) and fault.criterion == "status"
         where = (self.first.property, self.first.tap)
-        gates = {m.gate for m in self.failed if (m.property, m.tap) == where}
-        return where == (fault.property, fault.tap) and fault.gate in gates
+        criteria = {m.gate for m in self.failed if (m.property, m.tap) == where}
+        return where == (fault.property, fault.stage) and fault.criterion in criteria
 
 
 def order(m: Measurement) -> tuple[int, int, str]:
@@ -112,17 +112,17 @@ def order(m: Measurement) -> tuple[int, int, str]:
 
 
 @dataclass
-class Bench:
-    """Everything that a rung is held to, ready to run again and again.
+class MutationRunner:
+    """Hold a rung to everything again and again, with one change after another in it.
 
     Attributes:
         rung: the rung that faults are planted into.
-        probes: what is measured beside the scenes, by name; run in this order.
-        preparations: what the probes keep from before any fault.
+        checks: what is measured beside the scenes, by name; run in this order.
+        preparations: what the checks keep from before any change.
     """
 
     rung: str
-    probes: dict[str, Probe] = field(default_factory=dict)
+    checks: dict[str, Check] = field(default_factory=dict)
     preparations: tuple[Callable[[], None], ...] = ()
     _ready: bool = False
 
@@ -138,11 +138,11 @@ class Bench:
         for reference in {_step(step).reference for step, _ in SCENES.get(self.rung, ())}:
             measure(reference)
 
-    def try_(self, planted: Fault | Benign, *, to_the_end: bool = False) -> Outcome:
+    def try_(self, planted: Fault | Benign, *, to_the_end: bool = False) -> Trial:
         """Plant, measure, take out again.
 
         Args:
-            planted: a fault or a benign reformulation of this bench's rung.
+            planted: a fault or a benign reformulation of this rung.
             to_the_end: go on behind the first group of measurements that notices something.
         """
         self.prepare()
@@ -159,26 +159,26 @@ class Bench:
                         break
         except Exception as error:  # a fault may break the rung outright: that is noticed, too
             raised = f"{type(error).__name__}: {error}"
-        return Outcome(planted.name, tuple(sorted(failed, key=order)), n_measured, raised)
+        return Trial(planted.name, tuple(sorted(failed, key=order)), n_measured, raised)
 
-    def untouched(self) -> Outcome:
+    def untouched(self) -> Trial:
         """The same with nothing planted."""
-        return self.try_(Benign("nothing", self.rung, "", "", replaced()), to_the_end=True)
+        return self.try_(Benign(f"{self.rung}/nothing", "", "", ()), to_the_end=True)
 
     def groups(self) -> Iterator[Iterable[Measurement]]:
-        """The measurements in groups: initial values, the scenes' taps and gradients, then the other probes."""
-        others = dict(self.probes)
+        """The measurements in groups: initial values, the scenes' taps and gradients, then the other checks."""
+        others = dict(self.checks)
         if "initial" in others:
             yield others.pop("initial")()
-        run = _Run(self.rung)
+        run = _Scenes(self.rung)
         yield run.taps()
         yield run.precise_taps()
         yield run.gradients()
-        for probe in others.values():
-            yield probe()
+        for check in others.values():
+            yield check()
 
 
-class _Run:
+class _Scenes:
     """One run of every scene of a rung, stage by stage; modules are built once, under whatever is planted."""
 
     def __init__(self, rung: str) -> None:
