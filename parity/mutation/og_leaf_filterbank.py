@@ -142,7 +142,7 @@ POOLING: tuple[Fault, ...] = (
           Edit(PADS, EVEN_PADS, "it[::-1]")),
     Fault("og_leaf/preemp-causal", "extra pad on the other side", "conv", "direct",
           "the pre-emphasis is the textbook's x[n] - a x[n - 1]; the original's looks a sample ahead",
-          Edit("og_leaf.frontend:Leaf.forward", '"SAME"', '"CAUSAL"')),
+          Edit(PADS, EVEN_PADS, "it[::-1] if window == 2 else it")),
     Fault("og_leaf/modulus-halved", "mean for sum, abs for square", "modulus", "direct",
           "the mean of the two squares in place of their sum", Edit(MODULUS, "2 * means", "means")),
     Fault("og_leaf/modulus-not-squared", "mean for sum, abs for square", "modulus", "direct",

@@ -7,6 +7,7 @@ so they pass the criteria of rounding and not that claim.
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from parity.mutation.planting import Benign, Edit, Fault, Patch, replacing
 
@@ -19,6 +20,23 @@ PCEN, COMPRESSED = (
     "tf_leaf.postprocessing:PCENLayer.call",
     ("(normalised + delta) ** one_over_root - delta**one_over_root"),
 )
+KERNEL = (
+    'add_weight(*(self, "kernel", (self._filters, 2), given, check_flag("trainable", trainable)), '
+    "constraint=GaborConstraint(self._kernel_size))"
+)
+
+
+class Unprojected:
+    """A variable whose constraint the layer knows of, and the optimiser does not."""
+
+    def __init__(self, variable: Any) -> None:
+        constraint, variable.constraint = variable.constraint, None
+        self.variable = variable
+        self.constraint = lambda _: constraint(variable)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.variable, name)
+
 
 FAULTS: tuple[Fault, ...] = (
     Fault("tf_leaf/mel-to-nyquist", "hard-coded rate or band edges", "mel", "soundness",
@@ -32,9 +50,7 @@ FAULTS: tuple[Fault, ...] = (
           Edit("tf_leaf.convolution:GaborConstraint.__call__", "4 * per_sample", "2 * per_sample")),
     Fault("tf_leaf/not-projected", "clamp not after the step", "kernel", "direct",
           "the constraint is the layer's own and not the variable's: no optimiser applies it",
-          (Edit(f"{CONV}.__init__", "GaborConstraint(self._kernel_size)", "None"),
-           Edit(f"{CONV}.call", "self._kernel.constraint(self._kernel)",
-                "GaborConstraint(self._kernel_size)(self._kernel)")), property="training step"),
+          Edit(f"{CONV}.__init__", KERNEL, "Unprojected(it)", using=(Unprojected,)), property="training step"),
     Fault("tf_leaf/norm-in-float32", "reduced precision", "filters", "direct",
           "sqrt(2 pi) is a float32 constant whatever the dtype: seen in float64",
           Edit("tf_leaf.impulse_responses:gabor_impulse_response",

@@ -10,7 +10,7 @@ from parity.gates import AtMost
 from parity.mutation import benign, faults, mutation_runner
 from parity.mutation.kinds import KINDS
 
-pytestmark = pytest.mark.usefixtures("tensorflow")
+pytestmark = [pytest.mark.usefixtures("tensorflow"), pytest.mark.certificate_evidence]
 FEWEST_FAULTS = AtMost(-80, "minus the number of faults: at least 80 are planted")
 FEWEST_BENIGN = AtMost(-12, "minus the number of reformulations: at least 12 are tried")
 

@@ -8,7 +8,7 @@ import pytest
 
 from parity.mutation.resolution import OF_CONSTANTS, OF_PARAMETERS, resolutions
 
-pytestmark = pytest.mark.usefixtures("tensorflow")
+pytestmark = [pytest.mark.usefixtures("tensorflow"), pytest.mark.certificate_evidence]
 
 
 @pytest.mark.parametrize("rung", ["tf_leaf", "og_leaf", "leaf", "efficientleaf"])
