@@ -18,7 +18,11 @@ NEEDED = ("jinja2", "rich")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+<<<<<<< 04674b5708832094644e0273fbc2a760a88febe5
     """Add ``--certificate`` and ``--certificate-complete``."""
+=======
+    """Add ``--certificate``, ``--complete`` and ``--certificate-reuse-evidence``."""
+>>>>>>> 3d28ceca7ef34cc9a66040b7eb2ab9891b85160e
     group = parser.getgroup("leaf-ladder")
     group.addoption(
         "--certificate",
@@ -31,15 +35,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="with --certificate: fail if a cell of the ladder's grid (rung x tap x property x dtype) stays empty",
     )
+    group.addoption(
+        "--certificate-reuse-evidence",
+        action="store_true",
+        help="with --certificate: take the instrument's own evidence (planted faults, benign changes, resolution) from "
+        "DIR/evidence where sources, versions and processor are those that it was measured with",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start collecting when a certificate is asked for."""
+    config.addinivalue_line("markers", "certificate_evidence: what the test notes may be kept beside the certificate")
     directory = config.getoption("--certificate")
+    if directory is None and config.getoption("--certificate-reuse-evidence"):
+        raise pytest.UsageError("--certificate-reuse-evidence: must be given with --certificate, beside which it lies")
     if directory is None or config.getoption("collectonly", False):
         return
     if hasattr(config, "workerinput"):  # a pytest-xdist worker measures; the process that started it writes
         config.pluginmanager.register(_Worker(), "leaf-ladder-worker")
+        _keep_evidence(config, directory)
         return
     from importlib.util import find_spec
 
@@ -50,6 +64,15 @@ def pytest_configure(config: pytest.Config) -> None:
     from parity.report.session import Certifier
 
     config.pluginmanager.register(Certifier(config, directory, ledger_of(config)), "leaf-ladder-certifier")
+    _keep_evidence(config, directory)
+
+
+def _keep_evidence(config: pytest.Config, directory: str) -> None:
+    from parity.report.evidence import EvidenceCache
+
+    folder = config.invocation_params.dir / directory / "evidence"
+    reuse = config.getoption("--certificate-reuse-evidence")
+    config.pluginmanager.register(EvidenceCache(folder, ledger_of(config), reuse), "leaf-ladder-evidence")
 
 
 def ledger_of(config: pytest.Config) -> MeasurementLog:

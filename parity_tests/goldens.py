@@ -18,7 +18,7 @@ from parity.checks.reexecution.calibration import Arrays, Inputs
 from parity.checks.reexecution.ways import Way, plainly
 from parity.checks.steps import INNER_TAPS
 from parity.criteria import OfMax, status
-from parity.faults import Benign
+from parity.mutation.planting import Benign
 from parity.oracle import measured_init_margin
 from parity.report.claims import TAPS, Measurement
 from parity.report.measurements import MeasurementLog
@@ -120,7 +120,7 @@ def check_together(rung: str, ledger: MeasurementLog) -> None:
 
 def touched(change: Benign, name: str) -> bool:
     """Whether a golden has the tap that a change rounds otherwise."""
-    return change.tap in expected(name).taps
+    return change.stage in expected(name).taps
 
 
 def one_of_each() -> set[str]:
@@ -142,11 +142,11 @@ def check_benign(change: Benign, names: Iterable[str] = GOLDENS) -> None:
         change: what is planted.
         names: of the goldens that are run with it.
     """
-    if change.tap in ("mel", "init"):
+    if change.stage in ("mel", "init"):
         with change.plant():
             holding(m for name in GOLDENS for m in initial(change.rung, name))
         return
-    before = TAPS[: TAPS.index(change.tap)]
+    before = TAPS[: TAPS.index(change.stage)]
     own = {name: ran(change.rung, name) for name in GOLDENS}
     with change.plant():
         planted = {name: run(change.rung, name) for name in names if touched(change, name)}

@@ -22,7 +22,7 @@ from parity.criteria.criterion import unit_roundoff
 from parity.criteria.direct import Size
 from parity.criteria.envelope import Envelope
 from parity.criteria.outcome import Array, Outcome
-from parity.faults import Benign
+from parity.mutation.planting import Benign
 from parity.report.cells import claimed
 from parity.report.measurements import MeasurementLog
 from parity_tests.taught import NOT_MOVED, UPDATE
@@ -212,7 +212,7 @@ def check_benign(change: Benign) -> None:
 
     Of the frontends only ``Leaf`` has all of the stages that are changed, and goldens of its own.
     """
-    names = SMOOTHED if change.tap in ("ema", "pcen") else FILTERED
+    names = SMOOTHED if change.stage in ("ema", "pcen") else FILTERED
     with change.plant():
         own = [(name, subject, *run_torch(subject, {})) for name in names for _, subject in recorded(name)]
     for name, subject, outcome, after in own:

@@ -17,6 +17,7 @@ SECTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "faults": ("Planted faults", ("name", "kind", "caught_at", "gate", "ratio", "statement")),
     "benign": ("Benign reformulations", ("name", "verdict", "statement", "reason")),
     "resolution": ("The smallest relative change noticed", ("rung", "name", "kind", "at", "change", "single")),
+    "evidence": ("When this evidence was measured", ("file", "measured", "hash", "reused")),
     "search": ("Searched", ("rung", "n_examples", "worst_ratio", "worst_at", "reproduce", "recorded")),
     "bitwise": ("Rung 0 and the original, to the bit", ("name", "drawn", "arrays", "values", "differing", "run")),
     "ports": ("Ports", ("port", "claims", "first_departure", "departs", "holds", "not_seen")),
@@ -42,6 +43,10 @@ def line(certificate: Certificate) -> str:
             alone = "" if single is None else f", {single:.1g} by float32 alone"
             where = f"{worst['rung']} {worst['name']}"
             parts.append(f"coarsest resolution {float(worst['change']):.1g} {words} ({where}{alone})")
+    for row in evidence.get("evidence", ()):
+        if row["reused"] == "yes":
+            same = f"sources, versions and processor of hash {row['hash']}"
+            parts.append(f"evidence of {row['file']} reused, measured {row['measured']} with the same {same}")
     if search := evidence.get("search"):
         worst = max(search, key=lambda row: float(row["worst_ratio"]))
         total = sum(row["n_examples"] for row in search)

@@ -14,6 +14,8 @@ class MeasurementLog:
 
     Attributes:
         root: the folder that pytest's names of tests begin from; it is often above the one that pytest ran in.
+        evidence: rows about the instrument itself, by section.
+        n_recorded: measurements so far.
     """
 
     def __init__(self, root: Path | None = None) -> None:
@@ -22,6 +24,7 @@ class MeasurementLog:
         self._cases: dict[Key, set[str]] = {}
         self._range: dict[Key, tuple[float, float]] = {}
         self.evidence: dict[str, list[dict[str, Any]]] = {}
+        self.n_recorded = 0
 
     def check(self, measurement: Measurement) -> None:
         """Record a measurement, then hold it to its bound.
@@ -36,6 +39,7 @@ class MeasurementLog:
 
     def record(self, m: Measurement) -> None:
         """Record a measurement without holding it to anything: a failed one still fails the certificate."""
+        self.n_recorded += 1
         key = m.key
         worst = self._worst.get(key, m)
         # ties by name, so that the order of the tests does not show in the certificate

@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 import pytest
 
-from parity.faults.resolution import OF_CONSTANTS, OF_PARAMETERS, resolutions
+from parity.mutation.resolution import OF_CONSTANTS, OF_PARAMETERS, resolutions
 
-pytestmark = pytest.mark.usefixtures("tensorflow")
+pytestmark = [pytest.mark.usefixtures("tensorflow"), pytest.mark.certificate_evidence]
 
 
 @pytest.mark.parametrize("rung", ["tf_leaf", "og_leaf", "leaf", "efficientleaf"])

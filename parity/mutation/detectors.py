@@ -1,7 +1,7 @@
-"""Where a change of a rung is looked for: at the taps of one scene, and with nothing else in the way.
+"""Detectors: each measures the stages of one scene, and notices a change of a rung there.
 
-A look builds what it needs under whatever is planted, runs it in one dtype, and hands over its measurements. What it
-is held against is computed once, on its first use, which must be without a change.
+A detector builds what it needs under whatever is planted, runs it in one dtype, and gives its measurements. What these
+are held against is computed once, on the first use, which must be without a change.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from parity.adapters.rungs import RUNGS
 from parity.checks.expected import Expected
 from parity.checks.grid import Context, compare_algebraic, compare_forward
 from parity.checks.steps import STEPS, Runner, Step
-from parity.faults.bench import CLEAN, shared
+from parity.mutation.runner import CLEAN, shared
 from parity.report.claims import Measurement
 from parity.weights.converting import convert
 
-Look = Callable[[str], Iterator[Measurement]]  # from a dtype
+Detector = Callable[[str], Iterator[Measurement]]  # from a dtype
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,10 @@ def _reference(step: str, case: str) -> Any:
     return module
 
 
-def grouped(setting: Any, seed: int) -> Look:
+def grouped(setting: Any, seed: int) -> Detector:
     """The taps of EfficientLEAF in groups, on weights outside of its limits; from a ``plans.Setting``."""
 
-    def look(dtype: str) -> Iterator[Measurement]:
+    def detect(dtype: str) -> Iterator[Measurement]:
         from parity.adapters.efficientleaf import EfficientLeafAdapter
         from parity.checks import plans
         from parity.checks.grid import compare_sound
@@ -112,10 +112,10 @@ def grouped(setting: Any, seed: int) -> Look:
         else:
             yield from compare_sound(context, taps, right.taps, right.errors(dtype), lambda _: "forward")
 
-    return look
+    return detect
 
 
-def compression(stage: str, which: int) -> Look:
+def compression(stage: str, which: int) -> Detector:
     """A stage of EfficientLEAF's compression on one of the drawn energies of its probe.
 
     Args:
@@ -123,7 +123,7 @@ def compression(stage: str, which: int) -> Look:
         which: of the draws.
     """
 
-    def look(dtype: str) -> Iterator[Measurement]:
+    def detect(dtype: str) -> Iterator[Measurement]:
         from parity.checks import compressions
 
         probe = compressions.Probe(compressions.DRAWS[which], dtype)
@@ -134,7 +134,7 @@ def compression(stage: str, which: int) -> Look:
         else:
             yield from (m for m in probe.whole(training=True) if m.property == "forward")
 
-    return look
+    return detect
 
 
 def of_efficientleaf(case: str, dtype: str) -> Context:

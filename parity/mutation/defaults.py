@@ -1,18 +1,18 @@
-"""What a frontend decides for itself and the suite's other probes are told: its band, rate, floor, counts and plan."""
+"""Detectors of defaults: band, rate, floor, counts and plan of a fresh frontend, which other checks are told."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
 from parity.adapters import canonical
 from parity.checks import initial
 from parity.criteria.criterion import unit_roundoff
-from parity.faults.base import replaced
-from parity.faults.looks import Look, of_efficientleaf
+from parity.mutation.detectors import Detector, of_efficientleaf
 from parity.oracle import measured_init, mel_matrix
 from parity.oracle.frontend import FLOOR
 from parity.report.claims import Measurement
@@ -24,17 +24,17 @@ EPS = 1e-6  # source: ``PCENLayer`` in ``leaf_audio/postprocessing.py``
 BESIDE = 64  # how far, in roundings
 
 
-def start(rung: str, measure: Callable[[initial.Probe], Iterator[Measurement]]) -> Look:
+def start(rung: str, measure: Callable[[initial.Probe], Iterator[Measurement]]) -> Detector:
     """What a fresh frontend starts from."""
 
-    def look(dtype: str) -> Iterator[Measurement]:
+    def detect(dtype: str) -> Iterator[Measurement]:
         with initial._default_dtype(rung, dtype):
             yield from measure(initial.Probe(rung, dtype))
 
-    return look
+    return detect
 
 
-def own_mel(rung: str, n_filters: int = 23) -> Look:
+def own_mel(rung: str, n_filters: int = 23) -> Detector:
     """The mel matrix that a frontend of rung 0 or 1 measures its own start on, read off while it is built."""
 
     def measure(probe: initial.Probe) -> Iterator[Measurement]:
@@ -46,7 +46,7 @@ def own_mel(rung: str, n_filters: int = 23) -> Look:
             kept.append(np.asarray(matrix))
             return matrix
 
-        with replaced((gabor, "mel_filters", property(recorded)))():
+        with patch.object(gabor, "mel_filters", property(recorded)):
             probe.build(n_filters=n_filters)
         rate, low, high = initial.RATE, initial.LOW, initial.HIGH
         expected = mel_matrix(n_filters, initial.N_FFT // 2 + 1, rate, low, high)
@@ -55,7 +55,7 @@ def own_mel(rung: str, n_filters: int = 23) -> Look:
     return start(rung, measure)
 
 
-def half_peaks(rung: str) -> Look:
+def half_peaks(rung: str) -> Detector:
     """The widths of rung 0 or 1 on two banks, one with a bin just above half of its peak, and one with one just below.
 
     In float64 alone: in float32 no such bin is certain.
@@ -74,7 +74,7 @@ def half_peaks(rung: str) -> Look:
     return start(rung, measure)
 
 
-def own_eps(rung: str) -> Look:
+def own_eps(rung: str) -> Detector:
     """What a PCEN layer of rung 0 or 1 adds to its smoother unless it is told otherwise."""
 
     def measure(probe: initial.Probe) -> Iterator[Measurement]:
@@ -85,7 +85,7 @@ def own_eps(rung: str) -> Look:
     return start(rung, measure)
 
 
-def own_floor(rung: str) -> Look:
+def own_floor(rung: str) -> Detector:
     """The least energy that a fresh frontend of rung 2 or 3 lets pass, on silence."""
 
     def measure(probe: initial.Probe) -> Iterator[Measurement]:
@@ -120,11 +120,13 @@ def beside_thresholds(dtype: str) -> Iterator[Measurement]:
 
 
 def own(rung: str) -> Iterator[Measurement]:
-    """What a frontend decides for itself and the suite's other probes are told, as they give it: all of it, looked at.
+    """Measure everything that a fresh frontend decides for itself.
 
     Band, rate and floor of a fresh one, and how near to a threshold its counts and its plan are still right.
     """
-    looks = [own_mel(rung), half_peaks(rung), own_eps(rung)] if rung in ("tf_leaf", "og_leaf") else [own_floor(rung)]
-    for look in [*looks, beside_thresholds] if rung == "efficientleaf" else looks:
+    detectors = (
+        [own_mel(rung), half_peaks(rung), own_eps(rung)] if rung in ("tf_leaf", "og_leaf") else [own_floor(rung)]
+    )
+    for detect in [*detectors, beside_thresholds] if rung == "efficientleaf" else detectors:
         for dtype in ("float64", "float32"):
-            yield from look(dtype)
+            yield from detect(dtype)

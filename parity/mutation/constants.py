@@ -1,4 +1,4 @@
-"""The constants of the rungs: where each stands in the source, at which tap it acts, and a scene in which it does.
+"""The constants of the rungs: where each stands in the source, at which stage it acts, and a scene in which it does.
 
 Left out, because no number depends on them: a factor of the mel scale of rungs 0 and 1, whose triangles are ratios (in
 rungs 2 and 3 it is used twice, and listed); the 0.5 that rounds a group's window to an integer, which no stride that a
@@ -9,42 +9,45 @@ arguments' defaults that no frontend takes are no constants of LEAF's numbers ei
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-from parity.faults.looks import Look
-from parity.faults.scaling import Sized
+from parity.mutation.detectors import Detector
+from parity.mutation.planting import Change
+
+Sized = Callable[[float], Change]  # from a factor
 
 
 @dataclass(frozen=True)
-class Constant:
+class RungConstant:
     """A number that a rung's source holds.
 
     Attributes:
         rung: whose.
         name: unique within the rung.
-        tap: where it acts first.
+        stage: where it acts first.
         statement: what it is.
-        plant: from a factor to a plant that multiplies it (of a limit at 0: adds the factor less 1).
-        look: a scene in which it matters.
+        change: from a factor to a change that multiplies it (of a limit at 0: adds the factor less 1).
+        detector: of a scene in which it matters.
     """
 
     rung: str
     name: str
-    tap: str
+    stage: str
     statement: str
-    plant: Sized
-    look: Look
+    change: Sized
+    detector: Detector
 
 
 @cache
-def constants(rung: str) -> tuple[Constant, ...]:
+def constants(rung: str) -> tuple[RungConstant, ...]:
     """Every constant of a rung, in the order of the computation.
 
     Raises:
         ValueError: no such rung.
     """
-    from parity.faults import constants_original, constants_simplified
+    from parity.mutation import constants_original, constants_simplified
 
     if rung in ("tf_leaf", "og_leaf"):
         return constants_original.of(rung)
@@ -54,10 +57,10 @@ def constants(rung: str) -> tuple[Constant, ...]:
 
 
 @cache
-def compression_parameters(rung: str) -> tuple[Constant, ...]:
+def compression_parameters(rung: str) -> tuple[RungConstant, ...]:
     """The parameters of a rung that the hub has no names for, changed alike in all elements: EfficientLEAF's own."""
     if rung != "efficientleaf":
         return ()
-    from parity.faults import constants_simplified
+    from parity.mutation import constants_simplified
 
     return constants_simplified.COMPRESSION_PARAMETERS

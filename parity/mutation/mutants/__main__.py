@@ -1,4 +1,4 @@
-"""``python -m parity.mutation``: a seeded sample of mutants of every rung, from the repository's root.
+"""``python -m parity.mutation.mutants``: a seeded sample of mutants of every rung, from the repository's root.
 
 Each goes through the rung's quick tests. One that survives runs a thousand drawn cases, and so does the original: equal
 bits make it an equivalent. Where bits differ, the slower tests have their try; what is left must be in ``judged.json``
@@ -17,9 +17,9 @@ from typing import Annotated, Any
 
 import typer
 
-from parity.mutation import runner
-from parity.mutation.comparison import N_CASES, Originals, compare
-from parity.mutation.operators import Mutant, mutants
+from parity.mutation.mutants import testing
+from parity.mutation.mutants.comparison import N_CASES, Originals, compare
+from parity.mutation.mutants.operators import Mutant, mutants
 
 JUDGED = Path(__file__).with_name("judged.json")
 # Which tests see a rung: efficientleaf is made of leaf's parts, some of which it alone uses.
@@ -113,13 +113,13 @@ def judge(
 ) -> Iterator[Judged]:
     """Verdicts of a rung's mutants; those that are not in the journal are run, with ``again`` its survivors, too."""
     known = reasons()
-    seen: dict[str, runner.Seen] = {}
+    seen: dict[str, testing.Seen] = {}
     originals = Originals(rung)
     for mutant in chosen:
         found = journal.get(mutant)
         if found is None or (again and found[0] == "survived"):
             seen = seen or _watch(rung, root, watched)
-            tests = runner.covering(mutant, seen)
+            tests = testing.covering(mutant, seen)
             quick = {name: seconds for name, seconds in tests.items() if seconds <= QUICK_S}
             stages = [quick, {name: seconds for name, seconds in tests.items() if name not in quick}]
             found = _judged(mutant, [*stages, None][:depth], originals, root)
@@ -134,7 +134,7 @@ def _judged(
 ) -> tuple[str, str]:
     """The tests of the first stage, then drawn cases, then the tests of the other stages."""
     first, *others = stages
-    verdict = runner.judge(mutant, first, FOLDERS[originals.rung], root)
+    verdict = testing.judge(mutant, first, FOLDERS[originals.rung], root)
     if verdict.state != "survived":
         return verdict.state, verdict.by
     if not others:
@@ -143,13 +143,13 @@ def _judged(
     if n_cases >= N_CASES and not differs:
         return "equivalent: bits", f"{n_cases} cases"
     for tests in others:
-        verdict = runner.judge(mutant, tests, FOLDERS[originals.rung], root)
+        verdict = testing.judge(mutant, tests, FOLDERS[originals.rung], root)
         if verdict.state != "survived":
             return verdict.state, verdict.by
     return "survived", f"{n_cases} cases equal, " + (f"not {differs}" if differs else "no more run the statement")
 
 
-def _watch(rung: str, root: Path, journal: Path) -> dict[str, runner.Seen]:
+def _watch(rung: str, root: Path, journal: Path) -> dict[str, testing.Seen]:
     """What the rung's tests do on the original; beside the journal, for as long as tests and rungs stay as they are."""
     files = [file for other in FOLDERS for file in sources(other, root)]
     read = [root / file for file in files]
@@ -158,10 +158,10 @@ def _watch(rung: str, root: Path, journal: Path) -> dict[str, runner.Seen]:
     path = journal.with_name(f"{journal.name}.{rung}.json")
     kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if kept.get("digest") != digest:
-        seen = runner.watch(FOLDERS[rung], files)
+        seen = testing.watch(FOLDERS[rung], files)
         kept = {"digest": digest, "seen": {n: (s.seconds, sorted(s.functions)) for n, s in seen.items()}}
         path.write_text(json.dumps(kept), encoding="utf-8")
-    return {name: runner.Seen(seconds, frozenset(functions)) for name, (seconds, functions) in kept["seen"].items()}
+    return {name: testing.Seen(seconds, frozenset(functions)) for name, (seconds, functions) in kept["seen"].items()}
 
 
 def summary(rung: str, n_all: int, judged: Sequence[Judged]) -> dict[str, Any]:
@@ -217,7 +217,7 @@ def main(
         raise typer.BadParameter(f"rung={odd[0]!r}: must be one of {', '.join(FOLDERS)}")
     if record and set(rungs) != set(FOLDERS):
         raise typer.BadParameter("record=True: all rungs are needed")
-    runner.preload(tensorflow=bool({"og_leaf", "tf_leaf"} & set(rungs)))
+    testing.preload(tensorflow=bool({"og_leaf", "tf_leaf"} & set(rungs)))
     rows, everything = [], []
     kept = Journal(journal, root)
     for name in rungs:

@@ -13,10 +13,17 @@ import numpy as np
 from parity.adapters import canonical
 from parity.adapters.rungs import RUNGS
 from parity.criteria import AtMost
+<<<<<<< 04674b5708832094644e0273fbc2a760a88febe5:parity/faults/resolution.py
 from parity.faults.base import Plant
 from parity.faults.bench import CLEAN
 from parity.faults.constants import Constant, compression_parameters, constants
 from parity.faults.looks import Look, Scene, standing
+=======
+from parity.mutation.constants import RungConstant, compression_parameters, constants
+from parity.mutation.detectors import Detector, Scene, standing
+from parity.mutation.planting import Change, NotPlantedError, planted
+from parity.mutation.runner import CLEAN
+>>>>>>> 3d28ceca7ef34cc9a66040b7eb2ab9891b85160e:parity/mutation/resolution.py
 from parity.report.cells import trained
 
 DTYPES = ("float64", "float32")  # the finer first: most of what is noticed at all is noticed there
@@ -24,7 +31,7 @@ SINGLE = ("float32",)
 COARSEST, A_DECADE = -1, 2  # of the changes that are tried: the decade of the largest, and how many there are in each
 FINEST = {"float64": -15, "float32": -8}  # decades: under either, 1 + change is 1
 OF_PARAMETERS = AtMost(1e-4, "any trained parameter, end to end")
-OF_CONSTANTS = AtMost(1e-5, "any constant, at the tap where it acts first")
+OF_CONSTANTS = AtMost(1e-5, "any constant, at the stage where it acts first")
 
 Noticed = Callable[[float], bool]  # of a relative change with its sign
 
@@ -37,7 +44,7 @@ class Resolution:
         rung: whose number.
         name: of the parameter, or of the constant.
         kind: ``parameter`` or ``constant``.
-        at: the tap whose measurements were looked at, and no other.
+        at: the stage whose measurements were looked at, and no other.
         change: the smallest of the changes that are tried that is noticed whichever its sign; relative, of a limit
             at 0 absolute; infinite where none up to 0.1 is.
         single: the same by the measurements in float32 alone; of parameters, which are carried in either dtype. A
@@ -53,14 +60,14 @@ class Resolution:
 
 
 def resolutions(rung: str) -> Iterator[Resolution]:
-    """Every trained parameter of a rung end to end, then every constant at its tap."""
+    """Every trained parameter of a rung end to end, then every constant at its stage."""
     for variable in trained(RUNGS[rung]):
         change, single = (resolution_of_parameter(rung, variable, dtypes) for dtypes in (DTYPES, SINGLE))
         yield Resolution(rung, variable, "parameter", "output", change, single)
     for own in compression_parameters(rung):
-        yield Resolution(rung, own.name, "parameter", own.tap, resolution(own), resolution(own, SINGLE))
+        yield Resolution(rung, own.name, "parameter", own.stage, resolution(own), resolution(own, SINGLE))
     for constant in constants(rung):
-        yield Resolution(rung, constant.name, "constant", constant.tap, resolution(constant))
+        yield Resolution(rung, constant.name, "constant", constant.stage, resolution(constant))
 
 
 @contextmanager
@@ -77,21 +84,23 @@ def _one_thread() -> Iterator[None]:
 
 
 @_one_thread()
-def resolution(constant: Constant, dtypes: Sequence[str] = DTYPES) -> float:
-    """The smallest change of a constant that is noticed at its tap.
+def resolution(constant: RungConstant, dtypes: Sequence[str] = DTYPES) -> float:
+    """The smallest change of a constant that is noticed at its stage.
 
     Args:
         constant: changed where it stands in the rung's source.
         dtypes: of the measurements that are looked at.
 
     Raises:
-        ValueError: its scene does not pass without a change, or nothing is measured at the tap.
+        ValueError: its scene does not pass without a change, or nothing is measured at the stage.
     """
-    if _unplanted(constant.look).get(constant.tap) is not True:
-        raise ValueError(f"{constant.rung} {constant.name}: {constant.tap} must be measured and pass without a change")
+    if _unplanted(constant.detector).get(constant.stage) is not True:
+        raise ValueError(
+            f"{constant.rung} {constant.name}: {constant.stage} must be measured and pass without a change"
+        )
 
     def noticed(change: float) -> bool:
-        return _is_noticed(constant.plant(1 + change), constant.look, constant.tap, dtypes)
+        return _is_noticed(constant.change(1 + change), constant.detector, constant.stage, dtypes)
 
     return smallest(noticed, changes(dtypes))
 
@@ -179,17 +188,28 @@ def scene_of(rung: str, variable: str) -> Scene:
     return Scene(CLEAN.name if rung == "tf_leaf" else rung, case, literal=True)
 
 
+<<<<<<< 04674b5708832094644e0273fbc2a760a88febe5:parity/faults/resolution.py
 def _is_noticed(plant: Plant, look: Look, tap: str, dtypes: Sequence[str]) -> bool:
     """Tell whether a measurement at the tap fails; what a rung refuses is no measurement, and raises."""
     with plant():
         return any(not m.holds for dtype in dtypes for m in look(dtype) if m.tap == tap)
+=======
+def _is_noticed(change: Change, detector: Detector, stage: str, dtypes: Sequence[str]) -> bool:
+    try:
+        with planted(change):
+            return any(not m.holds for dtype in dtypes for m in detector(dtype) if m.tap == stage)
+    except NotPlantedError:
+        raise
+    except Exception:  # a change that a rung refuses is noticed
+        return True
+>>>>>>> 3d28ceca7ef34cc9a66040b7eb2ab9891b85160e:parity/mutation/resolution.py
 
 
 @cache
-def _unplanted(look: Look) -> dict[str, bool]:
-    """Which taps are measured, and whether they pass, without a change; makes all that the look is held against."""
+def _unplanted(detector: Detector) -> dict[str, bool]:
+    """Which stages are measured, and whether they pass, without a change; computes what they are held against."""
     passes: dict[str, bool] = {}
     for dtype in DTYPES:
-        for m in look(dtype):
+        for m in detector(dtype):
             passes[m.tap] = passes.get(m.tap, True) and m.holds
     return passes
