@@ -18,11 +18,7 @@ NEEDED = ("jinja2", "rich")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-<<<<<<< 04674b5708832094644e0273fbc2a760a88febe5
-    """Add ``--certificate`` and ``--certificate-complete``."""
-=======
-    """Add ``--certificate``, ``--complete`` and ``--certificate-reuse-evidence``."""
->>>>>>> 3d28ceca7ef34cc9a66040b7eb2ab9891b85160e
+    """Add ``--certificate``, ``--certificate-complete`` and ``--certificate-reuse-evidence``."""
     group = parser.getgroup("leaf-ladder")
     group.addoption(
         "--certificate",

@@ -96,18 +96,11 @@ def of(rung: str) -> tuple[RungConstant, ...]:
         one("mu-least", "filters", "0", shifted(f"{rung}.{limits}", "0.0"), outside),
         one("mu-most", "filters", "pi", at(limits, "math.pi", clipped), outside),
         one("sigma-least", "filters", "4 bins", at(limits, "4"), outside),
-<<<<<<< 04674b5708832094644e0273fbc2a760a88febe5:parity/faults/constants_original.py
-        one("sigma-per-sample", "filters", "2 of sqrt(2 log 2) / pi", at(limits, "2", 1), outside),
-        one("sigma-per-sample-log-2", "filters", "the other 2 of it", at(limits, "2", 2), outside),
-        one("sigma-per-sample-pi", "filters", "pi of it", at(limits, "math.pi"), outside),
-        one("height-2", "filters", "2 of sqrt(2 pi) sigma", at(wavelet, "2.0"), inside),
-=======
         one("sigma-per-sample", "filters", "2 of sqrt(2 log 2) / pi", at(limits, "2", "_ * math.log(2)"), outside),
         one("sigma-per-sample-log-2", "filters", "the other 2 of it", at(limits, "2", "math.log(2)"), outside),
         one("sigma-per-sample-pi", "filters", "pi of it", at(limits, "math.pi", "math.sqrt(2 * math.log(2)) / _"),
             outside),
         one("height-2", "filters", "2 of sqrt(2 pi) sigma", at(wavelet, "2.0", "2.0 * math.pi"), inside),
->>>>>>> 3d28ceca7ef34cc9a66040b7eb2ab9891b85160e:parity/mutation/constants_original.py
         one("height-pi", "filters", "pi of it", at(wavelet, "math.pi"), inside),
         one("exponent-2", "filters", "2 of 2 sigma^2", at(wavelet, "2.0", "2.0 * fwhm**2"), inside),
         one("width-least", "windows", "2 samples", at(window, "2.0"), outside),

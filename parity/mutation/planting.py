@@ -180,8 +180,8 @@ def shifted(where: str, expression: str, inside: str = "") -> Callable[[float], 
 
 def _forget() -> None:
     """What a module keeps of its filters was computed by the code as it was."""
-    if "leaf.cache" in sys.modules:
-        sys.modules["leaf.cache"].ParameterCache.generation += 1
+    if "leaf._runtime.cache" in sys.modules:
+        sys.modules["leaf._runtime.cache"].ParameterCache.generation += 1
 
 
 @contextmanager

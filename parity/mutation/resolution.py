@@ -13,17 +13,10 @@ import numpy as np
 from parity.adapters import canonical
 from parity.adapters.rungs import RUNGS
 from parity.criteria import AtMost
-<<<<<<< 04674b5708832094644e0273fbc2a760a88febe5:parity/faults/resolution.py
-from parity.faults.base import Plant
-from parity.faults.bench import CLEAN
-from parity.faults.constants import Constant, compression_parameters, constants
-from parity.faults.looks import Look, Scene, standing
-=======
 from parity.mutation.constants import RungConstant, compression_parameters, constants
 from parity.mutation.detectors import Detector, Scene, standing
-from parity.mutation.planting import Change, NotPlantedError, planted
+from parity.mutation.planting import Change, planted
 from parity.mutation.runner import CLEAN
->>>>>>> 3d28ceca7ef34cc9a66040b7eb2ab9891b85160e:parity/mutation/resolution.py
 from parity.report.cells import trained
 
 DTYPES = ("float64", "float32")  # the finer first: most of what is noticed at all is noticed there
@@ -188,21 +181,10 @@ def scene_of(rung: str, variable: str) -> Scene:
     return Scene(CLEAN.name if rung == "tf_leaf" else rung, case, literal=True)
 
 
-<<<<<<< 04674b5708832094644e0273fbc2a760a88febe5:parity/faults/resolution.py
-def _is_noticed(plant: Plant, look: Look, tap: str, dtypes: Sequence[str]) -> bool:
-    """Tell whether a measurement at the tap fails; what a rung refuses is no measurement, and raises."""
-    with plant():
-        return any(not m.holds for dtype in dtypes for m in look(dtype) if m.tap == tap)
-=======
 def _is_noticed(change: Change, detector: Detector, stage: str, dtypes: Sequence[str]) -> bool:
-    try:
-        with planted(change):
-            return any(not m.holds for dtype in dtypes for m in detector(dtype) if m.tap == stage)
-    except NotPlantedError:
-        raise
-    except Exception:  # a change that a rung refuses is noticed
-        return True
->>>>>>> 3d28ceca7ef34cc9a66040b7eb2ab9891b85160e:parity/mutation/resolution.py
+    """Tell whether a measurement at the stage fails; what a rung refuses is no measurement, and raises."""
+    with planted(change):
+        return any(not m.holds for dtype in dtypes for m in detector(dtype) if m.tap == stage)
 
 
 @cache

@@ -20,10 +20,7 @@ PCEN, COMPRESSED = (
     "tf_leaf.postprocessing:PCENLayer.call",
     ("(normalised + delta) ** one_over_root - delta**one_over_root"),
 )
-KERNEL = (
-    'add_weight(*(self, "kernel", (self._filters, 2), given, check_flag("trainable", trainable)), '
-    "constraint=GaborConstraint(self._kernel_size))"
-)
+KERNEL = 'add_weight(self, "kernel", shape, given, check_flag("trainable", trainable), constraint=constraint)'
 
 
 class Unprojected:
@@ -50,7 +47,8 @@ FAULTS: tuple[Fault, ...] = (
           Edit("tf_leaf.convolution:GaborConstraint.__call__", "4 * per_sample", "2 * per_sample")),
     Fault("tf_leaf/not-projected", "clamp not after the step", "kernel", "direct",
           "the constraint is the layer's own and not the variable's: no optimiser applies it",
-          Edit(f"{CONV}.__init__", KERNEL, "Unprojected(it)", using=(Unprojected,)), property="training step"),
+          Edit("tf_leaf.convolution:_MonoConv1D._add_weights", KERNEL, "Unprojected(it)", using=(Unprojected,)),
+          property="training step"),
     Fault("tf_leaf/norm-in-float32", "reduced precision", "filters", "direct",
           "sqrt(2 pi) is a float32 constant whatever the dtype: seen in float64",
           Edit("tf_leaf.impulse_responses:gabor_impulse_response",

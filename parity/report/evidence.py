@@ -125,7 +125,7 @@ def state(tests: Path) -> str:
     Args:
         tests: the folder of the tests that give it.
     """
-    setting = [platform.python_version(), platform.platform(), cpu()]
+    setting: list[Any] = [platform.python_version(), platform.platform(), cpu()]
     setting += [(name, installed(name)) for name in LIBRARIES] + [(name, os.environ.get(name)) for name in SETTINGS]
     total = hashlib.sha256(json.dumps(setting).encode())
     for name, path in sources(tests):

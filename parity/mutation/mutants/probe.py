@@ -1,13 +1,8 @@
 """Drawn cases by which a survivor is compared with the original, to the bit: outputs, gradients, refusals.
 
 A family draws cases of one kind from a seed; what came of a case is a digest of every array's type, shape and bytes.
-<<<<<<< 04674b5708832094644e0273fbc2a760a88febe5:parity/mutation/probe.py
-Families of ``leaf`` and ``efficientleaf`` are in :mod:`parity.mutation.drawn`, those of ``og_leaf`` and ``tf_leaf`` are
-the public names of :mod:`parity.cases.case`.
-=======
 Families of ``leaf`` and ``efficientleaf`` are in :mod:`parity.mutation.mutants.drawn`, those of ``og_leaf`` and
 ``tf_leaf`` are the public names of :mod:`parity.cases`.
->>>>>>> 3d28ceca7ef34cc9a66040b7eb2ab9891b85160e:parity/mutation/mutants/probe.py
 """
 
 from __future__ import annotations
