@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from parity.mutation.mutants import testing
+from parity.mutation.mutants import forking
 from parity.mutation.mutants.comparison import N_CASES, Originals, compare
 from parity.mutation.mutants.operators import Mutant, mutants
 
@@ -113,13 +113,13 @@ def judge(
 ) -> Iterator[Judged]:
     """Verdicts of a rung's mutants; those that are not in the journal are run, with ``again`` its survivors, too."""
     known = reasons()
-    seen: dict[str, testing.Seen] = {}
+    seen: dict[str, forking.Seen] = {}
     originals = Originals(rung)
     for mutant in chosen:
         found = journal.get(mutant)
         if found is None or (again and found[0] == "survived"):
             seen = seen or _watch(rung, root, watched)
-            tests = testing.covering(mutant, seen)
+            tests = forking.covering(mutant, seen)
             quick = {name: seconds for name, seconds in tests.items() if seconds <= QUICK_S}
             stages = [quick, {name: seconds for name, seconds in tests.items() if name not in quick}]
             found = _judged(mutant, [*stages, None][:depth], originals, root)
@@ -134,7 +134,7 @@ def _judged(
 ) -> tuple[str, str]:
     """The tests of the first stage, then drawn cases, then the tests of the other stages."""
     first, *others = stages
-    verdict = testing.judge(mutant, first, FOLDERS[originals.rung], root)
+    verdict = forking.judge(mutant, first, FOLDERS[originals.rung], root)
     if verdict.state != "survived":
         return verdict.state, verdict.by
     if not others:
@@ -143,13 +143,13 @@ def _judged(
     if n_cases >= N_CASES and not differs:
         return "equivalent: bits", f"{n_cases} cases"
     for tests in others:
-        verdict = testing.judge(mutant, tests, FOLDERS[originals.rung], root)
+        verdict = forking.judge(mutant, tests, FOLDERS[originals.rung], root)
         if verdict.state != "survived":
             return verdict.state, verdict.by
     return "survived", f"{n_cases} cases equal, " + (f"not {differs}" if differs else "no more run the statement")
 
 
-def _watch(rung: str, root: Path, journal: Path) -> dict[str, testing.Seen]:
+def _watch(rung: str, root: Path, journal: Path) -> dict[str, forking.Seen]:
     """What the rung's tests do on the original; beside the journal, for as long as tests and rungs stay as they are."""
     files = [file for other in FOLDERS for file in sources(other, root)]
     read = [root / file for file in files]
@@ -158,10 +158,10 @@ def _watch(rung: str, root: Path, journal: Path) -> dict[str, testing.Seen]:
     path = journal.with_name(f"{journal.name}.{rung}.json")
     kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if kept.get("digest") != digest:
-        seen = testing.watch(FOLDERS[rung], files)
+        seen = forking.watch(FOLDERS[rung], files)
         kept = {"digest": digest, "seen": {n: (s.seconds, sorted(s.functions)) for n, s in seen.items()}}
         path.write_text(json.dumps(kept), encoding="utf-8")
-    return {name: testing.Seen(seconds, frozenset(functions)) for name, (seconds, functions) in kept["seen"].items()}
+    return {name: forking.Seen(seconds, frozenset(functions)) for name, (seconds, functions) in kept["seen"].items()}
 
 
 def summary(rung: str, n_all: int, judged: Sequence[Judged]) -> dict[str, Any]:
@@ -217,7 +217,7 @@ def main(
         raise typer.BadParameter(f"rung={odd[0]!r}: must be one of {', '.join(FOLDERS)}")
     if record and set(rungs) != set(FOLDERS):
         raise typer.BadParameter("record=True: all rungs are needed")
-    testing.preload(tensorflow=bool({"og_leaf", "tf_leaf"} & set(rungs)))
+    forking.preload(tensorflow=bool({"og_leaf", "tf_leaf"} & set(rungs)))
     rows, everything = [], []
     kept = Journal(journal, root)
     for name in rungs:

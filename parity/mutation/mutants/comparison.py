@@ -8,7 +8,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
-from parity.mutation.mutants import probe, testing
+from parity.mutation.mutants import forking, probe
 from parity.mutation.mutants.operators import Mutant
 
 N_CASES = 1000  # that reach the change
@@ -40,7 +40,7 @@ class Originals:
                 families = probe.families(rung)
                 return [families[name](seed) for name, seed in missing]
 
-            found, _ = testing.forked(work, LONGEST_S)
+            found, _ = forking.forked(work, LONGEST_S)
             assert isinstance(found, list)
             self._digests.update(zip(missing, found, strict=True))
         return [self._digests[case] for case in cases]
@@ -51,13 +51,13 @@ def compare(mutant: Mutant, originals: Originals, root: Path, n_cases: int = N_C
     rung = originals.rung
 
     def pilot() -> list[tuple[str, float]]:
-        testing.install(mutant, root)
+        forking.install(mutant, root)
         return [
             (name, sum(_reaching(mutant, root, family, seed)[1] for seed in range(N_PILOT)) / N_PILOT)
             for name, family in probe.families(rung).items()
         ]
 
-    shares, _ = testing.forked(pilot, LONGEST_S)
+    shares, _ = forking.forked(pilot, LONGEST_S)
     if not isinstance(shares, list):
         return Compared(0, "drawn cases end the process")
     reaching = [name for name, share in shares if share > 0]
@@ -69,11 +69,11 @@ def compare(mutant: Mutant, originals: Originals, root: Path, n_cases: int = N_C
         cases = [(name, seed + i) for name in reaching for i in range(block)]
 
         def work(cases: Sequence[tuple[str, int]] = cases) -> list[tuple[str, bool]]:
-            testing.install(mutant, root)
+            forking.install(mutant, root)
             families = probe.families(rung)
             return [_reaching(mutant, root, families[name], i) for name, i in cases]
 
-        found, _ = testing.forked(work, LONGEST_S)
+        found, _ = forking.forked(work, LONGEST_S)
         if not isinstance(found, list):
             return Compared(reached, "drawn cases end the process")
         for (name, i), (digest, hit), original in zip(cases, found, originals.get(cases), strict=True):
