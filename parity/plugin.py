@@ -29,7 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--certificate-complete",
         action="store_true",
-        help="with --certificate: fail if a cell of the ladder's grid (rung x tap x property x dtype) stays empty",
+        help="with --certificate: fail if a cell of the ladder's grid (rung x stage x property x dtype) stays empty",
     )
     group.addoption(
         "--certificate-reuse-evidence",

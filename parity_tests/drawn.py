@@ -30,7 +30,7 @@ def check_drawn(
     weights: tuple[str, ...] = DEFAULT_WEIGHTS,
     frames_aligned: bool = False,
 ) -> None:
-    """Every tap and gradient of drawn cases; the small arrays are judged together at the end."""
+    """Every stage and gradient of drawn cases; the small arrays are judged together at the end."""
     runner = Runner(STEPS[step])
     drawn = cases(plain=plain, padding=padding, weights=weights)
     coverage = Coverage.of(plain=plain, weights=weights, frames_aligned=frames_aligned)
@@ -55,15 +55,15 @@ def note_factors(ledger: MeasurementLog, reference: str) -> None:
     if any(row["reference"] == reference for row in ledger.evidence.get("k", [])):
         return
     factors = reexecution.measure(reference)
-    for (kind, tap), k in factors.k.items():
-        rows = [row for row in factors.evidence if (row.property, row.tap) == (kind, tap)]
+    for (kind, stage), k in factors.k.items():
+        rows = [row for row in factors.evidence if (row.property, row.stage) == (kind, stage)]
         widest = max(rows, key=lambda row: row.ratio)
         set_by = f"{widest.variant} against {widest.against}, {widest.n_arrays} arrays"
-        ledger.note("k", reference=reference, property=kind, tap=tap, k=k, set_by=set_by)
+        ledger.note("k", reference=reference, property=kind, stage=stage, k=k, set_by=set_by)
 
 
 def check_speech(step: str, ledger: MeasurementLog, *, frames_aligned: bool = False) -> None:
-    """Every tap and gradient on the speech clip, with the weights of its golden."""
+    """Every stage and gradient on the speech clip, with the weights of its golden."""
     speech = store.load("speech")
     runner = Runner(STEPS[step], domain="speech", reproduce=this_test(), literal=True)
     x = speech.arrays["input"]

@@ -41,7 +41,7 @@ def built(rung: str, name: str) -> tuple[Any, Any]:
 
 
 def run(rung: str, name: str, way: Way = plainly) -> Arrays:
-    """Taps and gradients by (property, tap)."""
+    """Stages and gradients by (property, stage)."""
     g = golden(name)
     inputs = Inputs(g.config, g.group("variables"), g.arrays["input"], g.arrays["cotangent"])
     return way(*built(rung, name), inputs)
@@ -62,7 +62,7 @@ def context(rung: str, name: str) -> Context:
         with_norm=golden(name).config.mean_var_norm,
         singly=False,
         # the output and the gradients are held to their limits as they stand
-        literal=lambda tap: tap not in INNER_TAPS,
+        literal=lambda stage: stage not in INNER_TAPS,
     )
 
 
@@ -70,9 +70,9 @@ def context(rung: str, name: str) -> Context:
 def expected(name: str) -> Expected:
     """What the original computed, and the recorded oracle."""
     g = golden(name)
-    reference = {**g.group("taps"), "output": g.arrays["output"]}
-    for tap in ("mel", "init"):
-        reference.pop(tap, None)
+    reference = {**g.group("stages"), "output": g.arrays["output"]}
+    for stage in ("mel", "init"):
+        reference.pop(stage, None)
     return Expected(
         config=g.config,
         variables=g.group("variables"),
@@ -84,17 +84,17 @@ def expected(name: str) -> Expected:
 
 
 def taps_of(arrays: Arrays) -> dict[str, np.ndarray]:
-    return {tap: values for (property, tap), values in arrays.items() if property == "forward"}
+    return {stage: values for (property, stage), values in arrays.items() if property == "forward"}
 
 
 def gradients_of(arrays: Arrays) -> dict[str, np.ndarray]:
-    return {tap: values for (property, tap), values in arrays.items() if property != "forward"}
+    return {stage: values for (property, stage), values in arrays.items() if property != "forward"}
 
 
 def check_forward(rung: str, name: str, ledger: MeasurementLog, where: Context | None = None) -> None:
     candidate = taps_of(ran(rung, name))
     measured = list(compare_forward(where or context(rung, name), candidate, expected(name)))
-    assert {m.tap for m in measured} == set(expected(name).reference)
+    assert {m.stage for m in measured} == set(expected(name).reference)
     for measurement in measured:
         ledger.check(measurement)
 
@@ -119,8 +119,8 @@ def check_together(rung: str, ledger: MeasurementLog) -> None:
 
 
 def touched(change: Benign, name: str) -> bool:
-    """Whether a golden has the tap that a change rounds otherwise."""
-    return change.stage in expected(name).taps
+    """Whether a golden has the stage that a change rounds otherwise."""
+    return change.stage in expected(name).stages
 
 
 def one_of_each() -> set[str]:
@@ -151,8 +151,8 @@ def check_benign(change: Benign, names: Iterable[str] = GOLDENS) -> None:
     with change.plant():
         planted = {name: run(change.rung, name) for name in names if touched(change, name)}
     for name, arrays in planted.items():
-        for tap in before:
-            assert np.array_equal(arrays.get(("forward", tap)), own[name].get(("forward", tap))), (name, tap)
+        for stage in before:
+            assert np.array_equal(arrays.get(("forward", stage)), own[name].get(("forward", stage))), (name, stage)
     holding(together(change.rung, {**own, **planted}))
 
 
@@ -186,13 +186,13 @@ def check_init(rung: str, name: str, ledger: MeasurementLog) -> None:
 def initial(rung: str, name: str) -> Iterator[Measurement]:
     """What a rung starts from against what the original started from."""
     g = golden(name)
-    measured = RUNGS[rung].load_adapter().init_taps(g.config)
+    measured = RUNGS[rung].load_adapter().init_stages(g.config)
     where = context(rung, name)
-    for tap in ("mel", "init"):
-        yield where.measurement(tap, "forward", status(measured[tap], g.arrays[f"taps/{tap}"]), "rounding")
+    for stage in ("mel", "init"):
+        yield where.measurement(stage, "forward", status(measured[stage], g.arrays[f"taps/{stage}"]), "rounding")
     yield where.measurement("mel", "forward", MEL_ROUNDING(measured["mel"], g.arrays["taps/mel"]), "rounding")
     decided = measured_init_margin(g.config.n_filters) > MEL_ROUNDING.limit
     assert DECIDED(float(np.mean(~decided))).passes
-    gate = OfMax(2.0**-22, "two products of float32 constants, rounded in another order")
-    verdict = gate(measured["init"][decided], g.arrays["taps/init"][decided])
+    criterion = OfMax(2.0**-22, "two products of float32 constants, rounded in another order")
+    verdict = criterion(measured["init"][decided], g.arrays["taps/init"][decided])
     yield where.measurement("init", "forward", verdict, "rounding")

@@ -187,10 +187,10 @@ def check_forward(rung: str, name: str, ledger: MeasurementLog) -> None:
             for outcome in (one.rung, one.original)
         ]
         assert shapes[0] == shapes[1], (str(one.subject), shapes)
-        gate = FORWARD_NORM if one.with_norm else FORWARD
+        criterion = FORWARD_NORM if one.with_norm else FORWARD
         for key in ("output", "losses"):
             if key in one.original.arrays():
-                judge(where, name, "forward", gate, key, one, ledger)
+                judge(where, name, "forward", criterion, key, one, ledger)
 
 
 def check_gradients(rung: str, name: str, ledger: MeasurementLog) -> None:
@@ -198,13 +198,13 @@ def check_gradients(rung: str, name: str, ledger: MeasurementLog) -> None:
     of_variables = claimed(public(name), "gradient")
     for one in ran(rung, name):
         where = context(rung, one)
-        gate = GRADIENT_NORM if one.with_norm else GRADIENT
+        criterion = GRADIENT_NORM if one.with_norm else GRADIENT
         expected = [key for key in one.original.arrays() if "gradients/" in key]
         missing = set(expected) - set(one.rung.arrays())
         assert not missing, (str(one.subject), missing)
         for key in expected:
             property = "input gradient" if key.endswith("gradients/input") else of_variables
-            judge(where, name, property, gate, key, one, ledger)
+            judge(where, name, property, criterion, key, one, ledger)
 
 
 def check_benign(change: Benign) -> None:
@@ -221,27 +221,27 @@ def check_benign(change: Benign) -> None:
             continue
         one = Ran(subject, original, outcome, {}, after)
         for key in original.arrays():
-            gates = (GRADIENT, GRADIENT_NORM) if "gradients/" in key else (FORWARD, FORWARD_NORM)
-            for verdict, _ in judged(gates[one.with_norm], key, one):
+            criteria = (GRADIENT, GRADIENT_NORM) if "gradients/" in key else (FORWARD, FORWARD_NORM)
+            for verdict, _ in judged(criteria[one.with_norm], key, one):
                 assert verdict.passes, (str(subject), key, verdict)
 
 
-def judge(where: Context, name: str, property: str, gate: Any, key: str, one: Ran, ledger: MeasurementLog) -> None:
+def judge(where: Context, name: str, property: str, criterion: Any, key: str, one: Ran, ledger: MeasurementLog) -> None:
     """One array against the original's."""
-    for verdict, aside in judged(gate, key, one):
+    for verdict, aside in judged(criterion, key, one):
         here = where.aside() if aside else where
         ledger.check(here.measurement(name, property, verdict, "rounding"))
 
 
-def judged(gate: Any, key: str, one: Ran) -> Iterator[tuple[Verdict, bool]]:
+def judged(criterion: Any, key: str, one: Ran) -> Iterator[tuple[Verdict, bool]]:
     """The verdicts on an array, each with whether it is in units of what rounding makes of it: where a sum cancels."""
     candidate, reference = one.rung.arrays()[key], one.original.arrays()[key]
     yield status(candidate, reference), False
-    verdict = gate(candidate, reference)
+    verdict = criterion(candidate, reference)
     if verdict.passes:
         yield verdict, False
         return
-    size = peak if isinstance(gate, OfMax) else norm
+    size = peak if isinstance(criterion, OfMax) else norm
     difference = size(np.asarray(candidate, dtype=np.float64) - reference)
     yield Verdict("direct", difference / one.scatter(key, size), 1.0, APART), True
 

@@ -118,8 +118,9 @@ def check_lesson(rung: str, name: str, ledger: Any) -> None:
     for step in steps(rung, name):
         for verdict, relation in judged(step):
             ledger.check(Measurement(
-                rung=rung, reference="original", tap=step.variable, property="training step", domain="lessons",
-                dtype="float32", gate=verdict.gate, relation=relation, observed=verdict.observed, bound=verdict.bound,
+                rung=rung, reference="original", stage=step.variable, property="training step", domain="lessons",
+                dtype="float32", criterion=verdict.criterion, relation=relation,
+                observed=verdict.observed, bound=verdict.bound,
                 case=f"{name}, step {step.number + 1}", reason=verdict.reason,
                 reproduce=f"pytest parity_tests/{rung}/test_original_training.py -k '[{name}]'",
             ))  # fmt: skip

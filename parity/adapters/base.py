@@ -64,8 +64,8 @@ class Adapter(ABC):
         """The module on audio [B, T], in evaluation mode: [B, C, frames]."""
 
     @abstractmethod
-    def taps(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Every tap that the rung has, in the hub's layout."""
+    def stages(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
+        """Every stage that the rung has, in the hub's layout."""
 
     @abstractmethod
     def gradients(self, module: Any, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
@@ -139,8 +139,8 @@ class TorchAdapter(Adapter):
         """The module's parameters by hub name."""
 
     @abstractmethod
-    def forward_taps(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Every tap of the forward pass on audio [B, T], in the hub's layout."""
+    def forward_stages(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Every stage of the forward pass on audio [B, T], in the hub's layout."""
 
     def read(self, module: Any) -> Variables:
         """See :meth:`Adapter.read`."""
@@ -162,25 +162,25 @@ class TorchAdapter(Adapter):
 
         return self._without_training(module, run)
 
-    def taps(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
-        """See :meth:`Adapter.taps`; ``output`` is the module's own call, not the last tap."""
+    def stages(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
+        """See :meth:`Adapter.stages`; ``output`` is the module's own call, not the last stage."""
 
         def run() -> dict[str, np.ndarray]:
             audio = self._audio(module, x)
-            taps = {name: tap.detach().cpu().numpy() for name, tap in self.forward_taps(module, audio).items()}
-            return {**taps, "output": module(audio).detach().cpu().numpy()}
+            stages = {name: stage.detach().cpu().numpy() for name, stage in self.forward_stages(module, audio).items()}
+            return {**stages, "output": module(audio).detach().cpu().numpy()}
 
         return self._without_training(module, run)
 
-    def autocast_taps(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
-        """The taps under torch's autocast to bfloat16, as float32 numbers."""
+    def autocast_stages(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
+        """The stages under torch's autocast to bfloat16, as float32 numbers."""
         import torch
 
         def run() -> dict[str, np.ndarray]:
             audio = self._audio(module, x)
             with torch.no_grad(), torch.autocast(audio.device.type, dtype=torch.bfloat16):
-                taps = {**self.forward_taps(module, audio), "output": module(audio)}
-            return {name: tap.float().cpu().numpy() for name, tap in taps.items()}
+                stages = {**self.forward_stages(module, audio), "output": module(audio)}
+            return {name: stage.float().cpu().numpy() for name, stage in stages.items()}
 
         return self._without_training(module, run)
 

@@ -14,7 +14,7 @@ from parity.adapters.leaf import (
     PlainAdapter,
     band_of,
     pcen_of,
-    pcen_taps,
+    pcen_stages,
     require_plain,
 )
 from parity.adapters.refusals import reject_options
@@ -91,22 +91,22 @@ class EfficientLeafAdapter(PlainAdapter):
         )
         return module.to(getattr(torch, dtype)).eval()
 
-    def forward_taps(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """See :meth:`TorchAdapter.forward_taps`; the stages at a group's own rate only where there is one group."""
+    def forward_stages(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """See :meth:`TorchAdapter.forward_stages`; the stages at a group's own rate only where there is one group."""
         bank = module.filterbank
         groups = bank.groups()
-        taps: dict[str, torch.Tensor] = {}
+        stages: dict[str, torch.Tensor] = {}
         if len(groups) == 1:
             group, n = groups[0], bank.n_filters
             convolved = bank.convolve(x[:, None], group)
-            taps = {
+            stages = {
                 "filters": bank.filters(group).reshape(2, n, -1).transpose(0, 1),
                 "windows": bank.windows(group).reshape(n, -1),
                 "conv": convolved.reshape(x.shape[0], 2, n, -1).transpose(1, 2),
                 "modulus": bank.modulus(convolved),
             }
-        taps["pool"] = bank(x[:, None])
-        return {**taps, **pcen_taps(module.compression, taps["pool"])}
+        stages["pool"] = bank(x[:, None])
+        return {**stages, **pcen_stages(module.compression, stages["pool"])}
 
     def plan(self, module: Any) -> list[tuple[int, ...]]:
         """The groups as plain numbers: start, stop, kernel, stride, window, pooling stride."""

@@ -150,8 +150,8 @@ class LeafAdapter(PlainAdapter):
         )
         return module.to(getattr(torch, dtype)).eval()
 
-    def forward_taps(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """See :meth:`TorchAdapter.forward_taps`."""
+    def forward_stages(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """See :meth:`TorchAdapter.forward_stages`."""
         bank = module.filterbank
         n = bank.n_filters
         convolved = bank.convolve(x[:, None])
@@ -163,11 +163,11 @@ class LeafAdapter(PlainAdapter):
             "conv": convolved.reshape(x.shape[0], 2, n, -1).transpose(1, 2),
             "modulus": modulus,
             "pool": pool,
-            **pcen_taps(module.compression, pool),
+            **pcen_stages(module.compression, pool),
         }
 
 
-def pcen_taps(compression: leaf.PCEN, pool: torch.Tensor) -> dict[str, torch.Tensor]:
+def pcen_stages(compression: leaf.PCEN, pool: torch.Tensor) -> dict[str, torch.Tensor]:
     """The stages of PCEN on pooled energies."""
     floored = pool if compression.clamp is None else pool.clamp(min=compression.clamp)
     return {"floor": floored, "ema": compression.smooth(floored), "pcen": compression(pool)}

@@ -137,8 +137,8 @@ class OgLeafAdapter(TorchAdapter):
             for name, t in held.items()
         }
 
-    def forward_taps(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """See :meth:`TorchAdapter.forward_taps`."""
+    def forward_stages(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """See :meth:`TorchAdapter.forward_stages`."""
         conv, pooling = module._complex_conv, module._pooling
         filters = impulse_responses.gabor_filters(conv.constraint(conv._kernel), conv._kernel_size)
         window = impulse_responses.gaussian_lowpass(pooling.kernel, pooling.kernel_size)
@@ -149,7 +149,7 @@ class OgLeafAdapter(TorchAdapter):
         modulus = module._activation(convolved)
         pool = pooling(modulus)
         floored = torch.clamp(pool, min=FLOOR)
-        taps = {
+        stages = {
             "filters": torch.stack([filters.real, filters.imag], dim=1),
             "windows": window.reshape(-1, pooling.kernel_size),
             "conv": convolved.reshape(x.shape[0], -1, 2, x.shape[1]),
@@ -159,13 +159,13 @@ class OgLeafAdapter(TorchAdapter):
         }
         compress = module._compress_fn
         if isinstance(compress, PCENLayer):
-            taps["ema"] = compress.ema(floored, floored[..., 0])
-            taps["pcen"] = compress(floored)
+            stages["ema"] = compress.ema(floored, floored[..., 0])
+            stages["pcen"] = compress(floored)
         if module._instance_norm is not None:
-            taps["norm"] = module._instance_norm(compress(floored))
-        return taps
+            stages["norm"] = module._instance_norm(compress(floored))
+        return stages
 
-    def init_taps(self, config: LeafConfig) -> dict[str, np.ndarray]:
+    def init_stages(self, config: LeafConfig) -> dict[str, np.ndarray]:
         """What a fresh frontend measures its initial Gabor parameters on: mel [C, bins] and init [C, 2]."""
         gabor = melfilters.Gabor(n_filters=config.n_filters, min_freq=60.0, max_freq=7800.0, sample_rate=16000)
         return {

@@ -20,7 +20,7 @@ class Rung:
         title: what it is, in a few words.
         framework: ``tensorflow`` or ``torch``: what must be installed.
         reference: what it is certified against.
-        taps: the stages that can be read off it, in the order of the computation.
+        stages: the stages that can be read off it, in the order of the computation.
         adapter: ``module:class`` of its adapter.
         subtracts: its PCEN subtracts ``delta^r``, as the original does, and loses digits of a weak signal by it.
     """
@@ -30,7 +30,7 @@ class Rung:
     title: str
     framework: str
     reference: str
-    taps: tuple[str, ...]
+    stages: tuple[str, ...]
     adapter: str
     subtracts: bool = False
 

@@ -118,8 +118,8 @@ class TfLeafAdapter(Adapter):
         """See :meth:`Adapter.output`."""
         return _channels_first(module(self._audio(module, x)))
 
-    def taps(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
-        """See :meth:`Adapter.taps`; ``output`` is the module's own call, not the last tap."""
+    def stages(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
+        """See :meth:`Adapter.stages`; ``output`` is the module's own call, not the last stage."""
         conv, pooling, compress = module._complex_conv, module._pooling, module._compress_fn
         kernel = conv._kernel.constraint(conv._kernel)
         filters = np.asarray(impulse_responses.gabor_filters(kernel, conv._kernel_size))
@@ -134,7 +134,7 @@ class TfLeafAdapter(Adapter):
         modulus = module._activation(convolved)
         pool = pooling(modulus)
         floored = tf.maximum(pool, FLOOR)
-        taps = {
+        stages = {
             "filters": np.stack([filters.real, filters.imag], axis=1),
             "windows": np.ascontiguousarray(windows[0, :, :, 0].T),
             "conv": _channels_first(convolved).reshape(x.shape[0], -1, 2, x.shape[1]),
@@ -143,11 +143,11 @@ class TfLeafAdapter(Adapter):
             "floor": _channels_first(floored),
         }
         if isinstance(compress, tf_leaf.PCENLayer):
-            taps["ema"] = _channels_first(compress.ema(floored, initial_state=floored[:, 0]))
-            taps["pcen"] = _channels_first(compress(floored))
+            stages["ema"] = _channels_first(compress.ema(floored, initial_state=floored[:, 0]))
+            stages["pcen"] = _channels_first(compress(floored))
         if module._instance_norm is not None:
-            taps["norm"] = _channels_first(module._instance_norm(compress(floored)))
-        return {**taps, "output": self.output(module, x)}
+            stages["norm"] = _channels_first(module._instance_norm(compress(floored)))
+        return {**stages, "output": self.output(module, x)}
 
     def gradients(self, module: Any, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
         """See :meth:`Adapter.gradients`."""
@@ -161,7 +161,7 @@ class TfLeafAdapter(Adapter):
         grads = tape.gradient(output, sources, output_gradients=seeds)
         return {name: np.array(g) for name, g in zip(["input", *weights], grads, strict=True)}
 
-    def init_taps(self, config: LeafConfig) -> dict[str, np.ndarray]:
+    def init_stages(self, config: LeafConfig) -> dict[str, np.ndarray]:
         """What a fresh frontend measures its initial Gabor parameters on: mel [C, bins] and init [C, 2]."""
         gabor = melfilters.Gabor(n_filters=config.n_filters, min_freq=60.0, max_freq=7800.0, sample_rate=16000)
         return {"mel": np.asarray(gabor.mel_filters), "init": self.read(self.build(config))[canonical.KERNEL]}

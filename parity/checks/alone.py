@@ -22,7 +22,7 @@ DTYPES = ("float32", "float64", "bfloat16")
 def alone(
     rung: str, case: Case, dtype: str = "float32", domain: str = "drawn, against the oracle alone"
 ) -> Iterator[Measurement]:
-    """Every tap and gradient of one case, value by value under the running-error bound.
+    """Every stage and gradient of one case, value by value under the running-error bound.
 
     Args:
         rung: name of the rung.
@@ -49,7 +49,7 @@ def alone(
         subtracts=RUNGS[rung].subtracts or dtype != "float64",
         geometry=geometry_of(adapter, module, case),
     )
-    expected.cotangent = case.cotangent(expected.taps["output"].shape)
+    expected.cotangent = case.cotangent(expected.stages["output"].shape)
     context = Context(
         rung=rung,
         reference="oracle",
@@ -61,15 +61,15 @@ def alone(
     if dtype == "bfloat16":
         if not isinstance(adapter, TorchAdapter):
             raise ValueError(f"dtype='bfloat16': must be float32 or float64, as {rung} has no autocast")
-        taps = adapter.autocast_taps(module, x)
-        yield from compare_sound(context, taps, expected.taps, expected.errors(dtype), lambda tap: "forward")
+        stages = adapter.autocast_stages(module, x)
+        yield from compare_sound(context, stages, expected.stages, expected.errors(dtype), lambda stage: "forward")
         return
-    taps, gradients = adapter.taps(module, x), adapter.gradients(module, x, expected.cotangent)
+    stages, gradients = adapter.stages(module, x), adapter.gradients(module, x, expected.cotangent)
     if dtype == "float64":  # as far from the truth as the oracle itself
-        yield from compare_algebraic(context, taps, expected)
+        yield from compare_algebraic(context, stages, expected)
         yield from compare_algebraic_gradients(context, gradients, expected)
         return
-    yield from compare_sound(context, taps, expected.taps, expected.errors(dtype), lambda tap: "forward")
+    yield from compare_sound(context, stages, expected.stages, expected.errors(dtype), lambda stage: "forward")
     yield from compare_sound(context, gradients, expected.gradients, expected.gradient_errors(dtype), kind_of)
 
 

@@ -236,14 +236,14 @@ class Probe:
         audio = torch.as_tensor(x).to(self.dtype).requires_grad_()
         return audio, module(audio)
 
-    def pure(self, tap: str, module: Any, x: Array) -> Measurement:
+    def pure(self, stage: str, module: Any, x: Array) -> Measurement:
         """Energies that have changed in the hands of a call that no gradient is asked of."""
         given = torch.as_tensor(x).to(self.dtype, copy=True)
         with torch.no_grad():
             module(given)
         differing = float(np.sum(given.numpy() != x.astype(given.numpy().dtype)))
         verdict = Verdict("status", differing, 0.0, "numbers of the input that differ behind the call")
-        return self.context.measurement(tap, "status", verdict, "bitwise")
+        return self.context.measurement(stage, "status", verdict, "bitwise")
 
     def slopes(self, got: torch.Tensor, d: Array, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Gradients of ``sum(d got)``."""
@@ -251,15 +251,15 @@ class Probe:
         return list(torch.autograd.grad(got, tensors, seeds, materialize_grads=True))
 
     def judged(
-        self, tap: str, got: torch.Tensor, wanted: Array, error: Array | float, property: str = "forward"
+        self, stage: str, got: torch.Tensor, wanted: Array, error: Array | float, property: str = "forward"
     ) -> Iterator[Measurement]:
         """The status, and where that is right each value against its own roundings and that of the result."""
         array, wanted = got.detach().numpy(), np.asarray(wanted)
         state = status(array, wanted.astype(array.dtype))
-        yield self.context.measurement(tap, property, state, self.relation)
+        yield self.context.measurement(stage, property, state, self.relation)
         if state.passes:
             verdict = soundness(array, wanted, np.reshape(error + self.u * np.abs(wanted), wanted.shape))
-            yield self.context.measurement(tap, property, verdict, self.relation)
+            yield self.context.measurement(stage, property, verdict, self.relation)
 
 
 def _filtered_terms(x: Array, size: Array) -> Array:

@@ -42,7 +42,7 @@ def conv_gradient(adapter: Adapter, module: Any, x: np.ndarray, d: np.ndarray) -
     assert isinstance(adapter, TorchAdapter)
     entry = adapter.entries(module)[canonical.KERNEL]
     audio = torch.as_tensor(x).to(entry.tensors[0].dtype)
-    y = adapter.forward_taps(module, audio)["conv"]
+    y = adapter.forward_stages(module, audio)["conv"]
     slopes = torch.autograd.grad(y, entry.tensors, torch.as_tensor(d, dtype=y.dtype))
     return entry.gradient(slopes)
 
@@ -59,22 +59,22 @@ def oracle_conv_gradient(kernel: Array, x: np.ndarray, geometry: Geometry, d: np
     return np.stack(gabor_adjoint(mu, sigma, group.kernel_size, d_filters.reshape(filters.shape)), axis=1)
 
 
-def root_terms(config: LeafConfig, variables: Arrays, taps: Arrays, d: np.ndarray) -> Array:
+def root_terms(config: LeafConfig, variables: Arrays, stages: Arrays, d: np.ndarray) -> Array:
     """What the gradient to the root adds up, all terms taken as positive, where the two powers are subtracted: [C]."""
     alpha, delta, root = (
         exact(variables[name])[:, np.newaxis] for name in (canonical.ALPHA, canonical.DELTA, canonical.ROOT)
     )
-    inner = taps["floor"] * (config.pcen_floor + taps["ema"]) ** -alpha + delta
+    inner = stages["floor"] * (config.pcen_floor + stages["ema"]) ** -alpha + delta
     grown, resting = (base ** (1 / root) * np.abs(np.log(base)) for base in (inner, delta))
     # the power and the logarithm, by two each
     return np.asarray(4 * np.sum(np.abs(exact(d)) * (grown + resting) / root**2, axis=(0, 2)))
 
 
-def power_slopes(config: LeafConfig, variables: Arrays, taps: Arrays, d: np.ndarray) -> dict[str, Array]:
+def power_slopes(config: LeafConfig, variables: Arrays, stages: Arrays, d: np.ndarray) -> dict[str, Array]:
     """Gradients to alpha and the root, [C] each, of what PCEN is at delta = 0: a power of the gained energies."""
     alpha, root = (exact(variables[name])[:, np.newaxis] for name in (canonical.ALPHA, canonical.ROOT))
-    smoothed = config.pcen_floor + taps["ema"]
-    gained = taps["floor"] * smoothed**-alpha
+    smoothed = config.pcen_floor + stages["ema"]
+    gained = stages["floor"] * smoothed**-alpha
     scale = exact(d) * gained ** (1 / root) / root
     return {
         canonical.ALPHA: -np.sum(scale * np.log(smoothed), axis=(0, 2)),
@@ -100,11 +100,13 @@ def floor_edge(rung: str, dtype: str) -> Iterator[Measurement]:
     run = {"tf_leaf": _tf_leaf_floor, "og_leaf": _og_leaf_floor}.get(rung, _pcen_floor)
     got, expected = run(rung, energies, d)
     acts = energies >= floor
-    gate: Exactly | RelativeL2 = Exactly("with no compression the gradient is the cotangent")
+    criterion: Exactly | RelativeL2 = Exactly("with no compression the gradient is the cotangent")
     if run is _pcen_floor:
-        gate = RelativeL2(12 * unit_roundoff(dtype), "PCEN's gradient: two powers of four roundings, a sum of frames")
-    relation = "bitwise" if isinstance(gate, Exactly) else "rounding"
-    yield context.measurement("floor", "input gradient", gate(got[acts], expected[acts]), relation)
+        criterion = RelativeL2(
+            12 * unit_roundoff(dtype), "PCEN's gradient: two powers of four roundings, a sum of frames"
+        )
+    relation = "bitwise" if isinstance(criterion, Exactly) else "rounding"
+    yield context.measurement("floor", "input gradient", criterion(got[acts], expected[acts]), relation)
     under = Exactly("under the floor the function is constant")
     yield context.measurement("floor", "input gradient", under(got[~acts], np.zeros(np.sum(~acts))), "bitwise")
 

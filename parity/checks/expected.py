@@ -32,9 +32,9 @@ class Expected:
         variables: weights, by hub names, float32.
         x: audio, float32 [B, T].
         cotangent: of the output, float32 [B, C, F].
-        reference: the reference's float32 taps; empty where there is none.
+        reference: the reference's float32 stages; empty where there is none.
         reference_gradients: the same of its gradients.
-        reference_again: taps and gradients of further executions of the reference, its input moved by an ulp.
+        reference_again: stages and gradients of further executions of the reference, its input moved by an ulp.
         subtracts: the candidate's PCEN subtracts ``delta^r``, see :class:`parity.adapters.rungs.Rung`.
         conventions: whose limits on the PCEN parameters the oracle follows.
         geometry: of the oracle, if not LEAF's own.
@@ -57,9 +57,9 @@ class Expected:
         return LeafOracle(self.config, self.conventions, self.geometry)
 
     @cached_property
-    def taps(self) -> Arrays:
-        """The oracle's taps."""
-        return self.oracle.taps(self.variables, self.x)
+    def stages(self) -> Arrays:
+        """The oracle's stages."""
+        return self.oracle.stages(self.variables, self.x)
 
     @cached_property
     def gradients(self) -> Arrays:
@@ -67,7 +67,7 @@ class Expected:
         return self.oracle.gradients(self.variables, self.x, self.cotangent)
 
     def errors(self, dtype: str) -> Arrays:
-        """The running error of every tap: G2's bound."""
+        """The running error of every stage: G2's bound."""
         return self._bounds(dtype, False)[0]
 
     def gradient_errors(self, dtype: str) -> Arrays:
@@ -75,7 +75,7 @@ class Expected:
         return self._bounds(dtype, False)[1]
 
     def rounding(self, dtype: str) -> Arrays:
-        """The one-operation bound of every tap: what G3 never goes below."""
+        """The one-operation bound of every stage: what G3 never goes below."""
         return self._bounds(dtype, True)[0]
 
     def gradient_rounding(self, dtype: str) -> Arrays:
@@ -93,7 +93,7 @@ class Expected:
 
     @cached_property
     def _scatter(self) -> dict[str, dict[Size, float]]:
-        u, true = unit_roundoff("float32"), {**self.taps, **self.gradients}
+        u, true = unit_roundoff("float32"), {**self.stages, **self.gradients}
         largest: dict[str, dict[Size, float]] = {}
         for seed in range(SCATTER.n_draws):
             rng = np.random.default_rng([11, seed])
@@ -123,13 +123,13 @@ class Produced:
     """What a candidate made of a case.
 
     Attributes:
-        taps: float32.
+        stages: float32.
         gradients: float32, by hub names and ``input``.
-        precise_taps: the same module in float64.
+        precise_stages: the same module in float64.
         precise_gradients: float64.
     """
 
-    taps: Arrays = field(default_factory=dict)
+    stages: Arrays = field(default_factory=dict)
     gradients: Arrays = field(default_factory=dict)
-    precise_taps: Arrays = field(default_factory=dict)
+    precise_stages: Arrays = field(default_factory=dict)
     precise_gradients: Arrays = field(default_factory=dict)

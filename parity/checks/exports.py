@@ -103,10 +103,10 @@ class Subject:
             groups = tuple(Group(*numbers) for numbers in EfficientLeafAdapter().plan(self.module))
             geometry = Geometry(config.window, config.stride, "centered", Box.of_efficientleaf(config.window), groups)
         right = Expected(config, self.weights, x.numpy(), x.numpy(), conventions=SIMPLIFIED, geometry=geometry)
-        right.cotangent = np.zeros_like(right.taps["output"])
+        right.cotangent = np.zeros_like(right.stages["output"])
         if self.compression == "pcen":
-            return right.taps["output"], right.errors("float32")["output"], right.rounding("float32")["output"]
-        pool = right.taps["pool"]
+            return right.stages["output"], right.errors("float32")["output"], right.rounding("float32")["output"]
+        pool = right.stages["pool"]
         error, rounding = right.errors("float32")["pool"], right.rounding("float32")["pool"]
         value, counted = self._log_tbn(pool, error)
         return value, counted, self._log_tbn(pool, rounding)[1]
@@ -205,17 +205,17 @@ def _quiet() -> Iterator[None]:
 
 
 def main(n: int = 20) -> None:
-    """Print the largest of every gate over ``n`` drawn front ends a rung."""
+    """Print the largest of every criterion over ``n`` drawn front ends a rung."""
     worst: dict[tuple[str, str, str], Measurement] = {}
     for seed in range(n):
         for rung in ("leaf", "efficientleaf"):
             for engine in ENGINES[2:]:
                 for m in graphs(drawn(rung, seed), engine):
-                    key = rung, engine, f"{m.gate}{' of the largest' if m.bound == ENGINE.limit else ''}"
+                    key = rung, engine, f"{m.criterion}{' of the largest' if m.bound == ENGINE.limit else ''}"
                     if key not in worst or not m.observed <= worst[key].observed:
                         worst[key] = m
-    for (rung, engine, gate), m in sorted(worst.items()):
-        print(f"{rung}, {engine}, {gate}: {m.observed:.3g} of {m.bound:g} ({m.case})")
+    for (rung, engine, criterion), m in sorted(worst.items()):
+        print(f"{rung}, {engine}, {criterion}: {m.observed:.3g} of {m.bound:g} ({m.case})")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The grid: what is compared at each step of the ladder, and by which gate.
+"""The grid: what is compared at each step of the ladder, and by which criterion.
 
 ``compare`` is the one place where arrays become measurements. The certification suite, ``leaf-ladder replay``, the
 planted faults and foreign ports only choose cases and hand over what they ran.
@@ -41,7 +41,7 @@ APART = f"the reference's error, and {FAITHFUL}"
 FEWEST = 16  # arrays in a pool that say something about rounding together: as many as k was measured on
 
 
-def unmeasured(property: str, tap: str) -> float:
+def unmeasured(property: str, stage: str) -> float:
     """G1's k where the reference was not executed again."""
     return UNMEASURED
 
@@ -58,11 +58,11 @@ class Context:
         reproduce: the command that runs it again.
         dtype: of the candidate.
         with_norm: the configuration has instance norm.
-        pools: G1's arrays that are judged together, by (property, tap); judged by :func:`pooled`.
+        pools: G1's arrays that are judged together, by (property, stage); judged by :func:`pooled`.
         singly: judge large enough arrays by themselves (the speech clip), rather than all of them together over
             the cases: an array of one filter or one frame carries the one or two roundings that its values share.
-        literal: hold these taps and gradients to their direct limit, or to :func:`apart`.
-        factor: G1's k by (property, tap), over all cases together.
+        literal: hold these stages and gradients to their direct limit, or to :func:`apart`.
+        factor: G1's k by (property, stage), over all cases together.
     """
 
     rung: str
@@ -81,13 +81,14 @@ class Context:
         """The same for arrays that no limit of their own size suits; they are measured in units of another bound."""
         return replace(self, domain=f"{self.domain}, few values or terms that cancel")
 
-    def measurement(self, tap: str, property: str, verdict: Verdict, relation: str) -> Measurement:
-        """A verdict of a gate as a measurement of this context."""
+    def measurement(self, stage: str, property: str, verdict: Verdict, relation: str) -> Measurement:
+        """A verdict of a criterion as a measurement of this context."""
         # G2 holds the candidate against the oracle, whatever else it stands on
-        reference = "oracle" if verdict.gate == "soundness" else self.reference
+        reference = "oracle" if verdict.criterion == "soundness" else self.reference
         return Measurement(
-            rung=self.rung, reference=reference, tap=tap, property=property, domain=self.domain,
-            dtype=self.dtype, gate=verdict.gate, relation=relation, observed=verdict.observed, bound=verdict.bound,
+            rung=self.rung, reference=reference, stage=stage, property=property, domain=self.domain,
+            dtype=self.dtype, criterion=verdict.criterion, relation=relation,
+            observed=verdict.observed, bound=verdict.bound,
             case=self.case, reproduce=self.reproduce, reason=verdict.reason,
         )  # fmt: skip
 
@@ -98,20 +99,20 @@ def kind_of(name: str) -> str:
 
 
 def compare_forward(context: Context, candidate: Arrays, expected: Expected) -> Iterator[Measurement]:
-    """float32: each tap of the candidate against the reference's and the oracle's.
+    """float32: each stage of the candidate against the reference's and the oracle's.
 
     Raises:
-        KeyError: the reference has a tap that the candidate lacks.
+        KeyError: the reference has a stage that the candidate lacks.
     """
     direct = FORWARD_NORM if context.with_norm else FORWARD
     errors, rounding = expected.errors(context.dtype), expected.rounding(context.dtype)
-    for tap, reference in expected.reference.items():
-        arrays = candidate[tap], reference, expected.taps.get(tap)
+    for stage, reference in expected.reference.items():
+        arrays = candidate[stage], reference, expected.stages.get(stage)
         # an array of a few values shares one or two roundings, which no reference's error speaks for
-        literal = context.literal(tap) and Accuracy.applies(reference)
-        least = None if literal else rounding.get(tap)
-        again = [taps[tap] for taps, _ in expected.reference_again]
-        yield from _compare(context, tap, "forward", arrays, direct, errors.get(tap), least, expected, again)
+        literal = context.literal(stage) and Accuracy.applies(reference)
+        least = None if literal else rounding.get(stage)
+        again = [stages[stage] for stages, _ in expected.reference_again]
+        yield from _compare(context, stage, "forward", arrays, direct, errors.get(stage), least, expected, again)
 
 
 def compare_gradients(context: Context, candidate: Arrays, expected: Expected) -> Iterator[Measurement]:
@@ -142,17 +143,17 @@ def compare_sound(
 
 
 def compare_algebraic(context: Context, candidate: Arrays, expected: Expected) -> Iterator[Measurement]:
-    """float64: each tap of the candidate is the oracle's function, to one rounding an operation.
+    """float64: each stage of the candidate is the oracle's function, to one rounding an operation.
 
     Raises:
-        KeyError: the candidate has a tap that the oracle lacks.
+        KeyError: the candidate has a stage that the oracle lacks.
     """
     rounding = expected.rounding("float64")
     for name, values in candidate.items():
-        state = status(values, expected.taps[name])
+        state = status(values, expected.stages[name])
         yield context.measurement(name, "forward", state, "algebraic")
         if state.passes:
-            verdict = one_operation(values, expected.taps[name], rounding[name], peak)
+            verdict = one_operation(values, expected.stages[name], rounding[name], peak)
             yield context.measurement(name, "forward", verdict, "algebraic")
 
 
@@ -173,8 +174,8 @@ def compare_algebraic_gradients(context: Context, candidate: Arrays, expected: E
 
 def compare(single: Context, double: Context, produced: Produced, expected: Expected) -> Iterator[Measurement]:
     """Everything that one run of a candidate is held to, in the order of the computation."""
-    yield from compare_forward(single, produced.taps, expected)
-    yield from compare_algebraic(double, produced.precise_taps, expected)
+    yield from compare_forward(single, produced.stages, expected)
+    yield from compare_algebraic(double, produced.precise_stages, expected)
     yield from compare_gradients(single, produced.gradients, expected)
     yield from compare_algebraic_gradients(double, produced.precise_gradients, expected)
 
@@ -184,11 +185,11 @@ def pooled(context: Context, fewest: int = FEWEST) -> Iterator[Measurement]:
 
     Args:
         context: of the claims.
-        fewest: arrays in a pool; a smaller one is left to the gates that judge singly.
+        fewest: arrays in a pool; a smaller one is left to the criteria that judge singly.
     """
-    for (kind, tap), pool in sorted(context.pools.items()):
+    for (kind, stage), pool in sorted(context.pools.items()):
         if pool.n_arrays >= fewest:
-            yield context.measurement(tap, kind, pool.verdict(context.factor(kind, tap)), "rounding")
+            yield context.measurement(stage, kind, pool.verdict(context.factor(kind, stage)), "rounding")
 
 
 def _finite(values: np.ndarray, oracle: np.ndarray) -> Verdict:
@@ -198,7 +199,7 @@ def _finite(values: np.ndarray, oracle: np.ndarray) -> Verdict:
 
 def _compare(
     context: Context,
-    tap: str,
+    stage: str,
     kind: str,
     arrays: tuple[np.ndarray, np.ndarray, np.ndarray | None],
     direct: OfMax | RelativeL2,
@@ -209,34 +210,34 @@ def _compare(
 ) -> Iterator[Measurement]:
     candidate, reference, oracle = arrays
     state = status(candidate, reference)
-    yield context.measurement(tap, kind, state, "rounding")
+    yield context.measurement(stage, kind, state, "rounding")
     if not state.passes:
         return
     size = norm if isinstance(direct, RelativeL2) else peak
     if least is not None:
-        where = context.aside() if context.literal(tap) else context
-        yield where.measurement(tap, kind, one_operation(candidate, reference, least, size), "rounding")
+        where = context.aside() if context.literal(stage) else context
+        yield where.measurement(stage, kind, one_operation(candidate, reference, least, size), "rounding")
     else:
         verdict, where = direct(candidate, reference), context
-        if not verdict.passes and oracle is not None and (most := expected.scatter(tap, size)) is not None:
+        if not verdict.passes and oracle is not None and (most := expected.scatter(stage, size)) is not None:
             # By the triangle inequality: where a sum cancels, that is more than any limit for all cases. The
             # reference's error alone would be one draw, and may be a lucky one.
             difference = size(candidate.astype(np.float64) - reference)
             most += size(reference - oracle.astype(np.float64))
             verdict, where = Verdict("direct", difference / most, 1.0, APART), context.aside()
-        yield where.measurement(tap, kind, verdict, "rounding")
+        yield where.measurement(stage, kind, verdict, "rounding")
     if oracle is None:
         return
     if errors is not None:
-        yield context.measurement(tap, kind, soundness(candidate, oracle, errors), "rounding")
+        yield context.measurement(stage, kind, soundness(candidate, oracle, errors), "rounding")
     if context.singly and Accuracy.applies(oracle):
         # k is measured over many arrays together; of one array alone, the spread is that of the executions at hand.
         # These share an order of summation: a CPU that sums in another may err more and be as faithful.
         verdict, where = Accuracy(dtype=context.dtype)(candidate, reference, oracle, again), context
-        if not verdict.passes and (most := expected.scatter(tap, size)) is not None:
+        if not verdict.passes and (most := expected.scatter(stage, size)) is not None:
             error = size(candidate - oracle.astype(np.float64))
             verdict, where = Verdict("accuracy", error / most, 1.0, FAITHFUL), context.aside()
-        yield where.measurement(tap, kind, verdict, "rounding")
+        yield where.measurement(stage, kind, verdict, "rounding")
     else:
-        pool = context.pools.setdefault((kind, tap), PooledAccuracy(context.dtype))
+        pool = context.pools.setdefault((kind, stage), PooledAccuracy(context.dtype))
         pool.add(candidate, reference, oracle)

@@ -151,12 +151,12 @@ class Probe:
 
         return getattr(torch, self.dtype)
 
-    def sound(self, tap: str, got: np.ndarray, expected: Array, errors: Array) -> Iterator[Measurement]:
+    def sound(self, stage: str, got: np.ndarray, expected: Array, errors: Array) -> Iterator[Measurement]:
         """Status and running-error bound of one array."""
         state = status(got, expected.astype(self.dtype))
-        yield self.context.measurement(tap, "forward", state, "rounding")
+        yield self.context.measurement(stage, "forward", state, "rounding")
         if state.passes:
-            yield self.context.measurement(tap, "forward", soundness(got, expected, errors), "rounding")
+            yield self.context.measurement(stage, "forward", soundness(got, expected, errors), "rounding")
 
 
 @contextmanager

@@ -25,7 +25,7 @@ class Tie:
         side: ``low`` or ``high``.
         limit: what the limit is in exact numbers, from LEAF's or EfficientLEAF's box.
         far: a value that is certainly outside, from the limit.
-        tap: a stage in which the parameter acts and is not rounded away: it tells where the limit lies.
+        stage: a stage in which the parameter acts and is not rounded away: it tells where the limit lies.
         rungs: which have the clamp.
         column: of the variable, where it has two.
     """
@@ -34,7 +34,7 @@ class Tie:
     side: str
     limit: Callable[[Box], float]
     far: Callable[[float], float]
-    tap: str
+    stage: str
     rungs: tuple[str, ...] = ALL
     column: int | None = None
 

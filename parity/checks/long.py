@@ -207,7 +207,7 @@ def drawn(n: int, seed: int = 0) -> Iterator[LongCase]:
 
 
 def _of_bound(pairs: Iterable[tuple[Array, Running]]) -> float:
-    """The largest error in units of its bound; infinite where a bound promises nothing, which no gate would refuse."""
+    """The largest error in units of its bound; infinite where a bound promises nothing, which all criteria accept."""
     return max(
         soundness(got, true.value, true.error).observed if judged(true.error) == 1 else np.inf for got, true in pairs
     )

@@ -34,7 +34,7 @@ def beyond(rung: str) -> Iterator[Measurement]:
     """
     yield from _negative_delta(rung)
     if RUNGS[rung].framework == "torch":
-        for text in DOUBLED if "norm" in RUNGS[rung].taps else DOUBLED[:1]:
+        for text in DOUBLED if "norm" in RUNGS[rung].stages else DOUBLED[:1]:
             yield from _doubled(rung, Case.parse(text))
 
 
@@ -57,16 +57,16 @@ def _negative_delta(rung: str) -> Iterator[Measurement]:
     conventions = CONVENTIONS.get(rung, SIMPLIFIED)
     zero = np.zeros(1, np.float32)
     with np.errstate(invalid="ignore"):
-        expected = Expected(case.config, variables, case.input(), zero, conventions=conventions).taps["output"]
+        expected = Expected(case.config, variables, case.input(), zero, conventions=conventions).stages["output"]
     adapter = RUNGS[rung].load_adapter()
     module = adapter.build(case.config)
     adapter.write(module, variables)
     with np.errstate(invalid="ignore"):
         got = adapter.output(module, case.input())
     context = _context(rung, case, "float32")
-    for tap in ("pcen", "output"):
-        values = got if tap == "output" else adapter.taps(module, case.input())["pcen"]
-        yield context.measurement(tap, "forward", status(values, expected.astype(np.float32)), "rounding")
+    for stage in ("pcen", "output"):
+        values = got if stage == "output" else adapter.stages(module, case.input())["pcen"]
+        yield context.measurement(stage, "forward", status(values, expected.astype(np.float32)), "rounding")
 
 
 def _doubled(rung: str, case: Case) -> Iterator[Measurement]:
@@ -85,7 +85,7 @@ def _doubled(rung: str, case: Case) -> Iterator[Measurement]:
         subtracts=RUNGS[rung].subtracts,
         geometry=geometry_of(adapter, module, case),
     )
-    exact = expected.taps["output"]
+    exact = expected.stages["output"]
     expected.cotangent = case.cotangent(exact.shape)
     got = adapter.output(module, case.input())
     context = _context(rung, case, "float64")

@@ -186,12 +186,12 @@ def energies(setting: Setting, dtype: str) -> Iterator[Measurement]:
         if [_numbers(g) for g in right.oracle.geometry.groups] != adapter.plan(module):
             continue  # another geometry is another function; whether it may be another is the plan's own measurement
         context = _context(GROUPS, f"seed={seed},{setting}", dtype)
-        taps, slopes = adapter.taps(module, right.x), adapter.gradients(module, right.x, right.cotangent)
+        stages, slopes = adapter.stages(module, right.x), adapter.gradients(module, right.x, right.cotangent)
         if dtype == "float64":
-            yield from compare_algebraic(context, taps, right)
+            yield from compare_algebraic(context, stages, right)
             yield from compare_algebraic_gradients(context, slopes, right)
         else:
-            yield from compare_sound(context, taps, right.taps, right.errors(dtype), lambda _: "forward")
+            yield from compare_sound(context, stages, right.stages, right.errors(dtype), lambda _: "forward")
             yield from compare_sound(context, slopes, right.gradients, right.gradient_errors(dtype), kind_of)
 
 

@@ -38,7 +38,7 @@ class Searched:
         n_examples: how many cases were run.
         seed: of the search.
         recorded: when, ISO 8601, UTC.
-        worst: the nearest to the running-error bound, by ``property, tap``: ratio and case.
+        worst: the nearest to the running-error bound, by ``property, stage``: ratio and case.
         violations: the measurements that did not hold, as text.
     """
 
@@ -53,8 +53,8 @@ class Searched:
         """Take a measurement into account."""
         if not m.holds:
             self.violations.append(str(m))
-        if m.gate == "soundness":
-            name = f"{m.property}, {m.tap}"
+        if m.criterion == "soundness":
+            name = f"{m.property}, {m.stage}"
             if m.ratio > self.worst.get(name, (-1.0, ""))[0]:
                 self.worst[name] = (m.ratio, m.case)
 
@@ -112,8 +112,8 @@ def search(
         nearest: dict[str, float] = {}
         for m in alone(rung, case, domain="searched"):
             found.add(m)
-            if m.gate == "soundness" and m.ratio < float("inf"):
-                label = f"{m.property}, {m.tap}"
+            if m.criterion == "soundness" and m.ratio < float("inf"):
+                label = f"{m.property}, {m.stage}"
                 nearest[label] = max(nearest.get(label, 0.0), m.ratio)
         for label, ratio in nearest.items():
             target(ratio, label=label)

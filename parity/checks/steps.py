@@ -93,11 +93,11 @@ class Runner:
             literal=(lambda name: name not in INNER_TAPS) if self.literal else (lambda name: False),
         )
 
-    def factor(self, property: str, tap: str) -> float:
+    def factor(self, property: str, stage: str) -> float:
         """G1's k: measured on the reference, the first time that it is asked for."""
         from parity.checks.reexecution import measure
 
-        return measure(self.step.reference).factor(property, tap)
+        return measure(self.step.reference).factor(property, stage)
 
     def run(self, case: Case) -> Iterator[Measurement]:
         """Everything that is claimed of the candidate on one case, measured."""
@@ -138,18 +138,18 @@ class Runner:
         adapter = RUNGS[self.step.reference].load_adapter()
         standing = adapter.build(config)
         adapter.write(standing, weights)
-        taps = adapter.taps(standing, x)
-        cotangent = cotangent_of(taps["output"].shape)
+        stages = adapter.stages(standing, x)
+        cotangent = cotangent_of(stages["output"].shape)
         again: list[tuple[Arrays, Arrays]] = []
         for seed in range(N_AGAIN if self.literal else 0):
             nearby = moved(x, np.random.default_rng(seed))
-            again.append((adapter.taps(standing, nearby), adapter.gradients(standing, nearby, cotangent)))
+            again.append((adapter.stages(standing, nearby), adapter.gradients(standing, nearby, cotangent)))
         return Expected(
             config=config,
             variables=weights,
             x=x,
             cotangent=cotangent,
-            reference=taps,
+            reference=stages,
             reference_gradients=adapter.gradients(standing, x, cotangent),
             reference_again=again,
             subtracts=RUNGS[self.step.candidate].subtracts,
@@ -160,9 +160,9 @@ class Runner:
         adapter = RUNGS[self.step.candidate].load_adapter()
         single, double = self.climbed(expected)
         return Produced(
-            taps=adapter.taps(single, expected.x),
+            stages=adapter.stages(single, expected.x),
             gradients=adapter.gradients(single, expected.x, expected.cotangent),
-            precise_taps=adapter.taps(double, expected.x),
+            precise_stages=adapter.stages(double, expected.x),
             precise_gradients=adapter.gradients(double, expected.x, expected.cotangent),
         )
 
@@ -203,7 +203,7 @@ def there_and_back(rung: str, case: Case) -> Iterator[Measurement]:
 def _same_bits(
     context: Context, sent: Mapping[str, np.ndarray], returned: Mapping[str, np.ndarray]
 ) -> Iterator[Measurement]:
-    gate = Exactly("carried, not computed: every bit survives")
+    criterion = Exactly("carried, not computed: every bit survives")
     for name, values in sent.items():
-        verdict = gate(returned[name].view(np.uint32), values.view(np.uint32))
+        verdict = criterion(returned[name].view(np.uint32), values.view(np.uint32))
         yield context.measurement(name, "bridge round trip", verdict, "bitwise")

@@ -60,5 +60,5 @@ def streamed(rung: str, case: Case, cuts: Sequence[int], dtype: str = "float32")
     verdict = one_operation(candidate, whole, rounding, peak)
     yield context.measurement("output", "forward", verdict, "rounding")
     if dtype == "float32":  # the oracle itself is a float64 implementation
-        truth = oracle.taps(held, exact(x))["output"]
+        truth = oracle.stages(held, exact(x))["output"]
         yield context.measurement("output", "forward", soundness(candidate, truth, errors), "rounding")

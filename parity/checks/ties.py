@@ -91,16 +91,16 @@ class _Edges:
         if tie.name not in self.limits:
             self.limits[tie.name] = self.limit(tie)
             ulps = abs(self.limits[tie.name] - formula) / float(np.spacing(np.dtype(self.dtype).type(formula)))
-            yield self.context.measurement(tie.tap, "status", CLAMPED(ulps), "rounding")
+            yield self.context.measurement(tie.stage, "status", CLAMPED(ulps), "rounding")
         limit = self.limits[tie.name]
         if not np.isfinite(limit):
             return
         inside, outside = tie.inside(limit, self.dtype), tie.outside(limit, self.dtype)
         self.put(tie, [limit, limit, inside, inside, outside, tie.far(formula)])
         acting = tie.put(self.drawn, [limit, limit, inside, inside, limit, limit])
-        got, expected, gate, terms = self.gradients(tie, acting)
+        got, expected, criterion, terms = self.gradients(tie, acting)
         pair = got[INSIDE], expected[INSIDE]
-        verdict = gate(*pair) if terms is None else one_operation(*pair, terms[INSIDE], norm)
+        verdict = criterion(*pair) if terms is None else one_operation(*pair, terms[INSIDE], norm)
         yield self.context.measurement(tie.variable, "parameter gradient", verdict, "rounding")
         yield self.vanishes(tie.variable, got[OUTSIDE])
 
@@ -111,7 +111,7 @@ class _Edges:
         """
         self.context.case = f"delta low, seed {self.case.seed}"
         tie = Tie(canonical.DELTA, "low", lambda box: 0.0, lambda limit: -0.5, "pcen")
-        yield self.context.measurement(tie.tap, "status", CLAMPED(self.limit(tie)), "rounding")
+        yield self.context.measurement(tie.stage, "status", CLAMPED(self.limit(tie)), "rounding")
         outside = tie.outside(0.0, self.dtype)
         self.put(tie, [0.0, 0.0, DELTA_INSIDE, DELTA_INSIDE, outside, -0.5])
         # the oracle's slopes want a positive delta; where it is 0 they are those of the power
@@ -122,7 +122,7 @@ class _Edges:
             expected[name][on] = slope[on]
         yield self.vanishes(canonical.DELTA, got[canonical.DELTA][on])
         for name, chosen in ((canonical.DELTA, inside), (canonical.ALPHA, inside + on), (canonical.ROOT, inside + on)):
-            verdict = self.gate(SLOPE)(got[name][chosen], expected[name][chosen])
+            verdict = self.criterion(SLOPE)(got[name][chosen], expected[name][chosen])
             yield self.context.measurement(name, "parameter gradient", verdict, "rounding")
 
     def vanishes(self, variable: str, beyond: Array) -> Measurement:
@@ -131,8 +131,8 @@ class _Edges:
             variable, "parameter gradient", NO_GRADIENT(beyond, np.zeros(beyond.shape)), "bitwise"
         )
 
-    def gate(self, counted: tuple[float, str]) -> RelativeL2:
-        """The gate of so many roundings."""
+    def criterion(self, counted: tuple[float, str]) -> RelativeL2:
+        """The criterion of so many roundings."""
         return RelativeL2(counted[0] * unit_roundoff(self.dtype), counted[1])
 
     def formula(self, tie: Tie) -> float:
@@ -163,7 +163,7 @@ class _Edges:
     def stage(self, tie: Tie, value: float) -> np.ndarray:
         """The stage in which the parameter acts, with the parameter of every filter but the last at this value."""
         self.put(tie, [value] * (CONFIG.n_filters - 1))
-        return self.adapter.taps(self.module, self.x)[tie.tap]
+        return self.adapter.stages(self.module, self.x)[tie.stage]
 
     def put(self, tie: Tie, values: list[float]) -> None:
         """Give the module these values."""
@@ -180,16 +180,16 @@ class _Edges:
             d = self.case.cotangent((BATCH, CONFIG.n_filters, 2, N_SAMPLES))
             expected = oracle_conv_gradient(acting[canonical.KERNEL], self.x, self.geometry(), d)
             got = conv_gradient(self.adapter, self.module, self.x, d)
-            return tie.of(got), tie.of(expected), self.gate(PHASE), None
+            return tie.of(got), tie.of(expected), self.criterion(PHASE), None
         wanted, held, terms = self.slopes(acting)
-        gate = self.gate(SIGMA if tie.column == 1 else SLOPE)
-        return tie.of(held[tie.variable]), tie.of(wanted[tie.variable]), gate, terms.get(tie.variable)
+        criterion = self.criterion(SIGMA if tie.column == 1 else SLOPE)
+        return tie.of(held[tie.variable]), tie.of(wanted[tie.variable]), criterion, terms.get(tie.variable)
 
     def slopes(self, acting: Variables) -> tuple[Variables, Variables, Variables]:
         """The oracle's gradients, the module's, and what a rounding of the terms of those that cancel comes to."""
         config, d = self.case.config, self.cotangent
         oracle = LeafOracle(config, ORIGINAL if self.rung in ORIGINALS else SIMPLIFIED, self.geometry())
-        self.energies = oracle.taps(acting, self.x)
+        self.energies = oracle.stages(acting, self.x)
         terms: Variables = {}
         if RUNGS[self.rung].subtracts:
             u = unit_roundoff(self.dtype)

@@ -66,8 +66,8 @@ def teacher_forced(step_name: str, kinds: Sequence[str] = KINDS) -> Iterator[Mea
         for case in cases_of(step.candidate):
             for lesson in lessons(step.reference, step.reference_padding, case, kind):
                 yield from claim.compared(lesson)
-        for tap, pool in claim.pools.items():
-            yield claim.measurement(tap, f"all steps of {kind}", "float32", pool.verdict(), "rounding")
+        for stage, pool in claim.pools.items():
+            yield claim.measurement(stage, f"all steps of {kind}", "float32", pool.verdict(), "rounding")
 
 
 def _lessons_against_the_oracle(kinds: Sequence[str]) -> Iterator[Measurement]:
@@ -79,12 +79,12 @@ def _lessons_against_the_oracle(kinds: Sequence[str]) -> Iterator[Measurement]:
         for variable in lesson.gradient:
             bounds = bound(lesson, variable, "float32", True, "tf_leaf")
             for key, expected in lesson.exact(variable, True).items():
-                tap, old = _tap(variable, key), _of(lesson.exact_start, variable, key)
+                stage, old = _stage(variable, key), _of(lesson.exact_start, variable, key)
                 if key != PARAMETER:
                     old = np.zeros(1)
                 taught = _of(lesson.taught, variable, key)
                 verdict = CARRIED(_less(taught, old), _less(expected, old), bounds[key])
-                yield claim.measurement(tap, lesson.case, "float32", verdict, "rounding")
+                yield claim.measurement(stage, lesson.case, "float32", verdict, "rounding")
 
 
 def through_the_clamp(rung: str = "og_leaf") -> Iterator[Measurement]:
@@ -116,7 +116,7 @@ def prepare(step_names: Sequence[str] = STEP_NAMES) -> None:
 
 @dataclass
 class _Claim:
-    """A candidate's lessons on one domain, and G1's pools over them by tap."""
+    """A candidate's lessons on one domain, and G1's pools over them by stage."""
 
     step: Step
     domain: str
@@ -142,7 +142,7 @@ class _Claim:
             of_single = bound(lesson, variable, "float32", self.projects, self.step.reference)
             of_double = bound(lesson, variable, "float64", self.projects, self.step.reference)
             for key, expected in exact.items():
-                tap = _tap(variable, key)
+                stage = _stage(variable, key)
                 old, old64, taught, candidate, precise = (
                     _of(state, variable, key)
                     for state in (lesson.start, lesson.exact_start, lesson.taught, single, double)
@@ -150,25 +150,25 @@ class _Claim:
                 if key != PARAMETER:  # slots are compared as they are
                     old = old64 = np.zeros(1)
                 same = status(candidate, taught)
-                yield self.measurement(tap, lesson.case, "float32", same, "rounding")
+                yield self.measurement(stage, lesson.case, "float32", same, "rounding")
                 if same.passes:
                     verdict = CARRIED(_less(candidate, old), _less(taught, old), of_single[key])
-                    yield self.measurement(tap, lesson.case, "float32", verdict, "rounding")
+                    yield self.measurement(stage, lesson.case, "float32", verdict, "rounding")
                     # in units of each element's own bound, so that all elements count alike
                     unit = np.where(of_single[key] > 0, of_single[key], 1.0)
-                    pool = self.pools.setdefault(tap, PooledAccuracy())
+                    pool = self.pools.setdefault(stage, PooledAccuracy())
                     pool.add(candidate / unit, taught / unit, expected / unit)
                 same = status(precise, expected)
-                yield self.measurement(tap, lesson.case, "float64", same, "algebraic")
+                yield self.measurement(stage, lesson.case, "float64", same, "algebraic")
                 if same.passes:
                     verdict = CARRIED(_less(precise, old64), _less(expected, old64), of_double[key])
-                    yield self.measurement(tap, lesson.case, "float64", verdict, "algebraic")
+                    yield self.measurement(stage, lesson.case, "float64", verdict, "algebraic")
 
-    def measurement(self, tap: str, case: str, dtype: str, verdict: Verdict, relation: str) -> Measurement:
+    def measurement(self, stage: str, case: str, dtype: str, verdict: Verdict, relation: str) -> Measurement:
         """A verdict as a measurement of this claim."""
         return Measurement(
-            rung=self.step.candidate, reference=self.step.reference if dtype == "float32" else "oracle", tap=tap,
-            property="training step", domain=self.domain, dtype=dtype, gate=verdict.gate, relation=relation,
+            rung=self.step.candidate, reference=self.step.reference if dtype == "float32" else "oracle", stage=stage,
+            property="training step", domain=self.domain, dtype=dtype, criterion=verdict.criterion, relation=relation,
             observed=verdict.observed, bound=verdict.bound, case=case, reason=verdict.reason,
             reproduce=f"pytest parity_tests/{self.step.candidate}/test_training.py",
         )  # fmt: skip
@@ -207,7 +207,7 @@ def beyond(lesson: Lesson, reference: str) -> np.ndarray:
     return np.asarray((new != project(new, lesson.box)) & (low == high))
 
 
-def _tap(variable: str, key: str) -> str:
+def _stage(variable: str, key: str) -> str:
     return variable if key == PARAMETER else f"{variable}/{key}"
 
 

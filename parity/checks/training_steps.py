@@ -38,7 +38,7 @@ Batch = tuple[np.ndarray, np.ndarray]
 
 def cases_of(rung: str) -> tuple[Case, ...]:
     """What a rung is taught on."""
-    return (*CASES, FULL) if "norm" in RUNGS[rung].taps else CASES
+    return (*CASES, FULL) if "norm" in RUNGS[rung].stages else CASES
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def drawn_batches(case: Case, config: LeafConfig, n_batches: int) -> list[Batch]
     """Audio and cotangents, each another draw."""
     variables: Variables = dict(case.variables())
     x: np.ndarray = case.input()
-    frames = LeafOracle(config).taps(variables, x)["output"].shape
+    frames = LeafOracle(config).stages(variables, x)["output"].shape
     seeds = [1000 * (case.seed + 1) + n for n in range(n_batches)]
     drawn = [Case(config, n_samples=case.n_samples, batch=case.batch, seed=seed) for seed in seeds]
     return [(each.input(), each.cotangent(frames)) for each in drawn]

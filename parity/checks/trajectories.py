@@ -146,10 +146,10 @@ def _distances(path: Variables, reference: Variables, start: Variables) -> Varia
     return out
 
 
-def _measurement(step: Step, tap: str, kind: str, verdict: Verdict) -> Measurement:
+def _measurement(step: Step, stage: str, kind: str, verdict: Verdict) -> Measurement:
     return Measurement(
-        rung=step.candidate, reference=step.reference, tap=tap, property="trajectory",
-        domain=f"{N_STEPS} free steps", dtype="float32", gate=verdict.gate, relation="rounding",
+        rung=step.candidate, reference=step.reference, stage=stage, property="trajectory",
+        domain=f"{N_STEPS} free steps", dtype="float32", criterion=verdict.criterion, relation="rounding",
         observed=verdict.observed, bound=verdict.bound, case=f"{CASE}; {kind}", reason=verdict.reason,
         reproduce=f"pytest parity_tests/{step.candidate}/test_training.py",
     )  # fmt: skip

@@ -93,8 +93,8 @@ class PooledAccuracy:
     def verdict(self, k: float = UNMEASURED) -> Verdict:
         """Judge the pooled root mean squares; k as in :class:`Accuracy`."""
         c, r, rounding = (float(np.sqrt(self._sums[name])) for name in ("candidate", "reference", "rounding"))
-        gate = Accuracy(k, self.dtype)
-        reason = f"{gate.reason}; pooled over {self.n_arrays} small arrays"
+        criterion = Accuracy(k, self.dtype)
+        reason = f"{criterion.reason}; pooled over {self.n_arrays} small arrays"
         return Verdict("accuracy", _ratio(c, k * r + rounding), 1.0, reason)
 
 

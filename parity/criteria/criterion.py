@@ -1,4 +1,4 @@
-"""What a gate answers."""
+"""What a criterion answers."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Verdict:
     """An error, what it must not exceed, and where that limit comes from.
 
     Attributes:
-        gate: name of the gate.
-        observed: the error, in the gate's own measure; NaN never passes.
+        criterion: name of the criterion.
+        observed: the error, in the criterion's own measure; NaN never passes.
         bound: the largest error that passes.
         reason: derivation of the bound, one line.
     """
 
-    gate: str
+    criterion: str
     observed: float
     bound: float
     reason: str
@@ -34,7 +34,7 @@ class Verdict:
 
 
 def finite_pair(candidate: Array, reference: Array) -> tuple[Array, Array]:
-    """Both arrays in float64, where both are finite; the status gate has already compared where they are."""
+    """Both arrays in float64, where both are finite; the status criterion has already compared where they are."""
     a, b = np.asarray(candidate, dtype=np.float64), np.asarray(reference, dtype=np.float64)
     both = np.isfinite(a) & np.isfinite(b)
     return a[both], b[both]

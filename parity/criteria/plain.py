@@ -1,4 +1,4 @@
-"""The two plainest gates: a number that must not exceed a limit, and arrays that must agree to the bit."""
+"""The two plainest criteria: a number that must not exceed a limit, and arrays that must agree to the bit."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ def soundness(candidate: Array, oracle: Array, error: Array) -> Verdict:
     A value whose bound is infinite (its digits may all be lost) is not judged; :func:`judged` says how many are.
 
     Args:
-        candidate: what is judged; the status gate has compared where it is finite.
+        candidate: what is judged; the status criterion has compared where it is finite.
         oracle: float64.
         error: of the oracle's shape, from :mod:`parity.oracle.bounds`.
     """

@@ -90,7 +90,7 @@ def own_floor(rung: str) -> Detector:
 
     def measure(probe: initial.Probe) -> Iterator[Measurement]:
         module = probe.build(n_filters=2, sample_rate=4000, max_freq=2000.0, compression="pcen")
-        floored = probe.adapter.taps(module, np.zeros((1, 400), dtype=np.float32))["floor"]
+        floored = probe.adapter.stages(module, np.zeros((1, 400), dtype=np.float32))["floor"]
         verdict = initial.STARTS(floored, np.full(floored.shape, FLOOR))
         yield probe.context.measurement("floor", "forward", verdict, "bitwise")
 

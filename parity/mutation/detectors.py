@@ -27,7 +27,7 @@ Detector = Callable[[str], Iterator[Measurement]]  # from a dtype
 
 @dataclass(frozen=True)
 class Scene:
-    """The taps of a case on a step of the ladder.
+    """The stages of a case on a step of the ladder.
 
     Attributes:
         step: its name.
@@ -43,9 +43,9 @@ class Scene:
     rebuilt: bool = False
 
     def __call__(self, dtype: str) -> Iterator[Measurement]:
-        """Every tap of the candidate, under whatever is planted."""
+        """Every stage of the candidate, under whatever is planted."""
         module = self.built(dtype) if self.rebuilt else standing(self, dtype)
-        yield from self.compared(dtype, self.adapter.taps(module, self.expected.x))
+        yield from self.compared(dtype, self.adapter.stages(module, self.expected.x))
 
     @property
     def of(self) -> Step:
@@ -67,16 +67,16 @@ class Scene:
         below = _reference(self.step, self.case)
         return convert(below, self.of.candidate, padding=self.of.padding, dtype=dtype)
 
-    def compared(self, dtype: str, taps: Mapping[str, np.ndarray]) -> Iterator[Measurement]:
-        """Taps of the candidate against the reference and the oracle."""
+    def compared(self, dtype: str, stages: Mapping[str, np.ndarray]) -> Iterator[Measurement]:
+        """Stages of the candidate against the reference and the oracle."""
         context = Runner(self.of, domain="resolution", literal=self.literal).context(self.case, dtype)
         context.with_norm = self.expected.config.mean_var_norm
         context.singly = False  # one small array says little about G1
         if dtype == "float64":
-            yield from compare_algebraic(context, taps, self.expected)
+            yield from compare_algebraic(context, stages, self.expected)
         else:
-            whole = {**self.expected.reference, **taps}
-            yield from (m for m in compare_forward(context, whole, self.expected) if m.tap in taps)
+            whole = {**self.expected.reference, **stages}
+            yield from (m for m in compare_forward(context, whole, self.expected) if m.stage in stages)
 
 
 @cache
@@ -96,7 +96,7 @@ def _reference(step: str, case: str) -> Any:
 
 
 def grouped(setting: Any, seed: int) -> Detector:
-    """The taps of EfficientLEAF in groups, on weights outside of its limits; from a ``plans.Setting``."""
+    """The stages of EfficientLEAF in groups, on weights outside of its limits; from a ``plans.Setting``."""
 
     def detect(dtype: str) -> Iterator[Measurement]:
         from parity.adapters.efficientleaf import EfficientLeafAdapter
@@ -106,11 +106,11 @@ def grouped(setting: Any, seed: int) -> Detector:
         adapter, right = EfficientLeafAdapter(), plans.expected(setting, seed)
         module = adapter.build(setting.config, dtype, **setting.options)
         adapter.write(module, dict(right.variables))
-        context, taps = of_efficientleaf(str(setting), dtype), adapter.taps(module, right.x)
+        context, stages = of_efficientleaf(str(setting), dtype), adapter.stages(module, right.x)
         if dtype == "float64":
-            yield from compare_algebraic(context, taps, right)
+            yield from compare_algebraic(context, stages, right)
         else:
-            yield from compare_sound(context, taps, right.taps, right.errors(dtype), lambda _: "forward")
+            yield from compare_sound(context, stages, right.stages, right.errors(dtype), lambda _: "forward")
 
     return detect
 

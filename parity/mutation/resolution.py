@@ -184,7 +184,7 @@ def scene_of(rung: str, variable: str) -> Scene:
 def _is_noticed(change: Change, detector: Detector, stage: str, dtypes: Sequence[str]) -> bool:
     """Tell whether a measurement at the stage fails; what a rung refuses is no measurement, and raises."""
     with planted(change):
-        return any(not m.holds for dtype in dtypes for m in detector(dtype) if m.tap == stage)
+        return any(not m.holds for dtype in dtypes for m in detector(dtype) if m.stage == stage)
 
 
 @cache
@@ -193,5 +193,5 @@ def _unplanted(detector: Detector) -> dict[str, bool]:
     passes: dict[str, bool] = {}
     for dtype in DTYPES:
         for m in detector(dtype):
-            passes[m.tap] = passes.get(m.tap, True) and m.holds
+            passes[m.stage] = passes.get(m.stage, True) and m.holds
     return passes

@@ -98,17 +98,17 @@ class Trial:
         """Whether it was caught where its author said, by the criterion that was named."""
         if self.first is None:
             return bool(self.raised) and fault.criterion == "status"
-        where = (self.first.property, self.first.tap)
-        criteria = {m.gate for m in self.failed if (m.property, m.tap) == where}
+        where = (self.first.property, self.first.stage)
+        criteria = {m.criterion for m in self.failed if (m.property, m.stage) == where}
         return where == (fault.property, fault.stage) and fault.criterion in criteria
 
 
 def order(m: Measurement) -> tuple[int, int, str]:
-    """The order of the computation: initial values, taps, gradients, steps."""
-    early = 0 if m.tap in ("mel", "init") else 1
-    place = TAPS.index(m.tap) if m.tap in TAPS else len(TAPS)
+    """The order of the computation: initial values, stages, gradients, steps."""
+    early = 0 if m.stage in ("mel", "init") else 1
+    place = TAPS.index(m.stage) if m.stage in TAPS else len(TAPS)
     kind = PROPERTIES.index("forward") if m.property == "forward" else len(PROPERTIES) + PROPERTIES.index(m.property)
-    return (early, 100 * kind + place, m.tap)
+    return (early, 100 * kind + place, m.stage)
 
 
 @dataclass
@@ -166,13 +166,13 @@ class MutationRunner:
         return self.try_(Benign(f"{self.rung}/nothing", "", "", ()), to_the_end=True)
 
     def groups(self) -> Iterator[Iterable[Measurement]]:
-        """The measurements in groups: initial values, the scenes' taps and gradients, then the other checks."""
+        """The measurements in groups: initial values, the scenes' stages and gradients, then the other checks."""
         others = dict(self.checks)
         if "initial" in others:
             yield others.pop("initial")()
         run = _Scenes(self.rung)
-        yield run.taps()
-        yield run.precise_taps()
+        yield run.stages()
+        yield run.precise_stages()
         yield run.gradients()
         for check in others.values():
             yield check()
@@ -190,17 +190,17 @@ class _Scenes:
             expected = shared(step, text)
             self.scenes.append((runner, text, expected, *runner.climbed(expected)))
 
-    def taps(self) -> Iterator[Measurement]:
+    def stages(self) -> Iterator[Measurement]:
         for runner, text, expected, module, _ in self.scenes:
             yield from compare_forward(
-                _context(runner, text, expected), self.adapter.taps(module, expected.x), expected
+                _context(runner, text, expected), self.adapter.stages(module, expected.x), expected
             )
         yield from self.together()
 
-    def precise_taps(self) -> Iterator[Measurement]:
+    def precise_stages(self) -> Iterator[Measurement]:
         for runner, text, expected, _, module in self.scenes:
-            taps = self.adapter.taps(module, expected.x)
-            yield from compare_algebraic(_context(runner, text, expected, "float64"), taps, expected)
+            stages = self.adapter.stages(module, expected.x)
+            yield from compare_algebraic(_context(runner, text, expected, "float64"), stages, expected)
 
     def gradients(self) -> Iterator[Measurement]:
         for runner, text, expected, module, precise in self.scenes:

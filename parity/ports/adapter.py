@@ -70,9 +70,9 @@ class PortAdapter(TorchAdapter):
             raise TypeError(f"build(config) gave a {type(inner).__name__}: must be a torch.nn.Module")
         adapted = Adapted(self.port, inner, config)
         self.entries(adapted)
-        for name, tap in self.port.taps.items():
-            if isinstance(tap, str) and name in self.port.stages(config):
-                self._submodule(adapted, name, tap)
+        for name, stage in self.port.taps.items():
+            if isinstance(stage, str) and name in self.port.stages(config):
+                self._submodule(adapted, name, stage)
         return (adapted.double() if dtype == "float64" else adapted.float()).eval()
 
     def config(self, module: Any) -> LeafConfig:
@@ -108,26 +108,26 @@ class PortAdapter(TorchAdapter):
         used = {id(t) for entry in self.entries(module).values() for t in entry.tensors}
         return tuple(name for name, tensor in module.inner.named_parameters() if id(tensor) not in used)
 
-    def forward_taps(self, module: Any, x: Tensor) -> dict[str, Tensor]:
-        """See :meth:`TorchAdapter.forward_taps`; the stages that the port shows, of those that it has."""
-        asked = {name: tap for name, tap in self.port.taps.items() if name in self.port.stages(module.config)}
+    def forward_stages(self, module: Any, x: Tensor) -> dict[str, Tensor]:
+        """See :meth:`TorchAdapter.forward_stages`; the stages that the port shows, of those that it has."""
+        asked = {name: stage for name, stage in self.port.taps.items() if name in self.port.stages(module.config)}
         seen: dict[str, Tensor] = {}
         hooks = [
-            self._submodule(module, name, tap).register_forward_hook(_keeper(seen, name))
-            for name, tap in asked.items()
-            if isinstance(tap, str)
+            self._submodule(module, name, stage).register_forward_hook(_keeper(seen, name))
+            for name, stage in asked.items()
+            if isinstance(stage, str)
         ]
         try:
             module(x)
         finally:
             for hook in hooks:
                 hook.remove()
-        for name, tap in asked.items():
-            if not isinstance(tap, str):
-                seen[name] = tap(module.inner, module.audio(x))
+        for name, stage in asked.items():
+            if not isinstance(stage, str):
+                seen[name] = stage(module.inner, module.audio(x))
             elif name not in seen:
-                raise ValueError(f"taps[{name!r}]={tap!r}: forward does not call that submodule")
-        return {name: self._in_hub_layout(module, name, tap) for name, tap in seen.items()}
+                raise ValueError(f"taps[{name!r}]={stage!r}: forward does not call that submodule")
+        return {name: self._in_hub_layout(module, name, stage) for name, stage in seen.items()}
 
     def _submodule(self, module: Any, name: str, path: str) -> nn.Module:
         found: dict[str, nn.Module] = dict(module.inner.named_modules())
@@ -135,26 +135,26 @@ class PortAdapter(TorchAdapter):
             raise ValueError(f"taps[{name!r}]={path!r}: must be among {sorted(filter(None, found))}")
         return found[path]
 
-    def _in_hub_layout(self, module: Any, name: str, tap: Tensor) -> Tensor:
-        """A stage in the hub's layout; one of another size is left as it is, for the status gate to name."""
+    def _in_hub_layout(self, module: Any, name: str, stage: Tensor) -> Tensor:
+        """A stage in the hub's layout; one of another size is left as it is, for the status criterion to name."""
         n = module.config.n_filters
         if name == "windows":
-            return tap.reshape(n, -1) if tap.numel() % n == 0 else tap
+            return stage.reshape(n, -1) if stage.numel() % n == 0 else stage
         if name == "filters":
-            return self._pairs(tap if tap.is_complex() else tap.reshape(-1, tap.shape[-1]), n, 0)
-        tap = _timed(tap, self.port.taps_layout or self.port.layout)
-        return self._pairs(tap, n, 1) if name == "conv" else tap
+            return self._pairs(stage if stage.is_complex() else stage.reshape(-1, stage.shape[-1]), n, 0)
+        stage = _timed(stage, self.port.taps_layout or self.port.layout)
+        return self._pairs(stage, n, 1) if name == "conv" else stage
 
-    def _pairs(self, tap: Tensor, n: int, axis: int) -> Tensor:
+    def _pairs(self, stage: Tensor, n: int, axis: int) -> Tensor:
         """Channels on ``axis`` split into [C, 2]."""
-        if tap.is_complex():
-            return torch.stack([tap.real, tap.imag], dim=axis + 1)
-        if tap.ndim <= axis or tap.shape[axis] != 2 * n:
-            return tap
-        before, after = tap.shape[:axis], tap.shape[axis + 1 :]
+        if stage.is_complex():
+            return torch.stack([stage.real, stage.imag], dim=axis + 1)
+        if stage.ndim <= axis or stage.shape[axis] != 2 * n:
+            return stage
+        before, after = stage.shape[:axis], stage.shape[axis + 1 :]
         if self.port.parts == "interleaved":
-            return tap.reshape(*before, n, 2, *after)
-        return tap.reshape(*before, 2, n, *after).transpose(axis, axis + 1)
+            return stage.reshape(*before, n, 2, *after)
+        return stage.reshape(*before, 2, n, *after).transpose(axis, axis + 1)
 
 
 def _tensors(module: nn.Module) -> dict[str, Tensor]:

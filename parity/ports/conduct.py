@@ -55,7 +55,8 @@ def refuses(port: Port, again: str) -> Iterator[Measurement]:
         context = Context(port.name, port.claims, "refusals", what, again)
         if what in port.accepts:
             yield Measurement(
-                **_fields(context), gate="divergence", relation="divergent", observed=accepted, bound=1.0, at_least=1.0,
+                **_fields(context), criterion="divergence", relation="divergent",
+                observed=accepted, bound=1.0, at_least=1.0,
                 reason="declared: the port takes what the rung refuses",
             )  # fmt: skip
             continue
@@ -75,7 +76,7 @@ def _accepts(module: Any, x: np.ndarray) -> bool:
 
 def _fields(context: Context) -> dict[str, Any]:
     return {
-        "rung": context.rung, "reference": context.reference, "tap": "output", "property": "status",
+        "rung": context.rung, "reference": context.reference, "stage": "output", "property": "status",
         "domain": context.domain, "dtype": context.dtype, "case": context.case, "reproduce": context.reproduce,
     }  # fmt: skip
 

@@ -93,14 +93,14 @@ class Examination:
         weights = checked(case.variables() if variables is None else variables, case.config)
         standing, x = self.reference.build(case.config), case.input()
         self.reference.write(standing, weights)
-        taps = self.reference.taps(standing, x)
+        taps = self.reference.stages(standing, x)
         cotangent = case.cotangent(taps["output"].shape)
         return Expected(
             config=case.config,
             variables=weights,
             x=x,
             cotangent=cotangent,
-            reference={name: tap for name, tap in taps.items() if name in (*self.port.taps, "output")},
+            reference={name: stage for name, stage in taps.items() if name in (*self.port.taps, "output")},
             reference_gradients={
                 name: slope
                 for name, slope in self.reference.gradients(standing, x, cotangent).items()
@@ -163,7 +163,7 @@ class Examination:
     def _case(self, case: Case, expected: Expected, dtype: str) -> Iterator[Measurement]:
         context = self.context(case, dtype)
         module = self._module(expected, dtype)
-        taps = _answer(lambda: self.adapter.taps(module, expected.x))
+        taps = _answer(lambda: self.adapter.stages(module, expected.x))
         if isinstance(taps, Verdict):
             yield context.measurement("output", "forward", taps, "rounding")
             return
@@ -216,7 +216,7 @@ class Examination:
 
 
 def _answer(run: Callable[[], Arrays]) -> Arrays | Verdict:
-    """What the port answers; an error, whatever it is, is an answer: of the status gate."""
+    """What the port answers; an error, whatever it is, is an answer: of the status criterion."""
     try:
         return run()
     except Exception as error:

@@ -35,7 +35,7 @@ PLAIN: Mapping[str, tuple[Any, ...]] = {
 PADDING = {"og_leaf": ("same",), "leaf": ("centered",)}
 
 Build = Callable[[LeafConfig], Any]
-Tap = str | Callable[[Any, Any], Any]
+Stage = str | Callable[[Any, Any], Any]
 Keys = str | tuple[str, ...]
 
 
@@ -74,7 +74,7 @@ class Port:
     claims: str
     build: Build
     parameters: Mapping[str, Keys]
-    taps: Mapping[str, Tap] = field(default_factory=dict)
+    taps: Mapping[str, Stage] = field(default_factory=dict)
     layout: str = "bct"
     taps_layout: str = ""
     audio: str = "bt"

@@ -1,4 +1,4 @@
-"""The cells that the certificate must fill: rung x tap x property x dtype, enumerated from the rungs' own data."""
+"""The cells that the certificate must fill: rung x stage x property x dtype, enumerated from the rungs' own data."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ _FULLEST = (
 _PLAIN = (LeafConfig(),)
 # the rungs that have every public name of the original
 WHOLE = ("tf_leaf", "og_leaf")
-# float32 numbers behind bfloat16 convolutions: the taps from the first convolution on
+# float32 numbers behind bfloat16 convolutions: the stages from the first convolution on
 AUTOCAST_TAPS = ("conv", "modulus", "pool", "floor", "ema", "pcen", "output")
 
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """One thing that is claimed of a rung, whatever the domain and the gate.
+    """One thing that is claimed of a rung, whatever the domain and the criterion.
 
     Attributes:
         rung: the candidate.
         property: one of :data:`parity.report.claims.PROPERTIES`.
-        tap: a tap, ``input``, a hub variable or, of rungs 0 and 1, a public name of the original.
+        stage: a stage, ``input``, a hub variable or, of rungs 0 and 1, a public name of the original.
         dtype: ``float64``, ``float32`` or ``bfloat16``.
     """
 
     rung: str
     property: str
-    tap: str
+    stage: str
     dtype: str
 
     def __str__(self) -> str:
-        return f"{self.rung} x {self.tap} x {self.property} x {self.dtype}"
+        return f"{self.rung} x {self.stage} x {self.property} x {self.dtype}"
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def claimed(entry: PublicName, property: str) -> str:
 
 def variables(rung: Rung) -> tuple[str, ...]:
     """The hub variables that the rung can hold."""
-    configs = _FULLEST if "norm" in rung.taps else _PLAIN
+    configs = _FULLEST if "norm" in rung.stages else _PLAIN
     return tuple(dict.fromkeys(name for config in configs for name in canonical.expected_shapes(config)))
 
 
@@ -83,7 +83,7 @@ def trained(rung: Rung) -> tuple[str, ...]:
 
 def _of(rung: Rung) -> Iterator[Cell]:
     for dtype in ("float64", "float32"):
-        yield from (Cell(rung.name, "forward", tap, dtype) for tap in rung.taps)
+        yield from (Cell(rung.name, "forward", stage, dtype) for stage in rung.stages)
         yield Cell(rung.name, "input gradient", "input", dtype)
         yield from (Cell(rung.name, "parameter gradient", name, dtype) for name in trained(rung))
     yield Cell(rung.name, "status", "output", "float32")
@@ -92,7 +92,7 @@ def _of(rung: Rung) -> Iterator[Cell]:
     if rung.level:  # a trajectory is held inside the spread of the rung below; rung 0 has none
         yield from (Cell(rung.name, "trajectory", name, "float32") for name in canonical.expected_shapes(LeafConfig()))
     if rung.framework == "torch":
-        yield from (Cell(rung.name, "forward", tap, "bfloat16") for tap in rung.taps if tap in AUTOCAST_TAPS)
+        yield from (Cell(rung.name, "forward", stage, "bfloat16") for stage in rung.stages if stage in AUTOCAST_TAPS)
 
 
 def _of_names(rung: Rung) -> Iterator[Cell]:
@@ -106,7 +106,7 @@ def verdicts(claims: Sequence[Claim]) -> list[Verdict]:
     standing: dict[Cell, list[Claim]] = {}
     for claim in claims:
         m = claim.worst
-        standing.setdefault(Cell(m.rung, m.property, m.tap, m.dtype), []).append(claim)
+        standing.setdefault(Cell(m.rung, m.property, m.stage, m.dtype), []).append(claim)
     return [_verdict(cell, standing.get(cell, [])) for cell in cells()]
 
 

@@ -42,8 +42,8 @@ class Exhibit:
     def groups(self) -> Iterator[tuple[Array, Array, int]]:
         """Filters [C, 2, W], pooling windows [C, W] and the stride of the samples pooled."""
         if self.adapter.rung != "efficientleaf":
-            taps = self.adapter.taps(self.module, np.zeros((1, SAMPLE_RATE // 10), dtype=np.float32))
-            yield taps["filters"], taps["windows"], 1
+            stages = self.adapter.stages(self.module, np.zeros((1, SAMPLE_RATE // 10), dtype=np.float32))
+            yield stages["filters"], stages["windows"], 1
             return
         bank = self.module.filterbank
         for group in bank.groups():

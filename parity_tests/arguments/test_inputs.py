@@ -155,7 +155,7 @@ NEAR = OfMax(1e-5, "float32 against float64 over a window of a few samples and a
 @pytest.mark.parametrize("window", range(2, 9))
 def test_small_windows_of_the_original(window):
     config, module, x = given(window)
-    oracle = LeafOracle(config).taps(OgLeafAdapter().read(module), x.double().numpy())
+    oracle = LeafOracle(config).stages(OgLeafAdapter().read(module), x.double().numpy())
     assert NEAR(module(x).detach().numpy(), oracle["pcen"]).passes
 
 
@@ -168,7 +168,7 @@ def test_small_windows_of_simplified_leaf(window):
         own.filterbank.center_freqs.copy_(torch.from_numpy(variables["kernel"][:, 0]))
         own.filterbank.bandwidths.copy_(torch.from_numpy(variables["kernel"][:, 1]))
         own.filterbank.pooling_widths.copy_(torch.from_numpy(variables["learnable_pooling/kernel"].ravel()))
-    oracle = LeafOracle(config, SIMPLIFIED).taps(variables, x.double().numpy())
+    oracle = LeafOracle(config, SIMPLIFIED).stages(variables, x.double().numpy())
     assert NEAR(own(x).detach().numpy(), oracle["pcen"]).passes
     if window >= 4:
         assert NEAR(convert(module, "leaf")(x).detach().numpy(), oracle["pcen"]).passes

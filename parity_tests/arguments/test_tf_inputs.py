@@ -93,7 +93,7 @@ def test_small_windows(tf_leaf, window):
     load_weights(module, port)
     found = TfLeafAdapter().output(module, x.numpy())
     assert NEAR(port(x).detach().numpy(), found).passes
-    assert NEAR(found, LeafOracle(config).taps(TfLeafAdapter().read(module), x.double().numpy())["pcen"]).passes
+    assert NEAR(found, LeafOracle(config).stages(TfLeafAdapter().read(module), x.double().numpy())["pcen"]).passes
 
 
 def test_numbers_of_any_type_are_in_the_configuration(tf_leaf):

@@ -160,8 +160,8 @@ def test_account_of_none_and_all_is_the_oracles_filterbank(setting):
         frozenset(): Geometry.of_leaf(40, f.window, f.hop, "centered"),
     }
     for on, geometry in geometries.items():
-        taps = filterbank(accounted.kernel, accounted.width, accounted.x, geometry)
-        assert EXACT(accounted.energies(on), np.concatenate([tap.pool for tap in taps], axis=1)).passes
+        stages = filterbank(accounted.kernel, accounted.width, accounted.x, geometry)
+        assert EXACT(accounted.energies(on), np.concatenate([stage.pool for stage in stages], axis=1)).passes
 
 
 @pytest.mark.parametrize(("arguments", "named"), [
@@ -185,8 +185,8 @@ def test_page_is_what_the_code_writes():
         kept = text.partition(f"<!-- {name} -->\n")[2].partition(f"\n<!-- /{name} -->")[0]
         assert Exactly("the words of a table")(number.split(kept) == number.split(table), True).passes
         for was, now in zip(number.findall(kept), number.findall(table), strict=True):
-            gate = AtMost(0.11, "two digits are printed: the last of 1.0 and 1.1 may go either way")
-            assert gate(abs(float(was) - float(now)) / max(abs(float(was)), abs(float(now)), 1e-300)).passes
+            criterion = AtMost(0.11, "two digits are printed: the last of 1.0 and 1.1 may go either way")
+            assert criterion(abs(float(was) - float(now)) / max(abs(float(was)), abs(float(now)), 1e-300)).passes
 
 
 def test_page_without_the_comments_is_refused(tmp_path):

@@ -19,7 +19,7 @@ from parity.oracle.config import LeafConfig
 from parity.oracle.filterbank import clamped
 
 EXACT = OfMax(2e-14, "the same function in float64: a hundred roundings of 2^-53, a phase counting by its envelope")
-GRADIENT = RelativeL2(1e-12, "as the forward pass, and sums over taps, bands and frames that may cancel two digits")
+GRADIENT = RelativeL2(1e-12, "as the forward pass, and sums over stages, bands and frames that may cancel two digits")
 SCALE_GRADIENT = RelativeL2(2e-11, "the normalisation takes out most of what the exponent scales: three digits cancel")
 BANK = ("center_freqs", "bandwidths", "pooling_widths")
 PCEN = {"s": "PCEN/EMA/smooth", "alpha": "PCEN/alpha", "delta": "PCEN/delta", "r": "PCEN/root"}
@@ -31,10 +31,10 @@ def context(domain, case):
     return Context("efficientleaf", "oracle", domain, case, reproduce, dtype="float64")
 
 
-def check(ledger, where, tap, property, gate, candidate, expected):
+def check(ledger, where, stage, property, criterion, candidate, expected):
     candidate = candidate.detach().numpy()
-    ledger.check(where.measurement(tap, property, status(candidate, expected), "algebraic"))
-    ledger.check(where.measurement(tap, property, gate(candidate, expected), "algebraic"))
+    ledger.check(where.measurement(stage, property, status(candidate, expected), "algebraic"))
+    ledger.check(where.measurement(stage, property, criterion(candidate, expected), "algebraic"))
 
 
 @st.composite
@@ -100,7 +100,7 @@ def test_groups_energies_and_gradients_are_the_oracles(ledger, drawn, n_samples)
     rng = np.random.default_rng([seed, 1])
     x = rng.uniform(-1, 1, (2, n_samples))
     oracle = LeafOracle(config, SIMPLIFIED, geometry)
-    expected = oracle.taps(variables, x)
+    expected = oracle.stages(variables, x)
     where = context("drawn groups", f"seed={seed},n_samples={n_samples},{arguments}")
     audio = torch.from_numpy(x).requires_grad_()
     output = module(audio)
@@ -165,8 +165,8 @@ def test_logtbn_in_training(ledger, seed, n_bands, n_frames):
     check(ledger, where, "input", "input gradient", GRADIENT, audio.grad, d_x)
     for name, got, wanted in (("log1p.a", module.log1p.a, d_a), ("bn.weight", norm.weight, d_gamma),
                               ("bn.bias", norm.bias, d_beta)):  # fmt: skip
-        gate = SCALE_GRADIENT if name == "log1p.a" else GRADIENT
-        check(ledger, where, name, "parameter gradient", gate, got.grad, wanted)
+        criterion = SCALE_GRADIENT if name == "log1p.a" else GRADIENT
+        check(ledger, where, name, "parameter gradient", criterion, got.grad, wanted)
 
     # one step of the running statistics from (0, 1), with the unbiased variance
     n = inside.shape[0] * n_frames

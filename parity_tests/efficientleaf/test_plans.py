@@ -50,7 +50,7 @@ def test_weights_lie_on_both_sides_of_every_limit():
 
 
 def test_every_learned_variable_is_projected_or_left():
-    measured = {m.tap for m in projection(Setting(5, 5))}
+    measured = {m.stage for m in projection(Setting(5, 5))}
     assert measured == {
         canonical.KERNEL,
         canonical.POOLING,

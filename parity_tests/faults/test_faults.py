@@ -25,8 +25,8 @@ def test_is_caught_where_it_is(fault, ledger):
         name=fault.name,
         kind=fault.kind,
         killed=outcome.killed,
-        caught_at=f"{first.property}, {first.tap}" if first else "status, output",
-        gate=fault.criterion if as_declared else (first.gate if first else "status"),
+        caught_at=f"{first.property}, {first.stage}" if first else "status, output",
+        criterion=fault.criterion if as_declared else (first.criterion if first else "status"),
         ratio=first.ratio if first else float("inf"),
         statement=fault.statement,
     )

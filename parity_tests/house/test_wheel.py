@@ -122,7 +122,7 @@ def test_oracle_needs_numpy_alone(environment):
     code = (
         "import sys; sys.modules['torch'] = None; "
         "from parity.cases.case import Case; from parity.oracle import LeafOracle; "
-        "case = Case(); print(LeafOracle(case.config).taps(case.variables(), case.input())['output'].shape)"
+        "case = Case(); print(LeafOracle(case.config).stages(case.variables(), case.input())['output'].shape)"
     )
     assert environment.prints(code).strip() == "(1, 40, 10)"
 

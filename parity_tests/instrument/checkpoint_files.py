@@ -93,7 +93,7 @@ def tensorflow_frontend(name: str) -> Any:
     return getattr(tf_leaf, entry["frontend"])(**settings)
 
 
-def gate(name: str) -> OfMax:
+def criterion(name: str) -> OfMax:
     """How near to the recorded output: more where a norm divides by a standard deviation."""
     settings = config(name)
     return FORWARD_NORM if settings.mean_var_norm or settings.compression == "layer_norm" else FORWARD

@@ -31,13 +31,13 @@ def test_no_cell_comes_twice():
 @pytest.mark.parametrize("rung", RUNGS)
 def test_every_tap_of_a_rung_has_cells_in_both_types(rung):
     for dtype in ("float32", "float64"):
-        taps = {c.tap for c in cells() if (c.rung, c.property, c.dtype) == (rung, "forward", dtype)}
-        assert taps - {entry.name for entry in PUBLIC} == set(RUNGS[rung].taps)
+        stages = {c.stage for c in cells() if (c.rung, c.property, c.dtype) == (rung, "forward", dtype)}
+        assert stages - {entry.name for entry in PUBLIC} == set(RUNGS[rung].stages)
 
 
 @pytest.mark.parametrize("rung", RUNGS)
 def test_every_public_name_has_cells_in_rungs_0_and_1(rung):
-    found = [c for c in cells() if c.rung == rung and c.tap in {entry.name for entry in PUBLIC}]
+    found = [c for c in cells() if c.rung == rung and c.stage in {entry.name for entry in PUBLIC}]
     assert len(found) == (sum(len(entry.properties) for entry in PUBLIC) if rung in WHOLE else 0)
 
 
@@ -48,17 +48,17 @@ def test_every_property_has_cells():
     }  # fmt: skip
 
 
-DIVERGES = {"gate": "divergence", "relation": "divergent"}
+DIVERGES = {"criterion": "divergence", "relation": "divergent"}
 
 
 @pytest.mark.parametrize(("changes", "expected"), [
     ([], "empty"),
     ([{}], "certified"),
-    ([{"tap": "pool"}], "empty"),
+    ([{"stage": "pool"}], "empty"),
     ([DIVERGES], "declared"),
     ([DIVERGES, {}], "certified"),
     ([{}, {"observed": 2.0}], "failed"),
-    ([DIVERGES, {"observed": 2.0, "gate": "accuracy"}], "failed"),
+    ([DIVERGES, {"observed": 2.0, "criterion": "accuracy"}], "failed"),
 ], ids=str)  # fmt: skip
 def test_state_of_a_cell(changes, expected):
     assert state(*changes) == expected

@@ -20,8 +20,8 @@ from parity_tests.instrument.scratch import HOLDS, run
 from parity_tests.refusals import refused
 
 FIELDS = {
-    "rung": "og_leaf", "reference": "tf_leaf", "tap": "output", "property": "forward", "domain": "scratch",
-    "dtype": "float32", "gate": "direct", "relation": "rounding", "observed": 0.5, "bound": 1.0, "case": "a case",
+    "rung": "og_leaf", "reference": "tf_leaf", "stage": "output", "property": "forward", "domain": "scratch",
+    "dtype": "float32", "criterion": "direct", "relation": "rounding", "observed": 0.5, "bound": 1.0, "case": "a case",
     "reproduce": "leaf-ladder replay og_leaf 'a case'", "reason": "by hand",
 }  # fmt: skip
 
@@ -182,8 +182,8 @@ def test_new_file_appears_only_whole(tmp_path, monkeypatch):
 
 
 CHANGES = [
-    {"gate": "eye"}, {"relation": "close"}, {"property": "speed"}, {"bound": float("inf")}, {"bound": -1.0},
-    {"bound": float("nan")}, {"at_least": 0.1}, {"gate": "divergence", "at_least": 2.0},
+    {"criterion": "eye"}, {"relation": "close"}, {"property": "speed"}, {"bound": float("inf")}, {"bound": -1.0},
+    {"bound": float("nan")}, {"at_least": 0.1}, {"criterion": "divergence", "at_least": 2.0},
 ]  # fmt: skip
 
 

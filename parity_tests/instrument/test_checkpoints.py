@@ -65,7 +65,7 @@ def test_pytorch_gives_the_originals_output(name, source):
     with torch.no_grad():
         output = module(torch.from_numpy(recorded["input"])).numpy().transpose(0, 2, 1)
     assert output.shape == recorded["output"].shape
-    verdict = files.gate(name)(output, recorded["output"])
+    verdict = files.criterion(name)(output, recorded["output"])
     assert verdict.passes, verdict
 
 
@@ -78,7 +78,7 @@ def test_tensorflow_gives_the_originals_output(name):
     for variable, value in expected_variables("tf_leaf", module, name).items():
         assert SAME(found[variable], value).passes, variable
     recorded = files.arrays(name)
-    verdict = files.gate(name)(np.asarray(module(recorded["input"])), recorded["output"])
+    verdict = files.criterion(name)(np.asarray(module(recorded["input"])), recorded["output"])
     assert verdict.passes, verdict
 
 

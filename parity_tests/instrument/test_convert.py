@@ -30,7 +30,7 @@ def run(module, case=CASE) -> np.ndarray:
 
 
 def oracle_of(config: LeafConfig, case=CASE) -> np.ndarray:
-    return LeafOracle(config).taps(case.variables(), case.input())["output"]
+    return LeafOracle(config).stages(case.variables(), case.input())["output"]
 
 
 def expect(got: np.ndarray, wanted: np.ndarray) -> None:
@@ -160,7 +160,7 @@ def test_wrapped_function_is_kept(what, to):
 @pytest.mark.parametrize("compression", ["log", "none", "pcen"])
 def test_wrapped_floor_is_kept(compression):
     case = Case(SMALL.with_(preemp=True, compression=compression), "trained", "noise", 333, 2, amplitude=0.01, seed=6)
-    floored = LeafOracle(case.config).taps(case.variables(), case.input())["pool"] < FLOOR
+    floored = LeafOracle(case.config).stages(case.variables(), case.input())["pool"] < FLOOR
     assert floored.any()
     assert not floored.all()
     expect(run(convert(loaded("og_leaf", case, "float64"), "leaf", wrap=True), case), oracle_of(case.config, case))
@@ -181,7 +181,7 @@ def test_smoothing_is_clipped_and_the_output_kept(smooth):
     above = convert(below, "leaf")
     np.testing.assert_array_equal(above.compression.s.detach().numpy(), np.clip(np.float32(smooth), 0, 1))
     variables = {**CASE.variables(), "PCEN/EMA/smooth": np.float32(smooth)}
-    expect(run(above), LeafOracle(SMALL).taps(variables, CASE.input())["output"])
+    expect(run(above), LeafOracle(SMALL).stages(variables, CASE.input())["output"])
 
 
 def test_shared_smoothing_is_repeated():

@@ -66,7 +66,7 @@ def test_every_frontend_goes_to_og_leaf_and_comes_back(name, tmp_path):
     recorded = files.arrays(name)
     with torch.no_grad():
         output = module(torch.from_numpy(recorded["input"])).numpy().transpose(0, 2, 1)
-    verdict = files.gate(name)(output, recorded["output"])
+    verdict = files.criterion(name)(output, recorded["output"])
     assert verdict.passes, verdict
 
 

@@ -28,8 +28,9 @@ def test_kept(name, ledger):
 """
 CLAIM = "    from parity.report.claims import Measurement\n    ledger.check(Measurement(" + ", ".join(
     f"{name}={value!r}" for name, value in {
-        "rung": "og_leaf", "reference": "tf_leaf", "tap": "output", "property": "forward", "domain": "scratch",
-        "dtype": "float32", "gate": "direct", "relation": "rounding", "observed": 0.5, "bound": 1.0, "case": "a case",
+        "rung": "og_leaf", "reference": "tf_leaf", "stage": "output", "property": "forward", "domain": "scratch",
+        "dtype": "float32", "criterion": "direct", "relation": "rounding",
+        "observed": 0.5, "bound": 1.0, "case": "a case",
         "reproduce": "again", "reason": "by hand",
     }.items()
 ) + "))\n"  # fmt: skip

@@ -106,8 +106,8 @@ def test_variables_of_a_golden_give_its_output(name):
     load_weights(module, {f"leaf/{key}:0": value for key, value in golden.group("variables").items()})
     with torch.no_grad():
         output = module(torch.from_numpy(golden.arrays["input"])).numpy()
-    gate = FORWARD_NORM if golden.config.mean_var_norm else FORWARD
-    verdict = gate(output, golden.arrays["output"])
+    criterion = FORWARD_NORM if golden.config.mean_var_norm else FORWARD
+    verdict = criterion(output, golden.arrays["output"])
     assert verdict.passes, verdict
 
 

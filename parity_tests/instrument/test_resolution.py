@@ -190,7 +190,7 @@ PARAMETERS = [("leaf", "PCEN/alpha"), ("leaf", "kernel"), ("efficientleaf", "lea
 
 
 @pytest.mark.parametrize("constant", A_FEW, ids=ids)
-def test_a_constant_is_seen_at_its_tap(constant):
+def test_a_constant_is_seen_at_its_stage(constant):
     assert OF_CONSTANTS(resolution(constant)).passes
 
 
@@ -207,7 +207,7 @@ def test_a_parameter_of_the_compression_is_seen_end_to_end(parameter):
 
 @pytest.mark.usefixtures("tensorflow")
 @pytest.mark.parametrize("constant", listed("og_leaf", "mel-lowest", "half-peak", "norm-eps"), ids=ids)
-def test_a_constant_of_the_original_is_seen_at_its_tap(constant):
+def test_a_constant_of_the_original_is_seen_at_its_stage(constant):
     assert OF_CONSTANTS(resolution(constant)).passes
 
 

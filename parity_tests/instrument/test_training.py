@@ -95,7 +95,7 @@ class One(torch.nn.Module):
 def test_rules_are_torchs(rule):
     class Adapter(TorchAdapter):
         rung = "one"
-        owns = build = config = forward_taps = None
+        owns = build = config = forward_stages = None
 
         def entries(self, module):
             return {"p": Entry((module.p,), (20,))}
@@ -221,14 +221,14 @@ def clamped(tensorflow):
 
 
 def failed(measurements):
-    """Taps at which a claim does not hold."""
-    return {m.tap for m in measurements if not m.holds}
+    """Stages at which a claim does not hold."""
+    return {m.stage for m in measurements if not m.holds}
 
 
 def test_torchs_own_epsilon_is_seen(lessons, monkeypatch):
     monkeypatch.setattr(Adam, "torch_epsilon", lambda rule, n: rule.epsilon)
-    taps = failed(training.teacher_forced("leaf", ["adam"]))
-    assert taps == set(interior(CASES[0]))  # every parameter, and no slot
+    stages = failed(training.teacher_forced("leaf", ["adam"]))
+    assert stages == set(interior(CASES[0]))  # every parameter, and no slot
 
 
 def test_dampened_momentum_is_seen(lessons, monkeypatch):

@@ -39,8 +39,10 @@ def test_delta_that_is_linear_acts_as_zero_once_it_is_below(ledger):
     m = smoother(x, np.array([0.04]), np.array([0.96]))
     exact = normalise(x, m, np.array([0.96]), np.zeros(1), np.array([0.5]), 1e-12)[0, 0]
     reason = "8 u in a scan of 16 frames, 4 u in the power, 1 u in the division: halved by the root, which adds 2 u"
-    gate = OfMax(9 * U, reason)
-    check(ledger, gate(outcome.output, exact), case="linear, delta below 0", property="forward", relation="rounding")
+    criterion = OfMax(9 * U, reason)
+    check(
+        ledger, criterion(outcome.output, exact), case="linear, delta below 0", property="forward", relation="rounding"
+    )
 
 
 def test_gradient_to_log_delta_vanishes_with_delta(ledger):

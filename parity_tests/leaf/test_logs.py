@@ -140,11 +140,11 @@ def run(pcen, x, d):
     return y.detach().numpy(), {n: getattr(pcen, n).grad.numpy().astype(np.float64) for n in PARAMETERS}
 
 
-def check(ledger, a, b, error, drawn, tap="pcen", property="forward", dtype="float64"):
+def check(ledger, a, b, error, drawn, stage="pcen", property="forward", dtype="float64"):
     case = ",".join(f"{n}={v:.4g}" if isinstance(v, float) else f"{n}={v}" for n, v in drawn.items())
     context = Context("leaf", "leaf", "learn_logs=True against False", case, AGAIN, dtype)
     assert judged(error) == 1
-    ledger.check(context.measurement(tap, property, CARRIED(a, b, error), "rounding"))
+    ledger.check(context.measurement(stage, property, CARRIED(a, b, error), "rounding"))
 
 
 @given(**DRAWN)

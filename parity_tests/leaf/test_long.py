@@ -27,11 +27,11 @@ def check(ledger, case: LongCase, domain: str, energies: np.ndarray | None = Non
     context = Context("leaf", "oracle", domain, str(case), this_test())
     done = run(case, energies)
 
-    def measured(tap: str, property_: str, got: np.ndarray, true) -> Measurement:
-        assert FINITE(np.isfinite(got), np.ones(got.shape)).passes, (tap, case)
-        assert judged(true.error) == 1, (tap, case)
+    def measured(stage: str, property_: str, got: np.ndarray, true) -> Measurement:
+        assert FINITE(np.isfinite(got), np.ones(got.shape)).passes, (stage, case)
+        assert judged(true.error) == 1, (stage, case)
         verdict: Verdict = soundness(got, true.value, true.error)
-        return context.measurement(tap, property_, verdict, "rounding")
+        return context.measurement(stage, property_, verdict, "rounding")
 
     ledger.check(measured("ema", "forward", done.m, done.true_m))
     ledger.check(measured("pcen", "forward", done.out, done.true_out))

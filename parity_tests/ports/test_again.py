@@ -22,7 +22,7 @@ def test_again_runs_where_pytest_ran(started, tmp_path):
     (below / "me" / "flawed.py").write_bytes((FOLDER / "flawed.py").read_bytes())
     where = tmp_path / started
     file = (below / "me" / CERTIFY.name).relative_to(where)
-    pytest_run = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "every_tap", file]
+    pytest_run = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "every_stage", file]
     done = subprocess.run(pytest_run, cwd=where, capture_output=True, text=True)
     again = next(line for line in done.stdout.splitlines() if line.startswith("  again:"))
     command = again.removeprefix("  again:").strip()

@@ -48,7 +48,7 @@ def test_error_of_the_port_is_its_answer():
         module.pcen.forward = lambda x: 1 / 0
 
     found = departing(break_)
-    assert found.departures[0].tap == "output"
+    assert found.departures[0].stage == "output"
     assert "status, ZeroDivisionError: division by zero" in str(found)
 
 
@@ -71,11 +71,11 @@ def start_from_zero(module):
 
 def test_loss_in_float64_alone_is_told_from_one_in_float32():
     found = departing(float32_constant)
-    assert found.departures[0].tap == "modulus"
+    assert found.departures[0].stage == "modulus"
     assert {d.worst.dtype for d in found.departures} == {"float64"}
     assert ", in float64" in str(found)
     both = departing(lambda module: (float32_constant(module), start_from_zero(module)))
-    assert [(d.tap, d.worst.dtype) for d in both.departures[:2]] == [("ema", "float32"), ("output", "float32")]
+    assert [(d.stage, d.worst.dtype) for d in both.departures[:2]] == [("ema", "float32"), ("output", "float32")]
     assert both.departures[-1].worst.dtype == "float64"
     without = departing(float32_constant, double=False)
     assert without.departures == []
@@ -131,16 +131,16 @@ def by_logarithms(config: LeafConfig) -> nn.Module:
 def test_loss_of_digits_is_found_over_all_cases():
     port = Port("logarithms", "leaf", by_logarithms, SIMPLIFIED, {"pool": "filterbank", "pcen": "compression"})
     found = examine(replace(port, configs=SMALL), examples=24)
-    assert found.departures[0].tap == "pcen"
-    assert {m.gate for m in found.measured if not m.holds} == {"accuracy"}
+    assert found.departures[0].stage == "pcen"
+    assert {m.criterion for m in found.measured if not m.holds} == {"accuracy"}
     assert "times its bound; over all 29 cases together)" in str(found)
 
 
 def test_tap_that_is_read_elsewhere_is_told():
     taps = {**flawed(()).taps, "modulus": lambda port, x: port.energy(port.gabor(x)).sqrt()}
     found = departing(lambda module: None, taps=taps)
-    assert found.departures[0].tap == "modulus"
-    assert "nothing behind it departs: is the tap read where it should be?" in str(found)
+    assert found.departures[0].stage == "modulus"
+    assert "nothing behind it departs: is the stage read where it should be?" in str(found)
 
 
 def test_stage_that_is_changed_in_place_afterwards_is_read_before():
@@ -211,6 +211,6 @@ def test_failing_suite_raises_what_it_found(monkeypatch):
     monkeypatch.delenv("PYTEST_CURRENT_TEST")
     port = flawed(["bias on the energies"])
     ledger = MeasurementLog()
-    with pytest.raises(pytest.fail.Exception, match='flawed departs from og_leaf first at tap "pool"'):
+    with pytest.raises(pytest.fail.Exception, match='flawed departs from og_leaf first at stage "pool"'):
         certify(port, examples=1)().test_every_tap_and_gradient(ledger)
     assert not all(c.worst.holds for c in ledger.claims)

@@ -78,26 +78,26 @@ def test_faithful_port_passes_in_whatever_layout(name):
     port = FAITHFUL[name]
     found = examine(port, examples=6)
     assert found.departures == []
-    assert {m.tap for m in found.measured} >= {*port.taps, "output", "input", "kernel"}
+    assert {m.stage for m in found.measured} >= {*port.taps, "output", "input", "kernel"}
     assert not any(line.startswith("  no such in LEAF") for line in str(found).splitlines())
 
 
 def test_parts_that_lie_otherwise_than_was_said_are_found():
     found = examine(replace(FAITHFUL["blocks, TensorFlow's padding"], parts="interleaved"), examples=3)
-    assert {d.tap for d in found.departures} == {"filters", "conv"}
-    assert found.departures[0].tap == "filters"
+    assert {d.stage for d in found.departures} == {"filters", "conv"}
+    assert found.departures[0].stage == "filters"
 
 
 def test_layout_that_is_not_as_was_said_is_found():
     found = examine(replace(FAITHFUL["time before channels"], layout="bct", taps_layout="btc"), examples=3)
-    assert found.departures[0].tap == "output"
+    assert found.departures[0].stage == "output"
     assert "shapes" in found.departures[0].how
 
 
 def test_known_divergence_of_another_rung_is_found():
     # simplified LEAF does not limit the smoothing coefficient, as the original does
     found = examine(replace(FAITHFUL["blocks, TensorFlow's padding"], weights=("outside",)), examples=4)
-    assert found.departures[0].tap == "pcen"
+    assert found.departures[0].stage == "pcen"
     assert found.suspects == ["floor", "ema"]
 
 

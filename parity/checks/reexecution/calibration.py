@@ -11,9 +11,9 @@ from parity.cases.case import Case
 from parity.oracle import LeafOracle
 from parity.oracle.config import LeafConfig
 
-Key = tuple[str, str]  # (property, tap), as in a Measurement
+Key = tuple[str, str]  # (property, stage), as in a Measurement
 Arrays = dict[Key, np.ndarray]
-PER_CLIP = ("filters", "windows")  # the taps that have no batch axis are those that the audio does not reach
+PER_CLIP = ("filters", "windows")  # the stages that have no batch axis are those that the audio does not reach
 
 # Every rate, compression and option that the drawn suite has, each with two signals and two kinds of weights, long
 # enough that rounding averages out in all but the parameters' gradients. The two cases of a configuration have one
@@ -104,10 +104,10 @@ class Inputs:
         return cls(config, case.variables(), x, cotangent)
 
     def exact(self) -> Arrays:
-        """The oracle's taps and gradients."""
+        """The oracle's stages and gradients."""
         oracle = LeafOracle(self.config)
-        taps = oracle.taps(self.variables, self.x)
-        return keyed(taps, oracle.gradients(self.variables, self.x, self.cotangent))
+        stages = oracle.stages(self.variables, self.x)
+        return keyed(stages, oracle.gradients(self.variables, self.x, self.cotangent))
 
 
 def moved(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -119,9 +119,9 @@ def moved(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.where(values == 0, values, out).astype(np.float32)
 
 
-def keyed(taps: Mapping[str, np.ndarray], gradients: Mapping[str, np.ndarray]) -> Arrays:
-    """Taps and gradients under (property, tap)."""
-    out: Arrays = {("forward", tap): values for tap, values in taps.items()}
+def keyed(stages: Mapping[str, np.ndarray], gradients: Mapping[str, np.ndarray]) -> Arrays:
+    """Stages and gradients under (property, stage)."""
+    out: Arrays = {("forward", stage): values for stage, values in stages.items()}
     for name, values in gradients.items():
         out["input gradient" if name == "input" else "parameter gradient", name] = values
     return out

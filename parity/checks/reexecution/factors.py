@@ -24,7 +24,7 @@ class Evidence:
     """One execution's error against another's.
 
     Attributes:
-        property, tap: of what.
+        property, stage: of what.
         variant: the execution.
         against: the other.
         ratio: of the variant's error to the other's, pooled as G1 pools.
@@ -32,7 +32,7 @@ class Evidence:
     """
 
     property: str
-    tap: str
+    stage: str
     variant: str
     against: str
     ratio: float
@@ -45,7 +45,7 @@ class Envelope:
 
     Attributes:
         roundings: the largest difference in an array over the largest one-operation bound in it.
-        relative: a tap's largest difference over its largest value; of a gradient, both in the L2 norm.
+        relative: a stage's largest difference over its largest value; of a gradient, both in the L2 norm.
         variant: the execution that went farthest, in roundings.
     """
 
@@ -60,9 +60,9 @@ class Factors:
 
     Attributes:
         reference: the rung.
-        k: by (property, tap), the largest ratio between the errors of any two executions; at least 1.
-        evidence: for every (property, tap) each execution against the reference as it is, and the pair that sets k.
-        envelope: by (property, tap).
+        k: by (property, stage), the largest ratio between the errors of any two executions; at least 1.
+        evidence: for every (property, stage) each execution against the reference as it is, and the pair that sets k.
+        envelope: by (property, stage).
         differing: by execution, the arrays that are not the same bits as those of the reference as it is.
     """
 
@@ -72,19 +72,19 @@ class Factors:
     envelope: dict[Key, Envelope] = field(default_factory=dict)
     differing: dict[str, int] = field(default_factory=dict)
 
-    def factor(self, property: str, tap: str) -> float:
-        """G1's k, :data:`UNMEASURED` where the reference has no such tap, as those of its initial values."""
-        return self.k.get((property, tap), UNMEASURED)
+    def factor(self, property: str, stage: str) -> float:
+        """G1's k, :data:`UNMEASURED` where the reference has no such stage, as those of its initial values."""
+        return self.k.get((property, stage), UNMEASURED)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: the cases, each k with its evidence, and the envelope."""
         return {
             "reference": self.reference,
             "cases": [str(case) for case in calibration_cases(self.reference)],
-            "k": [{"property": key[0], "tap": key[1], "k": k} for key, k in self.k.items()],
+            "k": [{"property": key[0], "stage": key[1], "k": k} for key, k in self.k.items()],
             "differing": self.differing,
             "evidence": [asdict(row) for row in self.evidence],
-            "envelope": [{"property": key[0], "tap": key[1], **asdict(e)} for key, e in self.envelope.items()],
+            "envelope": [{"property": key[0], "stage": key[1], **asdict(e)} for key, e in self.envelope.items()],
         }
 
 

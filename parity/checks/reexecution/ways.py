@@ -34,7 +34,7 @@ class Runner:
     _modules: dict[LeafConfig, Any] = field(default_factory=dict)
 
     def __call__(self, inputs: Inputs, way: Way) -> Arrays:
-        """Taps and gradients."""
+        """Stages and gradients."""
         adapter = RUNGS[self.rung].load_adapter()
         if inputs.config not in self._modules:
             self._modules[inputs.config] = adapter.build(inputs.config)
@@ -46,7 +46,7 @@ class Runner:
 
 def plainly(adapter: Adapter, module: Any, inputs: Inputs) -> Arrays:
     """As everyone calls it."""
-    return keyed(adapter.taps(module, inputs.x), adapter.gradients(module, inputs.x, inputs.cotangent))
+    return keyed(adapter.stages(module, inputs.x), adapter.gradients(module, inputs.x, inputs.cotangent))
 
 
 def compiled(module: Any) -> None:
@@ -108,7 +108,7 @@ def inference(adapter: Adapter, module: Any, inputs: Inputs) -> Arrays:
     import torch
 
     with torch.inference_mode():
-        return keyed(adapter.taps(module, inputs.x), {})
+        return keyed(adapter.stages(module, inputs.x), {})
 
 
 def clip_by_clip(adapter: Adapter, module: Any, inputs: Inputs) -> Arrays:

@@ -19,7 +19,7 @@ import numpy as np
 from parity.checks.reexecution.calibration import Arrays, Inputs, calibration_cases
 from parity.checks.reexecution.ways import Runner, plainly
 
-_SEPARATOR = "|"  # in no property's and no tap's name
+_SEPARATOR = "|"  # in no property's and no stage's name
 
 
 @dataclass
@@ -75,8 +75,8 @@ def load(path: Path) -> list[Arrays]:
     runs: dict[int, Arrays] = {}
     with np.load(path, allow_pickle=False) as held:
         for name in held.files:
-            i, property, tap = name.split(_SEPARATOR)
-            runs.setdefault(int(i), {})[property, tap] = held[name]
+            i, property, stage = name.split(_SEPARATOR)
+            runs.setdefault(int(i), {})[property, stage] = held[name]
     return [runs[i] for i in sorted(runs)]
 
 
