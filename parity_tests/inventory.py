@@ -151,7 +151,7 @@ def run_torch(subject: Subject, rates: Mapping[str, float], projects: bool = Tru
         return Outcome(refused=type(refusal).__name__), {}
     if run.built is None or "training" not in public(subject.name).properties:
         return outcome, {}
-    held = adapter.hub_names(run.built)
+    held = adapter.canonical_names(run.built)
     learned = {name: tensor for name, tensor in held.items() if tensor.requires_grad}
     assert set(learned) == set(rates) or not rates, (sorted(learned), sorted(rates))
     if rates:

@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 
 class Adapter(ABC):
-    """Maps one rung to the hub: its parameters to the original's variables, its layout to [B, C, time].
+    """Maps one rung to the canonical form: its parameters to the original's variables, its layout to [B, C, time].
 
     Attributes:
         rung: name of the rung.
@@ -44,16 +44,16 @@ class Adapter(ABC):
         """The configuration of a module, read off it."""
 
     def shapes(self, module: Any) -> dict[str, tuple[int, ...]]:
-        """Hub name and shape of every variable that the module holds."""
+        """Canonical name and shape of every variable that the module holds."""
         return expected_shapes(self.config(module))
 
     @abstractmethod
     def read(self, module: Any) -> Variables:
-        """The module's parameters, by hub names and shapes."""
+        """The module's parameters, by canonical names and shapes."""
 
     @abstractmethod
     def write(self, module: Any, variables: Variables) -> None:
-        """Set the module's parameters from checked hub variables, all of them or none.
+        """Set the module's parameters from checked canonical variables, all of them or none.
 
         Raises:
             ValueError: the module cannot hold a value; names the variable, the value and what is allowed.
@@ -65,23 +65,23 @@ class Adapter(ABC):
 
     @abstractmethod
     def stages(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Every stage that the rung has, in the hub's layout."""
+        """Every stage that the rung has, in the canonical layout."""
 
     @abstractmethod
     def gradients(self, module: Any, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
-        """Gradient of ``sum(cotangent * output)``: ``input`` [B, T] and each trainable hub variable."""
+        """Gradient of ``sum(cotangent * output)``: ``input`` [B, T] and each trainable canonical variable."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One hub variable as tensors of a PyTorch module: one tensor, or one a column.
+    """One canonical variable as tensors of a PyTorch module: one tensor, or one a column.
 
     Attributes:
         tensors: the module's parameters or buffers.
-        shape: the hub's shape.
-        log_sign: 1 where the module holds the logarithm of the hub's value, -1 where it holds that of its
+        shape: the canonical shape.
+        log_sign: 1 where the module holds the logarithm of the canonical value, -1 where it holds that of its
             inverse, 0 where it holds the value.
-        reverse: the module has the hub's axes the other way round.
+        reverse: the module has the canonical axes the other way round.
     """
 
     tensors: tuple[torch.Tensor, ...]
@@ -90,20 +90,20 @@ class Entry:
     reverse: bool = False
 
     def assemble(self, values: Sequence[torch.Tensor]) -> np.ndarray:
-        """The hub's array from one value a tensor."""
+        """The canonical array from one value a tensor."""
         arrays = [v.detach().cpu().numpy() for v in values]
         joined = arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=1)
         joined = joined.transpose() if self.reverse else joined
         return np.array(joined.reshape(self.shape))
 
     def value(self) -> np.ndarray:
-        """The hub's array."""
+        """The canonical array."""
         held = self.assemble(self.tensors)
         # in float64, rounded once
         return np.exp(self.log_sign * held.astype(np.float64)).astype(held.dtype) if self.log_sign else held
 
     def gradient(self, gradients: Sequence[torch.Tensor]) -> np.ndarray:
-        """The gradient to the hub's array from those to the tensors."""
+        """The gradient to the canonical array from those to the tensors."""
         own = self.assemble(gradients)
         return own * self.log_sign / self.value() if self.log_sign else own
 
@@ -118,7 +118,7 @@ class Entry:
             raise ValueError(f"variable {name!r}: value {array.min()}: must be above 0, its logarithm is learned")
 
     def assign(self, array: np.ndarray) -> None:
-        """Copy the hub's array into the tensors, in their dtype and on their device."""
+        """Copy the canonical array into the tensors, in their dtype and on their device."""
         import torch
 
         if self.log_sign:
@@ -136,11 +136,11 @@ class TorchAdapter(Adapter):
 
     @abstractmethod
     def entries(self, module: Any) -> dict[str, Entry]:
-        """The module's parameters by hub name."""
+        """The module's parameters by canonical name."""
 
     @abstractmethod
     def forward_stages(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Every stage of the forward pass on audio [B, T], in the hub's layout."""
+        """Every stage of the forward pass on audio [B, T], in the canonical layout."""
 
     def read(self, module: Any) -> Variables:
         """See :meth:`Adapter.read`."""

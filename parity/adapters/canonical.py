@@ -1,4 +1,4 @@
-"""The hub: LEAF's variables by the original's names and shapes, as NumPy arrays.
+"""Canonical names: LEAF's variables by the original's names and shapes, as NumPy arrays.
 
 Every adapter maps a rung's parameters to and from these names, so any rung can be loaded from any other and from
 the original's own checkpoints. NumPy alone.
@@ -52,7 +52,7 @@ def expected_shapes(config: LeafConfig) -> dict[str, tuple[int, ...]]:
 
 
 def canonical_name(name: str) -> str:
-    """The hub's name for a variable: ``leaf/PCEN/alpha:0`` is ``PCEN/alpha``; unknown names come back without ``:0``.
+    """The canonical name of a variable: ``leaf/PCEN/alpha:0`` is ``PCEN/alpha``; unknown names only lose ``:0``.
 
     The original's Gabor parameters carry no scope (``kernel:0``); one leading scope, or the layer's own name
     ``tfbanks_complex_conv``, is accepted before it. Keras numbers the fixed smoothers of one process
@@ -66,7 +66,7 @@ def canonical_name(name: str) -> str:
 
 
 def suffix(name: str) -> str:
-    """The hub's name that a full name ends in, or nothing: ``model/leaf/PCEN/alpha:0`` ends in ``PCEN/alpha``.
+    """The canonical name that a full name ends in, or nothing: ``model/leaf/PCEN/alpha:0`` ends in ``PCEN/alpha``.
 
     A kernel counts where its layer's name, ``tfbanks_complex_conv``, stands before it.
     """
@@ -80,7 +80,7 @@ def _plain(name: str) -> str:
 
 
 def canonical(source: Mapping[str, Any]) -> Variables:
-    """A mapping under hub names.
+    """A mapping under canonical names.
 
     Raises:
         TypeError: a value is no numeric array, or complex; or a name is no string.
@@ -137,11 +137,11 @@ def require_fit(name: str, array: NDArray[Any], dtype: str) -> None:
 
 
 def checked(source: Mapping[str, Any], wanted: LeafConfig | Mapping[str, tuple[int, ...]]) -> Variables:
-    """The variables of exactly this configuration, under hub names.
+    """The variables of exactly this configuration, under canonical names.
 
     Args:
         source: by any of their names.
-        wanted: the configuration, or the shapes by hub name. Where these have ``tfbanks_complex_conv/kernel`` (Keras'
+        wanted: the configuration, or shapes by canonical name. Where these have ``tfbanks_complex_conv/kernel`` (Keras'
             own convolution), a plain ``kernel`` is taken for it.
 
     Raises:

@@ -55,7 +55,7 @@ def width(own: Mapping[str, Any]) -> int:
 
 
 def conv_name(own: Mapping[str, Any]) -> str:
-    """The hub name of a frontend's filters."""
+    """The canonical name of a frontend's filters."""
     return "tfbanks_complex_conv/kernel" if own["conv1d_cls"] in ("Conv1D", "FFTConv1D") else "kernel"
 
 
@@ -80,7 +80,7 @@ def _pcen(own: Mapping[str, Any], n: int, prefix: str) -> Shapes:
 
 
 def shapes(subject: Subject) -> Shapes:
-    """Every variable of a layer or frontend, by hub name; arguments of a call left out."""
+    """Every variable of a layer or frontend, by canonical name; arguments of a call left out."""
     name, own, n = subject.name, settings(subject), subject.shape[-1] if subject.shape else 0
     if name in ("SquaredModulus", "MelFilterbanks", "MaxPooling1D", "SpecAugment"):
         return {}

@@ -66,7 +66,7 @@ class EfficientLeafAdapter(PlainAdapter):
         Args:
             config: the frontend; ``padding="centered"`` alone.
             dtype: ``float32`` or ``float64``.
-            **options: ``num_groups``, ``conv_win_factor``, ``stride_factor`` of the rung, or ``exact_for``, hub
+            **options: ``num_groups``, ``conv_win_factor``, ``stride_factor`` of the rung, or ``exact_for``, canonical
                 variables for which :func:`exact_options` switches the approximation off.
         """
         reject_options("efficientleaf", options, OPTIONS)

@@ -65,7 +65,7 @@ def reversed_axes(name: str, rank: int) -> bool:
 
 
 def state_dict_name(name: str, shape: tuple[int, ...]) -> str:
-    """The hub's name for a tensor of a state dict, or nothing; one pooling window for all channels is [1, 1, 1, W]."""
+    """The canonical name of a state dict's tensor, or nothing; one window for all channels is [1, 1, 1, W]."""
     known = STATE_DICT.get(name, "")
     return canonical.POOLING_2D if known == canonical.POOLING and len(shape) == 4 and shape[-1] > 1 else known
 
@@ -77,7 +77,7 @@ def to_hub(name: str, array: Array) -> Array:
 
 
 def from_state_dict(arrays: dict[str, Array]) -> dict[str, Array]:
-    """The variables of a state dict by hub names and in the original's layout; unknown names come back as they are."""
+    """The variables of a state dict by canonical names, in the original's layout; unknown names are kept."""
     out = {}
     for name, array in arrays.items():
         known = state_dict_name(name, array.shape)
@@ -86,7 +86,7 @@ def from_state_dict(arrays: dict[str, Array]) -> dict[str, Array]:
 
 
 def from_simplified(arrays: dict[str, Array]) -> dict[str, Array]:
-    """The variables of a state dict of ``leaf`` or ``efficientleaf`` by hub names; unknown ones come back as they are.
+    """The variables of a state dict of ``leaf`` or ``efficientleaf`` by canonical names; unknown ones are kept.
 
     Raises:
         ValueError: its values do not tell whether PCEN holds logarithms.

@@ -56,7 +56,7 @@ def pcen_of(config: LeafConfig) -> leaf.PCEN:
 
 
 def pcen_entries(compression: Any, n_filters: int) -> dict[str, Entry]:
-    """The PCEN parameters by hub name; learned logarithms are carried as the values that they stand for.
+    """The PCEN parameters by canonical name; learned logarithms are carried as the values that they stand for.
 
     Raises:
         ValueError: the compression is no PCEN, or has another number of bands than the filterbank.
@@ -83,7 +83,7 @@ def within_logs(compression: Any, variables: Variables) -> Variables:
 
 
 def filterbank_entries(filterbank: Any) -> dict[str, Entry]:
-    """mu, sigma and pooling widths by hub name; rungs 2 and 3 name them alike."""
+    """mu, sigma and pooling widths by canonical name; rungs 2 and 3 name them alike."""
     n = filterbank.n_filters
     return {
         canonical.KERNEL: Entry((filterbank.center_freqs, filterbank.bandwidths), (n, 2)),

@@ -30,7 +30,7 @@ from parity.oracle.frontend import FLOOR
 
 
 def _held(module: Leaf) -> dict[str, torch.Tensor]:
-    """The tensors of a frontend by hub name.
+    """The tensors of a frontend by canonical name.
 
     Raises:
         ValueError: a part has others, those of a bias or of another class; names it and them.

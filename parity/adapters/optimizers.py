@@ -1,6 +1,6 @@
 """The oracle's update rules as the frameworks' own optimisers, stepping a frontend by its own gradients.
 
-Parameters and slots go in and come out by hub variable, slots in Keras' form, so that one state can be handed to any
+Parameters and slots go in and come out by canonical name, slots in Keras' form, so that one state serves any
 rung. Neither framework is imported before a trainer is made.
 """
 
@@ -21,7 +21,7 @@ from parity.oracle.optimizers import Adam, Momentum, Rule, Sgd
 if TYPE_CHECKING:
     import torch
 
-Slots = dict[str, Variables]  # by slot, then by hub variable
+Slots = dict[str, Variables]  # by slot, then by canonical variable
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class State:
     """Where training stands.
 
     Attributes:
-        variables: every parameter, by hub name.
-        slots: by slot, each a trainable parameter's by hub name, in Keras' form.
+        variables: every parameter, by canonical name.
+        slots: by slot, each a trainable parameter's by canonical name, in Keras' form.
         n_steps: steps taken so far.
     """
 
@@ -65,7 +65,7 @@ class Trainer(ABC):
 
     @abstractmethod
     def gradients(self, x: np.ndarray, cotangent: np.ndarray) -> Variables:
-        """That gradient, to each trainable variable, by hub name."""
+        """That gradient, to each trainable variable, by canonical name."""
 
 
 class TorchTrainer(Trainer):
@@ -75,7 +75,7 @@ class TorchTrainer(Trainer):
 
     Raises:
         TypeError: a rule that PyTorch is not taught.
-        ValueError: the module learns a logarithm of a hub variable, whose slots are not the variable's.
+        ValueError: the module learns a logarithm of a canonical variable, whose slots are not the variable's.
     """
 
     def __init__(self, adapter: TorchAdapter, module: Any, rule: Rule) -> None:
@@ -163,7 +163,7 @@ class TorchTrainer(Trainer):
 
     @staticmethod
     def _columns(tensors: tuple[torch.Tensor, ...], array: np.ndarray) -> list[torch.Tensor]:
-        """The hub's array as one tensor like each of these."""
+        """The canonical array as one tensor like each of these."""
         import torch
 
         columns = [array] if len(tensors) == 1 else list(array.T)

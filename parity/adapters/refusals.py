@@ -25,7 +25,7 @@ def same_function(source: str, to: str, variables: Variables, window: int) -> Va
     Args:
         source: a rung, or ``original``.
         to: a rung.
-        variables: checked, by hub name.
+        variables: checked, by canonical name.
         window: samples in a window.
 
     Raises:
@@ -132,7 +132,7 @@ def compression_of(compress: Any, pcen: type, learned: bool, n_smooth: int, log:
     """The configuration's compression fields of a module of rung 0 or 1.
 
     Raises:
-        ValueError: the compression is none that the hub knows.
+        ValueError: the compression is unknown.
     """
     if isinstance(compress, pcen):
         floor = float(compress._floor)  # type: ignore[attr-defined]

@@ -31,7 +31,7 @@ def run(
 
     Args:
         subject: what to run; its float32 input and variables are taken as they are.
-        variables: values in place of the subject's own, by hub name.
+        variables: values in place of the subject's own, by canonical name.
         rng, ulp: where given, the inputs of every stage are rounded, see :class:`parity.oracle.Chain`.
     """
     try:

@@ -85,10 +85,12 @@ class _Run:
         call, layer = self.build()
         if layer is not None:
             call(x, **arguments)  # the original's layers make their variables when they are first called
-        held = {_hub_name(v, layer): v for v in (layer.weights if layer is not None else [])}
+        held = {_canonical_name(v, layer): v for v in (layer.weights if layer is not None else [])}
         for name, value in subject.values({name: tuple(v.shape) for name, v in held.items()}).items():
             held[name].assign(value)
-        trained = {} if layer is None else {_hub_name(v, layer): _variable(tf, v) for v in layer.trainable_weights}
+        trained = (
+            {} if layer is None else {_canonical_name(v, layer): _variable(tf, v) for v in layer.trainable_weights}
+        )
         watched = {**({} if x is None else {"input": x}), **arguments}
         sources = {**watched, **trained}
         differentiable = "gradient" in public(subject.name).properties
@@ -240,7 +242,7 @@ def _is_complex(output: Any) -> bool:
     return bool(getattr(output, "dtype", None) in ("complex64", "complex128"))
 
 
-def _hub_name(variable: Any, layer: Any) -> str:
+def _canonical_name(variable: Any, layer: Any) -> str:
     """Its name without the scope of the layer or model itself, ``:0`` and Keras' numbers."""
     name = str(getattr(variable, "path", variable.name)).split(":")[0].removeprefix(layer.name + "/")
     if not _keeps_scope(layer):  # Keras 3 has a layer's name before variables that its constructor makes

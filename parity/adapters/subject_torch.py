@@ -17,7 +17,7 @@ from parity.criteria.outcome import Array, Outcome, real_parts
 
 # A kernel's axes in PyTorch's order, by its rank: [taps, in, out] and [1, taps, C, 1]; the others are alike.
 _AXES = {3: (2, 1, 0), 4: (2, 0, 3, 1)}
-_HUB_NAMES = (
+_CANONICAL_NAMES = (
     (r"^_preemp_conv\.weight$", "tfbanks_preemp/kernel"),
     (r"^_complex_conv\._kernel$", "kernel"),
     (r"^_complex_conv\.weight$", "tfbanks_complex_conv/kernel"),
@@ -43,7 +43,7 @@ def run(subject: Subject, dtype: str = "float32", variables: Mapping[str, Array]
     Args:
         subject: what to run.
         dtype: ``"float32"`` or ``"float64"``, of everything.
-        variables: values in place of the subject's own, by hub name, for example those that another implementation
+        variables: values in place of the subject's own, by canonical name, such as those that another implementation
             held; what is not there is the subject's.
     """
     try:
@@ -64,12 +64,12 @@ def build(subject: Subject, dtype: str = "float32") -> torch.nn.Module:
     return module
 
 
-def hub_names(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+def canonical_names(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     """The module's parameters and kept buffers by the original's names."""
     out = {}
     for name, tensor in module.state_dict(keep_vars=True).items():
-        for pattern, hub in _HUB_NAMES:
-            name = re.sub(pattern, hub, name)
+        for pattern, canonical in _CANONICAL_NAMES:
+            name = re.sub(pattern, canonical, name)
         if isinstance(getattr(module, "_pooling", module), og_leaf.LearnablePooling1D):
             name = re.sub(r"^(learnable_pooling/)?kernel$", r"\1conv2d/kernel", name) if tensor.dim() == 4 else name
         out[name] = tensor
@@ -100,7 +100,7 @@ class _Run:
         call, module = self.build()
         arguments = {name: self.tensor(value) for name, value in self.values(subject.tensors).items()}
         x = self.input() if subject.takes_input else None
-        held = {} if module is None else hub_names(module)
+        held = {} if module is None else canonical_names(module)
         shapes = {name: to_original(tensor).shape for name, tensor in held.items()}
         with torch.no_grad():
             for name, value in self.values(shapes).items():

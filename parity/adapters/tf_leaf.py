@@ -25,7 +25,7 @@ from tf_leaf import impulse_responses, melfilters
 
 
 def _channels_first(tensor: Any) -> np.ndarray:
-    """[B, time, C] to the hub's [B, C, time]."""
+    """[B, time, C] to the canonical [B, C, time]."""
     return np.ascontiguousarray(np.asarray(tensor).transpose(0, 2, 1))
 
 
@@ -85,7 +85,7 @@ class TfLeafAdapter(Adapter):
         return {name: tuple(weight.shape) for name, weight in self._weights(module).items()}
 
     def _weights(self, module: Any) -> dict[str, Any]:
-        """The variables by hub name; what is none of the original's keeps its own, and is then asked for by it.
+        """The variables by canonical name; what is none of the original's keeps its own, and is then asked for by it.
 
         Raises:
             ValueError: two have the same; names both.

@@ -219,7 +219,7 @@ class Subject:
         return values.draw_input(self.name, self.shape, self.weights, given["signal"], given["amplitude"], rng)
 
     def values(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
-        """Variables by hub name, and other arguments by their own; float32.
+        """Variables by canonical name, and other arguments by their own; float32.
 
         Each depends on the seed, its name and its shape alone. With ``"default"`` weights only arguments are drawn
         (:data:`ARGUMENTS`), and biases, whose initialiser is random; other variables are left out, and keep what their

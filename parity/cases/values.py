@@ -52,7 +52,7 @@ def draw_input(
 def draw_variable(
     name: str, shape: tuple[int, ...], weights: str, kernels: str, window: int, rng: np.random.Generator
 ) -> Array:
-    """A variable or argument, by its hub name: inside its limits, or with ``"outside"`` on either side of them.
+    """A variable or argument, by its canonical name: inside its limits, or with ``"outside"`` on either side of them.
 
     ``kernels`` is the class whose ``kernel`` this would be: rad/sample and samples for Gabor, Hz for sinc filters.
     """

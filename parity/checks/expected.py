@@ -29,7 +29,7 @@ class Expected:
 
     Attributes:
         config: of the oracle.
-        variables: weights, by hub names, float32.
+        variables: weights, by canonical names, float32.
         x: audio, float32 [B, T].
         cotangent: of the output, float32 [B, C, F].
         reference: the reference's float32 stages; empty where there is none.
@@ -124,7 +124,7 @@ class Produced:
 
     Attributes:
         stages: float32.
-        gradients: float32, by hub names and ``input``.
+        gradients: float32, by canonical names and ``input``.
         precise_stages: the same module in float64.
         precise_gradients: float64.
     """

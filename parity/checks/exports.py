@@ -65,7 +65,7 @@ class Subject:
 
     @cached_property
     def weights(self) -> dict[str, np.ndarray]:
-        """By hub names."""
+        """By canonical names."""
         return self.setting.draw(self.seed)
 
     @cached_property

@@ -21,7 +21,7 @@ class Tie:
     """One side of one clamp.
 
     Attributes:
-        variable: hub name.
+        variable: canonical name.
         side: ``low`` or ``high``.
         limit: what the limit is in exact numbers, from LEAF's or EfficientLEAF's box.
         far: a value that is certainly outside, from the limit.

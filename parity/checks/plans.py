@@ -73,7 +73,7 @@ class Setting:
         return Geometry(config.window, config.stride, "centered", box, groups)
 
     def draw(self, seed: int) -> dict[str, Array]:
-        """Weights by hub names, float32, from low centres to high; some of each kind lie outside the limits."""
+        """Weights by canonical names, float32, from low centres to high; some of each kind lie outside the limits."""
         rng = np.random.default_rng([seed, self.n_filters])
         n, box = self.n_filters, Box.of_efficientleaf(self.config.window)
         sigma = np.exp(rng.uniform(np.log(0.8 * box.sigma_low), np.log(1.1 * box.sigma_high), n))

@@ -115,7 +115,7 @@ class Runner:
 
         Args:
             config: of the reference; its padding is the step's.
-            variables: weights, by hub names, float32.
+            variables: weights, by canonical names, float32.
             x: audio, float32 [B, T].
             cotangent_of: from the output's shape to a cotangent, float32.
             case: name of the case.

@@ -39,7 +39,7 @@ class Rounded:
 
     Attributes:
         subject: what is run.
-        variables: values in place of the subject's own, by hub name.
+        variables: values in place of the subject's own, by canonical name.
     """
 
     subject: Subject

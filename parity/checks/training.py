@@ -179,7 +179,7 @@ def bound(lesson: Lesson, variable: str, dtype: str, projects: bool, reference: 
 
     Args:
         lesson: the step.
-        variable: by hub name.
+        variable: by canonical name.
         dtype: of the candidate; float32 against the reference, float64 against the oracle.
         projects: whether both project the Gabor parameters afterwards.
         reference: the rung; Keras computes Adam's coefficient in float32.

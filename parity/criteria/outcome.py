@@ -19,7 +19,7 @@ class Outcome:
     Attributes:
         output: the output in the original's layout (time before channels); complex ones as real and imaginary part in
             a last axis of 2. ``None`` where it was refused.
-        variables: by hub name, in the original's shapes, as they were in the run: those of a layer, and the arguments
+        variables: by canonical name, in the original's shapes, as they were: those of a layer, and the arguments
             of a function beside its input.
         gradients: of ``sum(cotangent * output)``, by ``"input"`` and the names of the trainable variables; where the
             output does not depend on one, zeros. Complex outputs as above, so gradients are real.

@@ -58,7 +58,7 @@ def constants(rung: str) -> tuple[RungConstant, ...]:
 
 @cache
 def compression_parameters(rung: str) -> tuple[RungConstant, ...]:
-    """The parameters of a rung that the hub has no names for, changed alike in all elements: EfficientLEAF's own."""
+    """The parameters of a rung that have no canonical name, changed alike in all elements: EfficientLEAF's own."""
     if rung != "efficientleaf":
         return ()
     from parity.mutation import constants_simplified

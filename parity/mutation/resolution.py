@@ -106,7 +106,7 @@ def resolution_of_parameter(rung: str, variable: str, dtypes: Sequence[str] = DT
 
     Args:
         rung: the candidate.
-        variable: by hub name.
+        variable: by canonical name.
         dtypes: of the measurements that are looked at.
 
     Raises:

@@ -94,7 +94,7 @@ class LeafBounds:
 
     Args:
         oracle: the configuration and its conventions.
-        variables: weights, by hub names, as the implementation holds them.
+        variables: weights, by canonical names, as the implementation holds them.
         x: audio, [B, T].
         precision: of the implementation.
         subtracts: count the digits that the original's PCEN loses by subtracting ``delta^r``. Without, a form that

@@ -127,7 +127,7 @@ class PortAdapter(TorchAdapter):
                 seen[name] = stage(module.inner, module.audio(x))
             elif name not in seen:
                 raise ValueError(f"taps[{name!r}]={stage!r}: forward does not call that submodule")
-        return {name: self._in_hub_layout(module, name, stage) for name, stage in seen.items()}
+        return {name: self._in_canonical_layout(module, name, stage) for name, stage in seen.items()}
 
     def _submodule(self, module: Any, name: str, path: str) -> nn.Module:
         found: dict[str, nn.Module] = dict(module.inner.named_modules())
@@ -135,8 +135,8 @@ class PortAdapter(TorchAdapter):
             raise ValueError(f"taps[{name!r}]={path!r}: must be among {sorted(filter(None, found))}")
         return found[path]
 
-    def _in_hub_layout(self, module: Any, name: str, stage: Tensor) -> Tensor:
-        """A stage in the hub's layout; one of another size is left as it is, for the status criterion to name."""
+    def _in_canonical_layout(self, module: Any, name: str, stage: Tensor) -> Tensor:
+        """A stage in the canonical layout; one of another size is left as it is, for the status criterion to name."""
         n = module.config.n_filters
         if name == "windows":
             return stage.reshape(n, -1) if stage.numel() % n == 0 else stage

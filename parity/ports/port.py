@@ -48,7 +48,7 @@ class Port:
         claims: the rung that it claims to be: ``"og_leaf"`` (the original: TensorFlow's SAME padding) or ``"leaf"``
             (simplified LEAF: centred padding, unless ``configs`` says ``{"padding": "same"}``).
         build: from a :class:`parity.oracle.config.LeafConfig` to a module; its initial values do not matter.
-        parameters: hub name to state-dict key. ``kernel`` [C, 2] may be two keys: centre frequencies, then sigmas.
+        parameters: canonical name to state-dict key. ``kernel`` [C, 2] may be two keys: centres, then sigmas.
             The names are ``kernel``, ``learnable_pooling/kernel``, ``PCEN/alpha``, ``PCEN/delta``, ``PCEN/root``,
             ``PCEN/EMA/smooth``, and those of :mod:`parity.adapters.canonical` for whatever else is held.
         taps: where a stage of ``STAGES`` can be read: the name of a submodule, whose output is taken, or a function

@@ -30,7 +30,7 @@ class Cell:
     Attributes:
         rung: the candidate.
         property: one of :data:`parity.report.claims.PROPERTIES`.
-        stage: a stage, ``input``, a hub variable or, of rungs 0 and 1, a public name of the original.
+        stage: a stage, ``input``, a canonical variable or, of rungs 0 and 1, a public name of the original.
         dtype: ``float64``, ``float32`` or ``bfloat16``.
     """
 
@@ -71,7 +71,7 @@ def claimed(entry: PublicName, property: str) -> str:
 
 
 def variables(rung: Rung) -> tuple[str, ...]:
-    """The hub variables that the rung can hold."""
+    """The canonical variables that the rung can hold."""
     configs = _FULLEST if "norm" in rung.stages else _PLAIN
     return tuple(dict.fromkeys(name for config in configs for name in canonical.expected_shapes(config)))
 

@@ -55,7 +55,7 @@ class Measurement:
     Attributes:
         rung: the candidate, for example ``og_leaf``.
         reference: what it is held against: ``original``, another rung or ``oracle``.
-        stage: the stage, ``input`` (the gradient with respect to it) or the name of a hub variable.
+        stage: the stage, ``input`` (the gradient with respect to it) or the name of a canonical variable.
         property: one of ``PROPERTIES``.
         domain: where the relation is claimed, for example ``goldens`` or ``drawn, padding=same``.
         dtype: ``float32`` or ``float64``.

@@ -18,7 +18,7 @@ def infer(found: Mapping[str, Any], hints: Mapping[str, str], given: Mapping[str
     file says the sample rate, the lengths and PCEN's floor: they are the original's defaults unless given.
 
     Args:
-        found: variables by the hub's or the original's names.
+        found: variables by the canonical or the original's names.
         hints: what the file says beside them, see :meth:`parity.weights.checkpoints.Contents.hints`.
         given: settings of :class:`FrontendConfig`.
 

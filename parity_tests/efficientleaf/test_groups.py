@@ -55,7 +55,7 @@ def grouped(draw):
 
 
 def built(arguments, seed):
-    """A float64 frontend with drawn weights of which some lie outside the limits, and the same by hub names."""
+    """A float64 frontend with drawn weights of which some lie outside the limits, and the same by canonical names."""
     module = EfficientLeaf(**arguments, compression="pcen").double().eval()
     rng = np.random.default_rng(seed)
     n, box = arguments["n_filters"], Box.of_efficientleaf(module.filterbank.pool_size)
@@ -69,7 +69,7 @@ def built(arguments, seed):
     with torch.no_grad():
         for name, value in values.items():
             getattr(module.filterbank if name in BANK else module.compression, name).copy_(torch.from_numpy(value))
-    variables = {hub: values[name] for name, hub in PCEN.items()}
+    variables = {known: values[name] for name, known in PCEN.items()}
     variables["kernel"] = np.stack([values["center_freqs"], values["bandwidths"]], axis=1)
     variables["learnable_pooling/kernel"] = values["pooling_widths"].reshape(1, 1, n, 1)
     return module, variables
@@ -115,7 +115,7 @@ def test_groups_energies_and_gradients_are_the_oracles(ledger, drawn, n_samples)
     mu, sigma, width = (getattr(module.filterbank, name).grad.numpy() for name in BANK)
     got = {"input": audio.grad.numpy(), "kernel": np.stack([mu, sigma], axis=1)}
     got["learnable_pooling/kernel"] = width.reshape(1, 1, -1, 1)
-    got.update({hub: getattr(module.compression, name).grad.numpy() for name, hub in PCEN.items()})
+    got.update({known: getattr(module.compression, name).grad.numpy() for name, known in PCEN.items()})
     expected = Expected(config, variables, x, cotangent, subtracts=False, conventions=SIMPLIFIED, geometry=geometry)
     for measurement in compare_algebraic_gradients(where, got, expected):
         ledger.check(measurement)

@@ -1,4 +1,4 @@
-"""The hub's names: the original's variables, whatever TensorFlow puts around them."""
+"""The canonical names: the original's variables, whatever TensorFlow puts around them."""
 
 from __future__ import annotations
 

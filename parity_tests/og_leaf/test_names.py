@@ -257,7 +257,7 @@ def test_double_and_devices_reach_everything(built):
 def test_learns_what_it_is_told_to(built):
     subject, module = built
     own = subject.arguments
-    learned = {name for name, tensor in adapter.hub_names(module).items() if tensor.requires_grad}
+    learned = {name for name, tensor in adapter.canonical_names(module).items() if tensor.requires_grad}
     if not own.get("trainable", True):
         assert learned <= {"bias"}
     frozen = {name for name in composed.shapes(subject) if "PCEN/simple_rnn" in name or name.startswith("simple_rnn")}

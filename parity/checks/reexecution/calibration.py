@@ -81,7 +81,7 @@ class Inputs:
 
     Attributes:
         config: of the frontend.
-        variables: weights, by hub names, float32.
+        variables: weights, by canonical names, float32.
         x: audio, float32 [B, T].
         cotangent: of the output, float32 [B, C, frames].
     """

@@ -1,4 +1,4 @@
-"""What a file of weights holds: the frontends in it, their scopes, and their variables by the hub's names."""
+"""What a file of weights holds: the frontends in it, their scopes, and their variables by canonical names."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Contents(ABC):
 
     @abstractmethod
     def names(self, scope: str) -> dict[str, str]:
-        """The variables under a scope: the hub's name (what is no frontend's: the file's own) to the key in the file.
+        """The variables under a scope: canonical name (what is no frontend's: the file's own) to key in the file.
 
         Optimiser slots, counters and metrics are left out.
 
@@ -103,7 +103,7 @@ class Contents(ABC):
         return arrays
 
     def variables(self, scope: str | None = None, most: int = MOST_VALUES) -> dict[str, Array]:
-        """The variables of a frontend by the hub's names.
+        """The variables of a frontend by canonical names.
 
         Raises:
             ValueError: as :meth:`chosen` and :meth:`held`.

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from parity.adapters import canonical as hub
+from parity.adapters import canonical
 from parity.weights.checkpoints.contents import Array, Contents, joined
 from parity.weights.checkpoints.hdf5 import Dataset
 from parity.weights.checkpoints.named import NAMES
@@ -28,23 +28,23 @@ POOLINGS = {
     "channel_wise_learnable_pooling1d": "ChannelWiseLearnablePooling1D",
 }
 VARIABLES = {
-    "gabor_conv1d/vars/0": hub.KERNEL,
-    "sinc_conv1d/vars/0": hub.KERNEL,
-    "normalized_conv1d/vars/0": hub.KERNEL,
-    "fft_conv1d/vars/0": hub.CONV,
-    "gaussian_lowpass/vars/0": hub.POOLING,
-    "channel_wise_learnable_pooling1d/vars/0": hub.POOLING,
-    "learnable_pooling1d/pool/vars/0": hub.POOLING_2D,
-    "pcen_layer/vars/0": hub.ALPHA,
-    "pcen_layer/vars/1": hub.DELTA,
-    "pcen_layer/vars/2": hub.ROOT,
-    "pcen_layer/ema/vars/0": hub.SMOOTH,
-    "pcen_layer/ema/cell/vars/0": hub.RNN_KERNEL,
-    "pcen_layer/ema/cell/vars/1": hub.RNN_RECURRENT,
-    "layer_normalization/vars/0": hub.NORM_GAMMA,
-    "layer_normalization/vars/1": hub.NORM_BETA,
-    "instance_normalization/vars/0": hub.GAMMA,
-    "instance_normalization/vars/1": hub.BETA,
+    "gabor_conv1d/vars/0": canonical.KERNEL,
+    "sinc_conv1d/vars/0": canonical.KERNEL,
+    "normalized_conv1d/vars/0": canonical.KERNEL,
+    "fft_conv1d/vars/0": canonical.CONV,
+    "gaussian_lowpass/vars/0": canonical.POOLING,
+    "channel_wise_learnable_pooling1d/vars/0": canonical.POOLING,
+    "learnable_pooling1d/pool/vars/0": canonical.POOLING_2D,
+    "pcen_layer/vars/0": canonical.ALPHA,
+    "pcen_layer/vars/1": canonical.DELTA,
+    "pcen_layer/vars/2": canonical.ROOT,
+    "pcen_layer/ema/vars/0": canonical.SMOOTH,
+    "pcen_layer/ema/cell/vars/0": canonical.RNN_KERNEL,
+    "pcen_layer/ema/cell/vars/1": canonical.RNN_RECURRENT,
+    "layer_normalization/vars/0": canonical.NORM_GAMMA,
+    "layer_normalization/vars/1": canonical.NORM_BETA,
+    "instance_normalization/vars/0": canonical.GAMMA,
+    "instance_normalization/vars/1": canonical.BETA,
 }
 _NUMBER = re.compile(r"_\d+$")
 
@@ -94,7 +94,7 @@ class Keras3(Contents):
         for name, key in under.items():
             group, _, rest = name.partition("/")
             if group in convolutions and rest == "vars/0":
-                out[hub.PREEMP if group in preemp else hub.CONV] = key
+                out[canonical.PREEMP if group in preemp else canonical.CONV] = key
             else:
                 out[VARIABLES.get(joined((_NUMBER.sub("", group), rest)), name)] = key
         return out
@@ -115,7 +115,7 @@ class Keras3(Contents):
         for argument, classes in (("conv1d_cls", CONVOLUTIONS), ("pooling_cls", POOLINGS)):
             out.update((argument, classes[name]) for name in sorted(children & set(classes)))
         called = _NUMBER.sub("", self.layer_names.get(f"{prefix}vars", ""))
-        if "conv1d_cls" not in out and hub.CONV in self.names(scope):
+        if "conv1d_cls" not in out and canonical.CONV in self.names(scope):
             out["conv1d_cls"] = "Conv1D"
         return {**out, "frontend": NAMES[called]} if called in NAMES else out
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from parity.adapters import canonical as hub
+from parity.adapters import canonical
 from parity.weights.checkpoints.contents import Array, Contents, joined
 from parity.weights.checkpoints.guard import MOST_VALUES
 from parity.weights.checkpoints.hdf5 import Dataset
 
 # what a classifier's own layers may be called as well: no sign of a frontend, unless a Gabor or sinc kernel is there
-COMMON = (hub.NORM_GAMMA, hub.NORM_BETA)
+COMMON = (canonical.NORM_GAMMA, canonical.NORM_BETA)
 BARE = re.compile(r"kernel(_\d+)?")
 OPTIMIZERS = re.compile(
     r"(training|optimizer|adam|adamw|adamax|adafactor|adagrad|adadelta|ftrl|nadam|rmsprop|sgd|lion|momentum"
@@ -64,7 +64,7 @@ class Named(Contents):
 
     def scopes(self) -> tuple[str, ...]:
         """See :meth:`Contents.scopes`: the prefixes of names that only a frontend has."""
-        matched = {name: known for name in self.keys if (known := hub.suffix(name))}
+        matched = {name: known for name in self.keys if (known := canonical.suffix(name))}
         own = {_prefix(name, known) for name, known in matched.items() if known not in COMMON}
         if not own and any(BARE.fullmatch(name) for name in self.keys):
             own = {_prefix(name, known) for name, known in matched.items()} or {""}
@@ -86,12 +86,12 @@ class Named(Contents):
         if not found:
             raise self.no_scope(scope)
         bare = [name for name in self.keys if BARE.fullmatch(name)]
-        if bare and not any(hub.suffix(name) == hub.CONV for name in found):
+        if bare and not any(canonical.suffix(name) == canonical.CONV for name in found):
             if len(bare) > 1:
                 raise ValueError(
                     f"source={str(self.path)!r}: {bare} name no frontend; save it by itself, or by objects"
                 )
-            found[hub.KERNEL] = self.keys[bare[0]]
+            found[canonical.KERNEL] = self.keys[bare[0]]
         return found
 
     def _same(self, key: str, other: str) -> bool:
@@ -115,7 +115,7 @@ class Named(Contents):
         names = self.names(scope)
         known = model_name(joined((scope, name)) for name in names)
         # the original's own layers name their kernel without a scope, Keras 3 and Keras' own layers never
-        bare = any(BARE.fullmatch(name) for name in self.keys) and hub.CONV not in map(hub.suffix, names)
+        bare = any(BARE.fullmatch(name) for name in self.keys) and canonical.CONV not in map(canonical.suffix, names)
         return {**known, "kernel": "own"} if bare else known
 
 
@@ -168,7 +168,7 @@ class LegacyH5(Contents):
         known = named.hints(inside)
         if not self.version.startswith("2."):
             return {name: value for name, value in known.items() if name != "kernel"}
-        of_keras = hub.CONV in map(hub.suffix, named.names(inside))
+        of_keras = canonical.CONV in map(canonical.suffix, named.names(inside))
         return {**known, "kernel": "keras"} if of_keras else known
 
     def _inside(self, scope: str) -> tuple[Named, str]:
@@ -189,7 +189,7 @@ def of_training(name: str) -> bool:
     """Whether a variable is an optimiser's or a counter, by its full name."""
     parts = name.split("/")
     owner = "/".join(parts[:-1])
-    slot = (hub.suffix(owner) or BARE.fullmatch(owner)) and (
+    slot = (canonical.suffix(owner) or BARE.fullmatch(owner)) and (
         SLOT.fullmatch(parts[-1]) or OPTIMIZERS.fullmatch(parts[-1])
     )
     return bool(OPTIMIZERS.fullmatch(parts[0]) or COUNTERS.fullmatch(name) or slot)
@@ -198,7 +198,7 @@ def of_training(name: str) -> bool:
 def model_name(full_names: Iterable[str]) -> dict[str, str]:
     """The frontend that the original's own model name tells, from its variables' full names."""
     for name in full_names:
-        known = hub.suffix(name)
+        known = canonical.suffix(name)
         last = _prefix(name, known).split("/")[-1] if known else ""
         plain = re.sub(r"_\d+$", "", last)
         if plain in NAMES:

@@ -13,7 +13,7 @@ from parity.weights.checkpoints.named import Named, model_name
 from parity.weights.checkpoints.wire import fields, integer, message
 
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
-# the original's attributes, and what hangs from them, to the hub's names; an underscore before the last is left out
+# the original's attributes, and what hangs from them, to the canonical names; an underscore before the last is left out
 ATTRIBUTES = {
     "_preemp_conv/kernel": "tfbanks_preemp/kernel",
     "_complex_conv/kernel": "kernel",
