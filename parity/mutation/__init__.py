@@ -43,7 +43,7 @@ def mutation_runner(rung: str) -> MutationRunner:
     from parity.checks.nonfinite import beyond
     from parity.checks.purity import purity
     from parity.checks.ties import ties
-    from parity.mutation.defaults import own
+    from parity.mutation.detectors import own
     from parity.mutation.runner import MutationRunner
 
     checks: dict[str, Check] = {name: partial(f, rung) for name, f in (("initial", initial), ("purity", purity))}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from parity.adapters import canonical
 from parity.mutation.constants import RungConstant, Sized
-from parity.mutation.defaults import half_peaks, own_eps, own_mel, start
-from parity.mutation.detectors import Detector, Scene
+from parity.mutation.detectors import Detector, Scene, half_peaks, own_eps, own_mel, start
 from parity.mutation.planting import Patch, replacing, scaled, shifted
 
 # As small as they can be and still have what is asked for in them.

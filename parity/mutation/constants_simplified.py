@@ -11,11 +11,9 @@ from parity.adapters import canonical
 from parity.checks.initial import Probe
 from parity.checks.plans import Setting
 from parity.mutation.constants import RungConstant, Sized
-from parity.mutation.defaults import beside_thresholds, own_floor, start
-from parity.mutation.detectors import Detector, Scene, compression, grouped
+from parity.mutation.detectors import Detector, Scene, beside_thresholds, compression, grouped, own_floor, start
 from parity.mutation.efficientleaf import BATCH_NORM, EXPONENT, NORM, NORM_INIT, NORMALISED, RATIO_OF_SIZES
-from parity.mutation.leaf_filterbank import BACK, EDGES, MEL
-from parity.mutation.leaf_pcen import ALPHA, FLOORED, INVERSE
+from parity.mutation.leaf import ALPHA, BACK, EDGES, FLOORED, INVERSE, MEL
 from parity.mutation.planting import Edit, scaled, shifted
 from parity.report.claims import Measurement
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from parity.mutation.leaf_filterbank import PAIR_OF, PARTS, SQUARES
+from parity.mutation.leaf import PAIR_OF, PARTS, SQUARES
 from parity.mutation.planting import Benign, Edit, Fault
 
 BANK = "efficientleaf.filterbank:GroupedGaborFilterbank"

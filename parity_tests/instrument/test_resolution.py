@@ -14,7 +14,7 @@ from leaf import filterbank, filters
 from parity.criteria import Exactly, OfMax
 from parity.mutation import benign, faults
 from parity.mutation.constants import compression_parameters, constants
-from parity.mutation.defaults import own
+from parity.mutation.detectors import own
 from parity.mutation.planting import Edit, NotPlantedError, Patch, planted, replacing, scaled, shifted
 from parity.mutation.resolution import (
     OF_CONSTANTS,
