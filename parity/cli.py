@@ -338,7 +338,7 @@ def convert(
     if clip is not None:
         require_file("clip", clip)
     from parity.weights.convert_file import carry
-    from parity.weights.settings import settings_of
+    from parity.weights.requested import settings_of
     from parity.weights.stored import beside
 
     options = {"padding": padding, "wrap": wrap or None, "num_groups": num_groups,

@@ -75,8 +75,7 @@ def read(source: Path, scope: str | None, given: dict[str, Any]) -> tuple[nn.Mod
     from parity.adapters import layouts
     from parity.weights.checkpoints import open_file
     from parity.weights.inferring import infer
-    from parity.weights.loading import load_weights
-    from parity.weights.own import leaf_of
+    from parity.weights.loading import leaf_of, load_weights
 
     contents = open_file(source)
     where = contents.chosen(scope)

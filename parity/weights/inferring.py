@@ -2,13 +2,107 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from parity.adapters import canonical
 from parity.adapters.canonical import Variables
-from parity.weights import filters
-from parity.weights.frontends import FIXED, FrontendConfig
+from parity.adapters.refusals import SIMPLIFIED
+from parity.oracle.frontend import FLOOR
+from parity.weights.frontends import CONVOLUTIONS, FIXED, FrontendConfig
+
+OF_KERAS = ("Conv1D", "FFTConv1D")  # they name and store their kernel alike
+HERTZ = 4.0  # mu is kept in [0, pi] rad/sample, and what trained without that limit is just outside
+
+
+def class_of(rung: str, module: Any) -> str:
+    """The class of a module's filters by the original's name; nothing where it has none, or one of its own."""
+    if rung in SIMPLIFIED:
+        return "GaborConv1D"
+    mro = type(getattr(module, "_complex_conv", None)).__mro__
+    return next((cls.__name__ for cls in mro if cls.__name__ in CONVOLUTIONS), "")
+
+
+def told(kernel: NDArray[Any], hints: Mapping[str, str]) -> tuple[tuple[str, ...], str]:
+    """The classes that a kernel may be of, the likeliest first, and why no other.
+
+    Args:
+        kernel: [filters, 2] or [taps, 1, channels].
+        hints: what the source says beside it, see :meth:`parity.weights.checkpoints.Contents.hints`.
+    """
+    fixed = FIXED.get(hints.get("frontend", ""), {}).get("conv1d_cls")
+    if said := hints.get("conv1d_cls") or fixed:
+        return (said,), "as the source says"
+    if kernel.ndim == 2:
+        largest = float(np.abs(kernel[:, 0]).max())
+        if largest > HERTZ:
+            return ("SincConv1D",), f"column 0 reaches {largest:g}, which is Hz"
+        # one filter may be a low-pass of Hz; several, none of which starts above 3 Hz, are none that one trains
+        if len(kernel) > 1 and largest <= np.float32(np.pi):
+            return ("GaborConv1D",), f"column 0 reaches no more than {largest:g}, which is rad/sample"
+        return ("GaborConv1D", "SincConv1D"), "by its values"
+    among = {"keras": OF_KERAS, "own": ("NormalizedConv1D",)}.get(hints.get("kernel", ""))
+    return among or (*OF_KERAS, "NormalizedConv1D"), "by the name of its kernel"
+
+
+def require_same_filters(rung: str, module: Any, variables: Variables, hints: Mapping[str, str]) -> None:
+    """Refuse a source whose filters are certain to be of another class than the module's.
+
+    Raises:
+        ValueError: names both.
+    """
+    own = class_of(rung, module)
+    name = next((name for name in (canonical.KERNEL, canonical.CONV) if name in variables), "")
+    if not own or not name:
+        return
+    classes, why = told(variables[name], hints)
+    if own not in classes:
+        raise ValueError(f"variable {name!r}: is of {' or '.join(classes)} ({why}), must be of the module's {own}")
+
+
+Facts = dict[str, Any]
+# of what the original's variables are written with, whatever file or mapping holds them
+ORIGINAL: Facts = {"padding": "same", "clamp": FLOOR}
+ALONE: Facts = {"wrap": False}  # nothing is put around the frontend
+
+
+def facts_of(rung: str, module: Any) -> Facts:
+    """What a frontend computes with beside its parameters; Hz and ms, what it does not have left out."""
+    lengths = ("sample_rate", "window_len", "window_stride")
+    facts = {**ALONE, **{name: float(getattr(module, name)) for name in lengths if hasattr(module, name)}}
+    if rung not in SIMPLIFIED:
+        floor = getattr(getattr(module, "_compress_fn", None), "_floor", None)
+        return {**facts, **ORIGINAL, **({} if floor is None else {"eps": float(floor)})}
+    facts["padding"] = getattr(module, "padding", "centered")  # efficientleaf has no other
+    pcen = module.compression
+    if hasattr(pcen, "learn_logs"):
+        facts.update(clamp=pcen.clamp, eps=float(pcen.eps))
+    return facts
+
+
+def warn_of_differences(source: Mapping[str, Any], module: Mapping[str, Any], origin: str, stacklevel: int) -> None:
+    """Warn, once for all, of facts that a source and a module do not share: with the same weights they compute other
+    numbers.
+
+    Args:
+        source, module: facts; those that either does not have are not known, and not compared.
+        origin: what the source is, for the message.
+        stacklevel: of the caller that is told.
+    """
+    differ = [name for name, value in source.items() if name in module and module[name] != value]
+    if not differ:
+        return
+    said = ", ".join(f"{name}={module[name]!r} where {origin} has {source[name]!r}" for name in differ)
+    frames = "; its frames stand elsewhere: padding='same' is TensorFlow's" if "padding" in differ else ""
+    warnings.warn(
+        f"load_weights: the weights are set, but the module has {said}, and computes other numbers with them{frames}",
+        UserWarning,
+        stacklevel=stacklevel,
+    )
 
 
 def infer(found: Mapping[str, Any], hints: Mapping[str, str], given: Mapping[str, Any]) -> FrontendConfig:
@@ -59,7 +153,7 @@ def _filters(variables: Variables, said: Mapping[str, Any], hints: Mapping[str, 
         raise ValueError(
             f"variable {canonical.KERNEL!r}: shape {kernel.shape}, must be [filters, 2] or [taps, 1, channels]"
         )
-    classes, _ = filters.told(kernel, hints)
+    classes, _ = told(kernel, hints)
     if "conv1d_cls" not in said and kernel.ndim == 3 and len(classes) > 1:
         among = " or ".join(map(repr, classes))
         raise ValueError(f"conv1d_cls: must be given, {among}: they store the same variables")

@@ -4,21 +4,165 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from parity.adapters import layouts
-from parity.adapters.canonical import RNN_KERNEL, RNN_RECURRENT, checked
+from parity.adapters.canonical import RNN_KERNEL, RNN_RECURRENT, checked, require_finite, require_fit
 from parity.adapters.refusals import SIMPLIFIED, same_function
-from parity.weights.filters import class_of, require_same_filters
-from parity.weights.finding import frontend_of, part_of
-from parity.weights.meaning import ORIGINAL, Facts, facts_of, warn_of_differences
-from parity.weights.own import load_own, same_class, same_form
+from parity.adapters.rungs import Rung, rung_of
+from parity.weights.inferring import ORIGINAL, Facts, class_of, facts_of, require_same_filters, warn_of_differences
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    import leaf
     from parity.adapters.rungs import Rung
     from parity.weights.checkpoints import Contents
+    from parity.weights.frontends import FrontendConfig
+
+# what computes the same with the module that this attribute holds: torch.compile's and the two for several devices
+AROUND = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
+
+
+def frontend_of(module: Any) -> tuple[Rung, Any]:
+    """A frontend's rung and itself, without what ``torch.compile`` or PyTorch's data parallelism puts around it.
+
+    Raises:
+        TypeError: it belongs to no rung; where it is a PyTorch module that holds some that do, says where.
+    """
+    while (inside := AROUND.get(type(module).__name__)) and hasattr(module, inside):
+        module = getattr(module, inside)
+    try:
+        return rung_of(module), module
+    except TypeError as error:
+        if not hasattr(module, "named_modules"):
+            raise
+        found = [name for name, part in module.named_modules() if name and _is_frontend(part)]
+        if not found:
+            raise
+        raise TypeError(
+            f"{error}; it holds frontends at {found}: give one, module.get_submodule({found[0]!r})"
+        ) from None
+
+
+def part_of(module: Any, scope: str) -> Any:
+    """The part of a PyTorch or Keras model that a path of attributes, indices or layers' names leads to.
+
+    Raises:
+        ValueError: there is no such part; names where frontends are.
+    """
+    part = module
+    for name in re.split("[/.]", scope.strip("/")) if scope.strip("/") else ():
+        while (inside := AROUND.get(type(part).__name__)) and hasattr(part, inside) and name != inside:
+            part = getattr(part, inside)
+        part = _child(part, name)
+        if part is None:
+            found = [at for at, inner in _parts(module) if at and _is_frontend(inner)]
+            raise ValueError(
+                f"scope={scope!r}: {type(module).__qualname__} has no part {name!r} there; "
+                f"frontends are at {found or 'none that can be told'}"
+            )
+    return part
+
+
+def _child(part: Any, name: str) -> Any:
+    """An attribute that is a module or a layer, an element of a list of them, or the layer of a name; None for none."""
+    own = getattr(part, "_modules", {}).get(name) or getattr(part, name, None)
+    if own is None and name.isdigit() and isinstance(part, (list, tuple)) and int(name) < len(part):
+        own = part[int(name)]
+    if own is None:
+        own = next((layer for layer in getattr(part, "layers", ()) if getattr(layer, "name", None) == name), None)
+    return own
+
+
+def _parts(module: Any) -> list[tuple[str, Any]]:
+    """Paths and parts of a model, as far as they can be listed."""
+    if hasattr(module, "named_modules"):
+        return [(path.replace(".", "/"), part) for path, part in module.named_modules()]
+    return [(layer.name, layer) for layer in getattr(module, "layers", ())]
+
+
+def _is_frontend(module: Any) -> bool:
+    try:
+        rung_of(module)
+    except TypeError:
+        return False
+    return True
+
+
+def same_form(module: nn.Module, held: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether PCEN's parameters are held as the module holds them, logarithms or values; others have one form."""
+    logs = layouts.holds_logarithms(held)
+    return logs in (None, getattr(module.compression, "learn_logs", logs))
+
+
+def same_class(module: Any, source: Any) -> bool:
+    """Whether both are of ``leaf`` or ``efficientleaf`` and have tensors of the same names that mean the same."""
+    if not all(rung_of(frontend).name in SIMPLIFIED for frontend in (module, source)):
+        return False
+    forms = [getattr(frontend.compression, "learn_logs", None) for frontend in (module, source)]
+    return forms[0] == forms[1] and set(module.state_dict()) == set(source.state_dict())
+
+
+def load_own(module: nn.Module, held: Mapping[str, NDArray[Any]]) -> None:
+    """Set every tensor of a module from a state dict of its names; all of them or none.
+
+    Raises:
+        TypeError: a value is no array of real numbers.
+        ValueError: a name is missing or not expected, or a value is misshapen, NaN, infinite or too large; names it.
+    """
+    import torch
+
+    own = module.state_dict(keep_vars=True)
+    missing, extra = sorted(set(own) - set(held)), sorted(set(held) - set(own))
+    if missing or extra:
+        raise ValueError(
+            f"variables do not match the module: missing {missing or 'none'}, not expected {extra or 'none'}; "
+            f"allowed are {sorted(own)}"
+        )
+    for name, tensor in own.items():
+        array = held[name]
+        require_finite(name, array)
+        if array.shape != tuple(tensor.shape):
+            raise ValueError(f"variable {name!r}: shape {array.shape}, must be {tuple(tensor.shape)}")
+        if tensor.is_floating_point():
+            require_fit(name, array, str(tensor.dtype).removeprefix("torch."))
+        elif array.dtype.kind not in "iu":
+            raise TypeError(f"variable {name!r}: must be integers, got dtype {array.dtype}")
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(torch.as_tensor(np.array(held[name])))
+
+
+def leaf_of(config: FrontendConfig, padding: str, learn_logs: bool) -> leaf.Leaf:
+    """A fresh ``leaf.Leaf`` for a state dict, in evaluation mode, its PCEN floored as LEAF's.
+
+    Raises:
+        ValueError: as :class:`leaf.Leaf`; or the configuration is another frontend's.
+    """
+    import leaf
+    from parity.oracle.frontend import FLOOR
+
+    if (config.frontend, config.conv1d_cls, config.compression) != ("Leaf", "GaborConv1D", "pcen"):
+        raise ValueError(f"settings {config}: must be those of Leaf with PCEN, as leaf's state dict has it")
+    pcen = leaf.PCEN(
+        config.n_filters, alpha=0.96, delta=2.0, r=0.5, eps=config.pcen_floor, learn_logs=learn_logs, clamp=FLOOR
+    )
+    return leaf.Leaf(
+        config.n_filters,
+        max_freq=min(7800.0, config.sample_rate / 2),
+        sample_rate=config.sample_rate,
+        window_len=config.window_len,
+        window_stride=config.window_stride,
+        compression=pcen,
+        padding=padding,
+    ).eval()
 
 
 def load_weights(

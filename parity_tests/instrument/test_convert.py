@@ -16,7 +16,7 @@ from parity.criteria import OfMax
 from parity.oracle import Box, LeafOracle
 from parity.oracle.config import LeafConfig
 from parity.oracle.frontend import FLOOR
-from parity.weights.wrapped import Wrapped
+from parity.weights.converting import Wrapped
 from parity_tests.instrument.weights import SMALL, held, loaded, same_bits
 
 EXACT = OfMax(1e-11, "the same function in float64; instance norm and logarithm enlarge 1e-13 by up to a hundred")

@@ -11,7 +11,7 @@ import og_leaf
 from parity import load_weights
 from parity.adapters.rungs import RUNGS
 from parity.weights.convert_file import carry
-from parity.weights.filters import told
+from parity.weights.inferring import told
 from parity_tests.instrument import checkpoint_files as files
 from parity_tests.instrument.weights import held, same_bits
 from parity_tests.refusals import refused

@@ -9,15 +9,144 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from parity.weights.checkpoints.crc import masked_crc
 from parity.weights.checkpoints.guard import File
-from parity.weights.checkpoints.wire import fields, integer, message, varint
+
+_POLYNOMIAL = 0x82F63B78
+Words = NDArray[np.uint32]
+
+
+def _table() -> Words:
+    table = np.arange(256, dtype=np.uint32)
+    for _ in range(8):
+        table = (table >> np.uint32(1)) ^ np.where(table & np.uint32(1), np.uint32(_POLYNOMIAL), np.uint32(0))
+    return table
+
+
+_TABLE = _table()
+_WORDS = _TABLE.tolist()
+
+
+def masked_crc(data: bytes) -> int:
+    """CRC-32C as TensorFlow stores it: rotated, and a constant added."""
+    crc = crc32c(data)
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def crc32c(data: bytes) -> int:
+    """The CRC-32C of some bytes."""
+    n_lanes = 1024 if len(data) < 1 << 22 else 16384
+    length = len(data) // n_lanes
+    crc = 0xFFFFFFFF
+    if length >= 16:  # what is shorter is as fast byte by byte
+        pieces = np.frombuffer(data, np.uint8, n_lanes * length).reshape(n_lanes, length).T
+        lanes = np.zeros(n_lanes, np.uint32)
+        lanes[0] = crc
+        for column in pieces:
+            lanes = _TABLE[(lanes ^ column) & np.uint32(0xFF)] ^ (lanes >> np.uint32(8))
+        columns = _zeros(length)
+        crc = 0
+        for lane in lanes.tolist():
+            crc = _times(columns, crc) ^ lane
+        data = data[n_lanes * length :]
+    for byte in data:
+        crc = _WORDS[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+    return crc ^ 0xFFFFFFFF
+
+
+@cache
+def _zeros(length: int) -> tuple[int, ...]:
+    """What zero bytes make of each bit of a checksum: the columns of a matrix over two elements."""
+    step = tuple(_WORDS[bit & 0xFF] ^ (bit >> 8) for bit in (1 << i for i in range(32)))
+    out = tuple(1 << i for i in range(32))
+    while length:
+        if length & 1:
+            out = tuple(_times(step, column) for column in out)
+        step = tuple(_times(step, column) for column in step)
+        length >>= 1
+    return out
+
+
+def _times(columns: tuple[int, ...], word: int) -> int:
+    out = 0
+    while word:
+        low = word & -word
+        out ^= columns[low.bit_length() - 1]
+        word ^= low
+    return out
+
+
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    """The variable-length integer at a position, and the position after it.
+
+    Raises:
+        ValueError: it is torn, or longer than 64 bits.
+    """
+    value = 0
+    for i in range(10):
+        if at + i >= len(data):
+            break
+        byte = data[at + i]
+        value |= (byte & 0x7F) << (7 * i)
+        if byte < 0x80:
+            return value, at + i + 1
+    raise ValueError(f"an integer at byte {at} is torn")
+
+
+def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Number and value of every field, in order: an int for integers, bytes for what has a length.
+
+    Raises:
+        ValueError: the message is torn, or has a kind of field that is out of use.
+    """
+    at = 0
+    while at < len(data):
+        tag, at = varint(data, at)
+        kind = tag & 7
+        value: int | bytes
+        if kind == 0:
+            value, at = varint(data, at)
+        elif kind in (1, 2, 5):
+            size = 8 if kind == 1 else 4
+            if kind == 2:
+                size, at = varint(data, at)
+            value, at = data[at : at + size], at + size
+            if at > len(data):
+                raise ValueError("a field is longer than its message")
+            if kind != 2:
+                value = int.from_bytes(value, "little")
+        else:
+            raise ValueError(f"a field of kind {kind} is none of a checkpoint's")
+        yield tag >> 3, value
+
+
+def message(value: int | bytes) -> bytes:
+    """The bytes of a field that must have a length.
+
+    Raises:
+        ValueError: it is an integer.
+    """
+    if not isinstance(value, bytes):
+        raise ValueError("a field is an integer where a message is expected")
+    return value
+
+
+def integer(value: int | bytes) -> int:
+    """The value of a field that must be an integer.
+
+    Raises:
+        ValueError: it has a length.
+    """
+    if isinstance(value, bytes):
+        raise ValueError("a field is a message where an integer is expected")
+    return value
+
 
 MAGIC = bytes.fromhex("57fb808b247547db")
 FOOTER = 48

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from parity.weights.checkpoints.bundle import Bundle
+from parity.weights.checkpoints.bundle import Bundle, fields, integer, message
 from parity.weights.checkpoints.contents import Array, Contents, joined
 from parity.weights.checkpoints.named import Named, model_name
-from parity.weights.checkpoints.wire import fields, integer, message
 
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 # the original's attributes, and what hangs from them, to the canonical names; an underscore before the last is left out
