@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from parity.outputs import replace_file
-from parity.probes import breaking as probes
+from parity.checks import breaking as probes
 from parity.report.recorded import keep
+from parity.weights.outputs import replace_file
 
 Curves = Mapping[tuple[str, int, str], Sequence[tuple[Sequence[float], bool]]]
 PAGE = Path("docs", "where-the-original-breaks.md")

@@ -22,15 +22,15 @@ from torch.utils.benchmark import Timer
 
 import og_leaf
 from benchmarks.accuracy import Error, errors
+from benchmarks.memory import Peak
 from benchmarks.peers.mel import Mel, nnaudio
 from benchmarks.peers.published import PublishedEfficientLeaf, PublishedLeaf
 from efficientleaf import EfficientLeaf, GroupedGaborFilterbank
 from efficientleaf.tolerance.plan import Geometry, leaf_cost
 from leaf import Leaf
-from parity.memory import Peak
-from parity.outputs import replace_file
 from parity.report import recorded
 from parity.report.environment import describe
+from parity.weights.outputs import replace_file
 
 ROOT = Path(__file__).parents[1]
 RATE = 16000

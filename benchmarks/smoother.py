@@ -15,8 +15,8 @@ import typer
 from torch import Tensor
 from torch.utils.benchmark import Timer
 
+from benchmarks.memory import Peak
 from leaf import exponential_moving_average
-from parity.memory import Peak
 from parity.oracle.pcen import smoother
 from parity.report import recorded
 

@@ -76,7 +76,7 @@ def main(record: Annotated[bool, typer.Option(help="keep the table in benchmarks
             note="The whole process: starting Python, decoding FLAC, features, writing.",
             command="python -m benchmarks.streaming --record",
             sources=["leaf/_runtime/streaming.py", "leaf/filterbank.py", "leaf/pcen.py", "leaf/_runtime/scan.py",
-                     "efficientleaf/filterbank.py", "parity/features.py", "benchmarks/streaming.py"],
+                     "efficientleaf/filterbank.py", "parity/weights/features.py", "benchmarks/streaming.py"],
             root=ROOT,
         )  # fmt: skip
 

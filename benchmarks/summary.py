@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from parity.outputs import replace_file
 from parity.report import recorded
+from parity.weights.outputs import replace_file
 
 ROOT = Path(__file__).parents[1]
 OPENING, CLOSING = "<!-- frontends -->", "<!-- /frontends -->"

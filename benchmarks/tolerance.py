@@ -12,7 +12,7 @@ import torch
 import typer
 
 from efficientleaf import EfficientLeaf
-from parity.probes.tolerance import KINDS, TOLERANCES, banks, clips, draw, errors
+from parity.checks.tolerance import KINDS, TOLERANCES, banks, clips, draw, errors
 
 RESULTS = Path(__file__).parent / "results" / "tolerance.json"
 

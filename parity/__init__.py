@@ -1,6 +1,6 @@
-"""The instrument: bridges between the rungs, the float64 oracle, the gates and the certificate.
+"""The instrument that certifies each rung of the ladder against the one below, and carries weights between them.
 
-Importing this package imports nothing else; ``load_weights``, ``convert`` and ``load`` are loaded when first asked for.
+Importing this package imports nothing else; a public name is loaded when it is first asked for.
 """
 
 from __future__ import annotations
@@ -8,18 +8,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parity.bridges import convert, load, load_weights
+    from parity.ports.certifying import certify
+    from parity.ports.port import Port
+    from parity.report.certificate import Certificate
+    from parity.weights.converting import convert
+    from parity.weights.loading import load_weights
+    from parity.weights.stored import load
 
     __version__: str
 
-__all__ = ["__version__", "convert", "load", "load_weights"]
+__all__ = ["Certificate", "Port", "__version__", "certify", "convert", "load", "load_weights"]
+
+_PUBLIC = {
+    "Certificate": "parity.report.certificate",
+    "Port": "parity.ports.port",
+    "certify": "parity.ports.certifying",
+    "convert": "parity.weights.converting",
+    "load": "parity.weights.stored",
+    "load_weights": "parity.weights.loading",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("convert", "load", "load_weights"):
-        from parity import bridges
+    if name in _PUBLIC:
+        from importlib import import_module
 
-        return getattr(bridges, name)
+        return getattr(import_module(_PUBLIC[name]), name)
     if name == "__version__":
         from importlib.metadata import PackageNotFoundError, version
 

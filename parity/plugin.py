@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from parity.report.ledger import Ledger
+    from parity.report.measurements import MeasurementLog
 
-LEDGER: pytest.StashKey[Ledger] = pytest.StashKey()
+LEDGER: pytest.StashKey[MeasurementLog] = pytest.StashKey()
 NEEDED = ("jinja2", "rich")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--certificate`` and ``--complete``."""
+    """Add ``--certificate``, ``--certificate-complete`` and ``--certificate-reuse-evidence``."""
     group = parser.getgroup("leaf-ladder")
     group.addoption(
         "--certificate",
@@ -27,19 +27,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="write DIR/certificate.json and DIR/index.html of what the tests measured; fail unless all held",
     )
     group.addoption(
-        "--complete",
+        "--certificate-complete",
         action="store_true",
-        help="with --certificate: fail if a cell of the ladder's grid (rung x tap x property x dtype) stays empty",
+        help="with --certificate: fail if a cell of the ladder's grid (rung x stage x property x dtype) stays empty",
+    )
+    group.addoption(
+        "--certificate-reuse-evidence",
+        action="store_true",
+        help="with --certificate: take the instrument's own evidence (planted faults, benign changes, resolution) from "
+        "DIR/evidence where sources, versions and processor are those that it was measured with",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start collecting when a certificate is asked for."""
+    config.addinivalue_line("markers", "certificate_evidence: what the test notes may be kept beside the certificate")
     directory = config.getoption("--certificate")
+    if directory is None and config.getoption("--certificate-reuse-evidence"):
+        raise pytest.UsageError("--certificate-reuse-evidence: must be given with --certificate, beside which it lies")
     if directory is None or config.getoption("collectonly", False):
         return
     if hasattr(config, "workerinput"):  # a pytest-xdist worker measures; the process that started it writes
         config.pluginmanager.register(_Worker(), "leaf-ladder-worker")
+        _keep_evidence(config, directory)
         return
     from importlib.util import find_spec
 
@@ -50,19 +60,28 @@ def pytest_configure(config: pytest.Config) -> None:
     from parity.report.session import Certifier
 
     config.pluginmanager.register(Certifier(config, directory, ledger_of(config)), "leaf-ladder-certifier")
+    _keep_evidence(config, directory)
 
 
-def ledger_of(config: pytest.Config) -> Ledger:
+def _keep_evidence(config: pytest.Config, directory: str) -> None:
+    from parity.report.evidence import EvidenceCache
+
+    folder = config.invocation_params.dir / directory / "evidence"
+    reuse = config.getoption("--certificate-reuse-evidence")
+    config.pluginmanager.register(EvidenceCache(folder, ledger_of(config), reuse), "leaf-ladder-evidence")
+
+
+def ledger_of(config: pytest.Config) -> MeasurementLog:
     """The ledger of this pytest process, made on first use."""
-    from parity.report.ledger import Ledger
+    from parity.report.measurements import MeasurementLog
 
     if LEDGER not in config.stash:
-        config.stash[LEDGER] = Ledger(config.rootpath)
+        config.stash[LEDGER] = MeasurementLog(config.rootpath)
     return config.stash[LEDGER]
 
 
 @pytest.fixture(scope="session")
-def ledger(pytestconfig: pytest.Config) -> Ledger:
+def ledger(pytestconfig: pytest.Config) -> MeasurementLog:
     """Where a test hands in what it measured: ``ledger.check(Measurement(...))`` records, then asserts."""
     return ledger_of(pytestconfig)
 

@@ -6,15 +6,15 @@ import numpy as np
 
 from parity.divergences import divergence
 from parity.report.claims import Measurement
-from parity.report.ledger import Ledger
+from parity.report.measurements import MeasurementLog
 
 
 def diverges(
-    ledger: Ledger,
+    ledger: MeasurementLog,
     name: str,
     observed: float,
     *,
-    tap: str,
+    stage: str,
     case: str,
     dtype: str = "float32",
     property: str = "forward",
@@ -24,7 +24,8 @@ def diverges(
     reference, rung = declared.between
     ledger.check(
         Measurement(
-            rung=rung, reference=reference, tap=tap, property=property, domain=name, dtype=dtype, gate="divergence",
+            rung=rung, reference=reference, stage=stage, property=property, domain=name, dtype=dtype,
+            criterion="divergence",
             relation="divergent", observed=float(observed), bound=declared.at_most, at_least=declared.at_least,
             case=case, reason=declared.statement,
             reproduce=f"pytest parity_tests/{rung.split()[-1]}/test_divergences.py -k {name.replace('-', '_')}",

@@ -8,14 +8,14 @@ from pathlib import Path
 from hypothesis import given, settings
 
 from fixtures import store
-from parity import reexecution, search
-from parity.alone import alone
-from parity.cases import Case
-from parity.coverage import Coverage
-from parity.grid import pooled
-from parity.report.ledger import Ledger
-from parity.steps import STEPS, Runner, round_trip, there_and_back
-from parity.strategies import aligned, cases
+from parity.cases.case import Case
+from parity.cases.strategies import aligned, cases
+from parity.checks import reexecution, search
+from parity.checks.alone import alone
+from parity.checks.coverage import Coverage
+from parity.checks.grid import pooled
+from parity.checks.steps import STEPS, Runner, round_trip, there_and_back
+from parity.report.measurements import MeasurementLog
 
 SEARCHED = Path(__file__).parent / "searched.json"
 DEFAULT_WEIGHTS = ("drawn", "drawn", "trained", "outside")
@@ -23,14 +23,14 @@ DEFAULT_WEIGHTS = ("drawn", "drawn", "trained", "outside")
 
 def check_drawn(
     step: str,
-    ledger: Ledger,
+    ledger: MeasurementLog,
     *,
     plain: bool = False,
     padding: str = "same",
     weights: tuple[str, ...] = DEFAULT_WEIGHTS,
     frames_aligned: bool = False,
 ) -> None:
-    """Every tap and gradient of drawn cases; the small arrays are judged together at the end."""
+    """Every stage and gradient of drawn cases; the small arrays are judged together at the end."""
     runner = Runner(STEPS[step])
     drawn = cases(plain=plain, padding=padding, weights=weights)
     coverage = Coverage.of(plain=plain, weights=weights, frames_aligned=frames_aligned)
@@ -50,20 +50,20 @@ def check_drawn(
     note_factors(ledger, STEPS[step].reference)
 
 
-def note_factors(ledger: Ledger, reference: str) -> None:
+def note_factors(ledger: MeasurementLog, reference: str) -> None:
     """The measured k of a reference and what set it, once in a certificate."""
     if any(row["reference"] == reference for row in ledger.evidence.get("k", [])):
         return
     factors = reexecution.measure(reference)
-    for (kind, tap), k in factors.k.items():
-        rows = [row for row in factors.evidence if (row.property, row.tap) == (kind, tap)]
+    for (kind, stage), k in factors.k.items():
+        rows = [row for row in factors.evidence if (row.property, row.stage) == (kind, stage)]
         widest = max(rows, key=lambda row: row.ratio)
         set_by = f"{widest.variant} against {widest.against}, {widest.n_arrays} arrays"
-        ledger.note("k", reference=reference, property=kind, tap=tap, k=k, set_by=set_by)
+        ledger.note("k", reference=reference, property=kind, stage=stage, k=k, set_by=set_by)
 
 
-def check_speech(step: str, ledger: Ledger, *, frames_aligned: bool = False) -> None:
-    """Every tap and gradient on the speech clip, with the weights of its golden."""
+def check_speech(step: str, ledger: MeasurementLog, *, frames_aligned: bool = False) -> None:
+    """Every stage and gradient on the speech clip, with the weights of its golden."""
     speech = store.load("speech")
     runner = Runner(STEPS[step], domain="speech", reproduce=this_test(), literal=True)
     x = speech.arrays["input"]
@@ -78,7 +78,7 @@ def check_speech(step: str, ledger: Ledger, *, frames_aligned: bool = False) -> 
 
 def check_alone(
     rung: str,
-    ledger: Ledger,
+    ledger: MeasurementLog,
     dtype: str,
     *,
     plain: bool = False,
@@ -95,7 +95,7 @@ def check_alone(
     check()
 
 
-def check_searched(rung: str, ledger: Ledger) -> None:
+def check_searched(rung: str, ledger: MeasurementLog) -> None:
     """The worst cases that `tox -e search` has found, again; and what it found, for the certificate."""
     (found,) = (searched for searched in search.read(SEARCHED) if searched.rung == rung)
     assert found.violations == []
@@ -105,7 +105,7 @@ def check_searched(rung: str, ledger: Ledger) -> None:
     ledger.note("search", **found.row())
 
 
-def check_there_and_back(rung: str, ledger: Ledger) -> None:
+def check_there_and_back(rung: str, ledger: MeasurementLog) -> None:
     """Rung 0 has no rung below: its parameters written and read are the same bits."""
 
     @settings(max_examples=20)
@@ -124,7 +124,7 @@ def this_test() -> str:
 
 def check_round_trips(
     step: str,
-    ledger: Ledger,
+    ledger: MeasurementLog,
     *,
     plain: bool = False,
     padding: str = "same",

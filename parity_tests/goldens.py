@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 
 from fixtures import store
-from parity.bridges.names import checked
-from parity.expected import Expected
-from parity.faults import Benign
-from parity.gates import OfMax, status
-from parity.grid import Context, compare_forward, compare_gradients, pooled
+from parity.adapters.canonical import checked
+from parity.adapters.rungs import RUNGS
+from parity.checks.expected import Expected
+from parity.checks.grid import Context, compare_forward, compare_gradients, pooled
+from parity.checks.initial import DECIDED
+from parity.checks.reexecution.calibration import Arrays, Inputs
+from parity.checks.reexecution.ways import Way, plainly
+from parity.checks.steps import INNER_TAPS
+from parity.criteria import OfMax, status
+from parity.mutation.planting import Benign
 from parity.oracle import measured_init_margin
-from parity.probes.initial import DECIDED
-from parity.reexecution.calibration import Arrays, Inputs
-from parity.reexecution.ways import Way, plainly
 from parity.report.claims import TAPS, Measurement
-from parity.report.ledger import Ledger
-from parity.rungs import RUNGS
-from parity.steps import INNER_TAPS
+from parity.report.measurements import MeasurementLog
 
 GOLDENS = store.names()
 MEL_ROUNDING = OfMax(1e-4, "mel of two bins is subtracted: 2840 x 2^-24 x a few over a triangle of a few mel")
@@ -34,14 +34,14 @@ def golden(name: str) -> store.Golden:
 
 def built(rung: str, name: str) -> tuple[Any, Any]:
     g = golden(name)
-    bridge = RUNGS[rung].load_bridge()
-    module = bridge.build(g.config)
-    bridge.write(module, checked(g.group("variables"), g.config))
-    return bridge, module
+    adapter = RUNGS[rung].load_adapter()
+    module = adapter.build(g.config)
+    adapter.write(module, checked(g.group("variables"), g.config))
+    return adapter, module
 
 
 def run(rung: str, name: str, way: Way = plainly) -> Arrays:
-    """Taps and gradients by (property, tap)."""
+    """Stages and gradients by (property, stage)."""
     g = golden(name)
     inputs = Inputs(g.config, g.group("variables"), g.arrays["input"], g.arrays["cotangent"])
     return way(*built(rung, name), inputs)
@@ -62,7 +62,7 @@ def context(rung: str, name: str) -> Context:
         with_norm=golden(name).config.mean_var_norm,
         singly=False,
         # the output and the gradients are held to their limits as they stand
-        literal=lambda tap: tap not in INNER_TAPS,
+        literal=lambda stage: stage not in INNER_TAPS,
     )
 
 
@@ -70,9 +70,9 @@ def context(rung: str, name: str) -> Context:
 def expected(name: str) -> Expected:
     """What the original computed, and the recorded oracle."""
     g = golden(name)
-    reference = {**g.group("taps"), "output": g.arrays["output"]}
-    for tap in ("mel", "init"):
-        reference.pop(tap, None)
+    reference = {**g.group("stages"), "output": g.arrays["output"]}
+    for stage in ("mel", "init"):
+        reference.pop(stage, None)
     return Expected(
         config=g.config,
         variables=g.group("variables"),
@@ -84,29 +84,29 @@ def expected(name: str) -> Expected:
 
 
 def taps_of(arrays: Arrays) -> dict[str, np.ndarray]:
-    return {tap: values for (property, tap), values in arrays.items() if property == "forward"}
+    return {stage: values for (property, stage), values in arrays.items() if property == "forward"}
 
 
 def gradients_of(arrays: Arrays) -> dict[str, np.ndarray]:
-    return {tap: values for (property, tap), values in arrays.items() if property != "forward"}
+    return {stage: values for (property, stage), values in arrays.items() if property != "forward"}
 
 
-def check_forward(rung: str, name: str, ledger: Ledger, where: Context | None = None) -> None:
+def check_forward(rung: str, name: str, ledger: MeasurementLog, where: Context | None = None) -> None:
     candidate = taps_of(ran(rung, name))
     measured = list(compare_forward(where or context(rung, name), candidate, expected(name)))
-    assert {m.tap for m in measured} == set(expected(name).reference)
+    assert {m.stage for m in measured} == set(expected(name).reference)
     for measurement in measured:
         ledger.check(measurement)
 
 
-def check_gradients(rung: str, name: str, ledger: Ledger, where: Context | None = None) -> None:
+def check_gradients(rung: str, name: str, ledger: MeasurementLog, where: Context | None = None) -> None:
     candidate = gradients_of(ran(rung, name))
     assert set(candidate) == set(golden(name).group("gradients"))
     for measurement in compare_gradients(where or context(rung, name), candidate, expected(name)):
         ledger.check(measurement)
 
 
-def check_together(rung: str, ledger: Ledger) -> None:
+def check_together(rung: str, ledger: MeasurementLog) -> None:
     """G1 over all goldens: one by one, most of them hold a handful of independent roundings."""
     where = context(rung, GOLDENS[0])
     for name in GOLDENS:
@@ -119,8 +119,8 @@ def check_together(rung: str, ledger: Ledger) -> None:
 
 
 def touched(change: Benign, name: str) -> bool:
-    """Whether a golden has the tap that a change rounds otherwise."""
-    return change.tap in expected(name).taps
+    """Whether a golden has the stage that a change rounds otherwise."""
+    return change.stage in expected(name).stages
 
 
 def one_of_each() -> set[str]:
@@ -142,17 +142,17 @@ def check_benign(change: Benign, names: Iterable[str] = GOLDENS) -> None:
         change: what is planted.
         names: of the goldens that are run with it.
     """
-    if change.tap in ("mel", "init"):
+    if change.stage in ("mel", "init"):
         with change.plant():
             holding(m for name in GOLDENS for m in initial(change.rung, name))
         return
-    before = TAPS[: TAPS.index(change.tap)]
+    before = TAPS[: TAPS.index(change.stage)]
     own = {name: ran(change.rung, name) for name in GOLDENS}
     with change.plant():
         planted = {name: run(change.rung, name) for name in names if touched(change, name)}
     for name, arrays in planted.items():
-        for tap in before:
-            assert np.array_equal(arrays.get(("forward", tap)), own[name].get(("forward", tap))), (name, tap)
+        for stage in before:
+            assert np.array_equal(arrays.get(("forward", stage)), own[name].get(("forward", stage))), (name, stage)
     holding(together(change.rung, {**own, **planted}))
 
 
@@ -177,7 +177,7 @@ def holding(measured: Iterator[Measurement]) -> None:
     assert [str(m) for m in found if not m.holds] == []
 
 
-def check_init(rung: str, name: str, ledger: Ledger) -> None:
+def check_init(rung: str, name: str, ledger: MeasurementLog) -> None:
     """The mel matrix to rounding; the parameters read off it equal, but where a bin stands on a threshold."""
     for measurement in initial(rung, name):
         ledger.check(measurement)
@@ -186,13 +186,13 @@ def check_init(rung: str, name: str, ledger: Ledger) -> None:
 def initial(rung: str, name: str) -> Iterator[Measurement]:
     """What a rung starts from against what the original started from."""
     g = golden(name)
-    measured = RUNGS[rung].load_bridge().init_taps(g.config)
+    measured = RUNGS[rung].load_adapter().init_stages(g.config)
     where = context(rung, name)
-    for tap in ("mel", "init"):
-        yield where.measurement(tap, "forward", status(measured[tap], g.arrays[f"taps/{tap}"]), "rounding")
+    for stage in ("mel", "init"):
+        yield where.measurement(stage, "forward", status(measured[stage], g.arrays[f"taps/{stage}"]), "rounding")
     yield where.measurement("mel", "forward", MEL_ROUNDING(measured["mel"], g.arrays["taps/mel"]), "rounding")
     decided = measured_init_margin(g.config.n_filters) > MEL_ROUNDING.limit
     assert DECIDED(float(np.mean(~decided))).passes
-    gate = OfMax(2.0**-22, "two products of float32 constants, rounded in another order")
-    verdict = gate(measured["init"][decided], g.arrays["taps/init"][decided])
+    criterion = OfMax(2.0**-22, "two products of float32 constants, rounded in another order")
+    verdict = criterion(measured["init"][decided], g.arrays["taps/init"][decided])
     yield where.measurement("init", "forward", verdict, "rounding")

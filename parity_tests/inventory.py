@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 
 from fixtures import inventory, store
-from parity.cells import claimed
-from parity.faults import Benign
-from parity.gates import Exactly, OfMax, Verdict, norm, peak, status
-from parity.gates.base import unit_roundoff
-from parity.gates.direct import Size
-from parity.gates.envelope import Envelope
-from parity.grid import FORWARD, FORWARD_NORM, GRADIENT, GRADIENT_NORM, Context
-from parity.inventory import exact
-from parity.inventory.names import public
-from parity.inventory.outcome import Array, Outcome
-from parity.inventory.subjects import Subject
-from parity.report.ledger import Ledger
+from parity.adapters import subject_oracle
+from parity.cases.public_names import public
+from parity.cases.subjects import Subject
+from parity.checks.grid import FORWARD, FORWARD_NORM, GRADIENT, GRADIENT_NORM, Context
+from parity.criteria import Exactly, OfMax, Verdict, norm, peak, status
+from parity.criteria.criterion import unit_roundoff
+from parity.criteria.direct import Size
+from parity.criteria.envelope import Envelope
+from parity.criteria.outcome import Array, Outcome
+from parity.mutation.planting import Benign
+from parity.report.cells import claimed
+from parity.report.measurements import MeasurementLog
 from parity_tests.taught import NOT_MOVED, UPDATE
 
 NAMES = store.names(store.INVENTORY)
@@ -75,13 +75,13 @@ class Ran:
     @cached_property
     def truth(self) -> dict[str, Array]:
         """The float64 oracle's arrays, of the same float32 numbers."""
-        return exact.run(self.subject).arrays()
+        return subject_oracle.run(self.subject).arrays()
 
     @cached_property
     def moved_truths(self) -> list[dict[str, Array]]:
         """The oracle's again, a float32 rounding put onto everything at every stage."""
         seeds = range(ENVELOPE.n_draws)
-        return [exact.run(self.subject, None, np.random.default_rng(s), ROUNDING).arrays() for s in seeds]
+        return [subject_oracle.run(self.subject, None, np.random.default_rng(s), ROUNDING).arrays() for s in seeds]
 
     def scatter(self, key: str, size: Size) -> float:
         """How far from the original a faithful implementation may be: what the original is off, and what it may be."""
@@ -135,7 +135,7 @@ def run_torch(subject: Subject, rates: Mapping[str, float], projects: bool = Tru
 
     import og_leaf
     from og_leaf.constraints import Constraint
-    from parity.inventory import torch as adapter
+    from parity.adapters import subject_torch as adapter
 
     class Stepped(adapter._Run):
         built: Any = None
@@ -151,7 +151,7 @@ def run_torch(subject: Subject, rates: Mapping[str, float], projects: bool = Tru
         return Outcome(refused=type(refusal).__name__), {}
     if run.built is None or "training" not in public(subject.name).properties:
         return outcome, {}
-    held = adapter.hub_names(run.built)
+    held = adapter.canonical_names(run.built)
     learned = {name: tensor for name, tensor in held.items() if tensor.requires_grad}
     assert set(learned) == set(rates) or not rates, (sorted(learned), sorted(rates))
     if rates:
@@ -174,7 +174,7 @@ def context(rung: str, one: Ran) -> Context:
     )  # fmt: skip
 
 
-def check_forward(rung: str, name: str, ledger: Ledger) -> None:
+def check_forward(rung: str, name: str, ledger: MeasurementLog) -> None:
     """Outputs and regularisation losses, and that the same is refused."""
     for one in ran(rung, name):
         where = context(rung, one)
@@ -187,24 +187,24 @@ def check_forward(rung: str, name: str, ledger: Ledger) -> None:
             for outcome in (one.rung, one.original)
         ]
         assert shapes[0] == shapes[1], (str(one.subject), shapes)
-        gate = FORWARD_NORM if one.with_norm else FORWARD
+        criterion = FORWARD_NORM if one.with_norm else FORWARD
         for key in ("output", "losses"):
             if key in one.original.arrays():
-                judge(where, name, "forward", gate, key, one, ledger)
+                judge(where, name, "forward", criterion, key, one, ledger)
 
 
-def check_gradients(rung: str, name: str, ledger: Ledger) -> None:
+def check_gradients(rung: str, name: str, ledger: MeasurementLog) -> None:
     """Gradients of the output and of the losses, to the input and to everything that is learned."""
     of_variables = claimed(public(name), "gradient")
     for one in ran(rung, name):
         where = context(rung, one)
-        gate = GRADIENT_NORM if one.with_norm else GRADIENT
+        criterion = GRADIENT_NORM if one.with_norm else GRADIENT
         expected = [key for key in one.original.arrays() if "gradients/" in key]
         missing = set(expected) - set(one.rung.arrays())
         assert not missing, (str(one.subject), missing)
         for key in expected:
             property = "input gradient" if key.endswith("gradients/input") else of_variables
-            judge(where, name, property, gate, key, one, ledger)
+            judge(where, name, property, criterion, key, one, ledger)
 
 
 def check_benign(change: Benign) -> None:
@@ -212,7 +212,7 @@ def check_benign(change: Benign) -> None:
 
     Of the frontends only ``Leaf`` has all of the stages that are changed, and goldens of its own.
     """
-    names = SMOOTHED if change.tap in ("ema", "pcen") else FILTERED
+    names = SMOOTHED if change.stage in ("ema", "pcen") else FILTERED
     with change.plant():
         own = [(name, subject, *run_torch(subject, {})) for name in names for _, subject in recorded(name)]
     for name, subject, outcome, after in own:
@@ -221,32 +221,32 @@ def check_benign(change: Benign) -> None:
             continue
         one = Ran(subject, original, outcome, {}, after)
         for key in original.arrays():
-            gates = (GRADIENT, GRADIENT_NORM) if "gradients/" in key else (FORWARD, FORWARD_NORM)
-            for verdict, _ in judged(gates[one.with_norm], key, one):
+            criteria = (GRADIENT, GRADIENT_NORM) if "gradients/" in key else (FORWARD, FORWARD_NORM)
+            for verdict, _ in judged(criteria[one.with_norm], key, one):
                 assert verdict.passes, (str(subject), key, verdict)
 
 
-def judge(where: Context, name: str, property: str, gate: Any, key: str, one: Ran, ledger: Ledger) -> None:
+def judge(where: Context, name: str, property: str, criterion: Any, key: str, one: Ran, ledger: MeasurementLog) -> None:
     """One array against the original's."""
-    for verdict, aside in judged(gate, key, one):
+    for verdict, aside in judged(criterion, key, one):
         here = where.aside() if aside else where
         ledger.check(here.measurement(name, property, verdict, "rounding"))
 
 
-def judged(gate: Any, key: str, one: Ran) -> Iterator[tuple[Verdict, bool]]:
+def judged(criterion: Any, key: str, one: Ran) -> Iterator[tuple[Verdict, bool]]:
     """The verdicts on an array, each with whether it is in units of what rounding makes of it: where a sum cancels."""
     candidate, reference = one.rung.arrays()[key], one.original.arrays()[key]
     yield status(candidate, reference), False
-    verdict = gate(candidate, reference)
+    verdict = criterion(candidate, reference)
     if verdict.passes:
         yield verdict, False
         return
-    size = peak if isinstance(gate, OfMax) else norm
+    size = peak if isinstance(criterion, OfMax) else norm
     difference = size(np.asarray(candidate, dtype=np.float64) - reference)
     yield Verdict("direct", difference / one.scatter(key, size), 1.0, APART), True
 
 
-def check_training(rung: str, name: str, ledger: Ledger) -> None:
+def check_training(rung: str, name: str, ledger: MeasurementLog) -> None:
     """Every variable after one step down the gradient of output and losses, constraints applied."""
     for one in ran(rung, name):
         where = context(rung, one)

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from parity.gates import Exactly, OfMax
-from parity.probes.keeping import told
+from parity.checks.cache import told
+from parity.criteria import Exactly, OfMax
 from parity_tests.calls import (
     BEFORE,
     CALLS,

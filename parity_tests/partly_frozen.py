@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from parity.alone import geometry_of
-from parity.bridges.names import KERNEL, POOLING, checked
-from parity.cases import Case
-from parity.expected import Expected
-from parity.gates import Exactly, norm, one_operation
-from parity.rungs import RUNGS
+from parity.adapters.canonical import KERNEL, POOLING, checked
+from parity.adapters.rungs import RUNGS
+from parity.cases.case import Case
+from parity.checks.alone import geometry_of
+from parity.checks.expected import Expected
+from parity.criteria import Exactly, norm, one_operation
 
 # by the oracle's name and the column of it
 PARAMETERS = {"center_freqs": (KERNEL, 0), "bandwidths": (KERNEL, 1), "pooling_widths": (POOLING, ...)}
@@ -31,11 +31,11 @@ RATE = 1e-3
 @cache
 def _prepared(rung: str, text: str, **options: float) -> tuple[Any, Expected]:
     """A float64 module of a case, and what it is held against."""
-    case, bridge = Case.parse(text), RUNGS[rung].load_bridge()
+    case, adapter = Case.parse(text), RUNGS[rung].load_adapter()
     weights = checked(case.variables(), case.config)
-    module = bridge.build(case.config, dtype="float64", **options)
-    bridge.write(module, weights)
-    geometry = geometry_of(bridge, module, case)
+    module = adapter.build(case.config, dtype="float64", **options)
+    adapter.write(module, weights)
+    geometry = geometry_of(adapter, module, case)
     expected = Expected(case.config, weights, case.input(), np.empty(0), subtracts=False, geometry=geometry)
     expected.cotangent = case.cotangent(expected.taps["output"].shape)
     return module, expected

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from parity.gates import Exactly, OfMax
+from parity.criteria import Exactly, OfMax
 
 SAME = Exactly("a choice of what to compute, not a rounding")
 ROUNDED = OfMax(2.0**-20, "a handful of float32 products and a sum, each 2^-24")

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from parity.gates import AtMost, Verdict, soundness
-from parity.grid import Context
-from parity.inventory.augmentation import Record, adjoint, augmented, drawn, rounding
-from parity.inventory.chances import of_mask, of_warp, surprise
-from parity.inventory.subjects import SETTINGS
+from parity.cases.subjects import SETTINGS
+from parity.checks.augment_distribution import of_mask, of_warp, surprise
+from parity.checks.augmentation import Record, adjoint, augmented, drawn, rounding
+from parity.checks.grid import Context
+from parity.criteria import AtMost, Verdict, soundness
 from parity.report.claims import Measurement
 
 DEFAULTS: Mapping[str, Any] = SETTINGS["SpecAugment"]

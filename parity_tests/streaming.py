@@ -6,18 +6,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.memory import Peak
 from leaf._runtime.streaming import BLOCK
-from parity.cases import Case
-from parity.gates import Exactly
-from parity.memory import Peak
-from parity.probes.streaming import streamed
-from parity.report.ledger import Ledger
-from parity.strategies import cases
+from parity.cases.case import Case
+from parity.cases.strategies import cases
+from parity.checks.streaming import streamed
+from parity.criteria import Exactly
+from parity.report.measurements import MeasurementLog
 
 SAME_BITS = Exactly("a copy of the same numbers in the same order")
 
 
-def check_cuts(rung: str, ledger: Ledger, dtype: str, padding: str) -> None:
+def check_cuts(rung: str, ledger: MeasurementLog, dtype: str, padding: str) -> None:
     """Any way of cutting gives the frames of the whole."""
 
     @settings(max_examples=60)
@@ -30,14 +30,14 @@ def check_cuts(rung: str, ledger: Ledger, dtype: str, padding: str) -> None:
     check()
 
 
-def check_sample_by_sample(rung: str, ledger: Ledger) -> None:
+def check_sample_by_sample(rung: str, ledger: MeasurementLog) -> None:
     """The smallest chunks there are."""
     case = Case.parse("n_filters=2,sample_rate=2000,window_len=8.5,n_samples=150,padding=centered,weights=trained")
     for measurement in streamed(rung, case, range(1, case.n_samples)):
         ledger.check(measurement)
 
 
-def check_long_chunks(rung: str, ledger: Ledger, padding: str) -> None:
+def check_long_chunks(rung: str, ledger: MeasurementLog, padding: str) -> None:
     """Chunks that are worked on in several blocks, whose edges lie between frames, at one or at none of the cuts."""
     n_samples = 5 * BLOCK // 2 + 77
     case = Case.parse(

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from fixtures import lessons, store
-from parity.bridges.names import KERNEL
-from parity.gates import AtMost, Exactly, RelativeL2, Verdict, norm, status
-from parity.gates.base import unit_roundoff
-from parity.optimizers import State
+from parity.adapters.canonical import KERNEL
+from parity.adapters.optimizers import State
+from parity.checks.training_steps import build
+from parity.criteria import AtMost, Exactly, RelativeL2, Verdict, norm, status
+from parity.criteria.criterion import unit_roundoff
 from parity.oracle.filterbank import Box
 from parity.oracle.optimizers import Sgd, project
-from parity.probes.lessons import build
 from parity.report.claims import Measurement
 
 LESSONS = store.names(store.TRAINING)
@@ -118,8 +118,9 @@ def check_lesson(rung: str, name: str, ledger: Any) -> None:
     for step in steps(rung, name):
         for verdict, relation in judged(step):
             ledger.check(Measurement(
-                rung=rung, reference="original", tap=step.variable, property="training step", domain="lessons",
-                dtype="float32", gate=verdict.gate, relation=relation, observed=verdict.observed, bound=verdict.bound,
+                rung=rung, reference="original", stage=step.variable, property="training step", domain="lessons",
+                dtype="float32", criterion=verdict.criterion, relation=relation,
+                observed=verdict.observed, bound=verdict.bound,
                 case=f"{name}, step {step.number + 1}", reason=verdict.reason,
                 reproduce=f"pytest parity_tests/{rung}/test_original_training.py -k '[{name}]'",
             ))  # fmt: skip

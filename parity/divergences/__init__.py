@@ -1,4 +1,4 @@
-"""Where two rungs are *not* the same function: declared, sized, and tested. None is silent."""
+"""Declare and size every place where two implementations differ on purpose, as data."""
 
 from __future__ import annotations
 

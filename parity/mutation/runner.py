@@ -1,266 +1,239 @@
-"""Runs a rung's tests on mutants: heavy libraries are imported once, and every mutant has a forked process.
+"""Run a rung with a change in it before everything that the suite holds a rung to.
 
-The mutated module is compiled in memory and handed over by an import hook, so nothing is written into the tree. Tests
-that start a process of their own see the original. Only tests that call the mutated function are run, the quickest
-first, up to the first that fails.
+Reference and oracle arrays of every scene are computed once, without any fault, and shared by all that is planted.
 """
 
 from __future__ import annotations
 
-import gc
-import importlib
-import importlib.abc
-import importlib.machinery
-import json
-import os
-import resource
-import signal
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from importlib.util import spec_from_file_location
-from pathlib import Path
-from types import CodeType, FrameType
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
 
-import pytest
+from parity.adapters.rungs import RUNGS
+from parity.cases.case import Case
+from parity.checks.expected import Expected
+from parity.checks.grid import (
+    Context,
+    compare_algebraic,
+    compare_algebraic_gradients,
+    compare_forward,
+    compare_gradients,
+    pooled,
+)
+from parity.checks.reexecution import measure
+from parity.checks.steps import STEPS, Runner, Step
+from parity.mutation.planting import Benign, Fault
+from parity.report.claims import PROPERTIES, TAPS, Measurement
 
-from parity.mutation.operators import Mutant
+Check = Callable[[], Iterator[Measurement]]
 
-PRELOADED = ("numpy", "hypothesis", "mpmath", "rich", "jinja2", "torch", "torch._dynamo")
-OF_TENSORFLOW = ("tensorflow", "keras")
-OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--assert=plain", "--no-header", "--tb=no")
-# Exported, compiled, trained for long, measured in memory, approximated, drawn for every public name: for what survives
-# the others.
-SLOW = (
-    "test_memory", "test_exported", "test_onnx_runtime", "test_compile.py", "compiles_whole", "test_a_hundred_steps",
-    "straight_from_tensorflow", "test_original_training.py", "drawn_subjects_are", "og_leaf/test_drawn",
-    "tf_leaf/test_drawn", "og_leaf/test_training", "tf_leaf/test_training",
-    "test_plan.py", "test_tolerance.py", "test_account.py", "test_plans.py", "test_error_model.py",
-)  # fmt: skip
-SLOWER = 10.0  # a mutant may take so many times the CPU time of the original's test, and
-SPARE_S = 20  # so many seconds more
-SLOW_S = 60  # of CPU time that a slow test may take on the original
-LONGEST_S = 1800  # of wall time for a mutant
-MEMORY = 8 << 30  # bytes that a mutant may take beside what the imports take
-
-
-class Seen(NamedTuple):
-    """What a test did on the original: CPU seconds, and the rungs' functions that ran, as ``path:name``."""
-
-    seconds: float
-    functions: frozenset[str]
-
-
-class Verdict(NamedTuple):
-    """What became of a mutant: ``killed``, ``timeout`` or ``survived``, and by which test."""
-
-    state: str
-    by: str = ""
-
-
-def preload(tensorflow: bool) -> None:
-    """Import what every process needs; nothing of this project but the mutation run itself."""
-    for name in (*PRELOADED, *(OF_TENSORFLOW if tensorflow else ())):
-        importlib.import_module(name)
-    gc.freeze()
-
-
-class _Loader(importlib.machinery.SourceFileLoader):
-    def __init__(self, name: str, path: str, code: CodeType) -> None:
-        super().__init__(name, path)
-        self._code = code
-
-    def get_code(self, fullname: str) -> CodeType:
-        return self._code
+# What is drawn by the hundred in the suite, in as many cases as it takes to reach every limit, form and geometry.
+_ANY = (
+    "weights=default,n_samples=481",
+    "weights=drawn,n_filters=5,sample_rate=8000,n_samples=1601,batch=2,seed=1",
+    "weights=outside,n_filters=5,sample_rate=22050,window_stride=5.0,n_samples=1103,seed=2",
+    "weights=trained,n_filters=4,signal=loud_and_weak,n_samples=1601,seed=3,amplitude=2.0",
+    "weights=trained,n_filters=3,sample_rate=11025,signal=chirp,n_samples=1500,seed=4,pcen_floor=1e-06,amplitude=0.001",
+    "weights=drawn,n_filters=3,sample_rate=4000,signal=impulse_first,n_samples=400,seed=5,amplitude=10.0",
+    "weights=trained,n_filters=3,sample_rate=8000,n_samples=161,seed=6,amplitude=0.02,pcen_floor=1e-06",
+    "weights=outside_shared,n_filters=4,sample_rate=8000,signal=tone,n_samples=2000,seed=7",
+)
+_ORIGINAL = (
+    "weights=trained,n_filters=4,sample_rate=8000,n_samples=1999,seed=11,preemp=True,mean_var_norm=True,batch=2",
+    "weights=trained,n_filters=3,sample_rate=8000,n_samples=1200,seed=12,compression=log,amplitude=0.01",
+    "weights=trained,n_filters=3,sample_rate=8000,n_samples=1200,seed=13,compression=fixed_pcen,signal=chirp",
+    "weights=drawn,n_filters=4,sample_rate=8000,n_samples=1600,seed=14,per_channel_smooth=False,pcen_floor=1e-06",
+    "weights=drawn,n_filters=3,sample_rate=8000,n_samples=900,seed=15,compression=none,preemp=True",
+)
+_INSIDE = tuple(case for case in _ANY if "outside" not in case)
+FEWEST = 8  # arrays in a pool: the scenes are always the same, so that a few do not flicker
+# Rung 0 is held against its own arrays from before the fault; that they are the original's is for the goldens to say.
+CLEAN = Step("tf_leaf-clean", "tf_leaf", "tf_leaf", "bench")
+SCENES: dict[str, tuple[tuple[str, str], ...]] = {
+    "tf_leaf": tuple((CLEAN.name, case) for case in _ANY + _ORIGINAL),
+    "og_leaf": tuple(("og_leaf", case) for case in _ANY + _ORIGINAL),
+    "leaf": (
+        *(("leaf", case) for case in _ANY if "=outside," not in case),
+        # one quiet band alone: behind louder ones, what a cancelling root loses in it would not show
+        ("leaf", "weights=drawn,n_filters=1,sample_rate=4000,window_len=8.5,signal=silence,n_samples=400,seed=18"),
+        ("leaf-centered", "weights=drawn,n_filters=4,sample_rate=8000,n_samples=1601,seed=21"),
+        ("leaf-centered", "weights=trained,n_filters=3,n_samples=1121,seed=22,batch=2,amplitude=3.0"),
+    ),
+    "efficientleaf": (
+        *(("efficientleaf", f"{case},padding=centered") for case in _INSIDE),
+        ("efficientleaf", "weights=drawn,n_filters=4,sample_rate=8000,n_samples=1601,seed=31,padding=centered"),
+        ("efficientleaf", "weights=trained,n_filters=3,n_samples=1300,seed=32,batch=2,padding=centered"),
+    ),
+}
 
 
-class Hook(importlib.abc.MetaPathFinder):
-    """Hands over one module's mutated code; others are found as ever."""
+@dataclass(frozen=True)
+class Trial:
+    """What was seen of one change.
 
-    def __init__(self, name: str, path: Path, code: CodeType) -> None:
-        self._name, self._path, self._code = name, path, code
-
-    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
-        if fullname != self._name:
-            return None
-        return spec_from_file_location(fullname, self._path, loader=_Loader(fullname, str(self._path), self._code))
-
-
-def install(mutant: Mutant, root: Path) -> None:
-    """Have this process import the mutated module, which it must not have imported yet."""
-    path = root / mutant.path
-    name = mutant.path.removesuffix(".py").replace("/", ".")
-    if name in sys.modules:
-        raise RuntimeError(f"{name} is imported already")
-    sys.meta_path.insert(0, Hook(name, path, mutant.compile(path.read_text(encoding="utf-8"), str(path))))
-
-
-def forked(work: Callable[[], object], longest_s: int = LONGEST_S) -> tuple[object, int]:
-    """What ``work`` returns in a forked process, by way of JSON, and the signal that ended it; None where it died."""
-    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        answer = Path(folder, "answer")
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                with Path(folder, "log").open("w") as log:
-                    os.dup2(log.fileno(), 1)
-                    os.dup2(log.fileno(), 2)
-                signal.alarm(longest_s)
-                used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-                resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
-                answer.write_text(json.dumps(work()), encoding="utf-8")
-                code = 0
-            finally:
-                os._exit(code)
-        _, status = os.waitpid(pid, 0)
-        result = json.loads(answer.read_text(encoding="utf-8")) if answer.is_file() and status == 0 else None
-        if result is None and (path := os.environ.get("MUTANTS_LOG")):
-            Path(path).write_text(Path(folder, "log").read_text(encoding="utf-8", errors="replace"))
-        return result, os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-
-
-def _is_slow(item: pytest.Item) -> bool:
-    return any(part in item.nodeid for part in SLOW)
-
-
-class _Quick:
-    """Registers the suite's Hypothesis profile without shrinking: any failure is enough."""
-
-    def __init__(self) -> None:
-        from hypothesis import HealthCheck, Phase, settings
-
-        settings.register_profile(
-            "mutants", derandomize=True, print_blob=False, deadline=None, max_examples=100,
-            phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck),
-        )  # fmt: skip
-        os.environ["HYPOTHESIS_PROFILE"] = "mutants"
-
-
-class _Watch(_Quick):
-    """Notes the CPU time of every test and which of the rungs' functions it calls."""
-
-    def __init__(self, files: Sequence[str]) -> None:
-        super().__init__()
-        self.files, self.seen, self.failed = {str(Path(f).resolve()): f for f in files}, {}, []  # type: ignore[var-annotated]
-        self._running: set[str] = set()
-
-    def _called(self, frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and (path := self.files.get(frame.f_code.co_filename)):
-            name = getattr(frame.f_code, "co_qualname", frame.f_code.co_name)  # Python 3.10 has the last part alone
-            self._running.add(f"{path}:{name.replace('.<locals>', '')}")
-
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items[:] = [item for item in items if not _is_slow(item)]
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        self._running, start = set(), time.process_time()
-        sys.setprofile(self._called)
-        try:
-            return (yield)
-        finally:
-            sys.setprofile(None)
-            self.seen[item.nodeid] = (time.process_time() - start, sorted(self._running))
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.failed:
-            self.failed.append(report.nodeid)
-
-
-class _Chosen(_Quick):
-    """Runs the chosen tests in the given order, each within its CPU time, and notes what failed.
-
-    ``None`` chooses the slow ones.
+    Attributes:
+        name: of the fault or the benign reformulation.
+        failed: the measurements that did not hold, in the order of the computation.
+        n_measured: how many there were.
+        raised: the error that ended it, if one did.
     """
 
-    def __init__(self, seconds: dict[str, float] | None, note: Path) -> None:
-        super().__init__()
-        self.seconds, self.note, self.failed = seconds, note, ""
+    name: str
+    failed: tuple[Measurement, ...]
+    n_measured: int
+    raised: str = ""
 
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        if self.seconds is None:
-            items[:] = [item for item in items if _is_slow(item)]
+    @property
+    def killed(self) -> bool:
+        """Whether anything was noticed."""
+        return bool(self.failed) or bool(self.raised)
+
+    @property
+    def first(self) -> Measurement | None:
+        """Where it was noticed first."""
+        return self.failed[0] if self.failed else None
+
+    def as_declared(self, fault: Fault) -> bool:
+        """Whether it was caught where its author said, by the criterion that was named."""
+        if self.first is None:
+            return bool(self.raised) and fault.criterion == "status"
+        where = (self.first.property, self.first.stage)
+        criteria = {m.criterion for m in self.failed if (m.property, m.stage) == where}
+        return where == (fault.property, fault.stage) and fault.criterion in criteria
+
+
+def order(m: Measurement) -> tuple[int, int, str]:
+    """The order of the computation: initial values, stages, gradients, steps."""
+    early = 0 if m.stage in ("mel", "init") else 1
+    place = TAPS.index(m.stage) if m.stage in TAPS else len(TAPS)
+    kind = PROPERTIES.index("forward") if m.property == "forward" else len(PROPERTIES) + PROPERTIES.index(m.property)
+    return (early, 100 * kind + place, m.stage)
+
+
+@dataclass
+class MutationRunner:
+    """Hold a rung to everything again and again, with one change after another in it.
+
+    Attributes:
+        rung: the rung that faults are planted into.
+        checks: what is measured beside the scenes, by name; run in this order.
+        preparations: what the checks keep from before any change.
+    """
+
+    rung: str
+    checks: dict[str, Check] = field(default_factory=dict)
+    preparations: tuple[Callable[[], None], ...] = ()
+    _ready: bool = False
+
+    def prepare(self) -> None:
+        """Compute what all plants share, while none is in place."""
+        if self._ready:
             return
-        found = {item.nodeid: item for item in items}
-        items[:] = [found[name] for name in self.seconds if name in found]
+        self._ready = True
+        for prepare in self.preparations:
+            prepare()
+        for step, text in SCENES.get(self.rung, ()):
+            shared(step, text)
+        for reference in {_step(step).reference for step, _ in SCENES.get(self.rung, ())}:
+            measure(reference)
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        self.note.write_text(item.nodeid, encoding="utf-8")
-        seconds = SLOW_S if self.seconds is None else self.seconds[item.nodeid]
-        signal.setitimer(signal.ITIMER_PROF, SLOWER * seconds + SPARE_S)  # ends the process
+    def try_(self, planted: Fault | Benign, *, to_the_end: bool = False) -> Trial:
+        """Plant, measure, take out again.
+
+        Args:
+            planted: a fault or a benign reformulation of this rung.
+            to_the_end: go on behind the first group of measurements that notices something.
+        """
+        self.prepare()
+        failed: list[Measurement] = []
+        n_measured = 0
+        raised = ""
         try:
-            return (yield)
-        finally:
-            signal.setitimer(signal.ITIMER_PROF, 0)
+            with planted.plant():
+                for group in self.groups():
+                    measured = list(group)
+                    n_measured += len(measured)
+                    failed += [m for m in measured if not m.holds]
+                    if failed and not to_the_end:
+                        break
+        except Exception as error:  # a fault may break the rung outright: that is noticed, too
+            raised = f"{type(error).__name__}: {error}"
+        return Trial(planted.name, tuple(sorted(failed, key=order)), n_measured, raised)
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.failed:
-            self.failed = self.failed or report.nodeid
+    def untouched(self) -> Trial:
+        """The same with nothing planted."""
+        return self.try_(Benign(f"{self.rung}/nothing", "", "", ()), to_the_end=True)
 
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.failed:
-            self.failed = self.failed or f"import of {report.nodeid}"
-
-
-def watch(folders: Sequence[str], files: Sequence[str]) -> dict[str, Seen]:
-    """Run all tests of the folders but the slow ones on the original.
-
-    Raises:
-        RuntimeError: a test fails, so that no mutant could be judged; names it.
-    """
-
-    def work() -> object:
-        plugin = _Watch(files)
-        options = [option for option in OPTIONS if option != "-x"]
-        pytest.main([*folders, *options], plugins=[plugin])
-        return {"seen": plugin.seen, "failed": plugin.failed}
-
-    answer, by = forked(work)
-    if not isinstance(answer, dict) or answer["failed"] or not answer["seen"]:
-        failed = answer["failed"] if isinstance(answer, dict) else f"signal {by}"
-        raise RuntimeError(f"tests of the original must pass: {failed}")
-    return {name: Seen(seconds, frozenset(functions)) for name, (seconds, functions) in answer["seen"].items()}
+    def groups(self) -> Iterator[Iterable[Measurement]]:
+        """The measurements in groups: initial values, the scenes' stages and gradients, then the other checks."""
+        others = dict(self.checks)
+        if "initial" in others:
+            yield others.pop("initial")()
+        run = _Scenes(self.rung)
+        yield run.stages()
+        yield run.precise_stages()
+        yield run.gradients()
+        for check in others.values():
+            yield check()
 
 
-def judge(mutant: Mutant, tests: dict[str, float] | None, folders: Sequence[str], root: Path) -> Verdict:
-    """Run tests on a mutant until one fails.
+class _Scenes:
+    """One run of every scene of a rung, stage by stage; modules are built once, under whatever is planted."""
 
-    Args:
-        mutant: what to run them on.
-        tests: names in the order to be run, with the CPU seconds that each takes on the original; None for the
-            slow ones of the folders.
-        folders: where they are.
-        root: the repository, which must be the current directory.
-    """
-    if tests is not None and not tests:
-        return Verdict("survived")
-    files = folders if tests is None else list(dict.fromkeys(name.split("::")[0] for name in tests))
-    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        note = Path(folder, "running")
+    def __init__(self, rung: str) -> None:
+        self.adapter = RUNGS[rung].load_adapter()
+        self.runners: dict[str, Runner] = {}
+        self.scenes: list[tuple[Runner, str, Expected, Any, Any]] = []
+        for step, text in SCENES.get(rung, ()):
+            runner = self.runners.setdefault(step, Runner(_step(step), domain="bench"))
+            expected = shared(step, text)
+            self.scenes.append((runner, text, expected, *runner.climbed(expected)))
 
-        def work() -> object:
-            install(mutant, root)
-            plugin = _Chosen(tests, note)
-            code = pytest.main([*files, *OPTIONS], plugins=[plugin])
-            return {"code": int(code), "failed": plugin.failed}
+    def stages(self) -> Iterator[Measurement]:
+        for runner, text, expected, module, _ in self.scenes:
+            yield from compare_forward(
+                _context(runner, text, expected), self.adapter.stages(module, expected.x), expected
+            )
+        yield from self.together()
 
-        answer, by = forked(work)
-        running = note.read_text(encoding="utf-8") if note.is_file() else "import"
-    if not isinstance(answer, dict):
-        return Verdict("timeout", running) if by in (signal.SIGPROF, signal.SIGALRM) else Verdict("killed", running)
-    if answer["code"] == pytest.ExitCode.OK:
-        return Verdict("survived")
-    return Verdict("killed", answer["failed"] or running)
+    def precise_stages(self) -> Iterator[Measurement]:
+        for runner, text, expected, _, module in self.scenes:
+            stages = self.adapter.stages(module, expected.x)
+            yield from compare_algebraic(_context(runner, text, expected, "float64"), stages, expected)
+
+    def gradients(self) -> Iterator[Measurement]:
+        for runner, text, expected, module, precise in self.scenes:
+            arguments = expected.x, expected.cotangent
+            context, double = _context(runner, text, expected), _context(runner, text, expected, "float64")
+            yield from compare_gradients(context, self.adapter.gradients(module, *arguments), expected)
+            gradients = self.adapter.gradients(precise, *arguments)
+            yield from compare_algebraic_gradients(double, gradients, expected)
+        yield from self.together()
+
+    def together(self) -> Iterator[Measurement]:
+        """The accuracy over all scenes of what has been seen since the last time."""
+        for runner in self.runners.values():
+            yield from pooled(runner.context("all scenes"), fewest=FEWEST)
+            runner.pools.clear()
 
 
-def covering(mutant: Mutant, seen: dict[str, Seen]) -> dict[str, float]:
-    """The tests that call the mutated function, the quickest first; of a change outside functions, of its file."""
-    name = f"{mutant.path}:{mutant.name}"
-    calls = [n for n, s in seen.items() if any(f == name or f.startswith(name + ".") for f in s.functions)]
-    if mutant.name == "<module>":
-        calls = [n for n, s in seen.items() if any(f.startswith(mutant.path + ":") for f in s.functions)]
-    return dict(sorted(((n, seen[n].seconds) for n in calls), key=lambda item: item[1]))
+def _context(runner: Runner, text: str, expected: Expected, dtype: str = "float32") -> Context:
+    context = runner.context(text, dtype)
+    context.with_norm = expected.config.mean_var_norm
+    return context
+
+
+def _step(name: str) -> Step:
+    return CLEAN if name == CLEAN.name else STEPS[name]
+
+
+@cache
+def shared(step: str, text: str) -> Expected:
+    """What a scene is held against; made on first use, which must be without a fault."""
+    case = Case.parse(text)
+    expected = Runner(_step(step)).expected(case.config, case.variables(), case.input(), case.cotangent)
+    for dtype in ("float32", "float64"):
+        expected.errors(dtype)
+        expected.rounding(dtype)
+    return expected

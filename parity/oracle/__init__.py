@@ -1,4 +1,4 @@
-"""LEAF in plain NumPy float64: forward and hand-written adjoints. It calls no rung and no torch."""
+"""Compute LEAF in float64 with NumPy alone: forward, hand-written adjoints, running-error bounds."""
 
 from parity.oracle.bounds import LeafBounds
 from parity.oracle.filterbank import Box, Geometry, Group, plan_groups

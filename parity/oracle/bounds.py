@@ -1,4 +1,4 @@
-"""LEAF in running-error arithmetic: how far a faithful implementation may be from the oracle at every tap and gradient.
+"""LEAF in running-error arithmetic: how far a faithful implementation may be from the oracle, stage by stage.
 
 The values come from the oracle; here their errors are propagated, operation by operation. Where faithful forms differ
 (a lerp or two products, a subtraction or ``expm1``), the roundings of either are counted, so that one bound serves all.
@@ -94,7 +94,7 @@ class LeafBounds:
 
     Args:
         oracle: the configuration and its conventions.
-        variables: weights, by hub names, as the implementation holds them.
+        variables: weights, by canonical names, as the implementation holds them.
         x: audio, [B, T].
         precision: of the implementation.
         subtracts: count the digits that the original's PCEN loses by subtracting ``delta^r``. Without, a form that
@@ -123,8 +123,8 @@ class LeafBounds:
         self.tail: dict[str, Running] = {}
         self.out = self._normalised(self._compressed())
 
-    def taps(self) -> dict[str, Running]:
-        """Every tap with its error, under the names and in the shapes of :meth:`LeafOracle.taps`."""
+    def stages(self) -> dict[str, Running]:
+        """Every stage with its error, under the names and in the shapes of :meth:`LeafOracle.stages`."""
         found: dict[str, Running] = {}
         if len(self.bank) == 1:
             (group,) = self.bank
@@ -137,8 +137,8 @@ class LeafBounds:
         return {**found, "pool": self.pool, "floor": self.floor, **self.tail, "output": self.out}
 
     def forward(self) -> Errors:
-        """The largest error at every tap."""
-        return {name: _promised(tap.error) for name, tap in self.taps().items()}
+        """The largest error at every stage."""
+        return {name: _promised(stage.error) for name, stage in self.stages().items()}
 
     def gradients(self, cotangent: Array) -> Errors:
         """The largest error of every gradient, under the names and in the shapes of :meth:`LeafOracle.gradients`."""

@@ -114,7 +114,7 @@ def plan_groups(
 
 
 @dataclass
-class GroupTaps:
+class GroupStages:
     """What one group computed, kept for the adjoint."""
 
     filters: Array  # [C, 2, W]
@@ -134,10 +134,10 @@ def clamped(kernel: Array, width: Array, box: Box) -> tuple[Array, Array, Array]
     )
 
 
-def filterbank(kernel: Array, width: Array, x: Array, geometry: Geometry) -> list[GroupTaps]:
+def filterbank(kernel: Array, width: Array, x: Array, geometry: Geometry) -> list[GroupStages]:
     """Pooled energies by group: kernel [C, 2] (mu, sigma), width [C], x [B, T]."""
     mu, sigma, width = clamped(kernel, width, geometry.box)
-    taps = []
+    stages = []
     for g in geometry.groups:
         chosen = slice(g.start, g.stop)
         filters = gabor(mu[chosen], sigma[chosen], g.kernel_size)
@@ -147,31 +147,31 @@ def filterbank(kernel: Array, width: Array, x: Array, geometry: Geometry) -> lis
         modulus = conv[:, :, 0] ** 2 + conv[:, :, 1] ** 2
         windows = gaussian_window(width[chosen] * geometry.pooling_scale(g), g.window_size)
         pads = geometry.pads(modulus.shape[-1], g.window_size, g.pool_stride)
-        taps.append(GroupTaps(filters, windows, conv, modulus, depthwise(modulus, windows, g.pool_stride, pads)))
-    return taps
+        stages.append(GroupStages(filters, windows, conv, modulus, depthwise(modulus, windows, g.pool_stride, pads)))
+    return stages
 
 
 def filterbank_adjoint(
-    kernel: Array, width: Array, x: Array, geometry: Geometry, taps: list[GroupTaps], d: Array
+    kernel: Array, width: Array, x: Array, geometry: Geometry, stages: list[GroupStages], d: Array
 ) -> tuple[Array, Array, Array]:
     """Adjoint of :func:`filterbank`: cotangent [B, C, F] to (d_kernel [C, 2], d_width [C], d_x [B, T])."""
     mu, sigma, clamped_width = clamped(kernel, width, geometry.box)
     d_kernel, d_width, d_x = np.zeros(kernel.shape), np.zeros(width.shape), np.zeros(x.shape)
-    for g, tap in zip(geometry.groups, taps, strict=True):
+    for g, stage in zip(geometry.groups, stages, strict=True):
         chosen = slice(g.start, g.stop)
         scale = geometry.pooling_scale(g)
-        pads = geometry.pads(tap.modulus.shape[-1], g.window_size, g.pool_stride)
-        d_modulus, d_windows = depthwise_adjoint(tap.modulus, tap.windows, g.pool_stride, pads, d[:, chosen])
+        pads = geometry.pads(stage.modulus.shape[-1], g.window_size, g.pool_stride)
+        d_modulus, d_windows = depthwise_adjoint(stage.modulus, stage.windows, g.pool_stride, pads, d[:, chosen])
         d_width[chosen] = scale * gaussian_window_adjoint(clamped_width[chosen] * scale, g.window_size, d_windows)
-        d_conv = 2 * tap.conv * d_modulus[:, :, np.newaxis]
+        d_conv = 2 * stage.conv * d_modulus[:, :, np.newaxis]
         pads = geometry.pads(x.shape[1], g.kernel_size, g.conv_stride)
-        flat = tap.filters.reshape(-1, g.kernel_size)
+        flat = stage.filters.reshape(-1, g.kernel_size)
         d_signal, d_filters = correlate_adjoint(
             x, flat, g.conv_stride, pads, d_conv.reshape(x.shape[0], flat.shape[0], -1)
         )
         d_x += d_signal
         d_kernel[chosen] = np.stack(
-            gabor_adjoint(mu[chosen], sigma[chosen], g.kernel_size, d_filters.reshape(tap.filters.shape)),
+            gabor_adjoint(mu[chosen], sigma[chosen], g.kernel_size, d_filters.reshape(stage.filters.shape)),
             axis=1,
         )
     box = geometry.box

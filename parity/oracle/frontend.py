@@ -1,4 +1,4 @@
-"""LEAF end to end in float64: every tap, and the adjoint of the whole.
+"""LEAF end to end in float64: every stage, and the adjoint of the whole.
 
 The oracle is fed the float32 inputs and parameters of the run that it judges, exactly. It follows the mathematics
 of LEAF, not the operations of a rung; where rungs mean different functions, the difference is an argument.
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from parity.config import LeafConfig
 from parity.oracle import norm
 from parity.oracle.arrays import Array, clamp, clamp_adjoint, exact
+from parity.oracle.config import LeafConfig
 from parity.oracle.convolution import correlate, correlate_adjoint
 from parity.oracle.filterbank import Geometry, filterbank, filterbank_adjoint
 from parity.oracle.pcen import normalise, normalise_adjoint, smoother, smoother_adjoint
@@ -61,11 +61,11 @@ class LeafOracle:
             config.n_filters, config.window, config.stride, config.padding, conventions.upper_wins
         )
 
-    def taps(self, variables: Mapping[str, Array], x: Array) -> dict[str, Array]:
-        """Every tap of the forward pass.
+    def stages(self, variables: Mapping[str, Array], x: Array) -> dict[str, Array]:
+        """Every stage of the forward pass.
 
         Args:
-            variables: by the original's names and shapes (see :mod:`parity.bridges.names`).
+            variables: by the original's names and shapes (see :mod:`parity.adapters.canonical`).
             x: audio, [B, T].
 
         Returns:
@@ -74,28 +74,28 @@ class LeafOracle:
         """
         v = {name: exact(value) for name, value in variables.items()}
         x = exact(x)
-        taps: dict[str, Array] = {}
+        stages: dict[str, Array] = {}
         signal = self._emphasised(v, x)
         width = v["learnable_pooling/kernel"].reshape(-1)
         groups = filterbank(v["kernel"], width, signal, self.geometry)
         if len(groups) == 1:
-            taps.update(filters=groups[0].filters, windows=groups[0].windows)
-            taps.update(conv=groups[0].conv, modulus=groups[0].modulus)
-        taps["pool"] = np.concatenate([g.pool for g in groups], axis=1)
-        taps["floor"] = clamp(taps["pool"], low=FLOOR)
-        y = self._compressed(v, taps)
+            stages.update(filters=groups[0].filters, windows=groups[0].windows)
+            stages.update(conv=groups[0].conv, modulus=groups[0].modulus)
+        stages["pool"] = np.concatenate([g.pool for g in groups], axis=1)
+        stages["floor"] = clamp(stages["pool"], low=FLOOR)
+        y = self._compressed(v, stages)
         if self.config.mean_var_norm:
             gamma, beta = v["tfbanks_instancenorm/gamma"], v["tfbanks_instancenorm/beta"]
             y = norm.standardise(y, gamma[:, np.newaxis], beta[:, np.newaxis], NORM_EPS, axes=(2,))
-            taps["norm"] = y
-        taps["output"] = y
-        return taps
+            stages["norm"] = y
+        stages["output"] = y
+        return stages
 
     def gradients(self, variables: Mapping[str, Array], x: Array, cotangent: Array) -> dict[str, Array]:
         """Gradient of ``sum(cotangent * output)`` by hand-written adjoints.
 
         Args:
-            variables: as for :meth:`taps`.
+            variables: as for :meth:`stages`.
             x: audio, [B, T].
             cotangent: [B, C, F].
 
@@ -109,22 +109,22 @@ class LeafOracle:
         width = v["learnable_pooling/kernel"].reshape(-1)
         groups = filterbank(v["kernel"], width, signal, self.geometry)
         pool = np.concatenate([g.pool for g in groups], axis=1)
-        taps: dict[str, Array] = {"floor": clamp(pool, low=FLOOR)}
+        stages: dict[str, Array] = {"floor": clamp(pool, low=FLOOR)}
         d = exact(cotangent)
-        y = self._compressed(v, taps)
+        y = self._compressed(v, stages)
         if self.config.mean_var_norm:
             gamma = v["tfbanks_instancenorm/gamma"][:, np.newaxis]
             d, d_gamma, d_beta = norm.standardise_adjoint(y, gamma, NORM_EPS, (2,), d)
             out.update({"tfbanks_instancenorm/gamma": d_gamma, "tfbanks_instancenorm/beta": d_beta})
-        d = self._compressed_adjoint(v, taps, d, out)
+        d = self._compressed_adjoint(v, stages, d, out)
         d = clamp_adjoint(pool, d, low=FLOOR)
         d_kernel, d_width, d_signal = filterbank_adjoint(v["kernel"], width, signal, self.geometry, groups, d)
         out["kernel"] = d_kernel
         out["learnable_pooling/kernel"] = d_width.reshape(v["learnable_pooling/kernel"].shape)
         if self.config.preemp:
             taps_2 = v["tfbanks_preemp/kernel"].reshape(1, 2)
-            d_signal, d_taps = correlate_adjoint(x, taps_2, 1, (0, 1), d_signal[:, np.newaxis])
-            out["tfbanks_preemp/kernel"] = d_taps.reshape(v["tfbanks_preemp/kernel"].shape)
+            d_signal, d_stages = correlate_adjoint(x, taps_2, 1, (0, 1), d_signal[:, np.newaxis])
+            out["tfbanks_preemp/kernel"] = d_stages.reshape(v["tfbanks_preemp/kernel"].shape)
         out["input"] = d_signal
         return out
 
@@ -146,28 +146,28 @@ class LeafOracle:
             s = clamp(s, 0.0, 1.0)
         return alpha, delta, root, s, 1.0 - s
 
-    def _compressed(self, v: Mapping[str, Array], taps: dict[str, Array]) -> Array:
+    def _compressed(self, v: Mapping[str, Array], stages: dict[str, Array]) -> Array:
         if self.config.compression == "none":
-            return taps["floor"]
+            return stages["floor"]
         if self.config.compression == "log":
-            return np.asarray(np.log(taps["floor"] + LOG_OFFSET))
+            return np.asarray(np.log(stages["floor"] + LOG_OFFSET))
         alpha, delta, root, gain_in, gain_back = self._pcen_parameters(v)
-        taps["ema"] = smoother(taps["floor"], gain_in, gain_back)
-        taps["pcen"] = normalise(taps["floor"], taps["ema"], alpha, delta, 1 / root, self.config.pcen_floor)
-        return taps["pcen"]
+        stages["ema"] = smoother(stages["floor"], gain_in, gain_back)
+        stages["pcen"] = normalise(stages["floor"], stages["ema"], alpha, delta, 1 / root, self.config.pcen_floor)
+        return stages["pcen"]
 
     def _compressed_adjoint(
-        self, v: Mapping[str, Array], taps: dict[str, Array], d: Array, out: dict[str, Array]
+        self, v: Mapping[str, Array], stages: dict[str, Array], d: Array, out: dict[str, Array]
     ) -> Array:
         """Cotangent of the compression's output to that of its input; the parameters' gradients go to ``out``."""
-        x = taps["floor"]
+        x = stages["floor"]
         if self.config.compression == "none":
             return d
         if self.config.compression == "log":
             return d / (x + LOG_OFFSET)
         alpha, delta, root, gain_in, gain_back = self._pcen_parameters(v)
         eps = self.config.pcen_floor
-        d_x, d_m, d_alpha, d_delta, d_r = normalise_adjoint(x, taps["ema"], alpha, delta, 1 / root, eps, d)
+        d_x, d_m, d_alpha, d_delta, d_r = normalise_adjoint(x, stages["ema"], alpha, delta, 1 / root, eps, d)
         d_smoothed, d_in, d_back = smoother_adjoint(x, gain_in, gain_back, d_m)
         out["PCEN/alpha"] = clamp_adjoint(v["PCEN/alpha"], d_alpha, high=1.0)
         out["PCEN/delta"] = clamp_adjoint(v["PCEN/delta"], d_delta, low=self.conventions.delta_low)

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from parity.config import LeafConfig
 from parity.oracle import pcen_stage, stages
 from parity.oracle.arrays import Array
 from parity.oracle.chain import Chain
+from parity.oracle.config import LeafConfig
 from parity.oracle.frontend import FLOOR, LOG_OFFSET, NORM_EPS
 
 

@@ -7,10 +7,10 @@ import runpy
 import sys
 from pathlib import Path
 
-from parity.cases import Case
-from parity.outputs import require_file
+from parity.cases.case import Case
 from parity.ports.examination import OPTION, Examination
 from parity.ports.port import Port
+from parity.weights.outputs import require_file
 
 
 def load(file: Path, name: str) -> Port:

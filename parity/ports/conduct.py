@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from parity.config import LeafConfig
-from parity.gates import Verdict
-from parity.grid import Context
+from parity.checks import purity
+from parity.checks.grid import Context
+from parity.criteria import Verdict
+from parity.oracle.config import LeafConfig
 from parity.ports.port import Port, reference
-from parity.probes import purity
 from parity.report.claims import Measurement
 
 # Inputs that the rungs refuse, by what is wrong with them: shape and dtype.
@@ -27,7 +27,7 @@ SMALL = LeafConfig(n_filters=3, sample_rate=4000)
 
 
 def is_a_function(port: Port, again: str) -> Iterator[Measurement]:
-    """The port called again and again, and beside others of its own: see :mod:`parity.probes.purity`."""
+    """The port called again and again, and beside others of its own: see :mod:`parity.checks.purity`."""
     probe = _Conduct(port, again)
     n_filters = port.allowed("n_filters")
     arguments = {"n_filters": SMALL.n_filters if n_filters is None else n_filters[0]}
@@ -43,10 +43,10 @@ def is_a_function(port: Port, again: str) -> Iterator[Measurement]:
 
 def refuses(port: Port, again: str) -> Iterator[Measurement]:
     """Every input that the claimed rung refuses, given to the port as well."""
-    from parity.ports.bridge import PortBridge
+    from parity.ports.adapter import PortAdapter
 
     config = port.held(SMALL)
-    rung, module = reference(port).build(config), PortBridge(port).build(config).inner
+    rung, module = reference(port).build(config), PortAdapter(port).build(config).inner
     for what, (shape, dtype) in REFUSED.items():
         x = np.ones(shape, dtype=dtype)
         if port.audio == "bt" and what in ("no samples", "integers", "another float type"):
@@ -55,7 +55,8 @@ def refuses(port: Port, again: str) -> Iterator[Measurement]:
         context = Context(port.name, port.claims, "refusals", what, again)
         if what in port.accepts:
             yield Measurement(
-                **_fields(context), gate="divergence", relation="divergent", observed=accepted, bound=1.0, at_least=1.0,
+                **_fields(context), criterion="divergence", relation="divergent",
+                observed=accepted, bound=1.0, at_least=1.0,
                 reason="declared: the port takes what the rung refuses",
             )  # fmt: skip
             continue
@@ -75,7 +76,7 @@ def _accepts(module: Any, x: np.ndarray) -> bool:
 
 def _fields(context: Context) -> dict[str, Any]:
     return {
-        "rung": context.rung, "reference": context.reference, "tap": "output", "property": "status",
+        "rung": context.rung, "reference": context.reference, "stage": "output", "property": "status",
         "domain": context.domain, "dtype": context.dtype, "case": context.case, "reproduce": context.reproduce,
     }  # fmt: skip
 
@@ -88,9 +89,9 @@ class _Conduct(purity.Probe):
         self.port, self.again = port, again
 
     def build(self, arguments: Mapping[str, Any]) -> Any:
-        from parity.ports.bridge import PortBridge
+        from parity.ports.adapter import PortAdapter
 
-        return PortBridge(self.port).build(self.port.held(SMALL).with_(**arguments))
+        return PortAdapter(self.port).build(self.port.held(SMALL).with_(**arguments))
 
     def same(self, what: str, got: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> Measurement:
         m = super().same(what, got, expected)

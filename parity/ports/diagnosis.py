@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from parity.bridges import names
+from parity.adapters import canonical
 from parity.ports.port import ON_LIMITS, STAGES, TOGETHER, Port
 from parity.report.claims import GATES, Measurement
 
@@ -24,8 +24,8 @@ FROM: dict[str, tuple[str, ...]] = {
 }
 # Gradients run the other way, so the last parameter's comes first.
 BACKWARDS = (
-    names.BETA, names.GAMMA, names.ROOT, names.DELTA, names.ALPHA, names.SMOOTH, names.POOLING, names.KERNEL,
-    names.PREEMP, "input",
+    canonical.BETA, canonical.GAMMA, canonical.ROOT, canonical.DELTA, canonical.ALPHA, canonical.SMOOTH,
+    canonical.POOLING, canonical.KERNEL, canonical.PREEMP, "input",
 )  # fmt: skip
 ORDER = (*STAGES, "output", *BACKWARDS)
 
@@ -35,28 +35,28 @@ class Departure:
     """One stage or gradient that does not hold.
 
     Attributes:
-        tap: a stage, ``output``, or the variable of a gradient (``input``: the audio).
+        stage: a stage, ``output``, or the variable of a gradient (``input``: the audio).
         worst: the measurement that says it best.
         n_cases: on how many cases; 0, where all of them together are judged.
     """
 
-    tap: str
+    stage: str
     worst: Measurement
     n_cases: int
 
     @property
     def where(self) -> str:
-        """``tap "pool"`` or ``the gradient to PCEN/alpha``."""
+        """``stage "pool"`` or ``the gradient to PCEN/alpha``."""
         if self.worst.property == "forward":
-            return f'tap "{self.tap}"'
-        return f"the gradient to {self.tap}" + (", on the limits" if _on_limits(self.worst) else "")
+            return f'stage "{self.stage}"'
+        return f"the gradient to {self.stage}" + (", on the limits" if _on_limits(self.worst) else "")
 
     @property
     def how(self) -> str:
-        """The gate, and by how much."""
+        """The criterion, and by how much."""
         m = self.worst
-        size = m.reason if m.gate == "status" else f"{m.ratio:.2g} times its bound"
-        return f"{m.gate}, {size}" + ("" if m.dtype == "float32" else f", in {m.dtype}")
+        size = m.reason if m.criterion == "status" else f"{m.ratio:.2g} times its bound"
+        return f"{m.criterion}, {size}" + ("" if m.dtype == "float32" else f", in {m.dtype}")
 
 
 @dataclass(frozen=True)
@@ -82,15 +82,17 @@ class Diagnosis:
         failed: dict[str, list[Measurement]] = {}
         for m in self.measured:
             if not m.holds:
-                failed.setdefault(m.tap, []).append(m)
-        found = [Departure(tap, min(failed[tap], key=_telling), _n_cases(failed[tap])) for tap in _ordered(failed)]
+                failed.setdefault(m.stage, []).append(m)
+        found = [
+            Departure(stage, min(failed[stage], key=_telling), _n_cases(failed[stage])) for stage in _ordered(failed)
+        ]
         return sorted(found, key=lambda d: d.worst.dtype != "float32")
 
     @property
     def holding(self) -> list[str]:
         """What was measured and holds, in the same order."""
-        failed = {m.tap for m in self.measured if not m.holds}
-        return _ordered({m.tap for m in self.measured} - failed)
+        failed = {m.stage for m in self.measured if not m.holds}
+        return _ordered({m.stage for m in self.measured} - failed)
 
     @property
     def unseen(self) -> list[str]:
@@ -100,9 +102,9 @@ class Diagnosis:
     @property
     def suspects(self) -> list[str]:
         """The unseen stages that lie between the first departure and what holds before it."""
-        if not self.departures or self.departures[0].tap not in FROM:
+        if not self.departures or self.departures[0].stage not in FROM:
             return []
-        found, todo = set[str](), [*FROM[self.departures[0].tap]]
+        found, todo = set[str](), [*FROM[self.departures[0].stage]]
         while todo:
             stage = todo.pop()
             if stage not in self.port.taps:
@@ -114,7 +116,7 @@ class Diagnosis:
     def stands_alone(self) -> bool:
         """Whether the first departure is a stage, and nothing that comes behind it departs."""
         departures = [d for d in self.departures if d.worst.property == "forward"]
-        return len(departures) == 1 and departures[0].tap != "output"
+        return len(departures) == 1 and departures[0].stage != "output"
 
     def __str__(self) -> str:
         port, departures = self.port, self.departures
@@ -130,7 +132,7 @@ class Diagnosis:
         if self.suspects:
             lines.append(f"  or before it:   {', '.join(self.suspects)} (not seen)")
         if self.stands_alone:
-            lines.append("  but:            nothing behind it departs: is the tap read where it should be?")
+            lines.append("  but:            nothing behind it departs: is the stage read where it should be?")
         lines += [f"  departs, too:   {d.where} ({d.how}; {self._on(d)})" for d in departures[1:]]
         return "\n".join([*lines, *self._rest()])
 
@@ -141,7 +143,7 @@ class Diagnosis:
             "port": self.port.name,
             "claims": self.port.claims,
             "first_departure": f"{departures[0].where} ({departures[0].how})" if departures else "none",
-            "departs": ", ".join(d.tap for d in departures),
+            "departs": ", ".join(d.stage for d in departures),
             "holds": ", ".join(self.holding),
             "not_seen": ", ".join(self._not_seen()),
         }
@@ -167,13 +169,13 @@ class Diagnosis:
 
 
 def _ordered(taps: Iterable[str]) -> list[str]:
-    return sorted(taps, key=lambda tap: (ORDER.index(tap) if tap in ORDER else len(ORDER), tap))
+    return sorted(taps, key=lambda stage: (ORDER.index(stage) if stage in ORDER else len(ORDER), stage))
 
 
 def _telling(m: Measurement) -> tuple[bool, bool, int, float, str]:
     """float32 before float64, the status before numbers, the direct difference before the rest; then the largest."""
-    gates = ("status", "direct", *GATES)
-    return m.dtype != "float32", _on_limits(m), gates.index(m.gate), -m.ratio, m.case
+    criteria = ("status", "direct", *GATES)
+    return m.dtype != "float32", _on_limits(m), criteria.index(m.criterion), -m.ratio, m.case
 
 
 def _on_limits(m: Measurement) -> bool:

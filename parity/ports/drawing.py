@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
-from parity.bridges import names
-from parity.bridges.names import Variables, checked
-from parity.cases import Case
+from parity.adapters import canonical
+from parity.adapters.canonical import Variables, checked
+from parity.cases.case import Case
+from parity.cases.strategies import MOST_SAMPLES, cases
 from parity.ports.port import Port
-from parity.strategies import MOST_SAMPLES, cases
 
 WEIGHTS = {
     "og_leaf": ("drawn", "drawn", "trained", "outside"),
@@ -20,11 +20,11 @@ WEIGHTS = {
 # The limits that are the same number in every implementation, and what lies a little inside of each.
 INSIDE = 2.0**-20  # four times as far as a limit's own rounding may lie from it
 LIMITS: dict[str, tuple[tuple[float, float], ...]] = {
-    names.POOLING: ((0.5, 0.5 - INSIDE),),
-    names.ALPHA: ((1.0, 1.0 - INSIDE),),
-    names.ROOT: ((1.0, 1.0 + INSIDE),),
+    canonical.POOLING: ((0.5, 0.5 - INSIDE),),
+    canonical.ALPHA: ((1.0, 1.0 - INSIDE),),
+    canonical.ROOT: ((1.0, 1.0 + INSIDE),),
     # a smoother that lets through a millionth is another one: these two stay where they are
-    names.SMOOTH: ((0.0, 0.0), (1.0, 1.0)),
+    canonical.SMOOTH: ((0.0, 0.0), (1.0, 1.0)),
 }
 
 

@@ -9,12 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from parity.bridges.names import checked
-from parity.cases import Case
-from parity.config import LeafConfig
-from parity.expected import Arrays, Expected
-from parity.gates import Exactly, PooledAccuracy, Verdict, norm, one_operation, soundness, status
-from parity.grid import (
+from parity.adapters.canonical import checked
+from parity.cases.case import Case
+from parity.checks.expected import Arrays, Expected
+from parity.checks.grid import (
     Context,
     compare_algebraic,
     compare_algebraic_gradients,
@@ -22,8 +20,10 @@ from parity.grid import (
     compare_gradients,
     kind_of,
 )
-from parity.grid import pooled as pooled_accuracy
+from parity.checks.grid import pooled as pooled_accuracy
+from parity.criteria import Exactly, PooledAccuracy, Verdict, norm, one_operation, soundness, status
 from parity.oracle import Conventions
+from parity.oracle.config import LeafConfig
 from parity.ports.diagnosis import Diagnosis
 from parity.ports.drawing import on_limits
 from parity.ports.port import ON_LIMITS, TOGETHER, Port, reference
@@ -65,9 +65,9 @@ class Examination:
     _pools: dict[tuple[str, str], PooledAccuracy] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        from parity.ports.bridge import PortBridge
+        from parity.ports.adapter import PortAdapter
 
-        self.bridge = PortBridge(self.port)
+        self.adapter = PortAdapter(self.port)
         self.reference = reference(self.port)
 
     def context(self, case: Case | str, dtype: str = "float32", *, limits: bool = False) -> Context:
@@ -93,14 +93,14 @@ class Examination:
         weights = checked(case.variables() if variables is None else variables, case.config)
         standing, x = self.reference.build(case.config), case.input()
         self.reference.write(standing, weights)
-        taps = self.reference.taps(standing, x)
+        taps = self.reference.stages(standing, x)
         cotangent = case.cotangent(taps["output"].shape)
         return Expected(
             config=case.config,
             variables=weights,
             x=x,
             cotangent=cotangent,
-            reference={name: tap for name, tap in taps.items() if name in (*self.port.taps, "output")},
+            reference={name: stage for name, stage in taps.items() if name in (*self.port.taps, "output")},
             reference_gradients={
                 name: slope
                 for name, slope in self.reference.gradients(standing, x, cotangent).items()
@@ -144,16 +144,16 @@ class Examination:
     def round_trip(self, case: Case) -> None:
         """Parameters written into the port and read again are the same bits."""
         sent = checked(case.variables(), case.config)
-        module = self.bridge.build(case.config)
-        self.bridge.write(module, sent)
-        for name, values in self.bridge.read(module).items():
+        module = self.adapter.build(case.config)
+        self.adapter.write(module, sent)
+        for name, values in self.adapter.read(module).items():
             verdict = CARRIED(values.view(np.uint32), sent[name].view(np.uint32))
             self.measured.append(self.context(case).measurement(name, "bridge round trip", verdict, "bitwise"))
 
     def diagnosis(self) -> Diagnosis:
         """What has been measured so far says."""
-        module = self.bridge.build(self.port.held(LeafConfig(n_filters=2, sample_rate=4000)))
-        return Diagnosis(self.port, self.measured, self.bridge.not_carried(module))
+        module = self.adapter.build(self.port.held(LeafConfig(n_filters=2, sample_rate=4000)))
+        return Diagnosis(self.port, self.measured, self.adapter.not_carried(module))
 
     @property
     def dtypes(self) -> tuple[str, ...]:
@@ -163,7 +163,7 @@ class Examination:
     def _case(self, case: Case, expected: Expected, dtype: str) -> Iterator[Measurement]:
         context = self.context(case, dtype)
         module = self._module(expected, dtype)
-        taps = _answer(lambda: self.bridge.taps(module, expected.x))
+        taps = _answer(lambda: self.adapter.stages(module, expected.x))
         if isinstance(taps, Verdict):
             yield context.measurement("output", "forward", taps, "rounding")
             return
@@ -198,25 +198,25 @@ class Examination:
 
     def _module(self, expected: Expected, dtype: str) -> Any:
         """The port with the weights of a case."""
-        module = self.bridge.build(expected.config, dtype)
-        self.bridge.write(module, dict(expected.variables))
+        module = self.adapter.build(expected.config, dtype)
+        self.adapter.write(module, dict(expected.variables))
         return module
 
     def _gradients(self, module: Any, expected: Expected) -> Arrays | Verdict:
         """The port's gradients, of those that LEAF has."""
-        slopes = _answer(lambda: self.bridge.gradients(module, expected.x, expected.cotangent))
+        slopes = _answer(lambda: self.adapter.gradients(module, expected.x, expected.cotangent))
         if isinstance(slopes, Verdict):
             return slopes
         return {name: slope for name, slope in slopes.items() if name in expected.gradients}
 
     def _trained(self, config: LeafConfig) -> set[str]:
         """The gradients that the port has."""
-        entries = self.bridge.entries(self.bridge.build(config))
+        entries = self.adapter.entries(self.adapter.build(config))
         return {"input"} | {name for name, e in entries.items() if all(t.requires_grad for t in e.tensors)}
 
 
 def _answer(run: Callable[[], Arrays]) -> Arrays | Verdict:
-    """What the port answers; an error, whatever it is, is an answer: of the status gate."""
+    """What the port answers; an error, whatever it is, is an answer: of the status criterion."""
     try:
         return run()
     except Exception as error:

@@ -9,13 +9,13 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parity.bridges import names
-from parity.cases import WEIGHTS
-from parity.config import LeafConfig
-from parity.rungs import RUNGS
+from parity.adapters import canonical
+from parity.adapters.rungs import RUNGS
+from parity.cases.case import WEIGHTS
+from parity.oracle.config import LeafConfig
 
 if TYPE_CHECKING:
-    from parity.bridges.base import Bridge
+    from parity.adapters.base import Adapter
 
 CLAIMS = ("og_leaf", "leaf")
 LAYOUTS = ("bct", "btc")
@@ -35,7 +35,7 @@ PLAIN: Mapping[str, tuple[Any, ...]] = {
 PADDING = {"og_leaf": ("same",), "leaf": ("centered",)}
 
 Build = Callable[[LeafConfig], Any]
-Tap = str | Callable[[Any, Any], Any]
+Stage = str | Callable[[Any, Any], Any]
 Keys = str | tuple[str, ...]
 
 
@@ -47,10 +47,10 @@ class Port:
         name: of the port, as the certificate calls it.
         claims: the rung that it claims to be: ``"og_leaf"`` (the original: TensorFlow's SAME padding) or ``"leaf"``
             (simplified LEAF: centred padding, unless ``configs`` says ``{"padding": "same"}``).
-        build: from a :class:`parity.config.LeafConfig` to a module; its initial values do not matter.
-        parameters: hub name to state-dict key. ``kernel`` [C, 2] may be two keys: centre frequencies, then sigmas.
+        build: from a :class:`parity.oracle.config.LeafConfig` to a module; its initial values do not matter.
+        parameters: canonical name to state-dict key. ``kernel`` [C, 2] may be two keys: centres, then sigmas.
             The names are ``kernel``, ``learnable_pooling/kernel``, ``PCEN/alpha``, ``PCEN/delta``, ``PCEN/root``,
-            ``PCEN/EMA/smooth``, and those of :mod:`parity.bridges.names` for whatever else is held.
+            ``PCEN/EMA/smooth``, and those of :mod:`parity.adapters.canonical` for whatever else is held.
         taps: where a stage of ``STAGES`` can be read: the name of a submodule, whose output is taken, or a function
             of the module and the audio as it was given. What is left out is not seen.
         layout: of the output: ``"bct"`` is [B, C, frames], ``"btc"`` is [B, frames, C].
@@ -60,8 +60,8 @@ class Port:
             nothing where they are complex.
         configs: the values that a field of the configuration may take, one or a tuple of them. What is not named is
             drawn, but for ``PLAIN``.
-        weights: the kinds of weights to draw, see :class:`parity.cases.Case`; by default, for ``og_leaf`` with those
-            outside of every limit, for ``leaf`` with those outside of the limits that it has.
+        weights: the kinds of weights to draw, see :class:`parity.cases.case.Case`; by default, for ``og_leaf`` with
+            those outside of every limit, for ``leaf`` with those outside of the limits that it has.
         holds: whether a drawn configuration can be held, where ``configs`` cannot say it.
         double: whether ``.double()`` makes it compute in float64; otherwise float64 is not claimed.
         accepts: inputs that the rung refuses and the port takes, declared: see :data:`parity.ports.conduct.REFUSED`.
@@ -74,7 +74,7 @@ class Port:
     claims: str
     build: Build
     parameters: Mapping[str, Keys]
-    taps: Mapping[str, Tap] = field(default_factory=dict)
+    taps: Mapping[str, Stage] = field(default_factory=dict)
     layout: str = "bct"
     taps_layout: str = ""
     audio: str = "bt"
@@ -105,7 +105,7 @@ class Port:
                 raise ValueError(f"{what}={unknown}: must be among {known}")
         if self.claims == "leaf" and any(self.allowed(name) != values for name, values in PLAIN.items()):
             raise ValueError(f"configs={dict(self.configs)}: leaf holds no other {', '.join(PLAIN)} than {PLAIN}")
-        if missing := [name for name in names.expected_shapes(self.held(_PLAIN)) if name not in self.parameters]:
+        if missing := [name for name in canonical.expected_shapes(self.held(_PLAIN)) if name not in self.parameters]:
             raise ValueError(f"parameters: must name {missing} as well")
 
     def allowed(self, name: str) -> tuple[Any, ...] | None:
@@ -152,8 +152,8 @@ class Port:
         return ", ".join(["drawn", f"padding={padding}", *own])
 
 
-def reference(port: Port) -> Bridge:
-    """The bridge of the rung that a port claims to be.
+def reference(port: Port) -> Adapter:
+    """The adapter of the rung that a port claims to be.
 
     Raises:
         ImportError: another module has the rung's name, as one called ``leaf.py`` beside the port would.
@@ -163,7 +163,7 @@ def reference(port: Port) -> Bridge:
         raise ImportError(
             f"module {port.claims!r} is {found.origin if found else None}: must be leaf-ladder's; rename the other"
         )
-    return RUNGS[port.claims].load_bridge()
+    return RUNGS[port.claims].load_adapter()
 
 
 _PLAIN = LeafConfig()
@@ -171,6 +171,6 @@ _VARIABLES = tuple(
     dict.fromkeys(
         name
         for config in (LeafConfig(preemp=True, mean_var_norm=True), LeafConfig(compression="fixed_pcen"))
-        for name in names.expected_shapes(config)
+        for name in canonical.expected_shapes(config)
     )
 )

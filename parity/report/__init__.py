@@ -1,1 +1,1 @@
-"""What was measured, and how it is shown: claims, the certificate, the table, the page and its pictures."""
+"""Keep what was measured; write the certificate, its page and its pictures."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from parity.outputs import replace_file, require_file
 from parity.report.claims import Claim
+from parity.weights.outputs import replace_file, require_file
 
 SCHEMA = 3
 

@@ -55,32 +55,32 @@ class Measurement:
     Attributes:
         rung: the candidate, for example ``og_leaf``.
         reference: what it is held against: ``original``, another rung or ``oracle``.
-        tap: the stage, ``input`` (the gradient with respect to it) or the name of a hub variable.
+        stage: the stage, ``input`` (the gradient with respect to it) or the name of a canonical variable.
         property: one of ``PROPERTIES``.
         domain: where the relation is claimed, for example ``goldens`` or ``drawn, padding=same``.
         dtype: ``float32`` or ``float64``.
-        gate: one of ``GATES``.
+        criterion: one of ``GATES``.
         relation: one of ``RELATIONS``.
         observed: the error measured.
         bound: what it must not exceed.
         case: the case or the golden that it was measured on.
         reproduce: the shell command that measures it again.
         reason: where the bound comes from, in one line.
-        at_least: gate ``divergence`` alone: what the observed value must reach, so that a divergence that has
+        at_least: criterion ``divergence`` alone: what the observed value must reach, so that a divergence that has
             gone fails as well.
 
     Raises:
-        ValueError: a gate, relation or property that is not listed; a bound that is negative or not finite; a
-            gate other than ``divergence`` with an ``at_least``.
+        ValueError: a criterion, relation or property that is not listed; a bound that is negative or not finite; a
+            criterion other than ``divergence`` with an ``at_least``.
     """
 
     rung: str
     reference: str
-    tap: str
+    stage: str
     property: str  # hides the decorator in this class
     domain: str
     dtype: str
-    gate: str
+    criterion: str
     relation: str
     observed: float
     bound: float
@@ -90,7 +90,7 @@ class Measurement:
     at_least: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, allowed in (("gate", GATES), ("relation", RELATIONS), ("property", PROPERTIES)):
+        for name, allowed in (("criterion", GATES), ("relation", RELATIONS), ("property", PROPERTIES)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}={getattr(self, name)!r}: must be one of {allowed}")
         for name in ("observed", "bound", "at_least"):
@@ -99,8 +99,8 @@ class Measurement:
             raise ValueError(f"bound={self.bound!r}: must be finite and not negative")
         if not 0.0 <= self.at_least <= self.bound:
             raise ValueError(f"at_least={self.at_least!r}: must lie between 0 and the bound, {self.bound!r}")
-        if self.at_least and self.gate != "divergence":
-            raise ValueError(f"at_least={self.at_least!r}: must be 0 with gate={self.gate!r}")
+        if self.at_least and self.criterion != "divergence":
+            raise ValueError(f"at_least={self.at_least!r}: must be 0 with criterion={self.criterion!r}")
 
     @builtins.property
     def key(self) -> Key:
@@ -108,11 +108,11 @@ class Measurement:
         return (
             self.rung,
             self.reference,
-            self.tap,
+            self.stage,
             self.property,
             self.domain,
             self.dtype,
-            self.gate,
+            self.criterion,
             self.relation,
         )
 
@@ -129,10 +129,10 @@ class Measurement:
         return max(_over(self.observed, self.bound), _over(self.at_least, self.observed))
 
     def __str__(self) -> str:
-        low = f"{self.at_least:.3g} <= " if self.gate == "divergence" else ""
+        low = f"{self.at_least:.3g} <= " if self.criterion == "divergence" else ""
         return (
-            f"{self.rung} against {self.reference}: {self.property} at {self.tap} "
-            f"({self.domain}; {self.dtype}; gate {self.gate}; {self.relation})\n"
+            f"{self.rung} against {self.reference}: {self.property} at {self.stage} "
+            f"({self.domain}; {self.dtype}; criterion {self.criterion}; {self.relation})\n"
             f"  claimed: {low}observed <= {self.bound:.6g}; observed {self.observed:.6g}\n"
             f"  bound:   {self.reason}\n"
             f"  case:    {self.case}\n"
@@ -164,7 +164,7 @@ class Claim:
 
     @property
     def key(self) -> Key:
-        """(rung, reference, tap, property, domain, dtype, gate, relation)."""
+        """(rung, reference, stage, property, domain, dtype, criterion, relation)."""
         return self.worst.key
 
     @property
@@ -180,7 +180,7 @@ class Claim:
         """
         if not self.worst.holds:
             return "failed"
-        if self.worst.gate == "divergence":
+        if self.worst.criterion == "divergence":
             return "divergence"
         loose = self.slack > SLACK_LIMIT and self.worst.bound > UNIT.get(self.worst.dtype, 0.0)
         return "slack" if loose else "certified"
@@ -194,9 +194,9 @@ class Claim:
             _place(RUNGS, m.reference),
             _place(PROPERTIES, m.property),
             m.domain,
-            _place(TAPS, m.tap),
+            _place(TAPS, m.stage),
             m.dtype,
-            _place(GATES, m.gate),
+            _place(GATES, m.criterion),
             _place(RELATIONS, m.relation),
         )
 

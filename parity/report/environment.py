@@ -36,7 +36,7 @@ def describe(root: Path) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: installed(name) for name in PACKAGES},
         "commit": commit(root),
         "cpu": cpu(),
         "threads": threads(),
@@ -45,7 +45,8 @@ def describe(root: Path) -> dict[str, Any]:
     }
 
 
-def _version(name: str) -> str | None:
+def installed(name: str) -> str | None:
+    """The version of a package, or of its build for CPUs alone; None where neither is installed."""
     for candidate in (name, f"{name}-cpu"):
         try:
             return version(candidate)

@@ -12,11 +12,11 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from parity.bridges import convert
-from parity.bridges.base import Bridge
-from parity.config import LeafConfig
+from parity.adapters.base import Adapter
+from parity.adapters.rungs import RUNGS
+from parity.oracle.config import LeafConfig
 from parity.report import pictures
-from parity.rungs import RUNGS
+from parity.weights.converting import convert
 
 Array = NDArray[Any]
 N_FREQUENCIES = 16384
@@ -29,21 +29,21 @@ class Exhibit:
 
     Attributes:
         module: the frontend.
-        bridge: of its rung.
+        adapter: of its rung.
     """
 
     module: Any
-    bridge: Bridge
+    adapter: Adapter
 
     def features(self, x: Array) -> Array:
         """[filters, frames] of audio [1, T]."""
-        return np.asarray(self.bridge.output(self.module, x)[0], dtype=np.float64)
+        return np.asarray(self.adapter.output(self.module, x)[0], dtype=np.float64)
 
     def groups(self) -> Iterator[tuple[Array, Array, int]]:
         """Filters [C, 2, W], pooling windows [C, W] and the stride of the samples pooled."""
-        if self.bridge.rung != "efficientleaf":
-            taps = self.bridge.taps(self.module, np.zeros((1, SAMPLE_RATE // 10), dtype=np.float32))
-            yield taps["filters"], taps["windows"], 1
+        if self.adapter.rung != "efficientleaf":
+            stages = self.adapter.stages(self.module, np.zeros((1, SAMPLE_RATE // 10), dtype=np.float32))
+            yield stages["filters"], stages["windows"], 1
             return
         bank = self.module.filterbank
         for group in bank.groups():
@@ -79,23 +79,23 @@ def exhibits() -> dict[str, Exhibit]:
     import efficientleaf
     import leaf
 
-    bridges = {name: rung.load_bridge() for name, rung in RUNGS.items() if rung.framework == "torch"}
-    port = bridges["og_leaf"].build(LeafConfig())
+    adapters = {name: rung.load_adapter() for name, rung in RUNGS.items() if rung.framework == "torch"}
+    port = adapters["og_leaf"].build(LeafConfig())
     rough: dict[str, Any] = {"num_groups": 8, "conv_win_factor": 6, "stride_factor": 16}
     out = {
-        "og_leaf": Exhibit(port, bridges["og_leaf"]),
-        'leaf, carried over, padding="same"': Exhibit(convert(port, "leaf"), bridges["leaf"]),
-        "leaf": Exhibit(leaf.Leaf(), bridges["leaf"]),
-        "efficientleaf, PCEN": Exhibit(efficientleaf.EfficientLeaf(compression="pcen"), bridges["efficientleaf"]),
+        "og_leaf": Exhibit(port, adapters["og_leaf"]),
+        'leaf, carried over, padding="same"': Exhibit(convert(port, "leaf"), adapters["leaf"]),
+        "leaf": Exhibit(leaf.Leaf(), adapters["leaf"]),
+        "efficientleaf, PCEN": Exhibit(efficientleaf.EfficientLeaf(compression="pcen"), adapters["efficientleaf"]),
         "efficientleaf 8G-opt, PCEN": Exhibit(
-            efficientleaf.EfficientLeaf(compression="pcen", **rough), bridges["efficientleaf"]
+            efficientleaf.EfficientLeaf(compression="pcen", **rough), adapters["efficientleaf"]
         ),
     }
     try:
-        bridge = RUNGS["tf_leaf"].load_bridge()
+        adapter = RUNGS["tf_leaf"].load_adapter()
     except ImportError:
         return out
-    return {"tf_leaf": Exhibit(bridge.build(LeafConfig()), bridge), **out}
+    return {"tf_leaf": Exhibit(adapter.build(LeafConfig()), adapter), **out}
 
 
 def draw(clip: Path) -> dict[str, bytes]:

@@ -6,17 +6,18 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from parity.cells import Verdict, verdicts
+from parity.adapters.rungs import RUNGS
+from parity.report.cells import Verdict, verdicts
 from parity.report.certificate import Certificate
 from parity.report.claims import Claim
-from parity.rungs import RUNGS
 
 # Sections of the evidence, as tests note them, and the columns of their tables.
 SECTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "k": ("Measured k of gate G1", ("reference", "property", "tap", "k", "set_by")),
-    "faults": ("Planted faults", ("name", "kind", "caught_at", "gate", "ratio", "statement")),
+    "k": ("Measured k of criterion G1", ("reference", "property", "stage", "k", "set_by")),
+    "faults": ("Planted faults", ("name", "kind", "caught_at", "criterion", "ratio", "statement")),
     "benign": ("Benign reformulations", ("name", "verdict", "statement", "reason")),
     "resolution": ("The smallest relative change noticed", ("rung", "name", "kind", "at", "change", "single")),
+    "evidence": ("When this evidence was measured", ("file", "measured", "hash", "reused")),
     "search": ("Searched", ("rung", "n_examples", "worst_ratio", "worst_at", "reproduce", "recorded")),
     "bitwise": ("Rung 0 and the original, to the bit", ("name", "drawn", "arrays", "values", "differing", "run")),
     "ports": ("Ports", ("port", "claims", "first_departure", "departs", "holds", "not_seen")),
@@ -34,7 +35,7 @@ def line(certificate: Certificate) -> str:
         parts.append(f"{sum(row['killed'] for row in faults)} of {len(faults)} planted faults killed")
     if benign := evidence.get("benign"):
         parts.append(f"{sum(row['verdict'] != 'passed' for row in benign)} of {len(benign)} benign changes refused")
-    for kind, words in (("parameter", "of a trained parameter end to end"), ("constant", "of a constant at its tap")):
+    for kind, words in (("parameter", "of a trained parameter end to end"), ("constant", "of a constant at its stage")):
         rows = [row for row in evidence.get("resolution", ()) if row["kind"] == kind]
         if rows:
             worst = max(rows, key=lambda row: float(row["change"]))
@@ -42,6 +43,10 @@ def line(certificate: Certificate) -> str:
             alone = "" if single is None else f", {single:.1g} by float32 alone"
             where = f"{worst['rung']} {worst['name']}"
             parts.append(f"coarsest resolution {float(worst['change']):.1g} {words} ({where}{alone})")
+    for row in evidence.get("evidence", ()):
+        if row["reused"] == "yes":
+            same = f"sources, versions and processor of hash {row['hash']}"
+            parts.append(f"evidence of {row['file']} reused, measured {row['measured']} with the same {same}")
     if search := evidence.get("search"):
         worst = max(search, key=lambda row: float(row["worst_ratio"]))
         total = sum(row["n_examples"] for row in search)
@@ -81,17 +86,17 @@ def cells_line(found: Sequence[Verdict]) -> str:
 
 
 def tightness(claims: Sequence[Claim]) -> list[tuple[str, str, str, float]]:
-    """How near the running-error bound comes: (rung, property, tap, bound over the worst error seen)."""
+    """How near the running-error bound comes: (rung, property, stage, bound over the worst error seen)."""
     return [
-        (c.worst.rung, c.worst.property, c.worst.tap, c.slack)
+        (c.worst.rung, c.worst.property, c.worst.stage, c.slack)
         for c in claims
-        if c.worst.gate == "soundness" and c.worst.dtype == "float32"
+        if c.worst.criterion == "soundness" and c.worst.dtype == "float32"
     ]
 
 
 def kills(faults: Sequence[dict[str, Any]]) -> tuple[list[str], list[str], dict[tuple[str, str], int]]:
-    """Kills by tap and gate: the taps, the gates and the counts."""
-    counts = Counter((row["caught_at"], row["gate"]) for row in faults if row["killed"])
-    taps = list(dict.fromkeys(tap for tap, _ in sorted(counts)))
-    gates = sorted({gate for _, gate in counts})
-    return taps, gates, dict(counts)
+    """Kills by stage and criterion: the stages, the criteria and the counts."""
+    counts = Counter((row["caught_at"], row["criterion"]) for row in faults if row["killed"])
+    stages = list(dict.fromkeys(stage for stage, _ in sorted(counts)))
+    criteria = sorted({criterion for _, criterion in counts})
+    return stages, criteria, dict(counts)

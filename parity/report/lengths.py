@@ -35,7 +35,8 @@ def against_length(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """A panel a statistic, a line a value of s, as a PNG file.
 
     Args:
-        rows: of :func:`parity.long.measure`: frames, s, the statistics, and ``... bound`` for those that have one.
+        rows: of :func:`parity.checks.long.measure`: frames, s, the statistics, and ``... bound`` for those that have
+            one.
     """
     figure = Figure(figsize=(11, 8), layout="constrained")
     panels = figure.subplots(2, 2, sharex=True).ravel()

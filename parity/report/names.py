@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from parity.cells import WHOLE, claimed
-from parity.inventory.names import PROPERTIES, PUBLIC, PublicName
+from parity.cases.public_names import PROPERTIES, PUBLIC, PublicName
+from parity.report.cells import WHOLE, claimed
 from parity.report.claims import Claim
 from parity.report.table import brief
 
@@ -47,7 +47,7 @@ def _entry(entry: PublicName, rung: str, property: str, claims: Sequence[Claim])
     kinds = {claimed(entry, property)}
     if property == "gradient":
         kinds |= {"input gradient", "parameter gradient"}
-    own = [c for c in claims if c.worst.rung == rung and c.worst.tap == entry.name and c.worst.property in kinds]
+    own = [c for c in claims if c.worst.rung == rung and c.worst.stage == entry.name and c.worst.property in kinds]
     own = [c for c in own if c.worst.dtype == "float32"]
     if not own:
         return Entry("empty", "empty")
@@ -56,7 +56,7 @@ def _entry(entry: PublicName, rung: str, property: str, claims: Sequence[Claim])
         return Entry("failed", "failed")
     # the nearest to the original that was at hand; its own limit first, where terms cancel that of counted roundings
     for reference in REFERENCES:
-        direct = [c for c in own if c.worst.reference == reference and c.worst.gate in ("direct", "divergence")]
+        direct = [c for c in own if c.worst.reference == reference and c.worst.criterion in ("direct", "divergence")]
         if direct := direct or [c for c in own if c.worst.reference == reference]:
             worst = max(direct, key=lambda c: c.highest)
             verdict = "divergence" if verdicts == {"divergence"} else "certified"

@@ -8,10 +8,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from parity.cells import WHOLE, verdicts
+from parity.cases.public_names import PROPERTIES
 from parity.divergences import DIVERGENCES, Divergence
-from parity.inventory.names import PROPERTIES
 from parity.report import instrument, names, table
+from parity.report.cells import WHOLE, verdicts
 from parity.report.certificate import Certificate
 from parity.report.claims import Claim
 
@@ -58,11 +58,11 @@ def render(certificate: Certificate, pictures: Mapping[str, bytes] | None = None
 
 
 def divergences(claims: Sequence[Claim]) -> list[tuple[Divergence, list[Claim]]]:
-    """Each declared difference between the rungs, with the claims of gate ``divergence`` that name it.
+    """Each declared difference between the rungs, with the claims of criterion ``divergence`` that name it.
 
     A measurement names a divergence in its domain or as its case.
     """
-    measured = [c for c in claims if c.worst.gate == "divergence"]
+    measured = [c for c in claims if c.worst.criterion == "divergence"]
     return [(d, [c for c in measured if d.name in (c.worst.domain, c.worst.case)]) for d in DIVERGENCES]
 
 

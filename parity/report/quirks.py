@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from parity.divergences import DIVERGENCES
-from parity.outputs import replace_file
-from parity.quirks import PORTS, QUIRKS
+from parity.divergences.quirks import PORTS, QUIRKS
 from parity.report.table import brief
+from parity.weights.outputs import replace_file
 
 COMMAND = "python -m parity.report.quirks"
 

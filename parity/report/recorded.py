@@ -10,9 +10,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from parity.outputs import Output
 from parity.report.claims import plain
 from parity.report.environment import commit, describe
+from parity.weights.outputs import Output
 
 FOLDER = Path("benchmarks", "results")
 

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from parity.cells import verdicts
-from parity.outputs import Output, replace_file
 from parity.report import recorded
+from parity.report.cells import verdicts
 from parity.report.certificate import Certificate
 from parity.report.environment import describe
-from parity.report.ledger import Ledger
+from parity.report.measurements import MeasurementLog
+from parity.weights.outputs import Output, replace_file
 
 CLIP = Path("fixtures", "speech", "arctic_a0009.wav")
 
@@ -34,7 +34,7 @@ class Certifier:
         ledger: what the tests write to.
     """
 
-    def __init__(self, config: pytest.Config, directory: str, ledger: Ledger) -> None:
+    def __init__(self, config: pytest.Config, directory: str, ledger: MeasurementLog) -> None:
         self.config = config
         self.directory = config.invocation_params.dir / directory
         _require_ours(self.directory)
@@ -157,7 +157,7 @@ class Certifier:
             out.append(f"the run ended early (pytest exit status {exitstatus})")
         if not len(self.ledger):
             out.append("no claim was recorded")
-        if self.config.getoption("--complete"):
+        if self.config.getoption("--certificate-complete"):
             out += [f"an empty cell: {v.cell}" for v in verdicts(self.ledger.claims) if v.state == "empty"]
         if self.skipped and in_ci():
             out.append(f"tests skipped although CI is set: {len(self.skipped)}")

@@ -17,12 +17,14 @@ def markdown(claims: Sequence[Claim]) -> str:
     against float64 instead and has no such figure.
     """
     rows = ["| step | on | output | input gradient | parameter gradients |", "|---|---|---|---|---|"]
-    plain = [c for c in claims if c.worst.gate == "direct" and c.worst.dtype == "float32" and c.worst.domain in DOMAINS]
+    plain = [
+        c for c in claims if c.worst.criterion == "direct" and c.worst.dtype == "float32" and c.worst.domain in DOMAINS
+    ]
     steps = dict.fromkeys((c.worst.rung, c.worst.reference, c.worst.domain) for c in plain)
     for step in steps:
         own = [c for c in plain if (c.worst.rung, c.worst.reference, c.worst.domain) == step]
         cells = [
-            _worst([c for c in own if c.worst.property == "forward" and c.worst.tap == "output"]),
+            _worst([c for c in own if c.worst.property == "forward" and c.worst.stage == "output"]),
             _worst([c for c in own if c.worst.property == "input gradient"]),
             _worst([c for c in own if c.worst.property == "parameter gradient"]),
         ]

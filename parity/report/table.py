@@ -23,7 +23,7 @@ class Row:
     """Claims of one step, property and domain; certified ones and declared divergences apart.
 
     Attributes:
-        claims: of all taps, types, gates and relations.
+        claims: of all stages, types, criteria and relations.
     """
 
     claims: Sequence[Claim]
@@ -35,7 +35,7 @@ class Row:
 
     @property
     def n_cases(self) -> int:
-        """Cases of the claim that was measured on most of them: the taps of a case are not more cases."""
+        """Cases of the claim that was measured on most of them: the stages of a case are not more cases."""
         return max(c.n_cases for c in self.claims)
 
     @property
@@ -53,7 +53,7 @@ def rows(claims: Sequence[Claim]) -> list[Row]:
     out: dict[tuple[str, ...], list[Claim]] = {}
     for claim in claims:
         m = claim.worst
-        kind = "divergence" if m.gate == "divergence" else ""
+        kind = "divergence" if m.criterion == "divergence" else ""
         out.setdefault((m.rung, m.reference, m.property, m.domain, kind), []).append(claim)
     return [Row(group) for group in out.values()]
 
@@ -61,12 +61,12 @@ def rows(claims: Sequence[Claim]) -> list[Row]:
 def bound(claim: Claim) -> str:
     """What the observed value is held to; of a divergence, the declared range."""
     m = claim.worst
-    return f"{brief(m.at_least)} .. {brief(m.bound)}" if m.gate == "divergence" else brief(m.bound)
+    return f"{brief(m.at_least)} .. {brief(m.bound)}" if m.criterion == "divergence" else brief(m.bound)
 
 
 def observed(claim: Claim) -> str:
     """The worst value seen; of a divergence, the smallest and the largest."""
-    if claim.worst.gate == "divergence" and claim.lowest != claim.highest:
+    if claim.worst.criterion == "divergence" and claim.lowest != claim.highest:
         return f"{brief(claim.lowest)} .. {brief(claim.highest)}"
     return brief(claim.worst.observed)
 
@@ -126,8 +126,8 @@ def render(certificate: Certificate, colour: bool = False) -> str:
             str(row.n_cases),
             observed(worst),
             bound(worst),
-            "" if m.gate == "divergence" else brief(m.ratio),
-            f"{m.tap}, {m.gate}",
+            "" if m.criterion == "divergence" else brief(m.ratio),
+            f"{m.stage}, {m.criterion}",
             Text(row.verdict, style=STYLE[row.verdict]),
         )
         step = new
@@ -148,13 +148,13 @@ def render(certificate: Certificate, colour: bool = False) -> str:
 def render_measurements(measured: Sequence[Measurement], colour: bool = False) -> str:
     """Every measurement of a case as a table: what was compared, how, and whether it holds."""
     table = Table(box=None, pad_edge=False, header_style="bold" if colour else "")
-    for name in ("property", "tap", "against", "type", "gate", "observed", "bound", "verdict"):
+    for name in ("property", "stage", "against", "type", "criterion", "observed", "bound", "verdict"):
         table.add_column(name, no_wrap=True)
     for m in measured:
         verdict = "holds" if m.holds else "failed"
         style = STYLE["certified" if m.holds else "failed"]
         numbers = brief(m.observed), brief(m.bound)
-        table.add_row(m.property, m.tap, m.reference, m.dtype, m.gate, *numbers, Text(verdict, style=style))
+        table.add_row(m.property, m.stage, m.reference, m.dtype, m.criterion, *numbers, Text(verdict, style=style))
     out = io.StringIO()
     _console(out, colour).print(table)
     return _trimmed(out)

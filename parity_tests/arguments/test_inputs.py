@@ -12,9 +12,9 @@ import og_leaf
 from efficientleaf import EfficientLeaf, LogTBN
 from leaf import Leaf
 from parity import convert
-from parity.bridges.og_leaf import OgLeafBridge
-from parity.config import LeafConfig
-from parity.gates import OfMax
+from parity.adapters.og_leaf import OgLeafAdapter
+from parity.criteria import OfMax
+from parity.oracle.config import LeafConfig
 from parity.oracle.frontend import SIMPLIFIED, LeafOracle
 from parity_tests.arguments.torch_subjects import OF_TORCH
 from parity_tests.refusals import refused
@@ -155,20 +155,20 @@ NEAR = OfMax(1e-5, "float32 against float64 over a window of a few samples and a
 @pytest.mark.parametrize("window", range(2, 9))
 def test_small_windows_of_the_original(window):
     config, module, x = given(window)
-    oracle = LeafOracle(config).taps(OgLeafBridge().read(module), x.double().numpy())
+    oracle = LeafOracle(config).stages(OgLeafAdapter().read(module), x.double().numpy())
     assert NEAR(module(x).detach().numpy(), oracle["pcen"]).passes
 
 
 @pytest.mark.parametrize("window", range(2, 9))
 def test_small_windows_of_simplified_leaf(window):
     config, module, x = given(window)
-    variables = OgLeafBridge().read(module)
+    variables = OgLeafAdapter().read(module)
     own = Leaf(5, 0.0, 500.0, 1000, window - 1, 1, padding="same")
     with torch.no_grad():
         own.filterbank.center_freqs.copy_(torch.from_numpy(variables["kernel"][:, 0]))
         own.filterbank.bandwidths.copy_(torch.from_numpy(variables["kernel"][:, 1]))
         own.filterbank.pooling_widths.copy_(torch.from_numpy(variables["learnable_pooling/kernel"].ravel()))
-    oracle = LeafOracle(config, SIMPLIFIED).taps(variables, x.double().numpy())
+    oracle = LeafOracle(config, SIMPLIFIED).stages(variables, x.double().numpy())
     assert NEAR(own(x).detach().numpy(), oracle["pcen"]).passes
     if window >= 4:
         assert NEAR(convert(module, "leaf")(x).detach().numpy(), oracle["pcen"]).passes

@@ -83,17 +83,17 @@ def test_what_is_no_audio_is_refused_by_name(tf_leaf, name, kind):
 @pytest.mark.parametrize("window", range(2, 6))
 def test_small_windows(tf_leaf, window):
     """TensorFlow keeps the lower of two limits that cross, and rung 1 does as it does."""
-    from parity.bridges.tf_leaf import TfLeafBridge
+    from parity.adapters.tf_leaf import TfLeafAdapter
     from parity.oracle.frontend import LeafOracle
 
     config, port, x = given(window)
-    module = TfLeafBridge().build(config)
+    module = TfLeafAdapter().build(config)
     from parity import load_weights
 
     load_weights(module, port)
-    found = TfLeafBridge().output(module, x.numpy())
+    found = TfLeafAdapter().output(module, x.numpy())
     assert NEAR(port(x).detach().numpy(), found).passes
-    assert NEAR(found, LeafOracle(config).taps(TfLeafBridge().read(module), x.double().numpy())["pcen"]).passes
+    assert NEAR(found, LeafOracle(config).stages(TfLeafAdapter().read(module), x.double().numpy())["pcen"]).passes
 
 
 def test_numbers_of_any_type_are_in_the_configuration(tf_leaf):

@@ -13,8 +13,8 @@ import og_leaf
 from efficientleaf import EfficientLeaf
 from leaf import Leaf
 from parity import convert
-from parity.bridges.frontends import FrontendConfig
-from parity.config import LeafConfig
+from parity.oracle.config import LeafConfig
+from parity.weights.frontends import FrontendConfig
 from parity_tests.refusals import refused
 
 RATES = [

@@ -13,15 +13,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import leaf
+from benchmarks import error_budget, error_budget_page
+from benchmarks.error_budget import ALL, PUBLISHED, Account, published
 from efficientleaf import SOURCES, EfficientLeaf
-from parity import account
-from parity.account import ALL, PUBLISHED, Account, published
-from parity.gates import AtMost, Exactly, OfMax
-from parity.grid import Context
+from parity.checks.grid import Context
+from parity.criteria import AtMost, Exactly, OfMax
 from parity.oracle import Box, Geometry, approximation, plan_groups
 from parity.oracle.approximation import Frontend, bands
 from parity.oracle.filterbank import clamped, filterbank
-from parity.report import error_page
 
 EXACT = OfMax(2e-14, "the same function in float64: a hundred roundings of 2^-53, a phase counting by its envelope")
 PAGE = Path(__file__).parents[2] / "docs" / "the-error-of-efficientleaf.md"
@@ -121,7 +120,7 @@ def test_each_put_back_in_turn_leaves_what_the_account_says(ledger, setting, nam
 
 
 def test_one_group_at_full_rate_with_leafs_kernels_is_leaf(ledger):
-    # as the bridge does it, by arguments that the published code has
+    # as the adapter does it, by arguments that the published code has
     module = (
         EfficientLeaf(40, 1, conv_win_factor=1.0, stride_factor=1e-9, compression="pcen").double().eval().filterbank
     )
@@ -161,8 +160,8 @@ def test_account_of_none_and_all_is_the_oracles_filterbank(setting):
         frozenset(): Geometry.of_leaf(40, f.window, f.hop, "centered"),
     }
     for on, geometry in geometries.items():
-        taps = filterbank(accounted.kernel, accounted.width, accounted.x, geometry)
-        assert EXACT(accounted.energies(on), np.concatenate([tap.pool for tap in taps], axis=1)).passes
+        stages = filterbank(accounted.kernel, accounted.width, accounted.x, geometry)
+        assert EXACT(accounted.energies(on), np.concatenate([stage.pool for stage in stages], axis=1)).passes
 
 
 @pytest.mark.parametrize(("arguments", "named"), [
@@ -176,27 +175,27 @@ def test_account_refuses(arguments, named):
 
 
 def test_every_source_is_described():
-    assert tuple(source.name for source in account.ACCOUNT) == SOURCES == approximation.SOURCES
+    assert tuple(source.name for source in error_budget.ACCOUNT) == SOURCES == approximation.SOURCES
 
 
 def test_page_is_what_the_code_writes():
     text = PAGE.read_text(encoding="utf-8")
     number = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
-    for name, table in error_page.tables().items():
+    for name, table in error_budget_page.tables().items():
         kept = text.partition(f"<!-- {name} -->\n")[2].partition(f"\n<!-- /{name} -->")[0]
         assert Exactly("the words of a table")(number.split(kept) == number.split(table), True).passes
         for was, now in zip(number.findall(kept), number.findall(table), strict=True):
-            gate = AtMost(0.11, "two digits are printed: the last of 1.0 and 1.1 may go either way")
-            assert gate(abs(float(was) - float(now)) / max(abs(float(was)), abs(float(now)), 1e-300)).passes
+            criterion = AtMost(0.11, "two digits are printed: the last of 1.0 and 1.1 may go either way")
+            assert criterion(abs(float(was) - float(now)) / max(abs(float(was)), abs(float(now)), 1e-300)).passes
 
 
 def test_page_without_the_comments_is_refused(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("# nothing")
     with pytest.raises(ValueError, match="<!-- sources -->"):
-        error_page.insert(page.read_text(), "sources", "")
+        error_budget_page.insert(page.read_text(), "sources", "")
 
 
 def test_command_prints_every_band(capsys):
-    account.main(["--setting", "default"])
+    error_budget.main(["--setting", "default"])
     assert len(capsys.readouterr().out.splitlines()) == 41

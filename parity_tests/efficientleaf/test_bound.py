@@ -12,8 +12,8 @@ import efficientleaf.tolerance.plan as planning
 from efficientleaf import ToleranceFilterbank
 from efficientleaf.tolerance.bound import loudest
 from leaf import GaborFilterbank
-from parity.gates import AtMost
-from parity.probes.tolerance import FLOOR, TOLERANCES, banks, draw, errors, matrices, worst_signals
+from parity.checks.tolerance import FLOOR, TOLERANCES, banks, draw, errors, matrices, worst_signals
+from parity.criteria import AtMost
 
 MIDDLE = TOLERANCES[1]
 
@@ -67,8 +67,8 @@ def test_the_bound_is_one(monkeypatch, blocks, dynamic_range):
         bound = plan.bound(band, block)
         off, allowed = found[band] - right[band], bound.t * right[band]
         above = max(np.linalg.eigvalsh(off - allowed).max(), np.linalg.eigvalsh(-off - allowed).max())
-        gate = AtMost(bound.a + rounding, "a theorem, and a few roundings of the matrices' entries in float64")
-        assert gate(above).passes
+        criterion = AtMost(bound.a + rounding, "a theorem, and a few roundings of the matrices' entries in float64")
+        assert criterion(above).passes
 
 
 def form(center, sigma, width, half):
@@ -105,8 +105,8 @@ def test_float32_rounds_by_the_loudest_frame_in_a_block(band):
         found, right = single(x.float())[0, band].double(), double(x)[0, band]
     quiet = right < 10 * FLOOR
     assert quiet.sum() > 10
-    gate = AtMost(1e-9, "of the loudest frame: the README's figure; observed: 4e-10")
-    assert gate(float((found - right).abs()[quiet].max() / right.max())).passes
+    criterion = AtMost(1e-9, "of the loudest frame: the README's figure; observed: 4e-10")
+    assert criterion(float((found - right).abs()[quiet].max() / right.max())).passes
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import efficientleaf
-from parity.probes.keeping import WAYS
+from parity.checks.cache import WAYS
 from parity_tests import calls, keeping
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # PyTorch's forward mode uses it

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from parity.probes.exports import Subject, graphs
+from parity.checks.exports import Subject, graphs
 
 
 def test_in_one_graph(ledger):

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import efficientleaf
-from parity.gates import AtMost
+from parity.checks.compressions import DRAWS, compressions
+from parity.checks.normalised import EPS, Normalised
+from parity.criteria import AtMost
 from parity.oracle import norm
-from parity.probes.compressions import DRAWS, compressions
-from parity.probes.normalised import EPS, Normalised
 
 STAGES = ("log1p", "median", "batchnorm", "output")
 TINY = np.finfo(np.float64).tiny
@@ -24,8 +24,8 @@ def test_every_stage_is_the_oracles(ledger):
 
 
 def test_every_stage_is_measured_in_both_precisions():
-    measured = {(m.tap, m.property, m.dtype) for m in compressions() if m.gate == "soundness"}
-    stages = {(tap, kind) for tap in STAGES for kind in ("forward", "input gradient")}
+    measured = {(m.stage, m.property, m.dtype) for m in compressions() if m.criterion == "soundness"}
+    stages = {(stage, kind) for stage in STAGES for kind in ("forward", "input gradient")}
     expected = {*stages, *((name, "parameter gradient") for name in LEARNED), ("batchnorm", "training step")}
     assert measured == {(*cell, dtype) for cell in expected for dtype in ("float32", "float64")}
 

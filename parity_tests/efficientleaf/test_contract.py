@@ -11,7 +11,7 @@ import torch
 import efficientleaf
 import leaf
 from efficientleaf import EfficientLeaf
-from parity.gates import AtMost
+from parity.criteria import AtMost
 
 # Facts of the published model/efficientleaf.py: (name, default) in order.
 PUBLISHED = {

@@ -11,8 +11,8 @@ from torch import nn
 
 from efficientleaf import GroupedGaborFilterbank, ToleranceFilterbank
 from leaf import GaborFilterbank
-from parity.gates import Exactly, OfMax
-from parity.probes.tolerance import TOLERANCES
+from parity.checks.tolerance import TOLERANCES
+from parity.criteria import Exactly, OfMax
 
 STEPS, RANKS, RATE = 3, 2, 1e-3
 ROUNDED = OfMax(1e-5, "a sum of two gradients in another order, over three steps in float32")

@@ -38,27 +38,27 @@ def from_leaf(gain=False, **arguments):
 
 
 def test_published_default(ledger):
-    diverges(ledger, "published-default", from_leaf(), tap="pool", case=SECOND)
+    diverges(ledger, "published-default", from_leaf(), stage="pool", case=SECOND)
 
 
 def test_published_default_gained(ledger):
-    diverges(ledger, "published-default-gained", from_leaf(gain=True), tap="pool", case=SECOND)
+    diverges(ledger, "published-default-gained", from_leaf(gain=True), stage="pool", case=SECOND)
 
 
 def test_published_8g(ledger):
-    diverges(ledger, "published-8g", from_leaf(**GROUPS8), tap="pool", case=SECOND)
+    diverges(ledger, "published-8g", from_leaf(**GROUPS8), stage="pool", case=SECOND)
 
 
 def test_published_8g_gained(ledger):
-    diverges(ledger, "published-8g-gained", from_leaf(gain=True, **GROUPS8), tap="pool", case=SECOND)
+    diverges(ledger, "published-8g-gained", from_leaf(gain=True, **GROUPS8), stage="pool", case=SECOND)
 
 
 def test_published_8g_opt(ledger):
-    diverges(ledger, "published-8g-opt", from_leaf(**OPTIMISED), tap="pool", case=SECOND)
+    diverges(ledger, "published-8g-opt", from_leaf(**OPTIMISED), stage="pool", case=SECOND)
 
 
 def test_published_8g_opt_gained(ledger):
-    diverges(ledger, "published-8g-opt-gained", from_leaf(gain=True, **OPTIMISED), tap="pool", case=SECOND)
+    diverges(ledger, "published-8g-opt-gained", from_leaf(gain=True, **OPTIMISED), stage="pool", case=SECOND)
 
 
 def alone(name, sigma=None, **arguments):
@@ -74,60 +74,60 @@ def alone(name, sigma=None, **arguments):
 
 
 def test_published_default_kernel(ledger):
-    diverges(ledger, "published-default-kernel", alone("kernel").mean(), tap="pool", case=SECOND)
+    diverges(ledger, "published-default-kernel", alone("kernel").mean(), stage="pool", case=SECOND)
 
 
 def test_published_8g_kernel(ledger):
-    diverges(ledger, "published-8g-kernel", alone("kernel", **GROUPS8).mean(), tap="pool", case=SECOND)
+    diverges(ledger, "published-8g-kernel", alone("kernel", **GROUPS8).mean(), stage="pool", case=SECOND)
 
 
 def test_published_8g_opt_kernel(ledger):
-    diverges(ledger, "published-8g-opt-kernel", alone("kernel", **OPTIMISED).mean(), tap="pool", case=SECOND)
+    diverges(ledger, "published-8g-opt-kernel", alone("kernel", **OPTIMISED).mean(), stage="pool", case=SECOND)
 
 
 def test_published_default_rate(ledger):
-    diverges(ledger, "published-default-rate", alone("rate").mean(), tap="pool", case=SECOND)
+    diverges(ledger, "published-default-rate", alone("rate").mean(), stage="pool", case=SECOND)
 
 
 def test_published_8g_rate(ledger):
-    diverges(ledger, "published-8g-rate", alone("rate", **GROUPS8).mean(), tap="pool", case=SECOND)
+    diverges(ledger, "published-8g-rate", alone("rate", **GROUPS8).mean(), stage="pool", case=SECOND)
 
 
 def test_published_8g_opt_rate(ledger):
-    diverges(ledger, "published-8g-opt-rate", alone("rate", **OPTIMISED).mean(), tap="pool", case=SECOND)
+    diverges(ledger, "published-8g-opt-rate", alone("rate", **OPTIMISED).mean(), stage="pool", case=SECOND)
 
 
 def test_published_default_gain(ledger):
-    diverges(ledger, "published-default-gain", alone("gain").mean(), tap="pool", case=SECOND)
+    diverges(ledger, "published-default-gain", alone("gain").mean(), stage="pool", case=SECOND)
 
 
 def test_published_8g_gain(ledger):
-    diverges(ledger, "published-8g-gain", alone("gain", **GROUPS8).mean(), tap="pool", case=SECOND)
+    diverges(ledger, "published-8g-gain", alone("gain", **GROUPS8).mean(), stage="pool", case=SECOND)
 
 
 def test_published_8g_opt_gain(ledger):
-    diverges(ledger, "published-8g-opt-gain", alone("gain", **OPTIMISED).mean(), tap="pool", case=SECOND)
+    diverges(ledger, "published-8g-opt-gain", alone("gain", **OPTIMISED).mean(), stage="pool", case=SECOND)
 
 
 def test_published_default_width(ledger):
-    diverges(ledger, "published-default-width", alone("width").mean(), tap="pool", case=SECOND)
+    diverges(ledger, "published-default-width", alone("width").mean(), stage="pool", case=SECOND)
 
 
 def test_published_8g_width(ledger):
-    diverges(ledger, "published-8g-width", alone("width", **GROUPS8).mean(), tap="pool", case=SECOND)
+    diverges(ledger, "published-8g-width", alone("width", **GROUPS8).mean(), stage="pool", case=SECOND)
 
 
 def test_published_8g_opt_width(ledger):
-    diverges(ledger, "published-8g-opt-width", alone("width", **OPTIMISED).mean(), tap="pool", case=SECOND)
+    diverges(ledger, "published-8g-opt-width", alone("width", **OPTIMISED).mean(), stage="pool", case=SECOND)
 
 
 def test_pooling_span(ledger):
     size = alone("span", sample_rate=44100, **OPTIMISED).max()
-    diverges(ledger, "pooling-span", size, tap="pool", case=SECOND)
+    diverges(ledger, "pooling-span", size, stage="pool", case=SECOND)
 
 
 def test_sigma_clamp_energies(ledger):
-    diverges(ledger, "sigma-clamp-energies", alone("sigma", sigma=1.0).mean(), tap="pool", case=SECOND)
+    diverges(ledger, "sigma-clamp-energies", alone("sigma", sigma=1.0).mean(), stage="pool", case=SECOND)
 
 
 @pytest.mark.parametrize("arguments", [{}, GROUPS8, OPTIMISED], ids=["default", "8g", "8g-opt"])
@@ -138,7 +138,7 @@ def test_span_and_sigma_do_nothing_in_the_published_settings(arguments):
 
 def test_stride_gain(ledger):
     level = 10 * np.log10(energies(leaf.Leaf()).sum(axis=1) / energies(EfficientLeaf(**OPTIMISED)).sum(axis=1))
-    diverges(ledger, "stride-gain", np.abs(level).max(), tap="pool", case=SECOND)
+    diverges(ledger, "stride-gain", np.abs(level).max(), stage="pool", case=SECOND)
 
 
 def test_kernel_length(ledger):
@@ -148,7 +148,7 @@ def test_kernel_length(ledger):
     got, expected = energies(module), energies(leaf.Leaf(n_filters=80))
     assert [(g.kernel_size, g.conv_stride) for g in module.filterbank.groups()] == [(717, 1)]
     size = np.max(np.linalg.norm(got - expected, axis=1) / np.linalg.norm(expected, axis=1))
-    diverges(ledger, "kernel-length", size, tap="pool", case=SECOND)
+    diverges(ledger, "kernel-length", size, stage="pool", case=SECOND)
 
 
 def test_sigma_clamp(ledger):
@@ -158,7 +158,7 @@ def test_sigma_clamp(ledger):
         bank.bandwidths.data.zero_()
     (group,) = three.groups()
     peaks = [three.filters(group)[0].max().item(), two.filters()[0].max().item()]
-    diverges(ledger, "sigma-clamp", peaks[0] / peaks[1], tap="filters", case="sigma=0")
+    diverges(ledger, "sigma-clamp", peaks[0] / peaks[1], stage="filters", case="sigma=0")
 
 
 def moved_share(module):
@@ -174,12 +174,12 @@ def moved_share(module):
 def test_projection(ledger):
     assert moved_share(leaf.Leaf(2).train()) == 0
     moved = moved_share(EfficientLeaf(2, 1).train())
-    diverges(ledger, "projection", moved, tap="filters", case="6 outside", property="training step")
+    diverges(ledger, "projection", moved, stage="filters", case="6 outside", property="training step")
 
 
 def test_projection_in_eval(ledger):
     left_alone = 1 - moved_share(EfficientLeaf(2, 1).eval())
-    diverges(ledger, "projection-in-eval", left_alone, tap="filters", case="6 outside", property="status")
+    diverges(ledger, "projection-in-eval", left_alone, stage="filters", case="6 outside", property="status")
 
 
 def test_pooling_width(ledger):
@@ -188,7 +188,7 @@ def test_pooling_width(ledger):
     assert (group.conv_stride, group.window_size) == (160, 3)
     # of three taps the outer two are exp(-1 / (2 width^2)), the width in steps of the stride
     width = 160 / math.sqrt(-2 * math.log(bank.windows(group)[0, 0, 0].item()))
-    diverges(ledger, "pooling-width", 1 - width / (0.4 * 200), tap="windows", case="window 3, stride 160")
+    diverges(ledger, "pooling-width", 1 - width / (0.4 * 200), stage="windows", case="window 3, stride 160")
 
 
 def test_zero_centre(ledger):
@@ -197,4 +197,4 @@ def test_zero_centre(ledger):
     with pytest.raises(ZeroDivisionError):
         bisect_right(bank.psbl_strides, max(1, math.pi / bank.center_freqs[0].item()))  # the published rule
     taken = bank.groups()[0].conv_stride
-    diverges(ledger, "zero-centre", taken, tap="conv", case="centre 0, hop 160", property="status")
+    diverges(ledger, "zero-centre", taken, stage="conv", case="centre 0, hop 160", property="status")

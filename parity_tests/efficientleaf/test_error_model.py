@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.error_budget import ALL, GAINED, PUBLISHED, published
 from efficientleaf import EfficientLeaf
-from parity.account import ALL, GAINED, PUBLISHED, published
-from parity.gates import AtMost, Verdict
-from parity.grid import Context
+from parity.checks.grid import Context
+from parity.criteria import AtMost, Verdict
 from parity.oracle.approximation import SOURCES, bound, difference, energies, response, tail, tones_bound
 from parity.oracle.convolution import correlate
 from parity.oracle.gabor import gabor

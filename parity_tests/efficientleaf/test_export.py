@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import efficientleaf
-from parity.probes.exports import Subject, graphs
-from parity.probes.plans import Setting
+from parity.checks.exports import Subject, graphs
+from parity.checks.plans import Setting
 
 DRAWN = Subject("efficientleaf", seed=1), Subject("efficientleaf", Setting(3, 2, sample_rate=4000), "logtbn", seed=2)
 

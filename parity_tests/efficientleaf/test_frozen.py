@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import efficientleaf
-from parity.gates import Exactly, OfMax
-from parity.probes.keeping import keeping, reads
+from parity.checks.cache import keeping, reads
+from parity.criteria import Exactly, OfMax
 from parity_tests.partly_frozen import PARAMETERS, SUBSETS, check_subset
 
 HALF = OfMax(0.05, "bfloat16 keeps 8 bits of energies that several products make, and PCEN's root halves what is off")

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 
 import leaf
 from efficientleaf import EfficientLeaf, GroupedGaborFilterbank, LogTBN
-from parity.config import LeafConfig
-from parity.expected import Expected
-from parity.gates import OfMax, RelativeL2, status
-from parity.grid import Context, compare_algebraic_gradients
+from parity.checks.expected import Expected
+from parity.checks.grid import Context, compare_algebraic_gradients
+from parity.criteria import OfMax, RelativeL2, status
 from parity.oracle import SIMPLIFIED, Box, Geometry, LeafOracle, plan_groups
 from parity.oracle import norm as oracle_norm
+from parity.oracle.config import LeafConfig
 from parity.oracle.filterbank import clamped
 
 EXACT = OfMax(2e-14, "the same function in float64: a hundred roundings of 2^-53, a phase counting by its envelope")
-GRADIENT = RelativeL2(1e-12, "as the forward pass, and sums over taps, bands and frames that may cancel two digits")
+GRADIENT = RelativeL2(1e-12, "as the forward pass, and sums over stages, bands and frames that may cancel two digits")
 SCALE_GRADIENT = RelativeL2(2e-11, "the normalisation takes out most of what the exponent scales: three digits cancel")
 BANK = ("center_freqs", "bandwidths", "pooling_widths")
 PCEN = {"s": "PCEN/EMA/smooth", "alpha": "PCEN/alpha", "delta": "PCEN/delta", "r": "PCEN/root"}
@@ -31,10 +31,10 @@ def context(domain, case):
     return Context("efficientleaf", "oracle", domain, case, reproduce, dtype="float64")
 
 
-def check(ledger, where, tap, property, gate, candidate, expected):
+def check(ledger, where, stage, property, criterion, candidate, expected):
     candidate = candidate.detach().numpy()
-    ledger.check(where.measurement(tap, property, status(candidate, expected), "algebraic"))
-    ledger.check(where.measurement(tap, property, gate(candidate, expected), "algebraic"))
+    ledger.check(where.measurement(stage, property, status(candidate, expected), "algebraic"))
+    ledger.check(where.measurement(stage, property, criterion(candidate, expected), "algebraic"))
 
 
 @st.composite
@@ -55,7 +55,7 @@ def grouped(draw):
 
 
 def built(arguments, seed):
-    """A float64 frontend with drawn weights of which some lie outside the limits, and the same by hub names."""
+    """A float64 frontend with drawn weights of which some lie outside the limits, and the same by canonical names."""
     module = EfficientLeaf(**arguments, compression="pcen").double().eval()
     rng = np.random.default_rng(seed)
     n, box = arguments["n_filters"], Box.of_efficientleaf(module.filterbank.pool_size)
@@ -69,7 +69,7 @@ def built(arguments, seed):
     with torch.no_grad():
         for name, value in values.items():
             getattr(module.filterbank if name in BANK else module.compression, name).copy_(torch.from_numpy(value))
-    variables = {hub: values[name] for name, hub in PCEN.items()}
+    variables = {known: values[name] for name, known in PCEN.items()}
     variables["kernel"] = np.stack([values["center_freqs"], values["bandwidths"]], axis=1)
     variables["learnable_pooling/kernel"] = values["pooling_widths"].reshape(1, 1, n, 1)
     return module, variables
@@ -100,7 +100,7 @@ def test_groups_energies_and_gradients_are_the_oracles(ledger, drawn, n_samples)
     rng = np.random.default_rng([seed, 1])
     x = rng.uniform(-1, 1, (2, n_samples))
     oracle = LeafOracle(config, SIMPLIFIED, geometry)
-    expected = oracle.taps(variables, x)
+    expected = oracle.stages(variables, x)
     where = context("drawn groups", f"seed={seed},n_samples={n_samples},{arguments}")
     audio = torch.from_numpy(x).requires_grad_()
     output = module(audio)
@@ -115,7 +115,7 @@ def test_groups_energies_and_gradients_are_the_oracles(ledger, drawn, n_samples)
     mu, sigma, width = (getattr(module.filterbank, name).grad.numpy() for name in BANK)
     got = {"input": audio.grad.numpy(), "kernel": np.stack([mu, sigma], axis=1)}
     got["learnable_pooling/kernel"] = width.reshape(1, 1, -1, 1)
-    got.update({hub: getattr(module.compression, name).grad.numpy() for name, hub in PCEN.items()})
+    got.update({known: getattr(module.compression, name).grad.numpy() for name, known in PCEN.items()})
     expected = Expected(config, variables, x, cotangent, subtracts=False, conventions=SIMPLIFIED, geometry=geometry)
     for measurement in compare_algebraic_gradients(where, got, expected):
         ledger.check(measurement)
@@ -165,8 +165,8 @@ def test_logtbn_in_training(ledger, seed, n_bands, n_frames):
     check(ledger, where, "input", "input gradient", GRADIENT, audio.grad, d_x)
     for name, got, wanted in (("log1p.a", module.log1p.a, d_a), ("bn.weight", norm.weight, d_gamma),
                               ("bn.bias", norm.bias, d_beta)):  # fmt: skip
-        gate = SCALE_GRADIENT if name == "log1p.a" else GRADIENT
-        check(ledger, where, name, "parameter gradient", gate, got.grad, wanted)
+        criterion = SCALE_GRADIENT if name == "log1p.a" else GRADIENT
+        check(ledger, where, name, "parameter gradient", criterion, got.grad, wanted)
 
     # one step of the running statistics from (0, 1), with the unbiased variance
     n = inside.shape[0] * n_frames

@@ -14,8 +14,8 @@ import efficientleaf.tolerance.module as module
 from efficientleaf import EfficientLeaf, ToleranceFilterbank
 from efficientleaf.tolerance.plan import Geometry, Promise, leaf_cost, make_plan
 from leaf import GaborFilterbank
-from parity.gates import AtMost, OfMax
-from parity.probes.tolerance import TOLERANCES, draw
+from parity.checks.tolerance import TOLERANCES, draw
+from parity.criteria import AtMost, OfMax
 
 TOLERANCE = TOLERANCES[1]
 COUNTED = OfMax(0.05, "the audio's own FFT and overlapping frames are not counted band by band")
@@ -81,8 +81,8 @@ def test_blocks_hold_what_the_bound_assumes(size, hop):
 @pytest.mark.parametrize("tolerance", [1e-1, 1e-3, 1e-6])
 def test_the_claim_follows_from_the_bounds(tolerance):
     plan = bank(tolerance=tolerance).plan()
-    gate = AtMost(tolerance, "t, and a of the energy of two blocks of full scale over the floor")
-    assert gate(max(plan.bound(band).claim(plan.geometry.stretch) for band in range(40))).passes
+    criterion = AtMost(tolerance, "t, and a of the energy of two blocks of full scale over the floor")
+    assert criterion(max(plan.bound(band).claim(plan.geometry.stretch) for band in range(40))).passes
 
 
 def test_table_names_every_band():
@@ -178,14 +178,14 @@ def test_tolerance_is_held_while_training():
     reference = GaborFilterbank(4, 60.0, 7800.0, 16000, 401, 401, 160).double()
     optimizer = torch.optim.Adam(trained.parameters(), lr=0.02)
     rng = np.random.default_rng(0)
-    gate = AtMost(TOLERANCE, "what the tolerance promises, in every step")
+    criterion = AtMost(TOLERANCE, "what the tolerance promises, in every step")
     for _ in range(25):
         x = torch.from_numpy(rng.uniform(-1, 1, (1, 2000)))
         found = trained(x)
         reference.load_state_dict(trained.state_dict())
         with torch.no_grad():
             a, b = found.clamp(min=1e-5), reference(x).clamp(min=1e-5)
-            assert gate(float(((a - b).norm(dim=-1) / b.norm(dim=-1)).max())).passes
+            assert criterion(float(((a - b).norm(dim=-1) / b.norm(dim=-1)).max())).passes
         optimizer.zero_grad()
         (found * torch.from_numpy(rng.standard_normal(found.shape))).sum().backward()
         optimizer.step()
@@ -199,8 +199,8 @@ def test_clips_of_any_length(n_samples, dynamic_range):
     x = noise(n_samples, np.float64)
     with torch.no_grad():
         a, b = ours(x).clamp(min=1e-5), reference(x).clamp(min=1e-5)
-    gate = AtMost(TOLERANCE, "what the tolerance promises; noise has nothing beyond the range")
-    assert gate(float(((a - b).norm(dim=-1) / b.norm(dim=-1)).max())).passes
+    criterion = AtMost(TOLERANCE, "what the tolerance promises; noise has nothing beyond the range")
+    assert criterion(float(((a - b).norm(dim=-1) / b.norm(dim=-1)).max())).passes
 
 
 def test_a_frozen_bank_keeps_to_what_it_was_in_a_graph():
@@ -213,10 +213,10 @@ def test_a_frozen_bank_is_one_graph_for_any_length(dynamic_range):
     frozen = bank(6, dynamic_range=dynamic_range).eval().freeze()
     length = torch.export.Dim("length", min=1000, max=100_000)
     exported = torch.export.export(frozen, (noise(4000),), dynamic_shapes=((None, length),), strict=False)
-    gate = OfMax(1e-5, "float32: FFTs against sums of products, and the square of what they leave")
+    criterion = OfMax(1e-5, "float32: FFTs against sums of products, and the square of what they leave")
     with torch.no_grad():
         for n in (1000, 4001):
-            assert gate(exported.module()(noise(n)).numpy(), frozen(noise(n)).numpy()).passes
+            assert criterion(exported.module()(noise(n)).numpy(), frozen(noise(n)).numpy()).passes
 
 
 def test_a_plan_that_is_not_frozen_is_refused_in_a_graph():
@@ -234,9 +234,9 @@ def test_onnx_runtime(tmp_path):
     path = tmp_path / "bank.onnx"
     torch.onnx.export(frozen, (torch.cat([noise(4000)] * 2),), path, dynamo=True, dynamic_shapes=shapes, verbose=False)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    gate = OfMax(1e-5, "float32: FFTs against sums of products, and the square of what they leave")
+    criterion = OfMax(1e-5, "float32: FFTs against sums of products, and the square of what they leave")
     with torch.no_grad():
         for n in (1000, 4001):
             x = torch.cat([noise(n)] * 3)
             (found,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
-            assert gate(found, frozen(x).numpy()).passes
+            assert criterion(found, frozen(x).numpy()).passes

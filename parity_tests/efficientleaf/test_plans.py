@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parity.bridges import names
-from parity.bridges.efficientleaf import EfficientLeafBridge
-from parity.probes.plans import EDGES, PUBLISHED, SEEDS, Count, Setting, certain, expected, plans, projection
+from parity.adapters import canonical
+from parity.adapters.efficientleaf import EfficientLeafAdapter
+from parity.checks.plans import EDGES, PUBLISHED, SEEDS, Count, Setting, certain, expected, plans, projection
 
 
 def test_plans_energies_and_projections_are_the_oracles(ledger):
@@ -17,8 +17,8 @@ def test_plans_energies_and_projections_are_the_oracles(ledger):
 
 @pytest.mark.parametrize("setting", PUBLISHED, ids=str)
 def test_nothing_of_the_initial_weights_stands_within_rounding_of_a_threshold(setting):
-    bridge = EfficientLeafBridge()
-    variables = bridge.read(bridge.build(setting.config, **setting.options))
+    adapter = EfficientLeafAdapter()
+    variables = adapter.read(adapter.build(setting.config, **setting.options))
     assert all(certain(setting, variables, setting.geometry(variables), "float32"))
 
 
@@ -41,23 +41,30 @@ def test_settings_reach_long_strides_several_kernels_and_single_groups():
 
 def test_weights_lie_on_both_sides_of_every_limit():
     drawn = [(setting.geometry(setting.draw(seed)).box, setting.draw(seed)) for setting in EDGES for seed in SEEDS]
-    mu, sigma = (np.concatenate([v[names.KERNEL][:, i] for _, v in drawn]) for i in (0, 1))
+    mu, sigma = (np.concatenate([v[canonical.KERNEL][:, i] for _, v in drawn]) for i in (0, 1))
     assert mu.min() < 0 < np.pi < mu.max()
-    assert any((v[names.KERNEL][:, 1] < box.sigma_low).any() for box, v in drawn)
-    assert any((v[names.KERNEL][:, 1] > box.sigma_high).any() for box, v in drawn)
-    assert any((v[names.POOLING] < box.width_low).any() for box, v in drawn)
+    assert any((v[canonical.KERNEL][:, 1] < box.sigma_low).any() for box, v in drawn)
+    assert any((v[canonical.KERNEL][:, 1] > box.sigma_high).any() for box, v in drawn)
+    assert any((v[canonical.POOLING] < box.width_low).any() for box, v in drawn)
     assert sigma.min() > 0
 
 
 def test_every_learned_variable_is_projected_or_left():
-    measured = {m.tap for m in projection(Setting(5, 5))}
-    assert measured == {names.KERNEL, names.POOLING, names.ALPHA, names.DELTA, names.ROOT, names.SMOOTH}
+    measured = {m.stage for m in projection(Setting(5, 5))}
+    assert measured == {
+        canonical.KERNEL,
+        canonical.POOLING,
+        canonical.ALPHA,
+        canonical.DELTA,
+        canonical.ROOT,
+        canonical.SMOOTH,
+    }
 
 
 def test_a_group_on_a_threshold_is_decided_in_no_precision():
     setting = Setting(2, 2, 4.0, 1.0)
     variables = {name: value.astype(np.float64) for name, value in setting.draw(0).items()}
-    variables[names.KERNEL] = np.array([[np.pi / 2, 8.3], [1.1, 8.0]])
+    variables[canonical.KERNEL] = np.array([[np.pi / 2, 8.3], [1.1, 8.0]])
     for dtype in ("float32", "float64"):
         assert certain(setting, variables, setting.geometry(variables), dtype) == [False, False]
 

@@ -7,7 +7,7 @@ import torch
 
 import efficientleaf
 from leaf._runtime.streaming import BLOCK
-from parity.gates import OfMax
+from parity.criteria import OfMax
 from parity_tests.refusals import refused
 from parity_tests.streaming import (
     check_cuts,

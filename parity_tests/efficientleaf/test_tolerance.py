@@ -19,8 +19,7 @@ import efficientleaf.tolerance.blocks as blocks
 import efficientleaf.tolerance.plan as planning
 from efficientleaf import EfficientLeaf, ToleranceFilterbank
 from leaf import Leaf
-from parity.gates import AtMost, Exactly, OfMax, RelativeL2
-from parity.probes.tolerance import (
+from parity.checks.tolerance import (
     KINDS,
     TOLERANCES,
     Draw,
@@ -29,6 +28,7 @@ from parity.probes.tolerance import (
     draw,
     errors,
 )
+from parity.criteria import AtMost, Exactly, OfMax, RelativeL2
 
 MIDDLE = TOLERANCES[1]
 SEEDS = range(6)
@@ -80,7 +80,7 @@ def test_speech_through_a_converted_leaf(tolerance):
 
 @pytest.mark.parametrize("tolerance", TOLERANCES)
 def test_gradients_are_leafs(tolerance):
-    gate = RelativeL2(tolerance, "the derivative of energies within it; observed: 1e-4 of it")
+    criterion = RelativeL2(tolerance, "the derivative of energies within it; observed: 1e-4 of it")
     for seed in SEEDS[:4]:
         drawn = draw(seed, n_filters=4)
         reference, ours = banks(drawn, tolerance)
@@ -93,7 +93,7 @@ def test_gradients_are_leafs(tolerance):
             found.append(torch.autograd.grad((bank(x) * cotangent).sum(), [x, *bank.parameters()]))
         for candidate, expected in zip(*found, strict=True):
             if expected.any():
-                assert gate(candidate.numpy(), expected.numpy()).passes
+                assert criterion(candidate.numpy(), expected.numpy()).passes
 
 
 def few(patch):
@@ -222,8 +222,8 @@ def test_stream_gives_the_frames_of_the_whole(sizes):
     frontend = EfficientLeaf(8, compression="pcen", tolerance=MIDDLE).double().eval()
     x = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (2, 1500)))
     found = torch.cat(list(frontend.stream(x.split(sizes, 1))), -1)
-    gate = OfMax(1e-11, "float64, and PCEN's smoother from step to step")
-    assert gate(found.numpy(), frontend(x).detach().numpy()).passes
+    criterion = OfMax(1e-11, "float64, and PCEN's smoother from step to step")
+    assert criterion(found.numpy(), frontend(x).detach().numpy()).passes
 
 
 @pytest.mark.parametrize("frozen", [False, True])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parity.probes import training
+from parity.checks import training
 
 
 def test_single_steps(ledger):

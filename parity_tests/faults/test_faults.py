@@ -6,17 +6,18 @@ from collections import Counter
 
 import pytest
 
-from parity.faults import KINDS, bench, benign, faults
-from parity.gates import AtMost
+from parity.criteria import AtMost
+from parity.mutation import benign, faults, mutation_runner
+from parity.mutation.kinds import KINDS
 
-pytestmark = pytest.mark.usefixtures("tensorflow")
+pytestmark = [pytest.mark.usefixtures("tensorflow"), pytest.mark.certificate_evidence]
 FEWEST_FAULTS = AtMost(-80, "minus the number of faults: at least 80 are planted")
 FEWEST_BENIGN = AtMost(-12, "minus the number of reformulations: at least 12 are tried")
 
 
 @pytest.mark.parametrize("fault", faults(), ids=lambda fault: fault.name)
 def test_is_caught_where_it_is(fault, ledger):
-    outcome = bench(fault.rung).try_(fault)
+    outcome = mutation_runner(fault.rung).try_(fault)
     first = outcome.first
     as_declared = outcome.as_declared(fault)
     ledger.note(
@@ -24,26 +25,28 @@ def test_is_caught_where_it_is(fault, ledger):
         name=fault.name,
         kind=fault.kind,
         killed=outcome.killed,
-        caught_at=f"{first.property}, {first.tap}" if first else "status, output",
-        gate=fault.gate if as_declared else (first.gate if first else "status"),
+        caught_at=f"{first.property}, {first.stage}" if first else "status, output",
+        criterion=fault.criterion if as_declared else (first.criterion if first else "status"),
         ratio=first.ratio if first else float("inf"),
         statement=fault.statement,
     )
     assert outcome.killed, f"nothing noticed: {fault.statement}"
-    assert as_declared, f"declared at {fault.property}, {fault.tap}, {fault.gate}; caught: {outcome.raised}\n{first}"
+    assert as_declared, (
+        f"declared at {fault.property}, {fault.stage}, {fault.criterion}; caught: {outcome.raised}\n{first}"
+    )
 
 
 @pytest.mark.parametrize("change", benign(), ids=lambda change: change.name)
 def test_is_let_pass(change, ledger):
-    outcome = bench(change.rung).try_(change, to_the_end=True)
+    outcome = mutation_runner(change.rung).try_(change, to_the_end=True)
     verdict = "refused" if outcome.killed else "passed"
     ledger.note("benign", name=change.name, verdict=verdict, statement=change.statement, reason=change.reason)
     assert not outcome.killed, f"{outcome.raised}\n{outcome.first}"
 
 
 @pytest.mark.parametrize("rung", ["tf_leaf", "og_leaf", "leaf", "efficientleaf"])
-def test_the_bench_passes_without_a_fault(rung):
-    outcome = bench(rung).untouched()
+def test_a_rung_passes_without_a_fault(rung):
+    outcome = mutation_runner(rung).untouched()
     assert not outcome.killed, f"{outcome.raised}\n{outcome.first}"
     assert outcome.n_measured
 

@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 import pytest
 
-from parity.faults.resolution import OF_CONSTANTS, OF_PARAMETERS, resolutions
+from parity.mutation.resolution import OF_CONSTANTS, OF_PARAMETERS, resolutions
 
-pytestmark = pytest.mark.usefixtures("tensorflow")
+pytestmark = [pytest.mark.usefixtures("tensorflow"), pytest.mark.certificate_evidence]
 
 
 @pytest.mark.parametrize("rung", ["tf_leaf", "og_leaf", "leaf", "efficientleaf"])
@@ -16,7 +16,7 @@ def test_everything_is_seen_finely(rung, ledger):
     found = list(resolutions(rung))
     for row in found:
         ledger.note("resolution", **asdict(row))
-    gates = {"parameter": OF_PARAMETERS, "constant": OF_CONSTANTS}
-    coarse = [f"{row.name} at {row.at}: {row.change:.2g}" for row in found if not gates[row.kind](row.change).passes]
+    criteria = {"parameter": OF_PARAMETERS, "constant": OF_CONSTANTS}
+    coarse = [f"{row.name} at {row.at}: {row.change:.2g}" for row in found if not criteria[row.kind](row.change).passes]
     assert coarse == []
-    assert {row.kind for row in found} == set(gates)
+    assert {row.kind for row in found} == set(criteria)

@@ -1,6 +1,6 @@
 """Finds numeric bounds that have no reason: float literals in comparisons and tolerances.
 
-The allowed form is a gate with a derivation, ``OfMax(2e-15, "nine terms of a few roundings each")``. Gates and
+The allowed form is a criterion with a derivation, ``OfMax(2e-15, "nine terms of a few roundings each")``. Criteria and
 bounds that live in ``parity`` are the instrument's; whatever a test writes itself is walked here.
 """
 
@@ -9,9 +9,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-import parity.gates
+import parity.criteria
 
-GATES = {name for name in parity.gates.__all__ if isinstance(getattr(parity.gates, name), type)}
+GATES = {name for name in parity.criteria.__all__ if isinstance(getattr(parity.criteria, name), type)}
 TOLERANCES = {"rtol", "atol", "rel", "abs", "rel_tol", "abs_tol", "tol", "tolerance"}
 # Every one of them has a tolerance: written there, or worse, the library's default.
 APPROXIMATE = {
@@ -27,7 +27,7 @@ def unreasoned(source: str) -> list[tuple[int, str]]:
     """Line and kind of every offence in a module's source, in order.
 
     Kinds: ``comparison`` (a float literal, or a name for one, in a comparison), ``tolerance`` (a number as a
-    tolerance), ``approximate`` (a call that compares with a tolerance of its own) and ``gate without a reason``.
+    tolerance), ``approximate`` (a call that compares with a tolerance of its own) and ``criterion without a reason``.
     """
     tree = ast.parse(source)
     return sorted(set(_offences(tree, _constants(tree))))
@@ -45,7 +45,7 @@ def _offences(tree: ast.AST, constants: set[str]) -> Iterator[tuple[int, str]]:
         if name in COMPARING and any(_holds_float(argument, constants) for argument in node.args):
             yield node.lineno, "comparison"
         if name in GATES and _literal_numbers(node) and not _has_reason(node):
-            yield node.lineno, "gate without a reason"
+            yield node.lineno, "criterion without a reason"
         for keyword in node.keywords:
             if keyword.arg in TOLERANCES and _holds_float(keyword.value, constants):
                 yield keyword.value.lineno, "tolerance"
@@ -68,7 +68,7 @@ def _constants(tree: ast.AST) -> set[str]:
 
 
 def _holds_float(node: ast.AST, constants: set[str]) -> bool:
-    """Whether a float literal or a name for one is inside, but for gates that have a reason."""
+    """Whether a float literal or a name for one is inside, but for criteria that have a reason."""
     if isinstance(node, ast.Call) and _name(node.func) in GATES and _has_reason(node):
         return False
     if isinstance(node, ast.Constant):
@@ -78,8 +78,8 @@ def _holds_float(node: ast.AST, constants: set[str]) -> bool:
     return any(_holds_float(child, constants) for child in ast.iter_child_nodes(node))
 
 
-def _has_reason(gate: ast.Call) -> bool:
-    given = [*gate.args, *(keyword.value for keyword in gate.keywords)]
+def _has_reason(criterion: ast.Call) -> bool:
+    given = [*criterion.args, *(keyword.value for keyword in criterion.keywords)]
     return any(isinstance(part, ast.JoinedStr) or _text(part) for part in given)
 
 

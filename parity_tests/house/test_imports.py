@@ -19,13 +19,13 @@ ALLOWED = {
     "efficientleaf": {"efficientleaf", "leaf", "torch", "numpy"},
 }
 NUMPY_ALONE = (
-    "parity/config.py",
-    "parity/cases.py",
-    "parity/bridges/names.py",
+    "parity/oracle/config.py",
+    "parity/cases/case.py",
+    "parity/adapters/canonical.py",
     "fixtures/store.py",
     "fixtures/cases.py",
 )
-STANDARD_ALONE = ("parity.arguments", "parity.outputs")
+STANDARD_ALONE = ("fixtures.arguments", "parity.weights.outputs")
 TENSORFLOW = {"tensorflow", "keras", "tf_keras"}
 
 
@@ -66,11 +66,9 @@ def test_rung_imports_nothing_but_its_framework(rung):
         assert packages(path) <= ALLOWED[rung], path
 
 
-def test_oracle_imports_numpy_and_itself_alone():
+def test_oracle_imports_numpy_alone():
     for path in files("parity/oracle"):
         assert packages(path) <= {"numpy", "parity"}, path
-        ours = {name for name in imported(path) if name.startswith("parity")}
-        assert all(name.startswith(("parity.oracle", "parity.config")) or name == "parity" for name in ours), path
 
 
 @pytest.mark.parametrize("name", NUMPY_ALONE)
@@ -79,7 +77,7 @@ def test_data_imports_numpy_alone(name):
 
 
 def test_gates_and_claims_import_no_framework():
-    for path in [*files("parity/gates"), *files("parity/divergences"), ROOT / "parity/report/claims.py"]:
+    for path in [*files("parity/criteria"), *files("parity/divergences"), ROOT / "parity/report/claims.py"]:
         assert packages(path) <= {"numpy", "parity"}, path
 
 
@@ -100,8 +98,8 @@ def test_recorder_imports_numpy_alone():
     for path in files("fixtures"):
         assert packages(path) <= {"numpy", "parity", "fixtures"}, path
         ours = {name for name in imported(path) if name.startswith("parity.")}
-        allowed = (*(f"parity.{name}" for name in ("oracle", "cases", "config", "inventory")), *STANDARD_ALONE)
-        assert all(name.startswith(allowed) for name in ours), path
+        rooms = ("parity.oracle", "parity.cases", "parity.adapters.subject_", "parity.criteria.outcome")
+        assert all(name.startswith((*rooms, *STANDARD_ALONE)) for name in ours), path
 
 
 @pytest.mark.parametrize("room", ["tf_leaf", "og_leaf", "leaf", "efficientleaf", "parity"])
@@ -117,13 +115,13 @@ def test_nothing_imports_the_tests(room):
 
 
 def test_tensorflow_is_imported_by_what_asks_for_it():
-    of_rung_0 = {*files("tf_leaf"), ROOT / "parity/bridges/tf_leaf.py"}
+    of_rung_0 = {*files("tf_leaf"), ROOT / "parity/adapters/tf_leaf.py"}
     for room in sorted(OURS):
         for path in sorted((ROOT / room).rglob("*.py")):
             if path not in of_rung_0:
                 found = packages(path, at_module_level=True)
                 assert not found & {*TENSORFLOW, "tf_leaf"}, path
-                assert "parity.bridges.tf_leaf" not in set(imported(path, at_module_level=True)), path
+                assert "parity.adapters.tf_leaf" not in set(imported(path, at_module_level=True)), path
 
 
 def test_reader_sees_what_it_should(tmp_path):
@@ -135,3 +133,11 @@ def test_reader_sees_what_it_should(tmp_path):
     )
     assert packages(path, at_module_level=True) == {"a", "d", "e", "i"}
     assert packages(path) == {"a", "d", "e", "h", "i"}
+
+
+def test_parity_offers_six_names():
+    import parity
+
+    names = [name for name in parity.__all__ if name != "__version__"]
+    assert sorted(names) == ["Certificate", "Port", "certify", "convert", "load", "load_weights"]
+    assert all(getattr(parity, name).__name__ == name for name in names)

@@ -1,4 +1,4 @@
-"""Every numeric bound of the suite sits in a gate, with its derivation."""
+"""Every numeric bound of the suite sits in a criterion, with its derivation."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def test_no_bound_without_a_reason():
     ("assert np.allclose(a, b)", "approximate"),
     ("assert math.isclose(a, b, rel_tol=limit)", "approximate"),
     ("torch.testing.assert_close(a, b)", "approximate"),
-    ("gate = OfMax(1e-6, '')", "gate without a reason"),
-    ("gate = gates.RelativeL2(limit=1e-6)", "gate without a reason"),
+    ("criterion = OfMax(1e-6, '')", "criterion without a reason"),
+    ("criterion = criteria.RelativeL2(limit=1e-6)", "criterion without a reason"),
 ])  # fmt: skip
 def test_finds_a_planted_offence(source, kind):
     found = unreasoned(f"import numpy as np\n\n\ndef test():\n    x = 1\n\n\n{source}\n")
@@ -50,12 +50,12 @@ def test_finds_a_planted_offence(source, kind):
 
 
 @pytest.mark.parametrize("source", [
-    "assert OfMax(1e-6, 'twice the reference').limit > gate.limit",
-    "gate = RelativeL2(limit=1e-6, reason='twice the reference')\nassert gate(a, b).passes",
-    "gate = OfMax(4 * 2.0**-24, f'{n} roundings')\nassert gate(0.5 * a, b).passes",
+    "assert OfMax(1e-6, 'twice the reference').limit > criterion.limit",
+    "criterion = RelativeL2(limit=1e-6, reason='twice the reference')\nassert criterion(a, b).passes",
+    "criterion = OfMax(4 * 2.0**-24, f'{n} roundings')\nassert criterion(0.5 * a, b).passes",
     "assert n_frames == 3",
-    "assert error < gate.limit",
-    "x = 0.5\nassert gate(f(x), g(x)).passes",
+    "assert error < criterion.limit",
+    "x = 0.5\nassert criterion(f(x), g(x)).passes",
     "assert status(a, b).passes",
     "from parity.report.claims import SLACK_LIMIT\nassert slack > SLACK_LIMIT",
 ])  # fmt: skip

@@ -120,14 +120,15 @@ def test_weights_are_carried(environment):
 
 def test_oracle_needs_numpy_alone(environment):
     code = (
-        "import sys; sys.modules['torch'] = None; from parity.cases import Case; from parity.oracle import LeafOracle; "
-        "case = Case(); print(LeafOracle(case.config).taps(case.variables(), case.input())['output'].shape)"
+        "import sys; sys.modules['torch'] = None; "
+        "from parity.cases.case import Case; from parity.oracle import LeafOracle; "
+        "case = Case(); print(LeafOracle(case.config).stages(case.variables(), case.input())['output'].shape)"
     )
     assert environment.prints(code).strip() == "(1, 40, 10)"
 
 
 def test_parity_itself_imports_nothing(environment):
-    code = "import sys, parity; print({'numpy', 'torch', 'parity.bridges'} & set(sys.modules), parity.__version__)"
+    code = "import sys, parity; print({'numpy', 'torch', 'parity.weights'} & set(sys.modules), parity.__version__)"
     assert environment.prints(code).split()[0] == "set()"
 
 

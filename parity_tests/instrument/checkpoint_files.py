@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from parity.bridges.frontends import FrontendConfig, build
-from parity.gates import OfMax
-from parity.grid import FORWARD, FORWARD_NORM
+from parity.checks.grid import FORWARD, FORWARD_NORM
+from parity.criteria import OfMax
+from parity.weights.frontends import FrontendConfig, build
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "checkpoints"
 SETTINGS = {"n_filters", "sample_rate", "window_len", "window_stride", "conv1d_cls", "pooling_cls", "preemp",
@@ -93,7 +93,7 @@ def tensorflow_frontend(name: str) -> Any:
     return getattr(tf_leaf, entry["frontend"])(**settings)
 
 
-def gate(name: str) -> OfMax:
+def criterion(name: str) -> OfMax:
     """How near to the recorded output: more where a norm divides by a standard deviation."""
     settings = config(name)
     return FORWARD_NORM if settings.mean_var_norm or settings.compression == "layer_norm" else FORWARD

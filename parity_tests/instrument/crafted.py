@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from parity import load_weights
-from parity.checkpoints import bundle, crc
+from parity.weights.checkpoints import bundle
 from parity_tests.instrument import checkpoint_files as files
 from parity_tests.instrument.weights import fresh, held, same_bits
 from parity_tests.refusals import refused
@@ -36,7 +36,7 @@ def checkpoint(path, entries, n_shards=1):
 
     def block(pairs):
         body = b"".join(b"\0" + varint(len(k)) + varint(len(v)) + k + v for k, v in pairs) + struct.pack("<II", 0, 1)
-        return body + b"\0" + struct.pack("<I", crc.masked_crc(body + b"\0")), len(body)
+        return body + b"\0" + struct.pack("<I", bundle.masked_crc(body + b"\0")), len(body)
 
     first, size = block([(b"", field(1, n_shards)), *entries])
     top, top_size = block([(b"~", varint(0) + varint(size))])
@@ -55,7 +55,7 @@ def graph(tmp_path, nodes):
     text = b"".join(field(1, node) for node in nodes)
     length = varint(len(text))
     data = length + struct.pack("<I", 0) + text
-    value = crc.masked_crc(struct.pack("<I", len(text)) + data[len(length) :])
+    value = bundle.masked_crc(struct.pack("<I", len(text)) + data[len(length) :])
     (tmp_path / "w.data-00000-of-00001").write_bytes(data)
     return checkpoint(tmp_path / "w", [(b"_CHECKPOINTABLE_OBJECT_GRAPH", entry(len(data), value, 7))])
 

@@ -51,7 +51,7 @@ def originals(folder: Path) -> list[Original]:
 
     import leaf
     from parity import load_weights
-    from parity.bridges import stored
+    from parity.weights import stored
 
     recorded = files.FOLDER / NAME
     module = files.torch_frontend(NAME)

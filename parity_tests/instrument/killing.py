@@ -23,11 +23,12 @@ from typing import Any
 
 import numpy as np
 
-from parity.outputs import PREFIX
+from parity.weights.outputs import PREFIX
 
 CALLS = {"open", "fdopen", "write", "flush", "fsync", "close", "replace", "rename", "unlink", "mkdir", "rmdir", "stat",
          "lstat", "seek", "truncate", "writestr"}  # fmt: skip
-WRITERS = ("parity/outputs", "parity/features", "bridges/stored", "fixtures/", "pathlib", "shutil", "numpy/lib")
+WRITERS = (*(f"parity/weights/{name}" for name in ("outputs", "features", "stored")), "fixtures/", "pathlib", "shutil",
+           "numpy/lib")  # fmt: skip
 Files = dict[str, bytes]
 
 
@@ -55,9 +56,9 @@ class Convert:
         import torch
 
         import og_leaf
-        from parity.bridges import stored
-        from parity.bridges.frontends import FrontendConfig
-        from parity.clips import SPEECH
+        from parity.weights import stored
+        from parity.weights.clips import SPEECH
+        from parity.weights.frontends import FrontendConfig
 
         config = FrontendConfig(n_filters=1, window_len=2.0)
         for seed, name in enumerate(("old", "new")):

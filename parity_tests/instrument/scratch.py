@@ -16,8 +16,8 @@ from parity.report.claims import Measurement
 
 def measurement(observed=0.5, bound=1.0, **changes):
     fields = dict(
-        rung="og_leaf", reference="tf_leaf", tap="output", property="forward", domain="scratch", dtype="float32",
-        gate="direct", relation="rounding", observed=observed, bound=bound, case="a case",
+        rung="og_leaf", reference="tf_leaf", stage="output", property="forward", domain="scratch", dtype="float32",
+        criterion="direct", relation="rounding", observed=observed, bound=bound, case="a case",
         reproduce="pytest scratch", reason="by hand",
     )
     return Measurement(**{**fields, **changes})

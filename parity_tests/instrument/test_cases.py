@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from parity.bridges.names import expected_shapes
-from parity.cases import SIGNALS, WEIGHTS, Case
-from parity.config import LeafConfig
-from parity.strategies import aligned, cases
+from parity.adapters.canonical import expected_shapes
+from parity.cases.case import SIGNALS, WEIGHTS, Case
+from parity.cases.strategies import aligned, cases
+from parity.oracle.config import LeafConfig
 
 
 @given(case=cases(weights=WEIGHTS))

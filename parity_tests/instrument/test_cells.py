@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from parity.cells import WHOLE, Cell, cells, verdicts
-from parity.inventory.names import PUBLIC
+from parity.adapters.rungs import RUNGS
+from parity.cases.public_names import PUBLIC
+from parity.report.cells import WHOLE, Cell, cells, verdicts
 from parity.report.claims import Measurement
 from parity.report.instrument import cells_line
-from parity.report.ledger import Ledger
-from parity.rungs import RUNGS
+from parity.report.measurements import MeasurementLog
 from parity_tests.instrument.scratch import HOLDS, run
 from parity_tests.instrument.test_certificate import FIELDS
 
@@ -17,7 +17,7 @@ OUTPUT = Cell("og_leaf", "forward", "output", "float32")
 
 
 def state(*changes: dict) -> str:
-    ledger = Ledger()
+    ledger = MeasurementLog()
     for change in changes:
         ledger.record(Measurement(**{**FIELDS, **change}))
     (found,) = (v for v in verdicts(ledger.claims) if v.cell == OUTPUT)
@@ -31,13 +31,13 @@ def test_no_cell_comes_twice():
 @pytest.mark.parametrize("rung", RUNGS)
 def test_every_tap_of_a_rung_has_cells_in_both_types(rung):
     for dtype in ("float32", "float64"):
-        taps = {c.tap for c in cells() if (c.rung, c.property, c.dtype) == (rung, "forward", dtype)}
-        assert taps - {entry.name for entry in PUBLIC} == set(RUNGS[rung].taps)
+        stages = {c.stage for c in cells() if (c.rung, c.property, c.dtype) == (rung, "forward", dtype)}
+        assert stages - {entry.name for entry in PUBLIC} == set(RUNGS[rung].stages)
 
 
 @pytest.mark.parametrize("rung", RUNGS)
 def test_every_public_name_has_cells_in_rungs_0_and_1(rung):
-    found = [c for c in cells() if c.rung == rung and c.tap in {entry.name for entry in PUBLIC}]
+    found = [c for c in cells() if c.rung == rung and c.stage in {entry.name for entry in PUBLIC}]
     assert len(found) == (sum(len(entry.properties) for entry in PUBLIC) if rung in WHOLE else 0)
 
 
@@ -48,31 +48,31 @@ def test_every_property_has_cells():
     }  # fmt: skip
 
 
-DIVERGES = {"gate": "divergence", "relation": "divergent"}
+DIVERGES = {"criterion": "divergence", "relation": "divergent"}
 
 
 @pytest.mark.parametrize(("changes", "expected"), [
     ([], "empty"),
     ([{}], "certified"),
-    ([{"tap": "pool"}], "empty"),
+    ([{"stage": "pool"}], "empty"),
     ([DIVERGES], "declared"),
     ([DIVERGES, {}], "certified"),
     ([{}, {"observed": 2.0}], "failed"),
-    ([DIVERGES, {"observed": 2.0, "gate": "accuracy"}], "failed"),
+    ([DIVERGES, {"observed": 2.0, "criterion": "accuracy"}], "failed"),
 ], ids=str)  # fmt: skip
 def test_state_of_a_cell(changes, expected):
     assert state(*changes) == expected
 
 
 def test_the_line_counts_every_cell():
-    ledger = Ledger()
+    ledger = MeasurementLog()
     ledger.record(Measurement(**FIELDS))
     n = len(cells())
     assert cells_line(verdicts(ledger.claims)) == f"{n} cells: 1 certified, 0 declared, 0 failed, {n - 1} empty"
 
 
 def test_an_empty_cell_fails_a_complete_run(tmp_path):
-    done = run(tmp_path, HOLDS, "--complete")
+    done = run(tmp_path, HOLDS, "--certificate-complete")
     assert done.status == 1
     assert f"an empty cell: {Cell('leaf', 'forward', 'conv', 'float64')}" in done.certificate["failures"]
     assert f"an empty cell: {OUTPUT}" not in done.certificate["failures"]

@@ -8,26 +8,26 @@ from html.parser import HTMLParser
 
 import pytest
 
-from parity.outputs import replace_file
 from parity.report import certificate
 from parity.report.certificate import Certificate
 from parity.report.claims import Claim, Measurement
 from parity.report.environment import describe
-from parity.report.ledger import Ledger
+from parity.report.measurements import MeasurementLog
 from parity.report.page import render
 from parity.report.table import render as render_table
+from parity.weights.outputs import replace_file
 from parity_tests.instrument.scratch import HOLDS, run
 from parity_tests.refusals import refused
 
 FIELDS = {
-    "rung": "og_leaf", "reference": "tf_leaf", "tap": "output", "property": "forward", "domain": "scratch",
-    "dtype": "float32", "gate": "direct", "relation": "rounding", "observed": 0.5, "bound": 1.0, "case": "a case",
+    "rung": "og_leaf", "reference": "tf_leaf", "stage": "output", "property": "forward", "domain": "scratch",
+    "dtype": "float32", "criterion": "direct", "relation": "rounding", "observed": 0.5, "bound": 1.0, "case": "a case",
     "reproduce": "leaf-ladder replay og_leaf 'a case'", "reason": "by hand",
 }  # fmt: skip
 
 
 def made(*measurements: Measurement, **fields) -> Certificate:
-    ledger = Ledger()
+    ledger = MeasurementLog()
     for measurement in measurements:
         ledger.record(measurement)
     return Certificate(ledger.claims, {"python": "3"}, "2000-01-01T00:00:00+00:00", 1.0, **fields)
@@ -160,7 +160,7 @@ def test_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("parity.outputs.os.replace", interrupt)
+    monkeypatch.setattr("parity.weights.outputs.os.replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
         replace_file(path, b"new")
     assert path.read_bytes() == b"old"
@@ -175,15 +175,15 @@ def test_new_file_appears_only_whole(tmp_path, monkeypatch):
         seen.append((path.exists(), certificate.Path(beside).read_bytes()))
         real(beside, target)
 
-    monkeypatch.setattr("parity.outputs.os.replace", watch)
+    monkeypatch.setattr("parity.weights.outputs.os.replace", watch)
     replace_file(path, b"page")
     assert seen == [(False, b"page")]
     assert path.read_bytes() == b"page"
 
 
 CHANGES = [
-    {"gate": "eye"}, {"relation": "close"}, {"property": "speed"}, {"bound": float("inf")}, {"bound": -1.0},
-    {"bound": float("nan")}, {"at_least": 0.1}, {"gate": "divergence", "at_least": 2.0},
+    {"criterion": "eye"}, {"relation": "close"}, {"property": "speed"}, {"bound": float("inf")}, {"bound": -1.0},
+    {"bound": float("nan")}, {"at_least": 0.1}, {"criterion": "divergence", "at_least": 2.0},
 ]  # fmt: skip
 
 
@@ -204,7 +204,7 @@ def test_worst_case_is_kept_whatever_the_order():
 
 
 def test_measurements_of_another_process_are_merged():
-    whole, here, there = Ledger(), Ledger(), Ledger()
+    whole, here, there = MeasurementLog(), MeasurementLog(), MeasurementLog()
     for i, observed in enumerate((0.2, 0.9, float("nan"), 0.4)):
         for ledger in (whole, (here, there)[i % 2]):
             ledger.record(Measurement(**{**FIELDS, "observed": observed, "case": str(i)}))

@@ -11,12 +11,12 @@ import og_leaf
 from fixtures.checkpoints import SUBJECTS as RECORDED
 from fixtures.sources import COMMIT
 from parity import load_weights
-from parity.bridges.names import checked
-from parity.checkpoints import open_file
-from parity.checkpoints.bundle import Bundle
-from parity.checkpoints.named import Named
-from parity.gates import Exactly
-from parity.rungs import RUNGS
+from parity.adapters.canonical import checked
+from parity.adapters.rungs import RUNGS
+from parity.criteria import Exactly
+from parity.weights.checkpoints import open_file
+from parity.weights.checkpoints.bundle import Bundle
+from parity.weights.checkpoints.named import Named
 from parity_tests.instrument import checkpoint_files as files
 from parity_tests.instrument.weights import held, same_bits
 from parity_tests.refusals import refused
@@ -32,7 +32,7 @@ def load_into(module, name, source, **options):
 
 
 def expected_variables(rung, module, name):
-    return checked(files.variables(name), RUNGS[rung].load_bridge().shapes(module))
+    return checked(files.variables(name), RUNGS[rung].load_adapter().shapes(module))
 
 
 def test_files_are_those_that_were_recorded():
@@ -58,14 +58,14 @@ def test_every_frontend_of_the_original_is_there():
 @pytest.mark.parametrize(("name", "source"), files.FILES)
 def test_pytorch_gives_the_originals_output(name, source):
     module = load_into(files.torch_frontend(name), name, source)
-    found = RUNGS["og_leaf"].load_bridge().read(module)
+    found = RUNGS["og_leaf"].load_adapter().read(module)
     for variable, value in expected_variables("og_leaf", module, name).items():
         assert SAME(found[variable], value).passes, variable
     recorded = files.arrays(name)
     with torch.no_grad():
         output = module(torch.from_numpy(recorded["input"])).numpy().transpose(0, 2, 1)
     assert output.shape == recorded["output"].shape
-    verdict = files.gate(name)(output, recorded["output"])
+    verdict = files.criterion(name)(output, recorded["output"])
     assert verdict.passes, verdict
 
 
@@ -74,11 +74,11 @@ def test_pytorch_gives_the_originals_output(name, source):
 def test_tensorflow_gives_the_originals_output(name):
     source = files.sources(name)[-1].name
     module = load_into(files.tensorflow_frontend(name), name, source)
-    found = RUNGS["tf_leaf"].load_bridge().read(module)
+    found = RUNGS["tf_leaf"].load_adapter().read(module)
     for variable, value in expected_variables("tf_leaf", module, name).items():
         assert SAME(found[variable], value).passes, variable
     recorded = files.arrays(name)
-    verdict = files.gate(name)(np.asarray(module(recorded["input"])), recorded["output"])
+    verdict = files.criterion(name)(np.asarray(module(recorded["input"])), recorded["output"])
     assert verdict.passes, verdict
 
 
@@ -90,7 +90,7 @@ def test_from_one_rung_into_another(name):
     load_weights(module, source)
     load_weights(back, module)
     for rung, found in (("og_leaf", module), ("tf_leaf", back)):
-        assert same_bits(RUNGS[rung].load_bridge().read(found), expected_variables(rung, found, name))
+        assert same_bits(RUNGS[rung].load_adapter().read(found), expected_variables(rung, found, name))
 
 
 @pytest.mark.usefixtures("tensorflow")
@@ -112,13 +112,13 @@ def test_reader_agrees_with_tensorflows(name, source):
 @pytest.mark.filterwarnings("ignore:load_weights. the weights are set, but:UserWarning")  # of frames elsewhere
 @pytest.mark.parametrize("rung", ["leaf", "efficientleaf"])
 def test_simplified_rungs_hold_what_they_can(rung):
-    bridge = RUNGS[rung].load_bridge()
-    module = load_into(bridge.build(leaf_config(rung)), "classifier", "model.h5")
-    assert same_bits(bridge.read(module), expected_variables(rung, module, "classifier"))
+    adapter = RUNGS[rung].load_adapter()
+    module = load_into(adapter.build(leaf_config(rung)), "classifier", "model.h5")
+    assert same_bits(adapter.read(module), expected_variables(rung, module, "classifier"))
 
 
 def leaf_config(rung):
-    from parity.config import LeafConfig
+    from parity.oracle.config import LeafConfig
 
     padding = "same" if rung == "leaf" else "centered"
     return LeafConfig(n_filters=4, sample_rate=8000, window_len=4.0, window_stride=2.0, padding=padding)
@@ -139,7 +139,7 @@ def test_what_stands_around_a_frontend_is_left_alone(source, scope):
     for given in (scope, scope + "/", None):
         module = load_into(files.torch_frontend("classifier"), "classifier", source, scope=given)
         assert same_bits(
-            RUNGS["og_leaf"].load_bridge().read(module), expected_variables("og_leaf", module, "classifier")
+            RUNGS["og_leaf"].load_adapter().read(module), expected_variables("og_leaf", module, "classifier")
         )
 
 
@@ -169,7 +169,7 @@ def test_slots_are_told_by_their_names():
     assert set(named.keys) == set(frontend)
     module = files.torch_frontend("leaf")
     load_weights(module, named.variables())
-    assert same_bits(RUNGS["og_leaf"].load_bridge().read(module), expected_variables("og_leaf", module, "leaf"))
+    assert same_bits(RUNGS["og_leaf"].load_adapter().read(module), expected_variables("og_leaf", module, "leaf"))
 
 
 @pytest.mark.parametrize(("source", "scope"), SCOPES.items())

@@ -9,14 +9,14 @@ import torch
 import efficientleaf
 import leaf
 from parity import convert
-from parity.bridges.names import checked
-from parity.bridges.wrapped import Wrapped
-from parity.cases import Case
-from parity.config import LeafConfig
-from parity.gates import OfMax
+from parity.adapters.canonical import checked
+from parity.adapters.rungs import RUNGS
+from parity.cases.case import Case
+from parity.criteria import OfMax
 from parity.oracle import Box, LeafOracle
+from parity.oracle.config import LeafConfig
 from parity.oracle.frontend import FLOOR
-from parity.rungs import RUNGS
+from parity.weights.converting import Wrapped
 from parity_tests.instrument.weights import SMALL, held, loaded, same_bits
 
 EXACT = OfMax(1e-11, "the same function in float64; instance norm and logarithm enlarge 1e-13 by up to a hundred")
@@ -30,7 +30,7 @@ def run(module, case=CASE) -> np.ndarray:
 
 
 def oracle_of(config: LeafConfig, case=CASE) -> np.ndarray:
-    return LeafOracle(config).taps(case.variables(), case.input())["output"]
+    return LeafOracle(config).stages(case.variables(), case.input())["output"]
 
 
 def expect(got: np.ndarray, wanted: np.ndarray) -> None:
@@ -53,7 +53,7 @@ def test_function_is_kept(path, padding):
         module = convert(convert(module, "leaf"), "efficientleaf")
     for rung in path[1:]:
         module = convert(module, rung)
-        assert RUNGS[rung].load_bridge().owns(module)
+        assert RUNGS[rung].load_adapter().owns(module)
     expect(run(module), oracle_of(SMALL.with_(padding=padding)))
 
 
@@ -82,7 +82,7 @@ def test_parameters_come_back_to_the_bit(to, weights):
     sent = checked(case.variables(), SMALL)
     above = convert(loaded("og_leaf", case), to, **(CENTERED if to == "efficientleaf" else {}))
     returned = convert(above, "og_leaf", padding="same")
-    assert same_bits(RUNGS["og_leaf"].load_bridge().read(returned), sent)
+    assert same_bits(RUNGS["og_leaf"].load_adapter().read(returned), sent)
 
 
 @pytest.mark.parametrize("source", ["og_leaf", "leaf", "efficientleaf"])
@@ -160,7 +160,7 @@ def test_wrapped_function_is_kept(what, to):
 @pytest.mark.parametrize("compression", ["log", "none", "pcen"])
 def test_wrapped_floor_is_kept(compression):
     case = Case(SMALL.with_(preemp=True, compression=compression), "trained", "noise", 333, 2, amplitude=0.01, seed=6)
-    floored = LeafOracle(case.config).taps(case.variables(), case.input())["pool"] < FLOOR
+    floored = LeafOracle(case.config).stages(case.variables(), case.input())["pool"] < FLOOR
     assert floored.any()
     assert not floored.all()
     expect(run(convert(loaded("og_leaf", case, "float64"), "leaf", wrap=True), case), oracle_of(case.config, case))
@@ -181,7 +181,7 @@ def test_smoothing_is_clipped_and_the_output_kept(smooth):
     above = convert(below, "leaf")
     np.testing.assert_array_equal(above.compression.s.detach().numpy(), np.clip(np.float32(smooth), 0, 1))
     variables = {**CASE.variables(), "PCEN/EMA/smooth": np.float32(smooth)}
-    expect(run(above), LeafOracle(SMALL).taps(variables, CASE.input())["output"])
+    expect(run(above), LeafOracle(SMALL).stages(variables, CASE.input())["output"])
 
 
 def test_shared_smoothing_is_repeated():

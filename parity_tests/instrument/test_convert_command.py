@@ -14,13 +14,13 @@ import efficientleaf
 import leaf
 import og_leaf
 from parity import convert, load, load_weights
-from parity.bridges import stored
-from parity.bridges.frontends import FrontendConfig
-from parity.bridges.inferring import infer
-from parity.carrying import carry
-from parity.clips import audio_of
-from parity.gates import AtMost, Exactly
-from parity.grid import FORWARD
+from parity.checks.grid import FORWARD
+from parity.criteria import AtMost, Exactly
+from parity.weights import stored
+from parity.weights.clips import audio_of
+from parity.weights.convert_file import carry
+from parity.weights.frontends import FrontendConfig
+from parity.weights.inferring import infer
 from parity_tests.instrument import checkpoint_files as files
 from parity_tests.instrument.weights import held, same_bits
 from parity_tests.refusals import refused
@@ -66,7 +66,7 @@ def test_every_frontend_goes_to_og_leaf_and_comes_back(name, tmp_path):
     recorded = files.arrays(name)
     with torch.no_grad():
         output = module(torch.from_numpy(recorded["input"])).numpy().transpose(0, 2, 1)
-    verdict = files.gate(name)(output, recorded["output"])
+    verdict = files.criterion(name)(output, recorded["output"])
     assert verdict.passes, verdict
 
 
@@ -248,7 +248,7 @@ def test_what_was_there_stays_until_the_new_is_whole(tmp_path, monkeypatch):
     def full(*_):
         raise OSError("no space left")
 
-    monkeypatch.setattr("parity.outputs.os.replace", full)
+    monkeypatch.setattr("parity.weights.outputs.os.replace", full)
     done = run(source("leaf_everything"), target, "--config", GEOMETRY)
     assert done.exit_code == 2
     assert "no space left" in done.output
@@ -266,7 +266,7 @@ def test_sinc_filters_are_told_by_their_hertz():
 
 
 def test_clip_without_the_repository(monkeypatch, tmp_path):
-    monkeypatch.setattr("parity.clips.SPEECH", tmp_path / "gone.wav")
+    monkeypatch.setattr("parity.weights.clips.SPEECH", tmp_path / "gone.wav")
     (name, audio), (_, again) = audio_of(None, 8000), audio_of(None, 8000)
     assert "synthesised" in name
     assert audio.shape == (1, 24000)

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from parity.clips import SPEECH
-from parity.settings import settings_of
+from parity.weights.clips import SPEECH
+from parity.weights.requested import settings_of
 from parity_tests.instrument import checkpoint_files as files
 from parity_tests.instrument.test_convert_command import GEOMETRY, run, source
 from parity_tests.refusals import refused

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from parity.cases import SIGNALS, Case
-from parity.config import LeafConfig
-from parity.coverage import Coverage
-from parity.strategies import aligned, cases
+from parity.cases.case import SIGNALS, Case
+from parity.cases.strategies import aligned, cases
+from parity.checks.coverage import Coverage
+from parity.oracle.config import LeafConfig
 
 SHARED = ("drawn", "drawn", "trained", "outside_shared")
 CHOICES = {

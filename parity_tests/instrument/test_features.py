@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 import og_leaf
 from leaf import Leaf
 from parity import load, load_weights
-from parity.bridges import convert
-from parity.carrying import carry
 from parity.cli import app
-from parity.features import build, extract
-from parity.gates import OfMax
+from parity.criteria import OfMax
+from parity.weights.convert_file import carry
+from parity.weights.converting import convert
+from parity.weights.features import build, extract
 
 SAME = OfMax(2.0**-20, "the same sums of 400 products in another order, and a root")
 RATE = 8000
@@ -65,9 +65,9 @@ def test_weights_are_taken_from_a_file(recording, tmp_path, suffix):
     if suffix == "pt":
         torch.save(module.state_dict(), weights)
     else:
-        from parity.rungs import rung_of
+        from parity.adapters.rungs import rung_of
 
-        np.savez(weights, **rung_of(module).load_bridge().read(module))
+        np.savez(weights, **rung_of(module).load_adapter().read(module))
     done = command(recording, out, "--sample-rate", RATE, "--n-filters", 5, "--weights", weights)
     assert done.exit_code == 0, done.output
     with torch.no_grad():
@@ -204,7 +204,7 @@ def test_what_no_file_says_is_said_once(described, recording, tmp_path):
 
 
 def test_what_cannot_stream_is_bounded(described, recording, tmp_path, monkeypatch):
-    monkeypatch.setattr("parity.features.WHOLE", 1000)
+    monkeypatch.setattr("parity.weights.features.WHOLE", 1000)
     done = command(recording, tmp_path / "out.npy", "--weights", described / "og_leaf.safetensors")
     assert done.exit_code == 2
     assert all(text in done.output for text in ("og_leaf", "cannot stream", "--to leaf")), done.output

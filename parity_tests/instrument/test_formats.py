@@ -15,9 +15,9 @@ import efficientleaf
 import leaf
 import og_leaf
 from parity import load, load_weights
-from parity.bridges import stored
+from parity.checks.grid import FORWARD
 from parity.cli import app
-from parity.grid import FORWARD
+from parity.weights import stored
 
 COMMANDS = ("load", "load_weights", "convert --to og_leaf", "convert --to leaf", "convert --to efficientleaf",
             "features")  # fmt: skip

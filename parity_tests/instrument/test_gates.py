@@ -1,11 +1,11 @@
-"""The gates can fail, and fail where they should."""
+"""The criteria can fail, and fail where they should."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from parity.gates import (
+from parity.criteria import (
     Accuracy,
     AtMost,
     Exactly,
@@ -48,12 +48,12 @@ def test_direct_measures_against_the_largest_value():
     assert not OfMax(0.2499, "a little less")(a + np.array([0, 0, 1.0]), a).passes
 
 
-@pytest.mark.parametrize("gate", [OfMax(1.0, "anything"), RelativeL2(1.0, "anything")], ids=["max", "l2"])
+@pytest.mark.parametrize("criterion", [OfMax(1.0, "anything"), RelativeL2(1.0, "anything")], ids=["max", "l2"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_direct_refuses_what_only_one_has_finite(gate, value):
-    assert not gate(np.full(3, value), np.ones(3)).passes
-    assert not gate(np.ones(3), np.array([1.0, value, 1.0])).passes
-    assert gate(np.array([1.0, value]), np.array([1.0, value])).passes
+def test_direct_refuses_what_only_one_has_finite(criterion, value):
+    assert not criterion(np.full(3, value), np.ones(3)).passes
+    assert not criterion(np.ones(3), np.array([1.0, value, 1.0])).passes
+    assert criterion(np.array([1.0, value]), np.array([1.0, value])).passes
 
 
 def test_one_operation_refuses_what_only_one_has_finite():
@@ -69,8 +69,8 @@ def test_relative_l2_does_not_overflow_or_vanish():
     for scale in (1e300, 1e-300):
         a = np.array([3.0, 4.0]) * scale
         half = RelativeL2(0.0, "for what it measures")(a * 1.5, a).observed
-        gate = OfMax(2.0**-50, "a root of a sum of two squares, and a quotient")
-        assert gate(np.array([half]), np.array([0.5])).passes
+        criterion = OfMax(2.0**-50, "a root of a sum of two squares, and a quotient")
+        assert criterion(np.array([half]), np.array([0.5])).passes
 
 
 def test_accuracy_passes_an_equal_error_and_fails_a_threefold_one():
@@ -107,9 +107,9 @@ def test_nan_never_passes():
 
 
 def test_at_most_includes_its_limit():
-    gate = AtMost(2, "a count")
-    assert gate(2).passes
-    assert not gate(np.nextafter(2, 3)).passes
+    criterion = AtMost(2, "a count")
+    assert criterion(2).passes
+    assert not criterion(np.nextafter(2, 3)).passes
 
 
 @pytest.mark.parametrize(("candidate", "expected", "n_differing"), [

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from fixtures import cases, sources, store
-from parity.cases import Case
-from parity.gates import OfMax
+from parity.cases.case import Case
+from parity.criteria import OfMax
 from parity_tests.refusals import refused
 
 NAME = "silence"  # a small one

@@ -165,7 +165,7 @@ def test_other_commands(arguments, folder):
 
 @pytest.mark.parametrize("command", ["long", "formulations"])
 def test_records_beside_an_installed_package_are_refused(command, folder, monkeypatch):
-    monkeypatch.setattr("parity.commands.measuring.ROOT", folder)
+    monkeypatch.setattr("parity.cli.ROOT", folder)
     assert "clone of the repository" in refused(folder, command, "--record")
 
 
@@ -181,7 +181,7 @@ def test_library_that_is_missing_is_named(arguments, library, folder, monkeypatc
 
     for name in [name for name in sys.modules if name.split(".")[0] == library] + [library]:
         monkeypatch.setitem(sys.modules, name, None)
-    for name in ("parity.search", "parity.strategies", "parity.report.table", "parity.long_runs"):
+    for name in ("parity.checks.search", "parity.cases.strategies", "parity.report.table", "parity.checks.long_runs"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.chdir(folder)
     said = refused(folder, *arguments)

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from parity import load_weights
-from parity.cases import Case
-from parity.checkpoints import open_file
-from parity.checkpoints.archives import _require_held
+from parity.cases.case import Case
+from parity.weights.checkpoints import open_file
+from parity.weights.checkpoints.archives import _require_held
 from parity_tests.instrument import checkpoint_files as files
 from parity_tests.instrument.crafted import refuses
 from parity_tests.instrument.weights import SMALL, fresh, held, loaded, same_bits

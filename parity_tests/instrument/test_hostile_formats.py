@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from parity import load_weights
-from parity.checkpoints import crc
+from parity.weights.checkpoints import bundle
 from parity_tests.instrument import checkpoint_files as files
 from parity_tests.instrument.crafted import checkpoint, child, entry, graph, refuses
 from parity_tests.instrument.weights import held, same_bits
@@ -136,10 +136,10 @@ def test_key_that_comes_twice(tmp_path):
 
 def test_checksum_of_many_bytes_is_that_of_one_after_the_other():
     data = np.random.default_rng(1).bytes(70_001)
-    assert crc.crc32c(b"123456789") == 0xE3069283  # RFC 3720's check value
+    assert bundle.crc32c(b"123456789") == 0xE3069283  # RFC 3720's check value
     value = 0xFFFFFFFF
     for byte in data:
         value ^= byte
         for _ in range(8):
             value = (value >> 1) ^ (0x82F63B78 if value & 1 else 0)
-    assert crc.crc32c(data) == value ^ 0xFFFFFFFF
+    assert bundle.crc32c(data) == value ^ 0xFFFFFFFF

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from parity.inventory import original, values
-from parity.inventory.bits import Compared, differing, table
-from parity.inventory.drawing import FIXED, subjects
-from parity.inventory.names import KINDS, PROPERTIES, PUBLIC, PublicName, public
-from parity.inventory.outcome import Outcome, real_parts
-from parity.inventory.signatures import SIGNATURES
-from parity.inventory.subjects import ARGUMENTS, SETTINGS, Subject
+from parity.cases import values
+from parity.cases.drawing import FIXED, subjects
+from parity.cases.public_names import KINDS, PROPERTIES, PUBLIC, PublicName, public
+from parity.cases.signatures import SIGNATURES
+from parity.cases.subjects import ARGUMENTS, SETTINGS, Subject
+from parity.checks import original
+from parity.criteria.bits import Compared, differing, table
+from parity.criteria.outcome import Outcome, real_parts
 
 COMPUTING = [entry.name for entry in PUBLIC if entry.properties]
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from parity import load_weights
-from parity.checkpoints import open_file
-from parity.rungs import RUNGS
+from parity.adapters.rungs import RUNGS
+from parity.weights.checkpoints import open_file
 from parity_tests.instrument import checkpoint_files as files
 from parity_tests.instrument.weights import held, same_bits
 from parity_tests.refusals import refused
@@ -72,7 +72,7 @@ def trained(frontends, listed=False):
 
 
 def same(module, frontend):
-    read = {rung: RUNGS[rung].load_bridge().read for rung in ("og_leaf", "tf_leaf")}
+    read = {rung: RUNGS[rung].load_adapter().read for rung in ("og_leaf", "tf_leaf")}
     return same_bits(read["og_leaf"](module), read["tf_leaf"](frontend))
 
 

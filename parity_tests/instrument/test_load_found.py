@@ -9,9 +9,9 @@ from torch import nn
 
 import og_leaf
 from parity import load_weights
-from parity.cases import Case
-from parity.gates import Exactly
-from parity.rungs import RUNGS
+from parity.adapters.rungs import RUNGS
+from parity.cases.case import Case
+from parity.criteria import Exactly
 from parity_tests.instrument import checkpoint_files as files
 from parity_tests.instrument.weights import SMALL, fresh, held, loaded, same_bits
 from parity_tests.refusals import refused
@@ -87,7 +87,7 @@ def test_half_the_bits(kind, dtype, tmp_path):
 def test_numbers_of_a_safetensors_file(name, tmp_path):
     from safetensors.numpy import load_file, save_file
 
-    from parity.checkpoints import open_file
+    from parity.weights.checkpoints import open_file
 
     kind = {"F64": "f8", "I32": "i4", "U8": "u1", "BOOL": "?"}[name]
     save_file({"a": np.arange(6).reshape(2, 3).astype(kind)}, tmp_path / "w.safetensors")
@@ -110,7 +110,7 @@ def test_what_computes_the_same_is_taken_off(around):
     assert same_bits(held(module), held(source))
     module = fresh("leaf")
     load_weights(module, around(source))
-    assert same_bits(RUNGS["leaf"].load_bridge().read(module), CASE.variables())
+    assert same_bits(RUNGS["leaf"].load_adapter().read(module), CASE.variables())
 
 
 @pytest.mark.parametrize("around", [lambda module: module, torch.compile])
@@ -161,7 +161,7 @@ def test_two_weights_of_one_name_in_tensorflow():
     dense = keras.layers.Dense(4, use_bias=False)
     dense.build((None, None, 4))
     module = tf_leaf.Leaf(n_filters=4, compression_fn=dense)
-    bridge = RUNGS["tf_leaf"].load_bridge()
+    adapter = RUNGS["tf_leaf"].load_adapter()
     both = [weight.path for weight in module.weights if weight.path.endswith("kernel")]
-    refused(lambda: bridge.read(module), ValueError, *[path for path in both if "pooling" not in path])
+    refused(lambda: adapter.read(module), ValueError, *[path for path in both if "pooling" not in path])
     refused(lambda: load_weights(fresh("og_leaf"), module), ValueError, "'kernel'")

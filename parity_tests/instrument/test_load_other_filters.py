@@ -9,9 +9,9 @@ import torch
 import leaf
 import og_leaf
 from parity import load_weights
-from parity.bridges.filters import told
-from parity.carrying import carry
-from parity.rungs import RUNGS
+from parity.adapters.rungs import RUNGS
+from parity.weights.convert_file import carry
+from parity.weights.inferring import told
 from parity_tests.instrument import checkpoint_files as files
 from parity_tests.instrument.weights import held, same_bits
 from parity_tests.refusals import refused
@@ -103,7 +103,7 @@ def test_state_dicts(name, tmp_path):
 
 def test_simplified_leaf_holds_gabor_filters_alone():
     source = leaf.Leaf(4, 60, 3900, 8000, compression=leaf.PCEN(4, learn_logs=False, clamp=1e-5))
-    variables = RUNGS["leaf"].load_bridge().read(source)
+    variables = RUNGS["leaf"].load_adapter().read(source)
     refuses(source, {**variables, "kernel": 100 * variables["kernel"]}, "SincConv1D", "which is Hz", "GaborConv1D")
 
 

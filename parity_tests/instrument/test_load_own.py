@@ -11,9 +11,9 @@ import efficientleaf
 import leaf
 import og_leaf
 from parity import convert, load, load_weights
-from parity.carrying import carry, read
-from parity.gates import AtMost, OfMax
-from parity.rungs import RUNGS
+from parity.adapters.rungs import RUNGS
+from parity.criteria import AtMost, OfMax
+from parity.weights.convert_file import carry, read
 from parity_tests.instrument import checkpoint_files as files
 from parity_tests.instrument.weights import held, same_bits
 from parity_tests.refusals import refused
@@ -115,8 +115,8 @@ def test_logarithms_are_told_by_their_values():
 def test_into_the_rung_below(name):
     source, module = trained(name), og_leaf.Leaf(n_filters=3)
     load_weights(module, source.state_dict())
-    expected = RUNGS["leaf"].load_bridge().read(source)
-    assert same_bits(RUNGS["og_leaf"].load_bridge().read(module), expected)
+    expected = RUNGS["leaf"].load_adapter().read(source)
+    assert same_bits(RUNGS["og_leaf"].load_adapter().read(module), expected)
 
 
 def test_limits_of_the_rung_above_are_carried():
@@ -174,8 +174,8 @@ def test_scope_of_a_keras_model():
     module = og_leaf.Leaf(n_filters=3)
     frontend.weights[0].assign(1.5 + 0 * frontend.weights[0])
     load_weights(module, model, scope="front")
-    bridges = {rung: RUNGS[rung].load_bridge() for rung in ("og_leaf", "tf_leaf")}
-    assert same_bits(bridges["og_leaf"].read(module), bridges["tf_leaf"].read(frontend))
+    adapters = {rung: RUNGS[rung].load_adapter() for rung in ("og_leaf", "tf_leaf")}
+    assert same_bits(adapters["og_leaf"].read(module), adapters["tf_leaf"].read(frontend))
     refused(lambda: load_weights(module, model, scope="back"), ValueError, "scope='back'", "frontends are at ['front']")
 
 

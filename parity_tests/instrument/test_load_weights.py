@@ -11,12 +11,12 @@ import efficientleaf
 import leaf
 from fixtures import store
 from parity import load_weights
-from parity.bridges.names import expected_shapes
-from parity.cases import Case
-from parity.config import LeafConfig
-from parity.gates import Exactly, OfMax, RelativeL2
-from parity.grid import FORWARD, FORWARD_NORM
-from parity.rungs import RUNGS
+from parity.adapters.canonical import expected_shapes
+from parity.adapters.rungs import RUNGS
+from parity.cases.case import Case
+from parity.checks.grid import FORWARD, FORWARD_NORM
+from parity.criteria import Exactly, OfMax, RelativeL2
+from parity.oracle.config import LeafConfig
 from parity_tests.instrument.weights import SMALL, fresh, held, loaded, same_bits
 from parity_tests.refusals import refused
 
@@ -49,7 +49,7 @@ def test_names_of_the_original(spell):
     assert set(variables) == set(expected_shapes(EVERYTHING))
     module = fresh("og_leaf", EVERYTHING)
     load_weights(module, {spell(name): value for name, value in variables.items()})
-    assert same_bits(RUNGS["og_leaf"].load_bridge().read(module), variables)
+    assert same_bits(RUNGS["og_leaf"].load_adapter().read(module), variables)
 
 
 @ELSEWHERE
@@ -71,7 +71,7 @@ def test_every_rung_takes_a_mapping(rung, weights):
 def test_from_another_rung(source, to, weights):
     module = fresh(to)
     load_weights(module, loaded(source, Case(config=SMALL, seed=1)))
-    assert same_bits(RUNGS[to].load_bridge().read(module), weights)
+    assert same_bits(RUNGS[to].load_adapter().read(module), weights)
 
 
 @pytest.mark.usefixtures("tensorflow")
@@ -79,7 +79,7 @@ def test_into_and_from_tensorflow(weights):
     below, above = fresh("tf_leaf"), fresh("leaf")
     load_weights(below, weights)
     load_weights(above, below)
-    assert same_bits(RUNGS["leaf"].load_bridge().read(above), weights)
+    assert same_bits(RUNGS["leaf"].load_adapter().read(above), weights)
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
@@ -88,7 +88,7 @@ def test_from_a_file(save, kind, tmp_path, weights):
     save(tmp_path / "w.npz", **weights)
     module = fresh("leaf")
     load_weights(module, kind(tmp_path / "w.npz"))
-    assert same_bits(RUNGS["leaf"].load_bridge().read(module), weights)
+    assert same_bits(RUNGS["leaf"].load_adapter().read(module), weights)
 
 
 @pytest.mark.parametrize("kind", [">f4", "<f8", "f2", "longdouble"])
@@ -96,7 +96,7 @@ def test_any_real_type_is_taken(kind, weights):
     module = fresh("leaf")
     load_weights(module, {name: value.astype(kind) for name, value in weights.items()})
     expected = {name: value.astype(kind).astype(np.float32) for name, value in weights.items()}
-    assert same_bits(RUNGS["leaf"].load_bridge().read(module), expected)
+    assert same_bits(RUNGS["leaf"].load_adapter().read(module), expected)
 
 
 @pytest.mark.parametrize("name", ["default", "outside_every_clamp", "everything", "fixed_pcen"])
@@ -106,8 +106,8 @@ def test_variables_of_a_golden_give_its_output(name):
     load_weights(module, {f"leaf/{key}:0": value for key, value in golden.group("variables").items()})
     with torch.no_grad():
         output = module(torch.from_numpy(golden.arrays["input"])).numpy()
-    gate = FORWARD_NORM if golden.config.mean_var_norm else FORWARD
-    verdict = gate(output, golden.arrays["output"])
+    criterion = FORWARD_NORM if golden.config.mean_var_norm else FORWARD
+    verdict = criterion(output, golden.arrays["output"])
     assert verdict.passes, verdict
 
 
@@ -119,7 +119,7 @@ def test_learned_logarithms_hold_the_logarithm(weights):
     expected = [weights["PCEN/EMA/smooth"], weights["PCEN/alpha"], weights["PCEN/delta"], 1 / weights["PCEN/root"]]
     for got, wanted in zip(acting, expected, strict=True):
         assert LOGS(got, wanted).passes
-    returned = RUNGS["leaf"].load_bridge().read(module)
+    returned = RUNGS["leaf"].load_adapter().read(module)
     for name, value in weights.items():
         assert LOGS(returned[name], value).passes
 
@@ -147,12 +147,12 @@ def test_learned_logarithms_hold_what_the_original_limits():
 
 def test_gradient_of_learned_logarithms_is_the_linear_one():
     case = Case(config=SMALL, weights="trained", n_samples=200, seed=3)
-    bridge, x = RUNGS["leaf"].load_bridge(), case.input()
+    adapter, x = RUNGS["leaf"].load_adapter(), case.input()
     linear = loaded("leaf", case, "float64", "centered")
     logs = leaf.Leaf(3, 60, 900, 2000, compression=leaf.PCEN(3, eps=1e-12, clamp=1e-5)).double()
     load_weights(logs, linear)
-    cotangent = case.cotangent(bridge.output(linear, x).shape)
-    expected, found = (bridge.gradients(module, x, cotangent) for module in (linear, logs))
+    cotangent = case.cotangent(adapter.output(linear, x).shape)
+    expected, found = (adapter.gradients(module, x, cotangent) for module in (linear, logs))
     for name, value in expected.items():
         assert SAME_GRADIENT(found[name], value).passes, name
 
@@ -198,10 +198,10 @@ def test_refused_and_nothing_changed(rung, error, named, change, weights):
 @pytest.mark.parametrize("name", ["missing", "misshapen", "NaN", "too large"])
 def test_tensorflow_refuses_and_changes_nothing(name, weights):
     error, named, change = REFUSED[name]
-    module, bridge = fresh("tf_leaf"), RUNGS["tf_leaf"].load_bridge()
-    before = bridge.read(module)
+    module, adapter = fresh("tf_leaf"), RUNGS["tf_leaf"].load_adapter()
+    before = adapter.read(module)
     refused(lambda: load_weights(module, change(weights)), error, *named)
-    assert same_bits(bridge.read(module), before)
+    assert same_bits(adapter.read(module), before)
 
 
 @pytest.mark.parametrize("rung", ["leaf", "efficientleaf"])

@@ -1,4 +1,4 @@
-"""The bridge between logarithms and values of PCEN's parameters: what it refuses, and what it leaves as it is."""
+"""The adapter between logarithms and values of PCEN's parameters: what it refuses, and what it leaves as it is."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 
 import leaf
 from parity import convert
-from parity.bridges.logs import PARAMETERS, relearned, to_logarithms, to_values
-from parity.gates import Exactly
+from parity.criteria import Exactly
+from parity.weights.converting import PARAMETERS, relearned, to_logarithms, to_values
 from parity_tests.refusals import refused
 
 HELD = {"s": 0.04, "alpha": 0.96, "delta": 2.0, "r": 2.0}

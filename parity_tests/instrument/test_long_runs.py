@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from parity import long_runs
-from parity.long import CASES, KINDS, LONG_SMOOTHING, LONGEST_WHOLE, SMOOTHING, drawn, sweep
+from parity.checks import long_runs
+from parity.checks.long import CASES, KINDS, LONG_SMOOTHING, LONGEST_WHOLE, SMOOTHING, drawn, sweep
 from parity.report import lengths, recorded
 
 PNG = b"\x89PNG"

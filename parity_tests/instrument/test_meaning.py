@@ -12,9 +12,9 @@ import efficientleaf
 import leaf
 import og_leaf
 from parity import load_weights
-from parity.bridges import stored
-from parity.bridges.frontends import FrontendConfig
-from parity.rungs import RUNGS
+from parity.adapters.rungs import RUNGS
+from parity.weights import stored
+from parity.weights.frontends import FrontendConfig
 from parity_tests.instrument import checkpoint_files as files
 
 GEOMETRY = {"sample_rate": 8000, "window_len": 4.0, "window_stride": 2.0}
@@ -46,7 +46,7 @@ def said(module, source):
 
 
 def mapping():
-    return RUNGS["og_leaf"].load_bridge().read(original())
+    return RUNGS["og_leaf"].load_adapter().read(original())
 
 
 SOURCES = {

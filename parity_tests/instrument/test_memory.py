@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from parity.memory import Peak
+from benchmarks.memory import Peak
 
 
 def test_counts_what_is_alive_at_once():

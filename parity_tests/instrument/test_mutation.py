@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from parity.mutation import __main__ as command
-from parity.mutation import comparison, probe, runner
-from parity.mutation.operators import mutants
+from parity.mutation.mutants import __main__ as command
+from parity.mutation.mutants import comparison, forking, probe
+from parity.mutation.mutants.operators import mutants
 from parity.report import instrument
 from parity.report.certificate import Certificate
 from parity.report.claims import Claim, Measurement
@@ -52,7 +52,7 @@ def root(tmp_path, monkeypatch):
     (tmp_path / "tests/test_toy.py").write_text(TESTS)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(runner, "SPARE_S", 1)
+    monkeypatch.setattr(forking, "SPARE_S", 1)
     yield tmp_path
     sys.modules.pop("toy", None)
 
@@ -115,7 +115,7 @@ def test_sample_outlives_an_edit_elsewhere():
 
 
 def test_watch_knows_which_test_calls_what(root):
-    seen = runner.watch(["tests"], ["toy.py"])
+    seen = forking.watch(["tests"], ["toy.py"])
     assert {n.split("::")[1]: sorted(s.functions) for n, s in seen.items()} == {
         "test_magnitude": ["toy.py:magnitude"],
         "test_countdown": ["toy.py:countdown"],
@@ -125,7 +125,7 @@ def test_watch_knows_which_test_calls_what(root):
 def test_watch_refuses_tests_that_fail(root):
     (root / "tests/test_toy.py").write_text("def test_false():\n    assert False\n")
     with pytest.raises(RuntimeError, match="test_false"):
-        runner.watch(["tests"], ["toy.py"])
+        forking.watch(["tests"], ["toy.py"])
 
 
 @pytest.mark.parametrize(("after", "state"), [
@@ -138,7 +138,7 @@ def test_verdict(root, after, state):
     mutant = one(after)
     before = sorted(p.relative_to(root) for p in root.rglob("*") if "__pycache__" not in p.parts)
     tests = {f"tests/test_toy.py::test_{mutant.name}": 0.0}
-    assert runner.judge(mutant, tests, ["tests"], root).state == state
+    assert forking.judge(mutant, tests, ["tests"], root).state == state
     assert (root / "toy.py").read_text() == TOY
     assert sorted(p.relative_to(root) for p in root.rglob("*") if "__pycache__" not in p.parts) == before
 

@@ -1,4 +1,4 @@
-"""The hub's names: the original's variables, whatever TensorFlow puts around them."""
+"""The canonical names: the original's variables, whatever TensorFlow puts around them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 
 from fixtures import store
-from parity.bridges.names import canonical, canonical_name, checked, expected_shapes
-from parity.strategies import cases
+from parity.adapters.canonical import canonical, canonical_name, checked, expected_shapes
+from parity.cases.strategies import cases
 
 RNN = "PCEN/simple_rnn/simple_rnn_cell/"
 
@@ -75,6 +75,6 @@ def test_checked_gives_the_values_back(case):
 
 def test_names_need_numpy_alone():
     blocked = "import sys; sys.modules.update(dict.fromkeys(['torch', 'tensorflow', 'keras', 'jinja2', 'pytest']))"
-    code = f"{blocked}; import importlib; importlib.import_module('parity.bridges.names')"
+    code = f"{blocked}; import importlib; importlib.import_module('parity.adapters.canonical')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parity.cases import Case
-from parity.config import LeafConfig
-from parity.gates import OfMax
+from parity.cases.case import Case
+from parity.criteria import OfMax
 from parity.oracle import LeafOracle, measured_init, mel_matrix
 from parity.oracle import norm as oracle_norm
+from parity.oracle.config import LeafConfig
 from parity.oracle.convolution import correlate, same_pads
 from parity.oracle.gabor import gabor, gaussian_window
 from parity.oracle.pcen import normalise, smoother
@@ -41,7 +41,7 @@ def test_adjoints_equal_complex_steps(config, n_samples):
     oracle = LeafOracle(config)
     variables = {k: v.astype(np.float64) for k, v in case.variables().items()}
     x = case.input().astype(np.float64)
-    output = oracle.taps(variables, x)["output"]
+    output = oracle.stages(variables, x)["output"]
     cotangent = case.cotangent(output.shape).astype(np.float64)
     rng = np.random.default_rng(5)
     for name, gradient in oracle.gradients(variables, x, cotangent).items():
@@ -52,7 +52,7 @@ def test_adjoints_equal_complex_steps(config, n_samples):
             at = x + 1j * STEP * direction
         else:
             moved[name] = variables[name] + 1j * STEP * direction
-        terms = oracle.taps(moved, at)["output"].imag / STEP * cotangent
+        terms = oracle.stages(moved, at)["output"].imag / STEP * cotangent
         scale = np.abs(terms).sum() + np.abs(gradient * direction).sum()
         verdict = COMPLEX_STEP(np.array([np.sum(gradient * direction), scale]), np.array([np.sum(terms), scale]))
         assert verdict.passes, f"{name}: {verdict}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parity.gates import Exactly, OfMax
-from parity.inventory import composed, exact
-from parity.inventory.fixed import FIXED
-from parity.inventory.names import public
-from parity.inventory.rounding import ENVELOPE, N_DRAWS, Rounded
+from parity.adapters import composed, subject_oracle
+from parity.cases.fixed import FIXED
+from parity.cases.public_names import public
+from parity.checks.subject_rounding import ENVELOPE, N_DRAWS, Rounded
+from parity.criteria import Exactly, OfMax
 from parity.oracle import kernels, pcen_stage, pooling, sinc, spectral, stages
 from parity.oracle.chain import Chain
 
@@ -93,7 +93,7 @@ def test_adjoint_equals_complex_steps(name, i):
 
 
 COMPOSED = [s for name in FIXED if public(name).kind in ("layer", "frontend") for s in FIXED[name]
-            if name != "SpecAugment" and s.weights != "default" and exact.run(s).refused is None]  # fmt: skip
+            if name != "SpecAugment" and s.weights != "default" and subject_oracle.run(s).refused is None]  # fmt: skip
 
 
 @pytest.mark.parametrize("subject", COMPOSED, ids=str)

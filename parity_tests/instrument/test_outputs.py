@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from parity.outputs import Output, check_all, replace_file, require_checkout, require_file, require_library
+from parity.weights.outputs import Output, check_all, replace_file, require_checkout, require_file, require_library
 from parity_tests.refusals import refused
 
 
@@ -57,7 +57,7 @@ def test_folder_that_may_not_be_written_to(tmp_path, monkeypatch):
     def denied(**_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("parity.outputs.tempfile.TemporaryFile", denied)
+    monkeypatch.setattr("parity.weights.outputs.tempfile.TemporaryFile", denied)
     refused(Output("target", tmp_path / "new").check, ValueError, "target=", "Permission denied")
 
 
@@ -105,7 +105,7 @@ def test_full_disk(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_signal_leaves_nothing(number, tmp_path):
     code = (
-        "import os, signal, sys; from pathlib import Path; from parity.outputs import Output\n"
+        "import os, signal, sys; from pathlib import Path; from parity.weights.outputs import Output\n"
         f"with Output('target', Path({str(tmp_path / 'new')!r})).replacing() as file:\n"
         f"    file.write(bytes(100000)); os.kill(os.getpid(), {int(number)}); print('went on')"
     )

@@ -34,7 +34,7 @@ FAILING = {
         "def test(ledger):\n    ledger.record(measurement(2.0))\n    ledger.check(measurement())", "claims failed: 1"
     ),
     "a divergence that has gone": (
-        "def test(ledger): ledger.check(measurement(0.0, gate='divergence', relation='divergent', at_least=0.1))",
+        "def test(ledger): ledger.check(measurement(0.0, criterion='divergence', relation='divergent', at_least=0.1))",
         "claims failed: 1",
     ),
     "no claim": ("def test(): pass", "no claim was recorded"),

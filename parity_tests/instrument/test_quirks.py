@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from parity.divergences import divergence
-from parity.quirks import KEPT, MENDED, QUIRKS
+from parity.divergences.quirks import KEPT, MENDED, QUIRKS
 from parity.report.quirks import filled
 
 ROOT = Path(__file__).parents[2]

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from parity import load_weights
-from parity.carrying import carry
-from parity.cases import Case
-from parity.config import LeafConfig
-from parity.rungs import RUNGS
+from parity.adapters.rungs import RUNGS
+from parity.cases.case import Case
+from parity.oracle.config import LeafConfig
+from parity.weights.convert_file import carry
 from parity_tests.instrument.weights import same_bits
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
@@ -37,7 +37,7 @@ def test_blocks_run(tmp_path, monkeypatch):
 
     import tf_leaf
 
-    trained, bridge = tf_leaf.Leaf(n_filters=40), RUNGS["og_leaf"].load_bridge()
+    trained, adapter = tf_leaf.Leaf(n_filters=40), RUNGS["og_leaf"].load_adapter()
     variables = Case(config=LeafConfig(), seed=2).variables()
     load_weights(trained, variables)
     tf.train.Checkpoint(trained).write(tmp_path / "checkpoint")
@@ -47,4 +47,4 @@ def test_blocks_run(tmp_path, monkeypatch):
     for block in BLOCKS:
         names = {"tensorflow_leaf": Keras2(variables)}
         exec(compile(block, "README.md", "exec"), names)
-        assert same_bits(bridge.read(names["frontend"]), variables)
+        assert same_bits(adapter.read(names["frontend"]), variables)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from fixtures import inventory, kinds, store
-from parity.gates import OfMax
-from parity.inventory.drawing import COMPRESSIONS
-from parity.inventory.names import PUBLIC, public
-from parity.inventory.subjects import Subject
+from parity.cases.drawing import COMPRESSIONS
+from parity.cases.public_names import PUBLIC, public
+from parity.cases.subjects import Subject
+from parity.criteria import OfMax
 from parity_tests.refusals import refused
 
 NAMES = store.names(store.INVENTORY)

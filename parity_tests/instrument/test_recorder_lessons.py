@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fixtures import lessons, store
-from parity.bridges.names import KERNEL
-from parity.gates import AtMost, OfMax
+from parity.adapters.canonical import KERNEL
+from parity.criteria import AtMost, OfMax
 from parity.oracle.filterbank import Box
 from parity_tests.taught import LESSONS, MEANINGFUL, Step, recorded
 

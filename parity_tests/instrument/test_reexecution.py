@@ -8,16 +8,16 @@ from functools import cache
 import numpy as np
 import pytest
 
-from parity.bridges.names import expected_shapes
-from parity.gates import Exactly, OfMax, PooledAccuracy
-from parity.gates.base import unit_roundoff
-from parity.reexecution import factors_of, measure
-from parity.reexecution.calibration import CASES, MOVED, NOTHING, Arrays, Draw, Inputs, calibration_cases, moved
-from parity.reexecution.executions import BASE, Execution
-from parity.reexecution.factors import pooled_ratio, rms
-from parity.reexecution.ways import TORCH_WAYS, Runner, compiled, plainly
-from parity.reexecution.worker import Worker, load, main, save
-from parity.rungs import RUNGS
+from parity.adapters.canonical import expected_shapes
+from parity.adapters.rungs import RUNGS
+from parity.checks.reexecution import factors_of, measure
+from parity.checks.reexecution.calibration import CASES, MOVED, NOTHING, Arrays, Draw, Inputs, calibration_cases, moved
+from parity.checks.reexecution.executions import BASE, Execution
+from parity.checks.reexecution.factors import pooled_ratio, rms
+from parity.checks.reexecution.ways import TORCH_WAYS, Runner, compiled, plainly
+from parity.checks.reexecution.worker import Worker, load, main, save
+from parity.criteria import Exactly, OfMax, PooledAccuracy
+from parity.criteria.criterion import unit_roundoff
 
 U = unit_roundoff("float32")
 TIMES = 3  # as large an error
@@ -132,21 +132,21 @@ def test_moving_changes_the_input_and_nothing_else():
 
 def test_every_tap_and_tensor_of_a_reference_has_its_k(reference):
     factors = measure(reference)
-    taps = {tap for property, tap in factors.k if property == "forward"}
-    assert taps == set(RUNGS[reference].taps) - {"mel", "init"}  # initial values are no function of audio
+    stages = {stage for property, stage in factors.k if property == "forward"}
+    assert stages == set(RUNGS[reference].stages) - {"mel", "init"}  # initial values are no function of audio
     named = {name for case in calibration_cases(reference) for name in expected_shapes(case.config)}
     fixed = {name for name in named if "simple_rnn" in name}  # not trained
-    assert {tap for property, tap in factors.k if property == "parameter gradient"} == named - fixed
+    assert {stage for property, stage in factors.k if property == "parameter gradient"} == named - fixed
     assert ("input gradient", "input") in factors.k
     for key, k in factors.k.items():
-        rows = [row for row in factors.evidence if (row.property, row.tap) == key]
+        rows = [row for row in factors.evidence if (row.property, row.stage) == key]
         assert k == max(1, *(row.ratio for row in rows))
         assert np.isfinite(k)
     assert measure(reference) is factors
 
 
-def test_a_port_many_times_less_accurate_fails_at_every_tap(reference):
-    """Ten times: at the windows the gate's one rounding is twice the reference's own error."""
+def test_a_port_many_times_less_accurate_fails_at_every_stage(reference):
+    """Ten times: at the windows the criterion's one rounding is twice the reference's own error."""
     factors, runner = measure(reference), Runner(reference)
     good, bad = ({key: PooledAccuracy() for key in factors.k} for _ in range(2))
     for case in calibration_cases(reference):

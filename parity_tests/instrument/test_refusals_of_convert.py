@@ -8,7 +8,7 @@ from torch import nn
 
 import leaf
 from parity import convert
-from parity.cases import Case
+from parity.cases.case import Case
 from parity_tests.instrument.weights import SMALL, fresh, loaded
 from parity_tests.refusals import refused
 

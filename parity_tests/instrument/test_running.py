@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from parity.cases import Case
-from parity.gates import AtMost, OfMax, judged, soundness
+from parity.cases.case import Case
+from parity.criteria import AtMost, OfMax, judged, soundness
 from parity.oracle import LeafBounds, LeafOracle, Precision, Running
 from parity.oracle.bounds import Correlation
 from parity.oracle.bounds_adjoint import gradients as adjoint
@@ -134,11 +134,11 @@ def test_the_arithmetic_computes_leaf(text, subtracts):
     # a second formulation of the oracle: transforms, powers and subtractions, another order of everything
     case = Case.parse(text)
     variables, x, oracle = case.variables(), case.input(), LeafOracle(case.config)
-    taps = oracle.taps(variables, x)
+    stages = oracle.stages(variables, x)
     bounds = LeafBounds(oracle, variables, x, SINGLE, subtracts)
-    for name, tap in bounds.taps().items():
-        assert SECOND(tap.value, taps[name]).passes, name
-    cotangent = case.cotangent(taps["output"].shape)
+    for name, stage in bounds.stages().items():
+        assert SECOND(stage.value, stages[name]).passes, name
+    cotangent = case.cotangent(stages["output"].shape)
     gradients = oracle.gradients(variables, x, cotangent)
     found = adjoint(LeafBounds(oracle, variables, x, Precision.of("float64"), subtracts), cotangent)
     assert set(found) == set(gradients)

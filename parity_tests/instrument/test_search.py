@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from parity import search
-from parity.cases import Case
+from parity.cases.case import Case
+from parity.checks import search
 from parity_tests.refusals import refused
 
 
@@ -28,7 +28,7 @@ def test_a_violation_is_reported(monkeypatch):
 
     def spoiled(*args, **kwargs):
         for m in honest(*args, **kwargs):
-            yield replace(m, observed=2 * m.bound) if m.gate == "soundness" and m.tap == "pool" else m
+            yield replace(m, observed=2 * m.bound) if m.criterion == "soundness" and m.stage == "pool" else m
 
     monkeypatch.setattr(search, "alone", spoiled)
     found, _ = search.search("leaf", 3)

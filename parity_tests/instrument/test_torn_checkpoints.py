@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from parity import load_weights
-from parity.checkpoints.bundle import Bundle
+from parity.weights.checkpoints.bundle import Bundle
 from parity_tests.instrument import checkpoint_files as files
 from parity_tests.instrument.test_weight_files import Unpickled
 from parity_tests.instrument.weights import held, same_bits

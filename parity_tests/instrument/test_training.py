@@ -10,14 +10,14 @@ import torch
 
 import leaf
 import og_leaf
-from parity.bridges.base import Entry, TorchBridge
-from parity.gates import OfMax
-from parity.gates.envelope import FALSE_ALARM, Carried, Envelope
-from parity.optimizers import State, TorchTrainer
+from parity.adapters.base import Entry, TorchAdapter
+from parity.adapters.optimizers import State, TorchTrainer
+from parity.adapters.rungs import RUNGS
+from parity.checks import training
+from parity.checks.training_steps import CASES, interior, out_and_back, require_interior
+from parity.criteria import OfMax
+from parity.criteria.envelope import FALSE_ALARM, Carried, Envelope
 from parity.oracle.optimizers import Adam, Momentum, Sgd
-from parity.probes import training
-from parity.probes.lessons import CASES, interior, out_and_back, require_interior
-from parity.rungs import RUNGS
 
 SAME = OfMax(1e-14, "the same rule in float64: a few dozen roundings of 1.1e-16")
 SECOND_ORDER = OfMax(2.0**-13, "a width of 2^-22 times a curvature of a few hundred, where Adam divides by little")
@@ -93,14 +93,14 @@ class One(torch.nn.Module):
 
 @pytest.mark.parametrize("rule", RULES, ids=repr)
 def test_rules_are_torchs(rule):
-    class Bridge(TorchBridge):
+    class Adapter(TorchAdapter):
         rung = "one"
-        owns = build = config = forward_taps = None
+        owns = build = config = forward_stages = None
 
         def entries(self, module):
             return {"p": Entry((module.p,), (20,))}
 
-    trained = TorchTrainer(Bridge(), One(), rule)
+    trained = TorchTrainer(Adapter(), One(), rule)
     trained.module.p.data.copy_(torch.from_numpy(P))
     for g, expected in zip(G, walked(rule), strict=True):
         trained.step(np.ones(20), g)
@@ -117,8 +117,8 @@ def test_torchs_state_survives_loading():
     slots = {slot: {k: RNG.uniform(size=v.shape).astype(np.float32) for k, v in variables.items()}
              for slot in Adam.slots}  # fmt: skip
     for rung in ("og_leaf", "leaf"):
-        bridge = RUNGS[rung].load_bridge()
-        trained = TorchTrainer(bridge, bridge.build(CASES[0].config), Adam(0.25))
+        adapter = RUNGS[rung].load_adapter()
+        trained = TorchTrainer(adapter, adapter.build(CASES[0].config), Adam(0.25))
         trained.load(State(variables, slots, 3))
         state = trained.state()
         assert state.n_steps == 3
@@ -129,7 +129,7 @@ def test_torchs_state_survives_loading():
 def test_a_learned_logarithm_is_refused():
     module = leaf.Leaf(n_filters=2, compression=leaf.PCEN(2, learn_logs=True))
     with pytest.raises(ValueError, match="the module learns their logarithms"):
-        TorchTrainer(RUNGS["leaf"].load_bridge(), module, Sgd(1.0))
+        TorchTrainer(RUNGS["leaf"].load_adapter(), module, Sgd(1.0))
 
 
 @pytest.mark.parametrize("rule", RULES, ids=repr)
@@ -221,14 +221,14 @@ def clamped(tensorflow):
 
 
 def failed(measurements):
-    """Taps at which a claim does not hold."""
-    return {m.tap for m in measurements if not m.holds}
+    """Stages at which a claim does not hold."""
+    return {m.stage for m in measurements if not m.holds}
 
 
 def test_torchs_own_epsilon_is_seen(lessons, monkeypatch):
     monkeypatch.setattr(Adam, "torch_epsilon", lambda rule, n: rule.epsilon)
-    taps = failed(training.teacher_forced("leaf", ["adam"]))
-    assert taps == set(interior(CASES[0]))  # every parameter, and no slot
+    stages = failed(training.teacher_forced("leaf", ["adam"]))
+    assert stages == set(interior(CASES[0]))  # every parameter, and no slot
 
 
 def test_dampened_momentum_is_seen(lessons, monkeypatch):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from parity import load_weights
-from parity.cases import Case
+from parity.cases.case import Case
 from parity_tests.instrument.weights import SMALL, fresh, held, same_bits
 from parity_tests.refusals import refused
 

@@ -1,12 +1,12 @@
-"""Frontends and weights that the tests of the bridges share."""
+"""Frontends and weights that the tests of the adapters share."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from parity.cases import Case
-from parity.config import LeafConfig
-from parity.rungs import RUNGS
+from parity.adapters.rungs import RUNGS
+from parity.cases.case import Case
+from parity.oracle.config import LeafConfig
 
 SMALL = LeafConfig(n_filters=3, sample_rate=2000)
 PADDINGS = {"og_leaf": "same", "tf_leaf": "same", "leaf": "same", "efficientleaf": "centered"}
@@ -14,14 +14,14 @@ PADDINGS = {"og_leaf": "same", "tf_leaf": "same", "leaf": "same", "efficientleaf
 
 def fresh(rung: str, config: LeafConfig = SMALL, dtype: str = "float32"):
     """A module of the rung, padded as the rung can."""
-    return RUNGS[rung].load_bridge().build(config.with_(padding=PADDINGS[rung]), dtype=dtype)
+    return RUNGS[rung].load_adapter().build(config.with_(padding=PADDINGS[rung]), dtype=dtype)
 
 
 def loaded(rung: str, case: Case, dtype: str = "float32", padding: str | None = None):
-    """A module of the rung that holds a case's weights, written by the rung's bridge."""
-    bridge = RUNGS[rung].load_bridge()
-    module = bridge.build(case.config.with_(padding=padding or PADDINGS[rung]), dtype=dtype)
-    bridge.write(module, dict(case.variables()))
+    """A module of the rung that holds a case's weights, written by the rung's adapter."""
+    adapter = RUNGS[rung].load_adapter()
+    module = adapter.build(case.config.with_(padding=padding or PADDINGS[rung]), dtype=dtype)
+    adapter.write(module, dict(case.variables()))
     return module
 
 

@@ -8,10 +8,10 @@ import torch
 
 import leaf
 import og_leaf
-from parity.gates import Exactly, OfMax, status
-from parity.grid import Context
+from parity.checks import breaking
+from parity.checks.grid import Context
+from parity.criteria import Exactly, OfMax, status
 from parity.oracle.pcen import normalise, smoother
-from parity.probes import breaking
 
 U = 2.0**-24
 NOTHING = Exactly("no value is lost: what is not finite is counted")
@@ -39,8 +39,10 @@ def test_delta_that_is_linear_acts_as_zero_once_it_is_below(ledger):
     m = smoother(x, np.array([0.04]), np.array([0.96]))
     exact = normalise(x, m, np.array([0.96]), np.zeros(1), np.array([0.5]), 1e-12)[0, 0]
     reason = "8 u in a scan of 16 frames, 4 u in the power, 1 u in the division: halved by the root, which adds 2 u"
-    gate = OfMax(9 * U, reason)
-    check(ledger, gate(outcome.output, exact), case="linear, delta below 0", property="forward", relation="rounding")
+    criterion = OfMax(9 * U, reason)
+    check(
+        ledger, criterion(outcome.output, exact), case="linear, delta below 0", property="forward", relation="rounding"
+    )
 
 
 def test_gradient_to_log_delta_vanishes_with_delta(ledger):

@@ -7,8 +7,8 @@ import torch
 
 import leaf
 from leaf._runtime.cache import ParameterCache, keepable, plain
-from parity.gates import Exactly
-from parity.probes.keeping import WAYS
+from parity.checks.cache import WAYS
+from parity.criteria import Exactly
 from parity_tests import calls, keeping
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # PyTorch's forward mode uses it

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import leaf
-from parity.gates import Exactly, OfMax, RelativeL2
+from parity.criteria import Exactly, OfMax, RelativeL2
 
 # Facts of the published model/leaf.py: (name, default) in order.
 PUBLISHED = {
@@ -119,8 +119,8 @@ def test_autocast_runs_in_bfloat16():
         out.float().sum().backward()
     assert out.isfinite().all()
     assert all(p.grad.isfinite().all() and p.grad.dtype == torch.float32 for p in module.parameters())
-    gate = RelativeL2(0.05, "bfloat16 has 8 bits: 4e-3 a factor, squared and put through a root")
-    assert gate(out.detach().float().numpy(), module(audio).detach().numpy()).passes
+    criterion = RelativeL2(0.05, "bfloat16 has 8 bits: 4e-3 a factor, squared and put through a root")
+    assert criterion(out.detach().float().numpy(), module(audio).detach().numpy()).passes
 
 
 @pytest.mark.parametrize("form", ["accurate", "published"])
@@ -154,17 +154,17 @@ def test_learned_logarithms_and_linear_parameters_are_one_function(s, alpha, del
         for name, value in (("s", s), ("alpha", alpha), ("delta", delta), ("r", r)):
             stored = np.log(value) if module is logs else 1 / value if name == "r" else value
             getattr(module, name).data.fill_(stored)
-    gate = OfMax(1e-13, "|log p| u of each parameter (7 x 2^-53), times up to 40 e-folds of gain and 20 frames")
-    assert gate(logs(energies).detach().numpy(), linear(energies).detach().numpy()).passes
+    criterion = OfMax(1e-13, "|log p| u of each parameter (7 x 2^-53), times up to 40 e-folds of gain and 20 frames")
+    assert criterion(logs(energies).detach().numpy(), linear(energies).detach().numpy()).passes
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_constructor_of_learned_logarithms_gives_what_was_asked_for(dtype):
     values = (0.025, 0.98, 2.0, 0.5)
     got = [p.item() for p in leaf.PCEN(1, *values).to(dtype).parameters_linear()]
-    gate = OfMax(4 * 2.0**-24, "a float32 logarithm: |log 0.025| = 3.7 roundings")
+    criterion = OfMax(4 * 2.0**-24, "a float32 logarithm: |log 0.025| = 3.7 roundings")
     for value, expected in zip(got, values, strict=True):
-        assert gate(np.array([value]), np.array([expected])).passes
+        assert criterion(np.array([value]), np.array([expected])).passes
 
 
 def test_linear_parameters_act_within_their_limits():
@@ -178,9 +178,11 @@ def test_linear_parameters_act_within_their_limits():
 
 def test_shared_parameters_serve_any_number_of_bands():
     pcen, energies = leaf.PCEN(1, delta=2.0, r=0.5), torch.rand(2, 7, 9)
-    gate = OfMax(8 * 2.0**-24, "a broadcast parameter is vectorised otherwise: log1p, expm1 and power to an ulp each")
+    criterion = OfMax(
+        8 * 2.0**-24, "a broadcast parameter is vectorised otherwise: log1p, expm1 and power to an ulp each"
+    )
     separate = leaf.PCEN(7, delta=2.0, r=0.5)(energies)
-    assert gate(pcen(energies).detach().numpy(), separate.detach().numpy()).passes
+    assert criterion(pcen(energies).detach().numpy(), separate.detach().numpy()).passes
 
 
 def test_gabor_filters_are_complex_and_windows_peak_at_one():

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 
 import leaf
 import og_leaf
-from parity.bridges import convert
-from parity.config import LeafConfig
-from parity.gates import AtMost, OfMax
-from parity.rungs import RUNGS
+from parity.adapters.rungs import RUNGS
+from parity.criteria import AtMost, OfMax
+from parity.oracle.config import LeafConfig
+from parity.weights.converting import convert
 from parity_tests.divergent import diverges, noise
 
 SECOND = "noise of 16000 samples"
@@ -21,8 +21,8 @@ SAME = AtMost(1e-6, "of the largest: twice TensorFlow's own eager-graph differen
 
 def pooled(module, audio):
     """Pooled energies [C, frames] of a frontend of rung 1 or 2."""
-    bridge = RUNGS[type(module).__module__.split(".")[0]].load_bridge()
-    return bridge.taps(module, audio)["pool"][0]
+    adapter = RUNGS[type(module).__module__.split(".")[0]].load_adapter()
+    return adapter.stages(module, audio)["pool"][0]
 
 
 def of_max(a, b):
@@ -37,13 +37,13 @@ def original():
 def test_default_output(ledger, original):
     audio = torch.from_numpy(noise(16000))
     a, b = (module(audio).detach().numpy() for module in (leaf.Leaf(), original))
-    diverges(ledger, "default-output", np.linalg.norm(a - b) / np.linalg.norm(b), tap="output", case=SECOND)
+    diverges(ledger, "default-output", np.linalg.norm(a - b) / np.linalg.norm(b), stage="output", case=SECOND)
 
 
 def test_pooling_alignment(ledger, original):
     audio = noise(16000)
     centred = pooled(convert(original, "leaf", padding="centered"), audio)
-    diverges(ledger, "pooling-alignment", of_max(centred, pooled(original, audio)), tap="pool", case=SECOND)
+    diverges(ledger, "pooling-alignment", of_max(centred, pooled(original, audio)), stage="pool", case=SECOND)
 
 
 def test_pooling_alignment_shift(ledger):
@@ -57,27 +57,27 @@ def test_pooling_alignment_shift(ledger):
         late[shift] = of_max(centred.filterbank(moved).detach().numpy()[0, :, inner], expected)
     shift = min(late, key=late.get)
     assert SAME(late[shift]).passes
-    diverges(ledger, "pooling-alignment-shift", shift, tap="pool", case="noise of 3200 samples")
+    diverges(ledger, "pooling-alignment-shift", shift, stage="pool", case="noise of 3200 samples")
 
 
 def test_even_window(ledger):
     audio, config = noise(22050), LeafConfig(sample_rate=22050)
-    original = RUNGS["og_leaf"].load_bridge().build(config)
+    original = RUNGS["og_leaf"].load_adapter().build(config)
     odd = leaf.GaborFilterbank(40, 60.0, 7800.0, 22050, 551, 551, 220, padding="same")
     odd.load_state_dict(convert(original, "leaf").filterbank.state_dict())
     assert leaf.Leaf(sample_rate=22050).filterbank.pool_size == 551
     got = odd(torch.from_numpy(audio)).detach().numpy()[0]
-    diverges(ledger, "even-window", of_max(got, pooled(original, audio)), tap="pool", case="noise of 22050 samples")
+    diverges(ledger, "even-window", of_max(got, pooled(original, audio)), stage="pool", case="noise of 22050 samples")
 
 
 def test_analytic_init_sigma(ledger, original):
     ratio = (leaf.Leaf().filterbank.bandwidths / original._complex_conv._kernel[:, 1]).detach().numpy()
-    diverges(ledger, "analytic-init-sigma", max(ratio.max(), 1 / ratio.min()), tap="init", case="default")
+    diverges(ledger, "analytic-init-sigma", max(ratio.max(), 1 / ratio.min()), stage="init", case="default")
 
 
 def test_analytic_init_centre(ledger, original):
     difference = (leaf.Leaf().filterbank.center_freqs - original._complex_conv._kernel[:, 0]).abs().max()
-    diverges(ledger, "analytic-init-centre", difference.item(), tap="init", case="default")
+    diverges(ledger, "analytic-init-centre", difference.item(), stage="init", case="default")
 
 
 def test_channel_order(ledger):
@@ -85,10 +85,10 @@ def test_channel_order(ledger):
     ported = convert(original, "leaf")
     theirs = original._complex_conv(audio[:, None])[0].detach().numpy()
     ours = ported.filterbank.convolve(audio)[0].detach().numpy()
-    gate = OfMax(SAME.limit, SAME.reason)
-    assert gate(ours, np.concatenate([theirs[0::2], theirs[1::2]])).passes
-    moved = [not gate(a, b).passes for a, b in zip(ours, theirs, strict=True)]
-    diverges(ledger, "channel-order", np.mean(moved), tap="conv", case="4 filters")
+    criterion = OfMax(SAME.limit, SAME.reason)
+    assert criterion(ours, np.concatenate([theirs[0::2], theirs[1::2]])).passes
+    moved = [not criterion(a, b).passes for a, b in zip(ours, theirs, strict=True)]
+    diverges(ledger, "channel-order", np.mean(moved), stage="conv", case="4 filters")
 
 
 def test_delta_clamp(ledger):
@@ -104,7 +104,7 @@ def test_delta_clamp(ledger):
     power = OfMax(1e-6, "float32: at delta = 0 and alpha = 0 what is left is a square root")
     assert power(ported(energies).detach().numpy(), energies.clamp(min=1e-5).sqrt().numpy()).passes
     share = original(torch.from_numpy(audio)).isnan().double().mean().item()
-    diverges(ledger, "delta-clamp", share, tap="output", case="delta=-0.5, alpha=0", property="status")
+    diverges(ledger, "delta-clamp", share, stage="output", case="delta=-0.5, alpha=0", property="status")
 
 
 def test_smooth_unclipped(ledger):
@@ -113,7 +113,7 @@ def test_smooth_unclipped(ledger):
     smoothed = original(energies, energies[..., 0]).detach().numpy()
     assert np.array_equal(smoothed, energies.numpy())  # clipped to 1: no smoothing at all
     swinging = leaf.PCEN(3, s=1.2, learn_logs=False).double().smooth(energies).detach().numpy()
-    diverges(ledger, "smooth-unclipped", of_max(swinging, smoothed), tap="ema", case="s=1.2", dtype="float64")
+    diverges(ledger, "smooth-unclipped", of_max(swinging, smoothed), stage="ema", case="s=1.2", dtype="float64")
 
 
 def published_gain(m, eps, alpha):
@@ -132,10 +132,10 @@ def gain_of(m, eps, alpha):
 def test_eps_dtype(ledger):
     m, eps, alpha = torch.full((1,), 1e-5, dtype=torch.float64), 1e-12, 0.96
     exact = (eps + 1e-5) ** -alpha
-    gate = OfMax(1e-14, "float64: a power and a division, 11 e-folds of gain")
-    assert gate(gain_of(m, eps, alpha).numpy(), np.array([exact])).passes
+    criterion = OfMax(1e-14, "float64: a power and a division, 11 e-folds of gain")
+    assert criterion(gain_of(m, eps, alpha).numpy(), np.array([exact])).passes
     error = abs(published_gain(m, eps, alpha).item() / exact - 1)
-    diverges(ledger, "eps-dtype", error, tap="pcen", case="eps=1e-12, M=1e-5", dtype="float64")
+    diverges(ledger, "eps-dtype", error, stage="pcen", case="eps=1e-12, M=1e-5", dtype="float64")
 
 
 def test_agc_form(ledger):
@@ -144,7 +144,7 @@ def test_agc_form(ledger):
     exact = (eps + m.double()) ** -float(np.float32(alpha))
     errors = [((gain.double() - exact) / exact).abs().max().item()
               for gain in (published_gain(m, eps, alpha), gain_of(m, eps, alpha))]  # fmt: skip
-    diverges(ledger, "agc-form", errors[0] / errors[1], tap="pcen", case="M from 0.5 to 2")
+    diverges(ledger, "agc-form", errors[0] / errors[1], stage="pcen", case="M from 0.5 to 2")
 
 
 def test_pool_padding(ledger):
@@ -153,11 +153,11 @@ def test_pool_padding(ledger):
     published = F.conv1d(energies, bank.windows(), stride=160, padding=bank.filter_size // 2)
     assert bank.pool(energies).shape[-1] == 10  # ceil(1600 / 160)
     gained = published.shape[-1] - bank.pool(energies).shape[-1]
-    diverges(ledger, "pool-padding", gained, tap="pool", case="filter 401, pool 201", property="status")
+    diverges(ledger, "pool-padding", gained, stage="pool", case="filter 401, pool 201", property="status")
 
 
 def test_one_sample_window(ledger):
     window = leaf.gauss_windows(1, torch.tensor([0.4]))
     with pytest.raises(ZeroDivisionError):
         torch.arange(1) * (2 / (window.shape[1] - 1)) - 1  # the published grid
-    diverges(ledger, "one-sample-window", window.item(), tap="windows", case="size 1", property="status")
+    diverges(ledger, "one-sample-window", window.item(), stage="windows", case="size 1", property="status")

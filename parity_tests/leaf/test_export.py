@@ -8,9 +8,9 @@ import torch
 
 import leaf
 from leaf._runtime import onnx_ops
-from parity.gates import AtMost
-from parity.probes.exports import ENGINE, Subject, graphs
-from parity.probes.plans import Setting
+from parity.checks.exports import ENGINE, Subject, graphs
+from parity.checks.plans import Setting
+from parity.criteria import AtMost
 
 DRAWN = Subject("leaf", seed=1), Subject("leaf", Setting(3, 1, sample_rate=4000), padding="same", seed=2)
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import leaf
-from parity import formulations
-from parity.gates import AtMost, Exactly, judged, soundness
-from parity.grid import Context
+from parity.checks import formulations
+from parity.checks.grid import Context
+from parity.criteria import AtMost, Exactly, judged, soundness
 from parity.oracle import Precision, Running, pointwise
 from parity.oracle.running import LOG
 
@@ -69,11 +69,11 @@ def stages():
 
 @pytest.mark.parametrize("stage", stages())
 def test_no_form_errs_less_at_its_worst(measured, stage):
-    gate = "a rounding more than the best of all forms, quantity by quantity"
+    criterion = "a rounding more than the best of all forms, quantity by quantity"
     forms = {form: found for (of, form), found in measured.items() if of == stage}
     for quantity, own in forms[formulations.LEAF].items():
         least = min(found[quantity].largest for found in forms.values())
-        verdict = AtMost(least + 1, gate)(own.largest)
+        verdict = AtMost(least + 1, criterion)(own.largest)
         assert verdict.passes, (quantity, verdict)
 
 
@@ -118,9 +118,11 @@ def test_root_tends_to_a_logarithm_with_r():
     limit = np.log1p(v / delta)
     # delta^r expm1(r L) / (r L) = 1 + r log delta + r L / 2 + ...
     beyond = (r * (np.abs(np.log(delta)) + limit)).max() / U
-    gate = AtMost(6 + beyond, "a division, log1p, a product, expm1 and a product of two powers; r times the next term")
+    criterion = AtMost(
+        6 + beyond, "a division, log1p, a product, expm1 and a product of two powers; r times the next term"
+    )
     for slope in (got["value"] / r, got["r"]):
-        verdict = gate((np.abs(slope - limit) / limit).max() / U)
+        verdict = criterion((np.abs(slope - limit) / limit).max() / U)
         assert verdict.passes, verdict
 
 
@@ -129,9 +131,11 @@ def test_root_tends_to_a_power_with_delta(delta):
     # at 1e-38, v / delta overflows; below, the derivative to delta itself, about 1 / delta, does
     got, (v, small, r) = rooted(X, delta, np.where(np.arange(N) % 3, R, 1))
     power, rest = v**r, small**r
-    gate = AtMost(8, "two powers of 2 u each, with v + delta another, and a difference that leaves half of the larger")
+    criterion = AtMost(
+        8, "two powers of 2 u each, with v + delta another, and a difference that leaves half of the larger"
+    )
     error = np.maximum(np.abs(got["value"] - power) - rest, 0) / (power + rest) / U
-    assert gate(error.max()).passes
+    assert criterion(error.max()).passes
     assert NONE(sum(np.sum(~np.isfinite(a)) for a in got.values()), 0).passes
 
 
@@ -174,9 +178,9 @@ def test_accurate_form_errs_as_its_two_parts(ledger, measured, eps):
     off = {form: np.abs(called(module(form, eps))[0] - exact) / exact / U for form in ("accurate", "published")}
     parts = [measured[stage, formulations.LEAF]["value"].largest for stage in (f"gain, eps = {eps:g}", "root")]
     reason = "u: the largest of gain and root alone, as the root's relative slope is at most 1, and a rounding"
-    gate = AtMost(sum(parts) + 1, f"{reason}; form='published' at the same points: {off['published'].max():.3g} u")
+    criterion = AtMost(sum(parts) + 1, f"{reason}; form='published' at the same points: {off['published'].max():.3g} u")
     context = Context("leaf", "oracle", "form='accurate'", f"eps={eps:g}, {N} points of the domain", AGAIN)
-    ledger.check(context.measurement("pcen", "forward", gate(off["accurate"].max()), "rounding"))
+    ledger.check(context.measurement("pcen", "forward", criterion(off["accurate"].max()), "rounding"))
 
 
 def precise(x, m, alpha, eps, v, delta, r):

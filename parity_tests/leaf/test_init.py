@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from parity.probes.initial import initial
+from parity.checks.initial import initial
 
 STARTS = {"init", "learnable_pooling/kernel", "PCEN/alpha", "PCEN/delta", "PCEN/root", "PCEN/EMA/smooth"}
 
 
 def test_starts_from_the_published_values(ledger):
     measured = list(initial("leaf"))
-    assert {m.tap for m in measured} >= STARTS
+    assert {m.stage for m in measured} >= STARTS
     for measurement in measured:
         ledger.check(measurement)

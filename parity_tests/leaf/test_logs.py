@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import leaf
-from parity.bridges.logs import PARAMETERS, relearned, to_logarithms, to_values
-from parity.gates import judged
-from parity.gates.envelope import Carried
-from parity.grid import Context
+from parity.checks.grid import Context
+from parity.criteria import judged
+from parity.criteria.envelope import Carried
 from parity.oracle import pcen as oracle
 from parity.oracle import pointwise
 from parity.oracle.running import EXP, Precision, Running
 from parity.oracle.scan import average
+from parity.weights.converting import PARAMETERS, relearned, to_logarithms, to_values
 
 U = 2.0**-24
 AGAIN = "pytest parity_tests/leaf/test_logs.py"
@@ -140,11 +140,11 @@ def run(pcen, x, d):
     return y.detach().numpy(), {n: getattr(pcen, n).grad.numpy().astype(np.float64) for n in PARAMETERS}
 
 
-def check(ledger, a, b, error, drawn, tap="pcen", property="forward", dtype="float64"):
+def check(ledger, a, b, error, drawn, stage="pcen", property="forward", dtype="float64"):
     case = ",".join(f"{n}={v:.4g}" if isinstance(v, float) else f"{n}={v}" for n, v in drawn.items())
     context = Context("leaf", "leaf", "learn_logs=True against False", case, AGAIN, dtype)
     assert judged(error) == 1
-    ledger.check(context.measurement(tap, property, CARRIED(a, b, error), "rounding"))
+    ledger.check(context.measurement(stage, property, CARRIED(a, b, error), "rounding"))
 
 
 @given(**DRAWN)

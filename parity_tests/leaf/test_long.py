@@ -10,9 +10,9 @@ import pytest
 import efficientleaf
 import leaf
 from fixtures import store
-from parity.gates import AtMost, Exactly, Verdict, judged, soundness
-from parity.grid import Context
-from parity.long import CASES, LongCase, drawn, measure, run, worst
+from parity.checks.grid import Context
+from parity.checks.long import CASES, LongCase, drawn, measure, run, worst
+from parity.criteria import AtMost, Exactly, Verdict, judged, soundness
 from parity.report.claims import Measurement
 from parity_tests.drawn import this_test
 
@@ -27,11 +27,11 @@ def check(ledger, case: LongCase, domain: str, energies: np.ndarray | None = Non
     context = Context("leaf", "oracle", domain, str(case), this_test())
     done = run(case, energies)
 
-    def measured(tap: str, property_: str, got: np.ndarray, true) -> Measurement:
-        assert FINITE(np.isfinite(got), np.ones(got.shape)).passes, (tap, case)
-        assert judged(true.error) == 1, (tap, case)
+    def measured(stage: str, property_: str, got: np.ndarray, true) -> Measurement:
+        assert FINITE(np.isfinite(got), np.ones(got.shape)).passes, (stage, case)
+        assert judged(true.error) == 1, (stage, case)
         verdict: Verdict = soundness(got, true.value, true.error)
-        return context.measurement(tap, property_, verdict, "rounding")
+        return context.measurement(stage, property_, verdict, "rounding")
 
     ledger.check(measured("ema", "forward", done.m, done.true_m))
     ledger.check(measured("pcen", "forward", done.out, done.true_out))

@@ -11,9 +11,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import leaf
 from leaf._runtime.scan import exponential_moving_average
-from parity.gates import Exactly, OfMax, Verdict, judged, soundness
-from parity.grid import Context
-from parity.long import KINDS
+from parity.checks.grid import Context
+from parity.checks.long import KINDS
+from parity.criteria import Exactly, OfMax, Verdict, judged, soundness
 from parity.oracle import scan
 from parity.oracle.normalised import PcenBounds
 from parity.oracle.pcen import smoother, smoother_adjoint

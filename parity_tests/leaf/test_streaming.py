@@ -8,7 +8,7 @@ import torch
 
 import leaf
 from leaf._runtime.streaming import BLOCK
-from parity.gates import OfMax
+from parity.criteria import OfMax
 from parity_tests.refusals import refused
 from parity_tests.streaming import (
     check_cuts,

@@ -10,7 +10,7 @@ import torch
 
 import og_leaf
 from og_leaf.constraints import EPSILON, UnitNorm
-from parity.gates import Exactly, OfMax, RelativeL2, status
+from parity.criteria import Exactly, OfMax, RelativeL2, status
 from parity.oracle import kernels, spectral
 
 ROUNDED = OfMax(1e-6, "float32: a sum of a hundred terms, a root and a division; eight units in the last place")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import og_leaf
-from parity.probes import breaking
+from parity.checks import breaking
 from parity_tests.divergent import diverges
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
@@ -45,7 +45,7 @@ def test_projection_after_step(ledger):
     projected = layer.constraint(layer._kernel).detach().numpy()
     assert np.array_equal(keras_kernel(), projected)
     share = np.mean(kernel != projected)
-    diverges(ledger, "projection-after-step", share, tap="kernel", case="2 filters", property="training step")
+    diverges(ledger, "projection-after-step", share, stage="kernel", case="2 filters", property="training step")
 
 
 def test_projection_after_step_ends_with_the_documented_call():
@@ -56,20 +56,20 @@ def test_og_delta_through_zero(ledger):
     delta, outcome = breaking.through_zero(breaking.layer("og_leaf"))
     assert delta < 0  # the last that was a number
     assert set(outcome.broken) == {"output", "input", "alpha", "delta", "root", "smooth"}
-    diverges(ledger, "og-delta-through-zero", outcome.nan, tap="pcen", case="one band, 16 frames", property="status")
+    diverges(ledger, "og-delta-through-zero", outcome.nan, stage="pcen", case="one band, 16 frames", property="status")
 
 
 def test_og_delta_gradient(ledger):
     gradient = breaking.at_delta("og_leaf", 1e-12)
     assert np.isneginf(breaking.at_delta("og_leaf", 0.0))
-    diverges(ledger, "og-delta-gradient", -gradient, tap="pcen", case="one frame of 1", property="parameter gradient")
+    diverges(ledger, "og-delta-gradient", -gradient, stage="pcen", case="one frame of 1", property="parameter gradient")
 
 
 def test_og_silence_without_floor(ledger):
     outcome = breaking.over_silence("og_leaf", floor=0.0)
     assert not breaking.over_silence("og_leaf", floor=1e-12).broken
     assert set(outcome.broken) == {"output", "input", "alpha", "delta", "root", "smooth"}
-    diverges(ledger, "og-silence-without-floor", outcome.nan, tap="pcen", case="8 frames of 0", property="status")
+    diverges(ledger, "og-silence-without-floor", outcome.nan, stage="pcen", case="8 frames of 0", property="status")
 
 
 def test_short_transform_gradient(ledger):
@@ -77,16 +77,16 @@ def test_short_transform_gradient(ledger):
 
     import tf_leaf
 
-    x, taps = np.ones((1, 9, 1), np.float32), np.ones((25, 1, 1), np.float32)
+    x, stages = np.ones((1, 9, 1), np.float32), np.ones((25, 1, 1), np.float32)
     with tf.GradientTape() as tape:
-        filters = tf.Variable(taps)
+        filters = tf.Variable(stages)
         y, _ = tf_leaf.fft_conv1d(tf.constant(x), filters)
     with pytest.raises(tf.errors.InvalidArgumentError):
         tape.gradient(y, filters)
-    filters = torch.tensor(taps.T.copy(), requires_grad=True)
+    filters = torch.tensor(stages.T.copy(), requires_grad=True)
     y, _ = og_leaf.fft_conv1d(torch.tensor(x.transpose(0, 2, 1)), filters)
     given = torch.autograd.grad(y.sum(), [filters])
-    diverges(ledger, "short-transform-gradient", len(given), tap="conv", case="9 samples, 25 taps", property="status")
+    diverges(ledger, "short-transform-gradient", len(given), stage="conv", case="9 samples, 25 taps", property="status")
 
 
 def test_gradient_of_a_power_of_a_negative(ledger):
@@ -110,7 +110,7 @@ def test_gradient_of_a_power_of_a_negative(ledger):
     (gradient,) = torch.autograd.grad(output, ours.root, torch.ones_like(output))
     n = int(gradient.isnan().sum())
     case = "one band, three frames of 0.1"
-    diverges(ledger, "gradient-of-a-power-of-a-negative", n, tap="pcen", case=case, property="parameter gradient")
+    diverges(ledger, "gradient-of-a-power-of-a-negative", n, stage="pcen", case=case, property="parameter gradient")
 
 
 def test_maximum_beside_nan(ledger):
@@ -120,7 +120,7 @@ def test_maximum_beside_nan(ledger):
     theirs = tf_leaf.MaxPooling1D(3, 2)(x[None, :, None]).numpy().ravel()
     ours = og_leaf.MaxPooling1D(1, 3, 2)(torch.from_numpy(x)[None, None]).numpy().ravel()
     n = int(np.sum(np.isnan(ours) & ~np.isnan(theirs)))
-    diverges(ledger, "maximum-beside-nan", n, tap="pool", case="8 samples, windows of 3, hop 2", property="status")
+    diverges(ledger, "maximum-beside-nan", n, stage="pool", case="8 samples, windows of 3, hop 2", property="status")
 
 
 def test_spec_augment_draws(ledger):
@@ -134,7 +134,9 @@ def test_spec_augment_draws(ledger):
     theirs = SpectrumAugmenter(**own).draw(1000, 100, 40, tf.random.Generator.from_seed(3))
     differ = [(mine[name] != theirs[name]).reshape(1000, -1).any(axis=1) for name in mine]
     share = np.any(differ, axis=0).mean()
-    diverges(ledger, "spec-augment-draws", share, tap="output", case="1000 items of 100 frames and 40 channels, seed 3")
+    diverges(
+        ledger, "spec-augment-draws", share, stage="output", case="1000 items of 100 frames and 40 channels, seed 3"
+    )
 
 
 def test_spec_augment_evaluation(ledger):
@@ -145,4 +147,4 @@ def test_spec_augment_evaluation(ledger):
     x = np.random.default_rng(0).uniform(1, 2, (4, 5, 60)).astype(np.float32)
     kept = (og_leaf.SpecAugment().eval()(torch.from_numpy(x)).numpy() == x).mean()
     assert (tf_leaf.SpecAugment()(tf.constant(x.transpose(0, 2, 1))).numpy().transpose(0, 2, 1) != x).any()
-    diverges(ledger, "spec-augment-evaluation", kept, tap="output", case="4 clips of 60 frames and 5 channels")
+    diverges(ledger, "spec-augment-evaluation", kept, stage="output", case="4 clips of 60 frames and 5 channels")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import og_leaf
-from parity.gates import OfMax
+from parity.criteria import OfMax
 
 SAME = OfMax(1e-6, "the same operations in the same order; sums over taps are cut into other vectors at other lengths")
 LENGTHS = ((1, 1), (3, 160), (1, 161), (2, 401), (1, 561), (2, 1333))  # batch, samples; traced with (2, 1600)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from parity.faults import benign
-from parity.reexecution.ways import clip_by_clip, clips_last, without_onednn
+from parity.checks.reexecution.ways import clip_by_clip, clips_last, without_onednn
+from parity.mutation import benign
 from parity_tests.goldens import (
     GOLDENS,
     check_benign,

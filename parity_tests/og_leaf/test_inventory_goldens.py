@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity.faults import benign
+from parity.mutation import benign
 from parity_tests.inventory import (
     DIFFERENTIABLE,
     NAMES,
@@ -58,7 +58,7 @@ def test_a_missing_projection_is_noticed(name, kernel):
     assert all(variables <= {kernel} for variables in found)
 
 
-LAYERS = [c for c in benign() if c.rung == "og_leaf" and c.tap not in ("mel", "norm")]
+LAYERS = [c for c in benign() if c.rung == "og_leaf" and c.stage not in ("mel", "norm")]
 
 
 @pytest.mark.parametrize("change", LAYERS, ids=lambda change: change.name)

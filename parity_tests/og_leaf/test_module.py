@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import leaf
 import og_leaf
 from og_leaf.impulse_responses import clip
-from parity.gates import judged, soundness
+from parity.criteria import judged, soundness
 from parity.oracle import Precision, Running, scan
 
 

@@ -12,15 +12,16 @@ import torch
 from hypothesis import given, settings
 
 import og_leaf
-from parity.cells import claimed
-from parity.gates import Exactly
-from parity.grid import Context
-from parity.inventory import composed, subjects
-from parity.inventory import torch as adapter
-from parity.inventory.drawing import subjects as drawn
-from parity.inventory.fixed import FIXED
-from parity.inventory.names import PUBLIC, public
-from parity.inventory.rounding import Rounded
+from parity.adapters import composed
+from parity.adapters import subject_torch as adapter
+from parity.cases import subjects
+from parity.cases.drawing import subjects as drawn
+from parity.cases.fixed import FIXED
+from parity.cases.public_names import PUBLIC, public
+from parity.checks.grid import Context
+from parity.checks.subject_rounding import Rounded
+from parity.criteria import Exactly
+from parity.report.cells import claimed
 from parity_tests import sort_filters
 
 # SpecAugment draws, and has a file of its own
@@ -117,12 +118,12 @@ def test_drawn_subjects_are_the_oracles(name, ledger):
 @pytest.mark.usefixtures("tensorflow")
 @pytest.mark.parametrize("name", NAMES)
 def test_drawn_subjects_are_rung_0s(name, ledger):
-    from parity.inventory import tensorflow
+    from parity.adapters import subject_tensorflow
 
     @settings(max_examples=N_LIVE)
     @given(subject=drawn(name))
     def check(subject):
-        theirs = tensorflow.run(subject, "tf_leaf")
+        theirs = subject_tensorflow.run(subject, "tf_leaf")
         ours = adapter.run(subject, "float32", theirs.variables)
         here = context(subject, "tf_leaf", "drawn subjects", "rung_0s")
         same = SAME_REFUSAL([ours.refused is not None], [theirs.refused is not None])
@@ -256,7 +257,7 @@ def test_double_and_devices_reach_everything(built):
 def test_learns_what_it_is_told_to(built):
     subject, module = built
     own = subject.arguments
-    learned = {name for name, tensor in adapter.hub_names(module).items() if tensor.requires_grad}
+    learned = {name for name, tensor in adapter.canonical_names(module).items() if tensor.requires_grad}
     if not own.get("trainable", True):
         assert learned <= {"bias"}
     frozen = {name for name in composed.shapes(subject) if "PCEN/simple_rnn" in name or name.startswith("simple_rnn")}

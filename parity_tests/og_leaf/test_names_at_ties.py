@@ -10,10 +10,10 @@ import pytest
 import torch
 
 import og_leaf
-from parity.gates import Exactly, OfMax, RelativeL2, status
-from parity.inventory import exact
-from parity.inventory import torch as adapter
-from parity.inventory.subjects import Subject
+from parity.adapters import subject_oracle
+from parity.adapters import subject_torch as adapter
+from parity.cases.subjects import Subject
+from parity.criteria import Exactly, OfMax, RelativeL2, status
 from parity.oracle import spectral
 
 FORWARD = OfMax(1e-6, "float32: sums of a few tens of terms, a unit in the last place for each factor")
@@ -83,15 +83,15 @@ def arrays_of(case, outcome):
 
 
 def agrees(name, candidate, expected):
-    gate = SLOPE if "gradients/" in name else FORWARD
-    verdict = gate(candidate, expected)
+    criterion = SLOPE if "gradients/" in name else FORWARD
+    verdict = criterion(candidate, expected)
     assert status(candidate, expected.astype(candidate.dtype)).passes, name
     assert verdict.passes, (name, verdict, candidate.ravel()[:9], expected.ravel()[:9])
 
 
 @pytest.mark.parametrize("case", TIES)
 def test_gradient_is_the_oracles(case):
-    ours, truth = adapter.run(TIES[case]), exact.run(TIES[case])
+    ours, truth = adapter.run(TIES[case]), subject_oracle.run(TIES[case])
     assert ours.refused is None
     for name, value in arrays_of(case, ours).items():
         agrees(name, value, truth.arrays()[name])
@@ -100,9 +100,9 @@ def test_gradient_is_the_oracles(case):
 @pytest.mark.usefixtures("tensorflow")
 @pytest.mark.parametrize("case", TIES)
 def test_gradient_is_rung_0s(case):
-    from parity.inventory import tensorflow
+    from parity.adapters import subject_tensorflow
 
-    ours, theirs = adapter.run(TIES[case]), tensorflow.run(TIES[case], "tf_leaf")
+    ours, theirs = adapter.run(TIES[case]), subject_tensorflow.run(TIES[case], "tf_leaf")
     assert theirs.refused is None
     assert theirs.gradient_refused is None
     for name, value in arrays_of(case, theirs).items():
@@ -142,7 +142,7 @@ def test_lengths_are_rounded_up_exactly_to_two_million_samples():
 
 def test_a_power_of_two_of_samples_wraps_around():
     subject = Subject.of("fft_conv1d", (1, 8192, 1), kernel_size=9, n_filters=2)
-    ours, truth = adapter.run(subject), exact.run(subject)
+    ours, truth = adapter.run(subject), subject_oracle.run(subject)
     for name in ("output", "losses", "gradients/input", "gradients/filters"):
         assert LONG(ours.arrays()[name], truth.arrays()[name]).passes, name
 
@@ -150,7 +150,7 @@ def test_a_power_of_two_of_samples_wraps_around():
 def test_refusals_by_name():
     with pytest.raises(ValueError, match=r"inputs of shape .*: must have at least 2 samples"):
         og_leaf.fft_conv1d(torch.zeros(1, 1, 1), torch.zeros(1, 1, 3))
-    with pytest.raises(ValueError, match=r"filters of shape \(1, 2, 3\): must be \[filters, 1, taps\]"):
+    with pytest.raises(ValueError, match=r"filters of shape \(1, 2, 3\): must be \[filters, 1, stages\]"):
         og_leaf.fft_conv1d(torch.zeros(1, 1, 9), torch.zeros(1, 2, 3))
     with pytest.raises(ValueError, match="fft_length=8: must be at least 2 and the filters' 9 taps"):
         og_leaf.overlap_add_conv1d(torch.zeros(1, 1, 9), torch.zeros(1, 1, 9), fft_length=8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import og_leaf
-from parity.bridges.names import KERNEL
+from parity.adapters.canonical import KERNEL
 from parity_tests.taught import CLAMPED, LESSONS, check_lesson, recorded, refused
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from parity.probes.beyond import beyond
-from parity.probes.purity import purity
+from parity.checks.nonfinite import beyond
+from parity.checks.purity import purity
 
 
 def test_is_a_function(ledger):

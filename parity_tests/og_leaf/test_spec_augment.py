@@ -10,8 +10,8 @@ import torch
 
 import og_leaf
 from og_leaf.spectrum_augmenter import SpectrumAugmenter, augment, warp_matrix
-from parity.gates import Exactly
-from parity.inventory.augmentation import drawn, rounding
+from parity.checks.augmentation import drawn, rounding
+from parity.criteria import Exactly
 from parity_tests.refusals import refused
 from parity_tests.spec_augment import (
     DEFAULTS,

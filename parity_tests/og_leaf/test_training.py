@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import og_leaf
+from parity.checks import training
+from parity.checks.training_steps import out_and_back
 from parity.oracle.optimizers import project
-from parity.probes import training
-from parity.probes.lessons import out_and_back
 
 
 @pytest.mark.usefixtures("tensorflow")

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 
-from parity.cases import Case
-from parity.expected import Expected
+from parity.cases.case import Case
+from parity.checks.expected import Expected
 from parity.ports.__main__ import load
+from parity.ports.certifying import sample
 from parity.ports.diagnosis import Diagnosis
 from parity.ports.examination import Examination, Limits
 from parity.ports.port import Port
-from parity.ports.suite import sample
 from parity_tests.ports.flawed import FlawedLeaf
 
 FOLDER = Path(__file__).parent

@@ -1,6 +1,6 @@
 from flawed import FlawedLeaf
 
-from parity.ports import Port, suite
+from parity import Port, certify
 
 PORT = Port(
     name="flawed",
@@ -23,4 +23,4 @@ PORT = Port(
     },
     audio="b1t",
 )
-TestFlawed = suite(PORT)
+TestFlawed = certify(PORT)

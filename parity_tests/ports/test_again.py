@@ -17,12 +17,12 @@ def test_again_runs_where_pytest_ran(started, tmp_path):
     (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
     below = tmp_path / "ports" / "of"
     (below / "me").mkdir(parents=True)
-    text = CERTIFY.read_text(encoding="utf-8").replace("suite(PORT)", f"suite(PORT, examples={EXAMPLES})")
+    text = CERTIFY.read_text(encoding="utf-8").replace("certify(PORT)", f"certify(PORT, examples={EXAMPLES})")
     (below / "me" / CERTIFY.name).write_text(text)
     (below / "me" / "flawed.py").write_bytes((FOLDER / "flawed.py").read_bytes())
     where = tmp_path / started
     file = (below / "me" / CERTIFY.name).relative_to(where)
-    pytest_run = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "every_tap", file]
+    pytest_run = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "every_stage", file]
     done = subprocess.run(pytest_run, cwd=where, capture_output=True, text=True)
     again = next(line for line in done.stdout.splitlines() if line.startswith("  again:"))
     command = again.removeprefix("  again:").strip()

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from parity.bridges.leaf import LeafBridge
-from parity.bridges.og_leaf import OgLeafBridge
-from parity.config import LeafConfig
-from parity.ports import Port, suite
+from parity.adapters.leaf import LeafAdapter
+from parity.adapters.og_leaf import OgLeafAdapter
+from parity.oracle.config import LeafConfig
+from parity.ports import Port, certify
+from parity.ports.certifying import examine
 from parity.ports.conduct import REFUSED, is_a_function, refuses
 from parity.ports.examination import Examination
-from parity.ports.suite import examine
-from parity.report.ledger import Ledger
+from parity.report.measurements import MeasurementLog
 from parity_tests.ports.bench import ORIGINAL, SIMPLIFIED, SMALL, Bench, flawed
 
 WRAPPED = {name: f"inner.{key}" for name, key in ORIGINAL.items()}
@@ -48,7 +48,7 @@ def test_error_of_the_port_is_its_answer():
         module.pcen.forward = lambda x: 1 / 0
 
     found = departing(break_)
-    assert found.departures[0].tap == "output"
+    assert found.departures[0].stage == "output"
     assert "status, ZeroDivisionError: division by zero" in str(found)
 
 
@@ -71,11 +71,11 @@ def start_from_zero(module):
 
 def test_loss_in_float64_alone_is_told_from_one_in_float32():
     found = departing(float32_constant)
-    assert found.departures[0].tap == "modulus"
+    assert found.departures[0].stage == "modulus"
     assert {d.worst.dtype for d in found.departures} == {"float64"}
     assert ", in float64" in str(found)
     both = departing(lambda module: (float32_constant(module), start_from_zero(module)))
-    assert [(d.tap, d.worst.dtype) for d in both.departures[:2]] == [("ema", "float32"), ("output", "float32")]
+    assert [(d.stage, d.worst.dtype) for d in both.departures[:2]] == [("ema", "float32"), ("output", "float32")]
     assert both.departures[-1].worst.dtype == "float64"
     without = departing(float32_constant, double=False)
     assert without.departures == []
@@ -115,7 +115,7 @@ def limited():
 
 def by_logarithms(config: LeafConfig) -> nn.Module:
     """Simplified LEAF with its gain as it was published: the same function, and up to 31 roundings off."""
-    module = LeafBridge().build(config)
+    module = LeafAdapter().build(config)
     pcen = module.compression
 
     def forward(x):
@@ -131,16 +131,16 @@ def by_logarithms(config: LeafConfig) -> nn.Module:
 def test_loss_of_digits_is_found_over_all_cases():
     port = Port("logarithms", "leaf", by_logarithms, SIMPLIFIED, {"pool": "filterbank", "pcen": "compression"})
     found = examine(replace(port, configs=SMALL), examples=24)
-    assert found.departures[0].tap == "pcen"
-    assert {m.gate for m in found.measured if not m.holds} == {"accuracy"}
+    assert found.departures[0].stage == "pcen"
+    assert {m.criterion for m in found.measured if not m.holds} == {"accuracy"}
     assert "times its bound; over all 29 cases together)" in str(found)
 
 
 def test_tap_that_is_read_elsewhere_is_told():
     taps = {**flawed(()).taps, "modulus": lambda port, x: port.energy(port.gabor(x)).sqrt()}
     found = departing(lambda module: None, taps=taps)
-    assert found.departures[0].tap == "modulus"
-    assert "nothing behind it departs: is the tap read where it should be?" in str(found)
+    assert found.departures[0].stage == "modulus"
+    assert "nothing behind it departs: is the stage read where it should be?" in str(found)
 
 
 def test_stage_that_is_changed_in_place_afterwards_is_read_before():
@@ -166,7 +166,7 @@ class Unbatched(nn.Module):
 
 
 def unbatched(**changes):
-    return Port("unbatched", "og_leaf", lambda config: Unbatched(OgLeafBridge().build(config)), WRAPPED, **changes)
+    return Port("unbatched", "og_leaf", lambda config: Unbatched(OgLeafAdapter().build(config)), WRAPPED, **changes)
 
 
 def test_what_the_rung_refuses_and_the_port_takes():
@@ -174,7 +174,7 @@ def test_what_the_rung_refuses_and_the_port_takes():
     assert failing(refuses(unbatched(accepts=("no batch",)), "again")) == []
     # a declaration that is not true, too
     assert failing(refuses(unbatched(accepts=("no batch", "integers")), "again")) == ["integers"]
-    measured = list(refuses(Port("simplified", "leaf", LeafBridge().build, SIMPLIFIED, audio="b1t"), "again"))
+    measured = list(refuses(Port("simplified", "leaf", LeafAdapter().build, SIMPLIFIED, audio="b1t"), "again"))
     assert {m.case for m in measured} == set(REFUSED)
     assert failing(measured) == []
 
@@ -202,7 +202,7 @@ class Impure(nn.Module):
     ("shares", "parameters of a neighbour of the same width"),
 ])  # fmt: skip
 def test_port_that_is_no_function_is_found(how, what):
-    port = Port("impure", "og_leaf", lambda config: Impure(OgLeafBridge().build(config), how), WRAPPED)
+    port = Port("impure", "og_leaf", lambda config: Impure(OgLeafAdapter().build(config), how), WRAPPED)
     failed = failing(is_a_function(port, "again"))
     assert [what in case for case in failed[:1]] == ([True] if what else [])
 
@@ -210,7 +210,7 @@ def test_port_that_is_no_function_is_found(how, what):
 def test_failing_suite_raises_what_it_found(monkeypatch):
     monkeypatch.delenv("PYTEST_CURRENT_TEST")
     port = flawed(["bias on the energies"])
-    ledger = Ledger()
-    with pytest.raises(pytest.fail.Exception, match='flawed departs from og_leaf first at tap "pool"'):
-        suite(port, examples=1)().test_every_tap_and_gradient(ledger)
+    ledger = MeasurementLog()
+    with pytest.raises(pytest.fail.Exception, match='flawed departs from og_leaf first at stage "pool"'):
+        certify(port, examples=1)().test_every_tap_and_gradient(ledger)
     assert not all(c.worst.holds for c in ledger.claims)

@@ -7,9 +7,9 @@ from functools import cache
 
 import pytest
 
-from parity.ports import Port, suite
+from parity.ports import Port, certify
 from parity.ports.__main__ import main
-from parity.report.ledger import Ledger
+from parity.report.measurements import MeasurementLog
 from parity_tests.ports.bench import CERTIFY, FOLDER, Bench, flawed
 from parity_tests.ports.flawed import BUGS
 
@@ -38,10 +38,10 @@ def test_every_bug_has_a_place():
 @pytest.mark.parametrize("bug", BUGS)
 def test_bug_is_found_and_located(bug, examined):
     found = examined(bug)
-    tap, departing = LOCATED[bug]
-    assert found.departures[0].tap == tap
+    stage, departing = LOCATED[bug]
+    assert found.departures[0].stage == stage
     assert found.departures[0].worst.dtype == "float32"
-    departed = {d.tap for d in found.departures}
+    departed = {d.stage for d in found.departures}
     assert departed & TAPS == departing & TAPS
     assert departing <= departed
     assert f"flawed departs from og_leaf first at {found.departures[0].where} (" in str(found)
@@ -61,22 +61,22 @@ def test_stage_that_is_not_shown_is_suspected(examined):
     shown = examined("zero start")
     assert shown.suspects == ["floor"]  # between the pooling, which holds, and the smoother
     assert shown.unseen == ["filters", "floor", "pcen"]
-    taps = {name: tap for name, tap in flawed(()).taps.items() if name in ("conv", "pool")}
+    taps = {name: stage for name, stage in flawed(()).taps.items() if name in ("conv", "pool")}
     hiding = flawed(["zero start"], taps=taps)
     hidden = Bench(hiding).examine(hiding)
-    assert hidden.departures[0].tap == "output"
+    assert hidden.departures[0].stage == "output"
     assert hidden.suspects == ["floor", "ema", "pcen"]
 
 
 def test_repairing_what_is_named_first_ends_at_a_port_that_passes(examined):
     for n, bug in enumerate(BUGS):
-        assert examined(*BUGS[n:]).departures[0].tap == LOCATED[bug][0]
+        assert examined(*BUGS[n:]).departures[0].stage == LOCATED[bug][0]
     repaired = examined()
     assert repaired.departures == []
     assert str(repaired).startswith("flawed is og_leaf\n")
-    measured = {(m.tap, m.dtype) for m in repaired.measured}
-    assert measured == {(tap, dtype) for tap in TAPS | GRADIENTS for dtype in ("float32", "float64")}
-    assert {m.gate for m in repaired.measured} == {"status", "direct", "soundness"}
+    measured = {(m.stage, m.dtype) for m in repaired.measured}
+    assert measured == {(stage, dtype) for stage in TAPS | GRADIENTS for dtype in ("float32", "float64")}
+    assert {m.criterion for m in repaired.measured} == {"status", "direct", "soundness"}
 
 
 def test_case_is_repeated_by_the_command_that_is_printed(examined, capsys):
@@ -85,13 +85,13 @@ def test_case_is_repeated_by_the_command_that_is_printed(examined, capsys):
     assert command == "python -m parity.ports"
     assert main([str(CERTIFY), "flawed", case.strip("'")]) == 1
     printed = capsys.readouterr().out
-    assert 'flawed departs from og_leaf first at tap "windows" (direct, ' in printed
+    assert 'flawed departs from og_leaf first at stage "windows" (direct, ' in printed
     assert f"case:           {first.case}" in printed
 
 
 def test_suite_is_four_tests_that_end_in_the_ledger(monkeypatch):
     monkeypatch.delenv("PYTEST_CURRENT_TEST")
-    tests, ledger = suite(flawed(()), examples=2)(), Ledger()
+    tests, ledger = certify(flawed(()), examples=2)(), MeasurementLog()
     names = [name for name in dir(tests) if name.startswith("test_")]
     assert len(names) == 4
     for name in names:
@@ -109,7 +109,7 @@ def test_page_shows_the_files_as_they_are():
     page = (FOLDER.parents[1] / "docs" / "certify-your-port.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert CERTIFY.read_text(encoding="utf-8") in blocks
-    assert 'flawed departs from og_leaf first at tap "windows" (direct, ' in page
+    assert 'flawed departs from og_leaf first at stage "windows" (direct, ' in page
 
 
 def test_port_is_described_in_a_few_lines():

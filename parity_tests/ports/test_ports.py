@@ -10,13 +10,14 @@ import torch
 from torch import nn
 
 import og_leaf
-from parity.bridges.leaf import LeafBridge
-from parity.bridges.og_leaf import OgLeafBridge
-from parity.config import LeafConfig
+import parity
+from parity.adapters.leaf import LeafAdapter
+from parity.adapters.og_leaf import OgLeafAdapter
+from parity.oracle.config import LeafConfig
 from parity.ports import Port
 from parity.ports.__main__ import load, main
+from parity.ports.certifying import examine, sample
 from parity.ports.examination import Examination
-from parity.ports.suite import examine, sample
 from parity_tests.ports.bench import CERTIFY, ORIGINAL, SIMPLIFIED, SMALL, flawed
 
 
@@ -35,11 +36,11 @@ SHARED = ("drawn", "trained", "outside_shared")
 EVERYTHING = {"preemp": (False, True), "mean_var_norm": (False, True), "per_channel_smooth": (False, True)}
 FAITHFUL = {
     "the original with everything": Port(
-        "everything", "og_leaf", OgLeafBridge().build, ORIGINAL, configs={**SMALL, **EVERYTHING},
+        "everything", "og_leaf", OgLeafAdapter().build, ORIGINAL, configs={**SMALL, **EVERYTHING},
         taps={"conv": "_complex_conv", "modulus": "_activation", "pool": "_pooling", "norm": "_instance_norm"},
     ),
     "time before channels": Port(
-        "backwards", "og_leaf", lambda config: Backwards(OgLeafBridge().build(config)),
+        "backwards", "og_leaf", lambda config: Backwards(OgLeafAdapter().build(config)),
         {name: f"inner.{key}" for name, key in ORIGINAL.items()}, layout="btc", configs=SMALL,
         taps={
             "filters": lambda port, x: og_leaf.impulse_responses.gabor_filters(
@@ -49,19 +50,19 @@ FAITHFUL = {
         },
     ),
     "stages the other way round": Port(
-        "mixed", "og_leaf", lambda config: Backwards(OgLeafBridge().build(config)), configs=SMALL,
+        "mixed", "og_leaf", lambda config: Backwards(OgLeafAdapter().build(config)), configs=SMALL,
         parameters={name: f"inner.{key}" for name, key in ORIGINAL.items()}, layout="btc", taps_layout="bct",
         taps={"modulus": "inner._activation", "ema": lambda port, x: _smoothed(port.inner, x)},
     ),
     "blocks, TensorFlow's padding": Port(
-        "blocks", "og_leaf", LeafBridge().build, SIMPLIFIED, parts="blocks", configs=SMALL, weights=SHARED,
+        "blocks", "og_leaf", LeafAdapter().build, SIMPLIFIED, parts="blocks", configs=SMALL, weights=SHARED,
         taps={
             "filters": lambda port, x: port.filterbank.filters(), "windows": lambda port, x: port.filterbank.windows(),
             "conv": lambda port, x: port.filterbank.convolve(x), "pool": "filterbank", "pcen": "compression",
         },
     ),
     "simplified": Port(
-        "simplified", "leaf", LeafBridge().build, SIMPLIFIED, audio="b1t", configs=SMALL,
+        "simplified", "leaf", LeafAdapter().build, SIMPLIFIED, audio="b1t", configs=SMALL,
         taps={"conv": lambda port, x: torch.complex(*port.filterbank.convolve(x).chunk(2, 1)), "pcen": "compression"},
     ),
 }  # fmt: skip
@@ -77,26 +78,26 @@ def test_faithful_port_passes_in_whatever_layout(name):
     port = FAITHFUL[name]
     found = examine(port, examples=6)
     assert found.departures == []
-    assert {m.tap for m in found.measured} >= {*port.taps, "output", "input", "kernel"}
+    assert {m.stage for m in found.measured} >= {*port.taps, "output", "input", "kernel"}
     assert not any(line.startswith("  no such in LEAF") for line in str(found).splitlines())
 
 
 def test_parts_that_lie_otherwise_than_was_said_are_found():
     found = examine(replace(FAITHFUL["blocks, TensorFlow's padding"], parts="interleaved"), examples=3)
-    assert {d.tap for d in found.departures} == {"filters", "conv"}
-    assert found.departures[0].tap == "filters"
+    assert {d.stage for d in found.departures} == {"filters", "conv"}
+    assert found.departures[0].stage == "filters"
 
 
 def test_layout_that_is_not_as_was_said_is_found():
     found = examine(replace(FAITHFUL["time before channels"], layout="bct", taps_layout="btc"), examples=3)
-    assert found.departures[0].tap == "output"
+    assert found.departures[0].stage == "output"
     assert "shapes" in found.departures[0].how
 
 
 def test_known_divergence_of_another_rung_is_found():
     # simplified LEAF does not limit the smoothing coefficient, as the original does
     found = examine(replace(FAITHFUL["blocks, TensorFlow's padding"], weights=("outside",)), examples=4)
-    assert found.departures[0].tap == "pcen"
+    assert found.departures[0].stage == "pcen"
     assert found.suspects == ["floor", "ema"]
 
 
@@ -181,3 +182,9 @@ def test_file_without_the_port_is_refused(capsys):
         main([str(CERTIFY), "flawed", "no_such_field=1"])
     assert ended.value.code == 2
     assert "no_such_field" in capsys.readouterr().err
+
+
+def test_old_name_of_certify_warns():
+    with pytest.warns(DeprecationWarning, match="parity.certify"):
+        from parity.ports import suite
+    assert suite is parity.certify

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the environment
 def environment(tmp_path_factory):
     wheel = build_wheel(tmp_path_factory.mktemp("wheel"))
     environment = install(wheel, tmp_path_factory.mktemp("environment"), NEEDED)
-    text = CERTIFY.read_text(encoding="utf-8").replace("suite(PORT)", f"suite(PORT, examples={EXAMPLES})")
+    text = CERTIFY.read_text(encoding="utf-8").replace("certify(PORT)", f"certify(PORT, examples={EXAMPLES})")
     (environment.cwd / CERTIFY.name).write_text(text)
     (environment.cwd / "flawed.py").write_bytes((FOLDER / "flawed.py").read_bytes())
     return environment
@@ -41,11 +41,11 @@ def test_environment_has_no_tensorflow(environment):
 def test_flawed_port_is_refused_and_its_first_bug_named(environment):
     done, certificate = certify(environment, CERTIFY.name, "flawed")
     assert done.returncode == 1, done.stdout + done.stderr
-    assert 'flawed departs from og_leaf first at tap "windows" (direct, ' in done.stdout
+    assert 'flawed departs from og_leaf first at stage "windows" (direct, ' in done.stdout
     assert "flawed <- og_leaf" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert certificate["verdict"] == "failed"
-    failed = {claim["tap"] for claim in certificate["claims"] if claim["verdict"] == "failed"}
+    failed = {claim["stage"] for claim in certificate["claims"] if claim["verdict"] == "failed"}
     assert failed >= {"windows", "pool", "ema", "output"}
     assert not failed & {"conv", "modulus"}
     assert {claim["rung"] for claim in certificate["claims"]} == {"flawed"}

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import settings
 
 from fixtures.sources import ORIGINAL_FILES
-from parity.inventory import original
-from parity.inventory.names import PUBLIC
+from parity.cases.public_names import PUBLIC
+from parity.checks import original
 from parity.report import recorded
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("tensorflow")
 @pytest.fixture(scope="module")
 def report():
     examples = str(A_HYPOTHESIS_EXAMPLE * settings().max_examples)
-    command = [sys.executable, "-m", "parity.inventory.original", "--json", "--examples", examples]
+    command = [sys.executable, "-m", "parity.checks.original", "--json", "--examples", examples]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode in (0, 1), done.stderr
     return json.loads(done.stdout.splitlines()[-1])

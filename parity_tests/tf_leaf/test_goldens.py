@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity.faults import benign
+from parity.mutation import benign
 from parity_tests.goldens import (
     GOLDENS,
     check_benign,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity.probes.initial import initial
+from parity.checks.initial import initial
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -16,6 +16,6 @@ STARTS = {
 
 def test_starts_from_the_published_values(ledger):
     measured = list(initial("tf_leaf"))
-    assert {m.tap for m in measured} >= STARTS
+    assert {m.stage for m in measured} >= STARTS
     for measurement in measured:
         ledger.check(measurement)

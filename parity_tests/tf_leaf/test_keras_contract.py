@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parity.gates import OfMax
+from parity.criteria import OfMax
 from parity_tests.refusals import refused
 
 pytestmark = [

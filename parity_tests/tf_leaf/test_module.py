@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from parity.gates import Exactly
+from parity.criteria import Exactly
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 

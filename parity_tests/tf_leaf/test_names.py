@@ -7,10 +7,10 @@ import inspect
 import numpy as np
 import pytest
 
-from parity.gates import OfMax
-from parity.inventory.names import PUBLIC
-from parity.inventory.signatures import OBJECT, OF_KERAS, REQUIRED, SIGNATURES, WINDOW_TYPES
-from parity.inventory.subjects import Subject
+from parity.cases.public_names import PUBLIC
+from parity.cases.signatures import OBJECT, OF_KERAS, REQUIRED, SIGNATURES, WINDOW_TYPES
+from parity.cases.subjects import Subject
+from parity.criteria import OfMax
 from parity_tests import sort_filters
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
@@ -107,7 +107,7 @@ EDGES = [
 
 @pytest.mark.parametrize(("name", "shape", "settings", "expected"), EDGES)
 def test_shapes_and_refusals(name, shape, settings, expected):
-    from parity.inventory.tensorflow import run
+    from parity.adapters.subject_tensorflow import run
 
     outcome = run(Subject.of(name, shape, weights="default", **settings), "tf_leaf")
     assert outcome.refused is not None if expected is None else outcome.output.shape == expected, outcome.refused

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity.bridges.names import KERNEL
+from parity.adapters.canonical import KERNEL
 from parity_tests.taught import CLAMPED, LESSONS, check_lesson, refused
 
 pytestmark = pytest.mark.usefixtures("tensorflow")

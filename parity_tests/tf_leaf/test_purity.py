@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from parity.probes.beyond import beyond
-from parity.probes.purity import purity
+from parity.checks.nonfinite import beyond
+from parity.checks.purity import purity
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parity.gates import AtMost, Exactly
-from parity.inventory.augmentation import drawn
-from parity.inventory.chances import chi_squared_tail
+from parity.checks.augment_distribution import chi_squared_tail
+from parity.checks.augmentation import drawn
+from parity.criteria import AtMost, Exactly
 from parity_tests.refusals import refused
 from parity_tests.spec_augment import DEFAULTS, against_the_chances, against_the_oracle, features
 

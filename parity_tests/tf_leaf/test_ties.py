@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity.probes.ties import ties
+from parity.checks.ties import ties
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -13,6 +13,6 @@ LIMITED = {"kernel", "learnable_pooling/kernel", "PCEN/alpha", "PCEN/root", "PCE
 
 def test_gradient_is_whole_on_every_limit_and_zero_beyond(ledger):
     measured = list(ties("tf_leaf"))
-    assert {m.tap for m in measured if m.property != "status"} == LIMITED
+    assert {m.stage for m in measured if m.property != "status"} == LIMITED
     for measurement in measured:
         ledger.check(measurement)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity.probes import training
+from parity.checks import training
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from parity.gates import Exactly
-from parity.grid import Context
-from parity.inventory import composed
-from parity.inventory.fixed import FIXED
-from parity.inventory.names import PUBLIC
+from parity.adapters import composed
+from parity.cases.fixed import FIXED
+from parity.cases.public_names import PUBLIC
+from parity.checks.grid import Context
+from parity.criteria import Exactly
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 LEARNED = [entry.name for entry in PUBLIC if "weights" in entry.properties]
@@ -17,10 +17,10 @@ SAME_BITS = Exactly("a variable is copied there and back")
 
 @pytest.mark.parametrize("name", LEARNED)
 def test_variables_come_back_as_they_were_given(name, ledger):
-    from parity.inventory import tensorflow
+    from parity.adapters import subject_tensorflow
 
     given = [subject for subject in FIXED[name] if subject.weights != "default"]
-    outcomes = [(subject, tensorflow.run(subject, "tf_leaf")) for subject in given]
+    outcomes = [(subject, subject_tensorflow.run(subject, "tf_leaf")) for subject in given]
     held = [(subject, outcome) for subject, outcome in outcomes if outcome.refused is None]
     assert held
     for subject, outcome in held:

@@ -1,0 +1,145 @@
+"""The tables and the picture of ``docs/the-error-of-efficientleaf.md``, from the account."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.error_budget import ACCOUNT, ALL, GAINED, PUBLISHED, Account, published
+from parity.oracle.approximation import SOURCES, tail
+from parity.oracle.arrays import Array
+from parity.weights.outputs import replace_file
+
+OPTIMISED = "8g-opt"
+COLOURS = {"measured": "#0072b2", "expected": "#e69f00", "bound": "#d55e00"}
+
+
+def write(page: Path) -> None:
+    """Write the page's tables, and its picture beside it under the same name.
+
+    Raises:
+        ValueError: the page lacks the comments that hold a table.
+    """
+    text = page.read_text(encoding="utf-8")
+    for name, table in tables().items():
+        text = insert(text, name, table)
+    replace_file(page.with_suffix(".png"), picture(published(OPTIMISED)))
+    replace_file(page, text.encode())
+
+
+def tables() -> dict[str, str]:
+    """Markdown by the name of the comments that it stands between."""
+    accounts = {name: published(name) for name in PUBLISHED}
+    return {"sources": sources(), "settings": settings(accounts), "groups": groups(accounts[OPTIMISED])}
+
+
+def sources() -> str:
+    """What each source is."""
+    head = ("source", "what it is", "EfficientLEAF, published", "LEAF: `exact=` puts back")
+    return _table([head, *((f"`{s.name}`", s.title, s.published, s.exact) for s in ACCOUNT)])
+
+
+def settings(accounts: dict[str, Account]) -> str:
+    """Mean over the bands and the largest band of every source, alone and taken away, in every published setting."""
+    head = ("on", *(f"{name}: mean (largest)" for name in accounts))
+    rows: list[tuple[str, Collection[str]]] = [(f"`{name}` alone", {name}) for name in SOURCES]
+    rows += [("all but `gain`", GAINED)]
+    rows += [(f"all but `gain`, `{name}`", GAINED - {name}) for name in ("kernel", "rate", "width")]
+    rows += [("all: as published", ALL)]
+    return _table([head, *((title, *(_mean(a.size(on)) for a in accounts.values())) for title, on in rows)])
+
+
+def groups(account: Account) -> str:
+    """Every group of one setting: its plan, and of each source what was measured, expected and bounded."""
+    head = (
+        "bands", "Hz", "s", "L", "K", "`gain`", "tail of y", "V_s(0)/V(0) - 1",
+        "`kernel`", "`rate`", "`width`", "all but `gain`",
+    )  # fmt: skip
+    choices = ({"kernel"}, {"rate"}, {"width"}, GAINED)
+    measured = [account.size(on) for on in choices]
+    expected, bound = (np.array([[getattr(p, name) for p in row] for row in account.predicted(*choices)])
+                       for name in ("expected", "bound"))  # fmt: skip
+    chosen, leaf, rated = account.bands(ALL), account.bands(()), account.bands({"rate"})
+    plan = [(b.stride, b.reach) for b in chosen]
+    starts = [c for c in range(len(plan)) if c == 0 or plan[c] != plan[c - 1]]
+    rows: list[Sequence[str]] = [head]
+    for start, stop in zip(starts, [*starts[1:], len(plan)], strict=True):
+        band = slice(start, stop)
+        hertz = [b.mu * 8000 / np.pi for b in chosen[band]]
+        stride, reach = plan[start]
+        cut = max(tail(a, b) for a, b in zip(account.bands({"kernel"})[band], leaf[band], strict=True))
+        sampled = rated[start].weights.sum() / leaf[start].weights.sum() - 1
+        rows.append((
+            f"{start}-{stop - 1}", f"{hertz[0]:.0f}-{hertz[-1]:.0f}", f"{stride}", f"{2 * reach + 1}",
+            f"{np.count_nonzero(chosen[start].weights)}", f"{-10 * np.log10(stride):.0f} dB", _share(cut),
+            _share(float(sampled)),
+            *(" / ".join(_share(float(v[i][band].mean())) for v in (measured, expected, bound)) for i in range(4)),
+        ))  # fmt: skip
+    return _table(rows)
+
+
+def picture(account: Account) -> bytes:
+    """PNG: a panel a source, over the bands' centres: measured on noise, expected of noise, the bound."""
+    from matplotlib.figure import Figure
+
+    panels: dict[str, Collection[str]] = {
+        f"{s.name}: {s.title}": {s.name} for s in ACCOUNT if s.name in ("kernel", "rate", "width", "gain")
+    }
+    panels.update({"all but gain": GAINED, "all but gain and width": GAINED - {"width"}})
+    figure = Figure(figsize=(11, 6.4), layout="constrained")
+    axes = figure.subplots(2, 3, sharex=True, sharey=True).ravel()
+    hertz = [b.mu * 8000 / np.pi for b in account.bands(ALL)]
+    for panel, (title, on), predictions in zip(axes, panels.items(), account.predicted(*panels.values()), strict=True):
+        curves: dict[str, Array] = {
+            "bound": np.array([p.bound for p in predictions]),
+            "expected": np.array([p.expected for p in predictions]),
+            "measured": account.size(on),
+        }
+        for name, style in (("bound", "--"), ("expected", "-"), ("measured", ".")):
+            panel.plot(hertz, curves[name], style, color=COLOURS[name], label=name, linewidth=1.3, markersize=5)
+        panel.set(title=title, xscale="log", yscale="log", ylim=(3e-5, 2))
+        panel.title.set_fontsize(9)
+        panel.grid(alpha=0.3)
+    for panel in axes[3:]:
+        panel.set_xlabel("centre of the band, Hz")
+    for panel in axes[::3]:
+        panel.set_ylabel("share of LEAF's energies")
+    labels = {
+        "bound": "bound, |x| <= 1 (of LEAF's own)",
+        "expected": "expected, white noise",
+        "measured": "measured, white noise",
+    }
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, [labels[name] for name in names], loc="outside lower center", ncols=3, fontsize=9)
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=100)
+    return out.getvalue()
+
+
+def insert(text: str, name: str, table: str) -> str:
+    """The text with the table between the comments of that name.
+
+    Raises:
+        ValueError: it has no such comments.
+    """
+    opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, found, rest = text.partition(opening)
+    _, end, after = rest.partition(closing)
+    if not (found and end):
+        raise ValueError(f"page: must hold {opening} and then {closing}")
+    return f"{before}{opening}\n{table}\n{closing}{after}"
+
+
+def _mean(size: Array) -> str:
+    return f"{_share(float(size.mean()))} ({_share(float(size.max()))})" if size.any() else "none"
+
+
+def _share(value: float) -> str:
+    return "0" if value == 0 else f"{100 * value:.2g} %"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], ["---"] * len(rows[0]), *rows[1:]))

@@ -1,0 +1,1 @@
+"""Build each implementation, carry its parameters in and out, read its stages."""

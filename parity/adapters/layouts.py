@@ -1,0 +1,135 @@
+"""How the original lays out each variable and how PyTorch does: the one table of transformations. NumPy alone.
+
+TensorFlow has a convolution's taps first and its outputs last, [W, in, out], PyTorch [out, in, W]; a pooling is a
+two-dimensional convolution there, [1, W, 1, 1] or one deviation a channel, [1, 1, C, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parity.adapters import canonical
+
+Array = NDArray[Any]
+TAPS = (
+    canonical.KERNEL,
+    canonical.CONV,
+    canonical.POOLING,
+    canonical.PREEMP,
+)  # reversed in PyTorch where they have three dimensions
+FREE_FILTERS = "_complex_conv.weight"  # of Keras' own convolution and its subclass, in a state dict
+# a published port's state dict (EfficientLEAF, model/OG_leaf.py), which og_leaf's follows
+STATE_DICT = {
+    "_preemp_conv.weight": canonical.PREEMP,
+    "_complex_conv._kernel": canonical.KERNEL,
+    FREE_FILTERS: canonical.CONV,
+    "_pooling.kernel": canonical.POOLING,
+    "_compress_fn.alpha": canonical.ALPHA,
+    "_compress_fn.delta": canonical.DELTA,
+    "_compress_fn.root": canonical.ROOT,
+    "_compress_fn.ema._weights": canonical.SMOOTH,
+    "_compress_fn.ema.input_weights": canonical.RNN_KERNEL,
+    "_compress_fn.ema.recurrent_weights": canonical.RNN_RECURRENT,
+    "_compress_fn.weight": canonical.NORM_GAMMA,
+    "_compress_fn.bias": canonical.NORM_BETA,
+    "_instance_norm.weight": canonical.GAMMA,
+    "_instance_norm.bias": canonical.BETA,
+}
+# the state dict of simplified LEAF and EfficientLEAF, but for the filters, which are two tensors there
+CENTRES, SIGMAS = "filterbank.center_freqs", "filterbank.bandwidths"
+SIMPLIFIED = {
+    "filterbank.pooling_widths": canonical.POOLING,
+    "compression.alpha": canonical.ALPHA,
+    "compression.delta": canonical.DELTA,
+    "compression.r": canonical.ROOT,
+    "compression.s": canonical.SMOOTH,
+}
+
+
+def hub_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The original's shape of a variable from PyTorch's."""
+    if name == canonical.POOLING_2D:
+        return (1, int(np.prod(shape)), 1, 1)
+    if name == canonical.POOLING and len(shape) == 4:  # one deviation a channel
+        return (1, 1, shape[0], 1)
+    return shape[::-1] if reversed_axes(name, len(shape)) else shape
+
+
+def reversed_axes(name: str, rank: int) -> bool:
+    """Whether PyTorch has a variable's axes the other way round."""
+    return name in TAPS and rank == 3
+
+
+def state_dict_name(name: str, shape: tuple[int, ...]) -> str:
+    """The canonical name of a state dict's tensor, or nothing; one window for all channels is [1, 1, 1, W]."""
+    known = STATE_DICT.get(name, "")
+    return canonical.POOLING_2D if known == canonical.POOLING and len(shape) == 4 and shape[-1] > 1 else known
+
+
+def to_hub(name: str, array: Array) -> Array:
+    """PyTorch's array in the original's layout."""
+    shape = hub_shape(name, array.shape)
+    return array.transpose() if reversed_axes(name, array.ndim) else array.reshape(shape)
+
+
+def from_state_dict(arrays: dict[str, Array]) -> dict[str, Array]:
+    """The variables of a state dict by canonical names, in the original's layout; unknown names are kept."""
+    out = {}
+    for name, array in arrays.items():
+        known = state_dict_name(name, array.shape)
+        out[known or name] = to_hub(known, array) if known else array
+    return out
+
+
+def from_simplified(arrays: dict[str, Array]) -> dict[str, Array]:
+    """The variables of a state dict of ``leaf`` or ``efficientleaf`` by canonical names; unknown ones are kept.
+
+    Raises:
+        ValueError: its values do not tell whether PCEN holds logarithms.
+    """
+    out = {SIMPLIFIED.get(name, name): array for name, array in arrays.items()}
+    pcen = {SIMPLIFIED[name] for name in arrays if name.startswith("compression.") and name in SIMPLIFIED}
+    if pcen:
+        logs = holds_logarithms(arrays)
+        if logs is None:
+            raise ValueError(
+                "variables 'compression.s' and 'compression.r': must be logarithms, which are negative, or values, "
+                "which are above 0; here neither is certain"
+            )
+        for name in pcen if logs else ():
+            with np.errstate(over="ignore"):  # what is infinite is refused by name
+                held = out[name].astype(np.float64)
+                out[name] = np.exp(-held if name == canonical.ROOT else held)
+    if CENTRES in out and SIGMAS in out and out[CENTRES].shape == out[SIGMAS].shape:
+        out[canonical.KERNEL] = np.stack([out.pop(CENTRES), out.pop(SIGMAS)], axis=-1)
+    if canonical.POOLING in out and out[canonical.POOLING].ndim == 1:
+        out[canonical.POOLING] = out[canonical.POOLING].reshape(1, 1, -1, 1)
+    return out
+
+
+def holds_logarithms(arrays: Mapping[str, Array]) -> bool | None:
+    """Whether the PCEN of a state dict of ``leaf`` holds logarithms; None where its values do not tell, or are none.
+
+    Values of ``s`` are not negative and those of ``r``, the root's inverse, above 0. Logarithms of ``s`` are not
+    above 0, and those of ``r``, the root's, below 1: a root of e has no use.
+    """
+    s, r = (arrays.get(f"compression.{name}") for name in ("s", "r"))
+    if s is None or r is None or not s.size or not r.size or s.dtype.kind not in "fiu" or r.dtype.kind not in "fiu":
+        return None
+    values = bool(s.min() >= 0 and r.min() > 0)
+    logs = bool(s.max() <= 0 and r.max() < 1)
+    return logs if logs != values else None
+
+
+def is_simplified(found: Any) -> bool:
+    """Whether names are those of a state dict of ``leaf`` or ``efficientleaf``."""
+    return CENTRES in found
+
+
+def is_state_dict(found: Any) -> bool:
+    """Whether names are those of a state dict that holds a frontend, and not the original's."""
+    return any(name in STATE_DICT for name in found)

@@ -1,0 +1,173 @@
+"""The adapter of rung 2: simplified LEAF, whose parameters are the same under other names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+import leaf
+from parity.adapters import canonical
+from parity.adapters.base import Entry, TorchAdapter
+from parity.adapters.canonical import Variables
+from parity.adapters.refusals import reject_options
+from parity.oracle.config import LeafConfig
+
+
+def require_plain(rung: str, config: LeafConfig) -> None:
+    """Rungs 2 and 3 hold a filterbank and PCEN, nothing before, between or after.
+
+    Raises:
+        ValueError: the configuration has something else; names it.
+    """
+    refused = []
+    if config.preemp:
+        refused.append("pre-emphasis (preemp=True)")
+    if config.mean_var_norm:
+        refused.append("instance norm (mean_var_norm=True)")
+    if config.compression != "pcen":
+        refused.append(f"compression={config.compression!r}")
+    if refused:
+        raise ValueError(
+            f"{rung} cannot hold {', '.join(refused)}: it allows PCEN with a trainable smoother alone; "
+            "pass wrap=True to put the rest around it"
+        )
+
+
+def band_of(sample_rate: float) -> tuple[float, float]:
+    """Edges in Hz where nobody gives any: LEAF's 60 and 7800 Hz, as far as half the rate holds them."""
+    half = float(sample_rate) / 2
+    return 60.0 if half > 60 else 0.0, min(7800.0, half)
+
+
+def pcen_of(config: LeafConfig) -> leaf.PCEN:
+    """LEAF's compression as rungs 2 and 3 have it by default, with the configuration's eps."""
+    return leaf.PCEN(
+        config.n_filters,
+        s=0.04,
+        alpha=0.96,
+        delta=2.0,
+        r=0.5,
+        eps=config.pcen_floor,
+        learn_logs=False,
+        clamp=1e-5,
+    )
+
+
+def pcen_entries(compression: Any, n_filters: int) -> dict[str, Entry]:
+    """The PCEN parameters by canonical name; learned logarithms are carried as the values that they stand for.
+
+    Raises:
+        ValueError: the compression is no PCEN, or has another number of bands than the filterbank.
+    """
+    if not isinstance(compression, leaf.PCEN):
+        raise ValueError(f"compression={type(compression).__name__}: must be a leaf.PCEN to be carried")
+    if compression.num_bands != n_filters:
+        raise ValueError(f"compression.num_bands={compression.num_bands}: must be n_filters={n_filters} to be carried")
+    log = int(compression.learn_logs)
+    return {
+        canonical.ALPHA: Entry((compression.alpha,), (n_filters,), log),
+        canonical.DELTA: Entry((compression.delta,), (n_filters,), log),
+        canonical.ROOT: Entry((compression.r,), (n_filters,), -log),  # of the root's inverse: r itself is the logarithm
+        canonical.SMOOTH: Entry((compression.s,), (n_filters,), log),
+    }
+
+
+def within_logs(compression: Any, variables: Variables) -> Variables:
+    """Learned logarithms are not limited where they are used, so the limits of alpha and the root are applied here."""
+    if not compression.learn_logs:
+        return variables
+    alpha, root = variables[canonical.ALPHA], variables[canonical.ROOT]
+    return {**variables, canonical.ALPHA: np.minimum(alpha, 1.0), canonical.ROOT: np.maximum(root, 1.0)}
+
+
+def filterbank_entries(filterbank: Any) -> dict[str, Entry]:
+    """mu, sigma and pooling widths by canonical name; rungs 2 and 3 name them alike."""
+    n = filterbank.n_filters
+    return {
+        canonical.KERNEL: Entry((filterbank.center_freqs, filterbank.bandwidths), (n, 2)),
+        canonical.POOLING: Entry((filterbank.pooling_widths,), (1, 1, n, 1)),
+    }
+
+
+def shared_smooth(variables: Variables, n_filters: int) -> Variables:
+    """One smoothing coefficient a filter: the original may share one, simplified LEAF has no such form."""
+    if canonical.SMOOTH not in variables or variables[canonical.SMOOTH].shape == (n_filters,):
+        return variables
+    return {**variables, canonical.SMOOTH: np.repeat(variables[canonical.SMOOTH], n_filters)}
+
+
+class PlainAdapter(TorchAdapter):
+    """What rungs 2 and 3 share: a filterbank and a PCEN whose parameters have the same names."""
+
+    def config(self, module: Any) -> LeafConfig:
+        """See :meth:`Adapter.config`."""
+        pcen_entries(module.compression, module.filterbank.n_filters)
+        return LeafConfig(
+            n_filters=module.filterbank.n_filters,
+            sample_rate=module.sample_rate,
+            window_len=module.window_len,
+            window_stride=module.window_stride,
+            padding=getattr(module, "padding", "centered"),  # rung 3 has no other
+            pcen_floor=module.compression.eps,
+        )
+
+    def entries(self, module: Any) -> dict[str, Entry]:
+        """See :meth:`TorchAdapter.entries`."""
+        pcen = pcen_entries(module.compression, module.filterbank.n_filters)
+        return {**filterbank_entries(module.filterbank), **pcen}
+
+    def write(self, module: Any, variables: Variables) -> None:
+        """See :meth:`Adapter.write`."""
+        held = shared_smooth(variables, module.filterbank.n_filters)
+        super().write(module, within_logs(module.compression, held))
+
+
+class LeafAdapter(PlainAdapter):
+    """Reads and writes ``leaf.Leaf`` with PCEN."""
+
+    rung = "leaf"
+
+    def owns(self, module: Any) -> bool:
+        """See :meth:`Adapter.owns`."""
+        return isinstance(module, leaf.Leaf)
+
+    def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> leaf.Leaf:
+        """See :meth:`Adapter.build`; there are no options."""
+        reject_options("leaf", options)
+        require_plain("leaf", config)
+        min_freq, max_freq = band_of(config.sample_rate)  # of a start that is overwritten
+        module = leaf.Leaf(
+            n_filters=config.n_filters,
+            min_freq=min_freq,
+            max_freq=max_freq,
+            sample_rate=config.sample_rate,
+            window_len=config.window_len,
+            window_stride=config.window_stride,
+            compression=pcen_of(config),
+            padding=config.padding,
+        )
+        return module.to(getattr(torch, dtype)).eval()
+
+    def forward_stages(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """See :meth:`TorchAdapter.forward_stages`."""
+        bank = module.filterbank
+        n = bank.n_filters
+        convolved = bank.convolve(x[:, None])
+        modulus = bank.modulus(convolved)
+        pool = bank.pool(modulus)
+        return {
+            "filters": bank.filters().reshape(2, n, -1).transpose(0, 1),
+            "windows": bank.windows().reshape(n, -1),
+            "conv": convolved.reshape(x.shape[0], 2, n, -1).transpose(1, 2),
+            "modulus": modulus,
+            "pool": pool,
+            **pcen_stages(module.compression, pool),
+        }
+
+
+def pcen_stages(compression: leaf.PCEN, pool: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The stages of PCEN on pooled energies."""
+    floored = pool if compression.clamp is None else pool.clamp(min=compression.clamp)
+    return {"floor": floored, "ema": compression.smooth(floored), "pcen": compression(pool)}

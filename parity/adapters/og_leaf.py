@@ -1,0 +1,174 @@
+"""The adapter of rung 1: PyTorch with the original's own parametrisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from og_leaf import impulse_responses, melfilters
+from og_leaf.convolution import GaborConv1D, NormalizedConv1D, SincConv1D
+from og_leaf.frontend import Leaf, log_compression
+from og_leaf.frontends import MelFilterbanks
+from og_leaf.keras_layers import Conv1D, LayerNormalization
+from og_leaf.padding import pad_time
+from og_leaf.pooling import ChannelWiseLearnablePooling1D, GaussianLowpass, LearnablePooling1D
+from og_leaf.postprocessing import ExponentialMovingAverage, PCENLayer
+from parity.adapters import canonical, layouts
+from parity.adapters.base import Entry, TorchAdapter
+from parity.adapters.refusals import (
+    compression_of,
+    config_of_original,
+    reject_options,
+    require_leaf,
+    require_same_padding,
+)
+from parity.oracle.config import LeafConfig
+from parity.oracle.frontend import FLOOR
+
+
+def _held(module: Leaf) -> dict[str, torch.Tensor]:
+    """The tensors of a frontend by canonical name.
+
+    Raises:
+        ValueError: a part has others, those of a bias or of another class; names it and them.
+    """
+    held: dict[str, Any] = {}
+    parts = {name: getattr(module, name) for name in ("_complex_conv", "_activation", "_pooling", "_compress_fn")}
+    if module._preemp_conv is not None:
+        held[canonical.PREEMP] = module._preemp_conv.weight
+    conv, pooling, compress = parts["_complex_conv"], parts["_pooling"], parts["_compress_fn"]
+    if isinstance(conv, Conv1D):
+        held[canonical.CONV] = conv.weight
+    elif isinstance(conv, (GaborConv1D, NormalizedConv1D, SincConv1D)):
+        held[canonical.KERNEL] = conv._kernel
+    if isinstance(pooling, LearnablePooling1D):
+        held[canonical.POOLING_2D] = pooling.kernel
+    elif isinstance(pooling, (GaussianLowpass, ChannelWiseLearnablePooling1D)):
+        held[canonical.POOLING] = pooling.kernel
+    if isinstance(compress, LayerNormalization):
+        held.update({canonical.NORM_GAMMA: compress.weight, canonical.NORM_BETA: compress.bias})
+    elif isinstance(compress, PCENLayer):
+        held.update({canonical.ALPHA: compress.alpha, canonical.DELTA: compress.delta, canonical.ROOT: compress.root})
+        if isinstance(compress.ema, ExponentialMovingAverage):
+            held[canonical.SMOOTH] = compress.ema._weights
+        else:
+            held[canonical.RNN_KERNEL] = compress.ema.input_weights
+            held[canonical.RNN_RECURRENT] = compress.ema.recurrent_weights
+    if module._instance_norm is not None:
+        held.update({canonical.GAMMA: module._instance_norm.weight, canonical.BETA: module._instance_norm.bias})
+    taken = {id(tensor) for tensor in held.values()}
+    for name, part in parts.items():
+        tensors = part.state_dict(keep_vars=True) if isinstance(part, nn.Module) else {}
+        if left := [key for key, tensor in tensors.items() if id(tensor) not in taken]:
+            raise ValueError(
+                f"{name}={type(part).__name__}: must be one of the original's classes to be carried, without {left}"
+            )
+    return held
+
+
+class OgLeafAdapter(TorchAdapter):
+    """Reads and writes ``og_leaf.Leaf``."""
+
+    rung = "og_leaf"
+
+    def owns(self, module: Any) -> bool:
+        """See :meth:`Adapter.owns`."""
+        return isinstance(module, (Leaf, MelFilterbanks))
+
+    def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> Leaf:
+        """See :meth:`Adapter.build`; there are no options."""
+        reject_options("og_leaf", options)
+        require_same_padding("og_leaf", config)
+        return Leaf(
+            n_filters=config.n_filters,
+            sample_rate=config.sample_rate,
+            window_len=config.window_len,
+            window_stride=config.window_stride,
+            compression_fn=self._compression(config, getattr(torch, dtype)),
+            preemp=config.preemp,
+            mean_var_norm=config.mean_var_norm,
+            dtype=getattr(torch, dtype),
+        ).eval()
+
+    def _compression(self, config: LeafConfig, dtype: torch.dtype) -> Any:
+        if config.compression == "none":
+            return None
+        if config.compression == "log":
+            return log_compression
+        return PCENLayer(
+            num_channels=config.n_filters,
+            alpha=0.96,
+            smooth_coef=0.04,
+            delta=2.0,
+            floor=config.pcen_floor,
+            trainable=True,
+            learn_smooth_coef=config.compression == "pcen",
+            per_channel_smooth_coef=config.per_channel_smooth,
+            dtype=dtype,
+        )
+
+    def config(self, module: Any) -> LeafConfig:
+        """See :meth:`Adapter.config`; of LEAF's own filters and pooling alone."""
+        require_leaf(module)
+        compress = module._compress_fn
+        learned = isinstance(getattr(compress, "ema", None), ExponentialMovingAverage)
+        n_smooth = module.n_filters if not learned else len(compress.ema._weights)
+        compression = compression_of(
+            compress, PCENLayer, learned, n_smooth, log_compression, isinstance(compress, nn.Identity)
+        )
+        return config_of_original(module, compression, module._preemp_conv is not None)
+
+    def shapes(self, module: Any) -> dict[str, tuple[int, ...]]:
+        """See :meth:`Adapter.shapes`; of any of the original's frontends."""
+        return {name: entry.shape for name, entry in self.entries(module).items()}
+
+    def entries(self, module: Any) -> dict[str, Entry]:
+        """See :meth:`TorchAdapter.entries`; of any of the original's frontends.
+
+        Raises:
+            ValueError: a part of the frontend has parameters that the original's own class has not.
+        """
+        held = {} if isinstance(module, MelFilterbanks) else _held(module)
+        return {
+            name: Entry((t,), layouts.hub_shape(name, tuple(t.shape)), reverse=layouts.reversed_axes(name, t.ndim))
+            for name, t in held.items()
+        }
+
+    def forward_stages(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """See :meth:`TorchAdapter.forward_stages`."""
+        conv, pooling = module._complex_conv, module._pooling
+        filters = impulse_responses.gabor_filters(conv.constraint(conv._kernel), conv._kernel_size)
+        window = impulse_responses.gaussian_lowpass(pooling.kernel, pooling.kernel_size)
+        y = x[:, None]
+        if module._preemp_conv is not None:
+            y = module._preemp_conv(pad_time(y, 2, 1, "SAME"))
+        convolved = conv(y)
+        modulus = module._activation(convolved)
+        pool = pooling(modulus)
+        floored = torch.clamp(pool, min=FLOOR)
+        stages = {
+            "filters": torch.stack([filters.real, filters.imag], dim=1),
+            "windows": window.reshape(-1, pooling.kernel_size),
+            "conv": convolved.reshape(x.shape[0], -1, 2, x.shape[1]),
+            "modulus": modulus,
+            "pool": pool,
+            "floor": floored,
+        }
+        compress = module._compress_fn
+        if isinstance(compress, PCENLayer):
+            stages["ema"] = compress.ema(floored, floored[..., 0])
+            stages["pcen"] = compress(floored)
+        if module._instance_norm is not None:
+            stages["norm"] = module._instance_norm(compress(floored))
+        return stages
+
+    def init_stages(self, config: LeafConfig) -> dict[str, np.ndarray]:
+        """What a fresh frontend measures its initial Gabor parameters on: mel [C, bins] and init [C, 2]."""
+        gabor = melfilters.Gabor(n_filters=config.n_filters, min_freq=60.0, max_freq=7800.0, sample_rate=16000)
+        return {
+            "mel": np.asarray(gabor.mel_filters),
+            "init": self.read(self.build(config))[canonical.KERNEL],
+        }

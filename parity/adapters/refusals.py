@@ -1,0 +1,146 @@
+"""What adapters refuse, and what rungs 0 and 1 have in common. Imports no framework."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from parity.adapters.canonical import DELTA, SMOOTH, Variables
+from parity.oracle.config import LeafConfig
+from parity.oracle.frontend import FLOOR
+
+SIMPLIFIED = ("leaf", "efficientleaf")
+LEAST_WINDOW = 4  # samples, where [4, window] and [2 / window, 0.5] are ranges
+
+
+def same_function(source: str, to: str, variables: Variables, window: int) -> Variables:
+    """The variables with which ``to`` computes what ``source`` does, across the step where limits change.
+
+    Limits of the filterbank cross in windows under four samples, where the original has the lower one and simplified
+    LEAF the upper. The original limits the smoothing coefficient to [0, 1] and leaves delta free (a negative one is
+    NaN); simplified LEAF limits delta to at least 0 and leaves the smoothing coefficient free. A value that the source
+    limits is carried as the limit.
+
+    Args:
+        source: a rung, or ``original``.
+        to: a rung.
+        variables: checked, by canonical name.
+        window: samples in a window.
+
+    Raises:
+        ValueError: a value that the target would limit and the source does not, or a window in which limits cross;
+            names it.
+    """
+    if (source in SIMPLIFIED) == (to in SIMPLIFIED):
+        return variables
+    if window < LEAST_WINDOW:
+        raise ValueError(
+            f"window_len: must be at least {LEAST_WINDOW} samples, not {window}, to be carried from {source} to {to}: "
+            "in shorter windows the limits of sigma and of the pooling width cross, and the two take other ends of them"
+        )
+    if SMOOTH not in variables:
+        return variables
+    delta, smooth = variables[DELTA], variables[SMOOTH]
+    if to in SIMPLIFIED:
+        if delta.min() < 0:
+            raise ValueError(f"variable {DELTA!r}: value {delta.min()}: must be at least 0, {to} limits it there")
+        return {**variables, SMOOTH: np.clip(smooth, 0.0, 1.0)}
+    outside = smooth[(smooth < 0) | (smooth > 1)]
+    if outside.size:
+        raise ValueError(f"variable {SMOOTH!r}: value {outside[0]}: must lie in [0, 1], {to} limits it there")
+    return {**variables, DELTA: np.maximum(delta, 0.0)}
+
+
+def require_carried(module: Any) -> None:
+    """Refuse a module whose PCEN has what no configuration says, and what another rung would not have.
+
+    Raises:
+        ValueError: it floors the energies elsewhere than LEAF does, or its learned logarithms act beyond the limits
+            of the linear parameters.
+    """
+    pcen: Any = getattr(module, "compression", None)
+    if not hasattr(pcen, "learn_logs"):
+        return
+    if pcen.clamp != FLOOR:
+        raise ValueError(f"compression.clamp={pcen.clamp!r}: must be {FLOOR:g}, as in LEAF, to be carried")
+    if pcen.learn_logs:
+        for name in ("alpha", "r"):
+            largest = float(getattr(pcen, name).detach().exp().max())
+            if largest > 1:
+                raise ValueError(
+                    f"compression.{name}: value {largest:g}: must be at most 1, where other rungs limit it"
+                )
+
+
+def reject_options(rung: str, options: dict[str, Any], allowed: tuple[str, ...] = ()) -> None:
+    """Refuse the options that a rung does not have.
+
+    Raises:
+        ValueError: one that is not allowed is given.
+    """
+    unknown = sorted(set(options) - set(allowed))
+    if unknown:
+        raise ValueError(f"options={unknown}: {rung} allows {list(allowed) or 'none'}")
+
+
+def require_same_padding(rung: str, config: LeafConfig) -> None:
+    """Rungs 0 and 1 have TensorFlow's geometry alone.
+
+    Raises:
+        ValueError: the configuration is another.
+    """
+    if config.padding != "same":
+        raise ValueError(
+            f"padding={config.padding!r}: {rung} holds padding='same' alone; pass padding='same' to accept frames "
+            "that are aligned otherwise"
+        )
+
+
+def require_leaf(module: Any) -> None:
+    """Refuse a frontend of rung 0 or 1 with other filters, activation or pooling than LEAF's.
+
+    Raises:
+        ValueError: names the part, its class and the one that is allowed.
+    """
+    parts = {"_complex_conv": "GaborConv1D", "_activation": "SquaredModulus", "_pooling": "GaussianLowpass"}
+    for name, allowed in parts.items():
+        found = getattr(module, name, None)
+        if allowed not in {cls.__name__ for cls in type(found).__mro__}:
+            shown = type(found).__name__ if found is not None else "none"
+            raise ValueError(
+                f"{type(module).__name__} with {name}={shown}: must have {allowed} to be carried as LEAF; load_weights "
+                "carries other frontends between og_leaf and tf_leaf"
+            )
+
+
+def config_of_original(module: Any, compression: dict[str, Any], preemp: bool) -> LeafConfig:
+    """The configuration of a module with the original's attributes (rungs 0 and 1)."""
+    return LeafConfig(
+        n_filters=module.n_filters,
+        sample_rate=module.sample_rate,
+        window_len=module.window_len,
+        window_stride=module.window_stride,
+        padding="same",
+        preemp=preemp,
+        mean_var_norm=module._instance_norm is not None,
+        **compression,
+    )
+
+
+def compression_of(compress: Any, pcen: type, learned: bool, n_smooth: int, log: Any, none: bool) -> dict[str, Any]:
+    """The configuration's compression fields of a module of rung 0 or 1.
+
+    Raises:
+        ValueError: the compression is unknown.
+    """
+    if isinstance(compress, pcen):
+        floor = float(compress._floor)  # type: ignore[attr-defined]
+        if not learned:
+            return {"compression": "fixed_pcen", "pcen_floor": floor}
+        return {"compression": "pcen", "per_channel_smooth": n_smooth > 1, "pcen_floor": floor}
+    if compress is log:
+        return {"compression": "log"}
+    if none:
+        return {"compression": "none"}
+    raise ValueError(f"compression_fn={compress!r}: must be a PCENLayer, log_compression or None to be carried")

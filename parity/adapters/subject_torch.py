@@ -1,0 +1,294 @@
+"""Runs a subject on rung 1, ``og_leaf``, and hands back what came of it in the original's layout and names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+import og_leaf
+from og_leaf.regularizers import Regularized
+from parity.cases.public_names import public
+from parity.cases.subjects import Subject
+from parity.criteria.outcome import Array, Outcome, real_parts
+
+# A kernel's axes in PyTorch's order, by its rank: [taps, in, out] and [1, taps, C, 1]; the others are alike.
+_AXES = {3: (2, 1, 0), 4: (2, 0, 3, 1)}
+_CANONICAL_NAMES = (
+    (r"^_preemp_conv\.weight$", "tfbanks_preemp/kernel"),
+    (r"^_complex_conv\._kernel$", "kernel"),
+    (r"^_complex_conv\.weight$", "tfbanks_complex_conv/kernel"),
+    (r"^_pooling\.kernel$", "learnable_pooling/kernel"),
+    (r"^_instance_norm\.weight$", "tfbanks_instancenorm/gamma"),
+    (r"^_instance_norm\.bias$", "tfbanks_instancenorm/beta"),
+    (r"^_compress_fn\.weight$", "layer_normalization/gamma"),
+    (r"^_compress_fn\.bias$", "layer_normalization/beta"),
+    (r"^_compress_fn\.", "PCEN/"),
+    (r"^(_kernel|weight)$", "kernel"),
+    (r"^_bias$", "bias"),
+    (r"^_weights$", "smooth"),
+    (r"ema\._weights$", "EMA/smooth"),
+    (r"ema\.input_weights$", "simple_rnn/simple_rnn_cell/kernel"),
+    (r"ema\.recurrent_weights$", "simple_rnn/simple_rnn_cell/recurrent_kernel"),
+)
+REFUSALS = (ValueError, TypeError, RuntimeError, AttributeError, IndexError)
+
+
+def run(subject: Subject, dtype: str = "float32", variables: Mapping[str, Array] | None = None) -> Outcome:
+    """Run a subject on ``og_leaf``.
+
+    Args:
+        subject: what to run.
+        dtype: ``"float32"`` or ``"float64"``, of everything.
+        variables: values in place of the subject's own, by canonical name, such as those that another implementation
+            held; what is not there is the subject's.
+    """
+    try:
+        return _Run(subject, getattr(torch, dtype), variables or {}).outcome()
+    except REFUSALS as refusal:
+        return Outcome(refused=type(refusal).__name__)
+
+
+def build(subject: Subject, dtype: str = "float32") -> torch.nn.Module:
+    """The layer or frontend of a subject, with the weights of its initialisers.
+
+    Raises:
+        ValueError: the name is no layer, constraint or frontend; or as the class itself.
+    """
+    _, module = _Run(subject, getattr(torch, dtype), {}).build()
+    if module is None:
+        raise ValueError(f"subject {subject}: must be a layer, a constraint or a frontend")
+    return module
+
+
+def canonical_names(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The module's parameters and kept buffers by the original's names."""
+    out = {}
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        for pattern, canonical in _CANONICAL_NAMES:
+            name = re.sub(pattern, canonical, name)
+        if isinstance(getattr(module, "_pooling", module), og_leaf.LearnablePooling1D):
+            name = re.sub(r"^(learnable_pooling/)?kernel$", r"\1conv2d/kernel", name) if tensor.dim() == 4 else name
+        out[name] = tensor
+    return out
+
+
+def to_original(values: torch.Tensor) -> Array:
+    """A kernel in the original's order of axes."""
+    array = np.asarray(values.detach().numpy())
+    return array.transpose(np.argsort(_AXES[array.ndim])) if array.ndim in _AXES else array
+
+
+def from_original(array: Array) -> Array:
+    """A kernel in PyTorch's order of axes."""
+    return array.transpose(_AXES[array.ndim]) if array.ndim in _AXES else array
+
+
+class _Run:
+    def __init__(self, subject: Subject, dtype: torch.dtype, given: Mapping[str, Array]) -> None:
+        self.subject = subject
+        self.dtype = dtype
+        self.given = given
+        self.own = subject.arguments
+        self.kind = public(subject.name).kind
+
+    def outcome(self) -> Outcome:
+        subject = self.subject
+        call, module = self.build()
+        arguments = {name: self.tensor(value) for name, value in self.values(subject.tensors).items()}
+        x = self.input() if subject.takes_input else None
+        held = {} if module is None else canonical_names(module)
+        shapes = {name: to_original(tensor).shape for name, tensor in held.items()}
+        with torch.no_grad():
+            for name, value in self.values(shapes).items():
+                held[name].copy_(self.tensor(from_original(value)))
+        differentiable = "gradient" in public(subject.name).properties
+        watched = {**({} if x is None else {"input": x}), **arguments}
+        if differentiable:
+            for tensor in watched.values():
+                tensor.requires_grad_()
+        sources = {**watched, **{name: tensor for name, tensor in held.items() if tensor.requires_grad}}
+        output = call(x, **arguments)
+        losses = None
+        if isinstance(output, tuple):  # of fft_conv1d
+            output, losses = output
+        elif module is not None and _is_penalised(module):
+            penalised: Any = module
+            losses = penalised.regularization_loss()
+        recorded = self.output(output)
+        copies = {name: np.array(value.detach().numpy()) for name, value in arguments.items()}
+        kept = {**copies, **{name: np.array(to_original(value)) for name, value in held.items()}}
+        if not differentiable:
+            return Outcome(real_parts(recorded.detach().numpy()), kept)
+        parts = torch.view_as_real(recorded) if recorded.is_complex() else recorded
+        seeds = self.tensor(subject.cotangent(tuple(parts.shape)))
+        gradients = self.gradients(parts, sources, seeds)
+        found = {name: np.zeros_like(self.original(name, s)) for name, s in sources.items()} | gradients
+        if losses is None:
+            return Outcome(np.array(parts.detach().numpy()), kept, found)
+        penalties = self.gradients(losses, sources, torch.ones_like(losses))
+        return Outcome(np.array(parts.detach().numpy()), kept, found, losses.detach().numpy(), penalties)
+
+    def gradients(
+        self, output: torch.Tensor, sources: Mapping[str, torch.Tensor], seeds: torch.Tensor
+    ) -> dict[str, Array]:
+        """Gradients to the sources that the output depends on, in the original's layout."""
+        if not output.requires_grad:
+            return {}
+        found = torch.autograd.grad(output, list(sources.values()), seeds, retain_graph=True, allow_unused=True)
+        return {n: np.array(self.original(n, g)) for n, g in zip(sources, found, strict=True) if g is not None}
+
+    def values(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+        """The subject's values, or the given ones."""
+        drawn = self.subject.values(shapes)
+        return {**drawn, **{name: np.asarray(self.given[name]) for name in shapes if name in self.given}}
+
+    def tensor(self, array: Array) -> torch.Tensor:
+        return torch.tensor(np.ascontiguousarray(array), dtype=self.dtype)
+
+    def input(self) -> torch.Tensor:
+        """The input as the original has it: a leaf of the graph, whose gradient is then in that layout."""
+        x = self.subject.input()
+        return torch.tensor(x) if self.subject.name == "upper_power_of_2" else self.tensor(x)
+
+    def original(self, name: str, value: torch.Tensor) -> Array:
+        """A source's value or gradient: inputs and arguments lie as the original's anyway."""
+        own = name == "input" or name in self.subject.tensors
+        return np.asarray(value.detach().numpy()) if own else to_original(value)
+
+    def output(self, value: Any) -> torch.Tensor:
+        """The output in the original's layout."""
+        if not isinstance(value, torch.Tensor):
+            return torch.as_tensor(np.asarray(value))
+        turned = self.kind in ("frontend", "layer") or self.subject.name in ("fft_conv1d", "overlap_add_conv1d")
+        if turned and value.dim() == 3:
+            return value.transpose(1, 2)
+        if self.subject.name in ("sinc_filters", "sinc_impulse_response"):
+            return value.T
+        turned = self.kind == "initializer" or self.subject.name == "gaussian_lowpass"
+        return value.permute(*np.argsort(_AXES[value.dim()])) if turned and value.dim() in _AXES else value
+
+    def build(self) -> tuple[Callable[..., Any], torch.nn.Module | None]:
+        """What to call on the input and other arguments as the original lays them out, and the module in it."""
+        name, own = self.subject.name, dict(self.own)
+        made = getattr(og_leaf, name)
+        if "window_type" in own:
+            own["window_type"] = og_leaf.WindowType[own["window_type"]]
+        if self.kind == "initializer":
+            shape = self.subject.shape
+            axes = _AXES.get(len(shape), range(len(shape)))
+            return (lambda _: made(**own)(tuple(shape[axis] for axis in axes), dtype=self.dtype)), None
+        if name == "Gabor":
+            what = own.pop("property")
+            return (lambda _: getattr(made(dtype=self.dtype, **own), what)), None
+        if name == "window":
+            return (lambda _: made(**own)), None
+        if self.kind == "function":
+            return self.function(name, made, own), None
+        if self.kind == "constraint":
+            module = made(**own)
+            return module, module
+        module = self.layer(name, own).train(False)
+        return (lambda x, **tensors: module(x.transpose(1, 2) if x.dim() == 3 else x, **tensors)), module
+
+    def function(self, name: str, made: Any, own: dict[str, Any]) -> Callable[..., Any]:
+        settings = {k: v for k, v in own.items() if k not in ("n_filters", "kernel_size")}
+        if name == "upper_power_of_2":
+            return lambda x: np.array([made(n) for n in x.tolist()], dtype=np.int32)
+        if name in ("hz2mel", "mel2hz"):
+            return lambda x: made(x.numpy())
+        if name == "amplitude":
+            return lambda x: made(torch.view_as_complex(x).T, **settings)
+        if name in ("fft_conv1d", "overlap_add_conv1d"):
+            return lambda x, filters: made(x.transpose(1, 2), filters.permute(2, 1, 0), **settings)
+        if name.startswith("sinc"):
+            return lambda x, **tensors: made(x.T, *(t.T for t in tensors.values()), **settings)
+        if name == "gaussian_lowpass":
+            return lambda x: made(x.permute(*_AXES[4]), **settings)
+        return lambda x, **tensors: made(x, **tensors, **settings)
+
+    def layer(self, name: str, own: dict[str, Any]) -> Any:
+        """The module of these settings, by the original's arguments and ``num_channels``."""
+        made = getattr(og_leaf, name)
+        if name in ("SquaredModulus", "SpecAugment"):
+            return made(**own)
+        own["dtype"] = self.dtype
+        if self.kind == "frontend":
+            return self.frontend(name, own)
+        if "regularizer" in own:
+            own["kernel_regularizer"] = _regularizer(own.pop("regularizer"))
+            own["kernel_initializer"] = _initializer(own["kernel_initializer"])
+        if name == "FFTConv1D":
+            own["activation"] = _activation(own["activation"])
+        if not name.endswith("Conv1D"):
+            own["num_channels"] = self.subject.shape[-1]
+        return made(**own)
+
+    def frontend(self, name: str, own: dict[str, Any]) -> Any:
+        made = getattr(og_leaf, name)
+        if name == "MelFilterbanks":
+            kind = own.pop("compression")
+            own["compression_fn"] = og_leaf.log_compression if kind == "log" else torch.nn.Identity()
+            return made(**own)
+        own["regularizer_fn"] = _regularizer(own.pop("regularizer"))
+        for setting in ("complex_conv_init", "pooling_init"):
+            if setting in own:
+                own[setting] = _initializer(own[setting])
+        if name == "Leaf":
+            conv, activation = own["conv1d_cls"], own["activation"]
+            width = own["n_filters"] * (1 if conv == "SincConv1D" else 2)
+            own["num_channels"] = width // 2 if activation == "squared_modulus" else width
+            own["conv1d_cls"] = getattr(og_leaf, conv)
+            own["pooling_cls"] = getattr(og_leaf, own["pooling_cls"])
+            own["activation"] = _activation(activation)
+            own["compression_fn"] = self.compression(own.pop("compression"), own["num_channels"])
+        return made(**own)
+
+    def compression(self, kind: str, n: int) -> Any:
+        if kind in ("none", "log"):
+            return og_leaf.log_compression if kind == "log" else None
+        if kind == "layer_norm":
+            return og_leaf.LayerNormalization(n, dtype=self.dtype)
+        if kind == "frozen_pcen":
+            return og_leaf.PCENLayer(n, dtype=self.dtype)
+        return og_leaf.PCENLayer(
+            n, alpha=0.96, smooth_coef=0.04, delta=2.0, floor=1e-12, trainable=True,
+            learn_smooth_coef=kind != "fixed_pcen", per_channel_smooth_coef=kind == "pcen", dtype=self.dtype,
+        )  # fmt: skip
+
+
+def _regularizer(penalties: tuple[tuple[str, float], ...] | None) -> Any:
+    return None if penalties is None else og_leaf.L1L2(**dict(penalties))
+
+
+def _initializer(kind: Any) -> Any:
+    if isinstance(kind, tuple):
+        return og_leaf.Constant(kind[1])
+    made: dict[str, Callable[[], Any]] = {
+        "gabor": lambda: og_leaf.GaborInit(sample_rate=16000, min_freq=60.0, max_freq=7800.0),
+        "sinc": og_leaf.SincInit,
+        "lowpass": og_leaf.LowpassInit,
+        "preemp": og_leaf.PreempInit,
+        "zeros": lambda: og_leaf.Constant(0.0),
+    }
+    return made[kind]()
+
+
+def _activation(kind: str) -> Any:
+    made: dict[str, Callable[[], Any]] = {
+        "squared_modulus": og_leaf.SquaredModulus,
+        "leaky_relu": lambda: og_leaf.LeakyReLU(alpha=0.2),
+        "relu": torch.nn.ReLU,
+        "none": torch.nn.Identity,
+    }
+    return made[kind]()
+
+
+def _is_penalised(module: Any) -> bool:
+    """Whether Keras would list a loss for it."""
+    parts = [part for part in module.modules() if isinstance(part, Regularized)]
+    preemp = getattr(module, "_preemp_conv", None) is not None and module._preemp_regularizer is not None
+    return preemp or any(part.kernel_regularizer is not None for part in parts)

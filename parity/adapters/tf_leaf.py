@@ -1,0 +1,170 @@
+"""The adapter of rung 0: Keras 3 layers with the original's own variables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import tf_leaf
+from parity.adapters import canonical
+from parity.adapters.base import Adapter
+from parity.adapters.canonical import Variables
+from parity.adapters.refusals import (
+    compression_of,
+    config_of_original,
+    reject_options,
+    require_leaf,
+    require_same_padding,
+)
+from parity.oracle.config import LeafConfig
+from parity.oracle.frontend import FLOOR
+from tf_leaf import impulse_responses, melfilters
+
+
+def _channels_first(tensor: Any) -> np.ndarray:
+    """[B, time, C] to the canonical [B, C, time]."""
+    return np.ascontiguousarray(np.asarray(tensor).transpose(0, 2, 1))
+
+
+class TfLeafAdapter(Adapter):
+    """Reads and writes the frontends of ``tf_leaf``."""
+
+    rung = "tf_leaf"
+
+    def owns(self, module: Any) -> bool:
+        """See :meth:`Adapter.owns`."""
+        return isinstance(module, (tf_leaf.Leaf, tf_leaf.MelFilterbanks))
+
+    def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> Any:
+        """See :meth:`Adapter.build`; there are no options."""
+        reject_options("tf_leaf", options)
+        require_same_padding("tf_leaf", config)
+        return tf_leaf.Leaf(
+            n_filters=config.n_filters,
+            sample_rate=config.sample_rate,
+            window_len=config.window_len,
+            window_stride=config.window_stride,
+            compression_fn=self._compression(config, dtype),
+            preemp=config.preemp,
+            mean_var_norm=config.mean_var_norm,
+            dtype=dtype,
+        )
+
+    def _compression(self, config: LeafConfig, dtype: str) -> Any:
+        if config.compression == "none":
+            return None
+        if config.compression == "log":
+            return tf_leaf.log_compression
+        return tf_leaf.PCENLayer(
+            alpha=0.96,
+            smooth_coef=0.04,
+            delta=2.0,
+            floor=config.pcen_floor,
+            trainable=True,
+            learn_smooth_coef=config.compression == "pcen",
+            per_channel_smooth_coef=config.per_channel_smooth,
+            dtype=dtype,
+        )
+
+    def config(self, module: Any) -> LeafConfig:
+        """See :meth:`Adapter.config`; of LEAF's own filters and pooling alone."""
+        require_leaf(module)
+        compress = module._compress_fn
+        learned = bool(getattr(compress, "_learn_smooth_coef", False))
+        n_smooth = int(compress.ema._weights.shape[0]) if learned else module.n_filters
+        compression = compression_of(
+            compress, tf_leaf.PCENLayer, learned, n_smooth, tf_leaf.log_compression, compress is tf.identity
+        )
+        return config_of_original(module, compression, bool(module._preemp))
+
+    def shapes(self, module: Any) -> dict[str, tuple[int, ...]]:
+        """See :meth:`Adapter.shapes`; of any of the original's frontends."""
+        return {name: tuple(weight.shape) for name, weight in self._weights(module).items()}
+
+    def _weights(self, module: Any) -> dict[str, Any]:
+        """The variables by canonical name; what is none of the original's keeps its own, and is then asked for by it.
+
+        Raises:
+            ValueError: two have the same; names both.
+        """
+        kernel = canonical.KERNEL
+        if isinstance(getattr(module, "_complex_conv", None), keras.layers.Conv1D):
+            kernel = canonical.CONV
+        held: dict[str, Any] = {}
+        for weight in module.weights:
+            known = canonical.suffix(weight.path) or canonical.canonical_name(weight.path)
+            known = kernel if known == canonical.CONV else known
+            if known in held:
+                raise ValueError(f"weights {held[known].path!r} and {weight.path!r}: both are {known!r} to be carried")
+            held[known] = weight
+        return held
+
+    def read(self, module: Any) -> Variables:
+        """See :meth:`Adapter.read`."""
+        return {name: weight.numpy() for name, weight in self._weights(module).items()}
+
+    def write(self, module: Any, variables: Variables) -> None:
+        """See :meth:`Adapter.write`."""
+        weights = self._weights(module)
+        for name, weight in weights.items():
+            canonical.require_fit(name, variables[name], weight.dtype)
+        for name, weight in weights.items():
+            weight.assign(variables[name])
+
+    def output(self, module: Any, x: np.ndarray) -> np.ndarray:
+        """See :meth:`Adapter.output`."""
+        return _channels_first(module(self._audio(module, x)))
+
+    def stages(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
+        """See :meth:`Adapter.stages`; ``output`` is the module's own call, not the last stage."""
+        conv, pooling, compress = module._complex_conv, module._pooling, module._compress_fn
+        kernel = conv._kernel.constraint(conv._kernel)
+        filters = np.asarray(impulse_responses.gabor_filters(kernel, conv._kernel_size))
+        windows = np.asarray(
+            impulse_responses.gaussian_lowpass(tf.convert_to_tensor(pooling.kernel), pooling.kernel_size)
+        )
+        audio = self._audio(module, x)
+        y = audio[:, :, tf.newaxis]
+        if module._preemp:
+            y = module._preemp_conv(y)
+        convolved = conv(y)
+        modulus = module._activation(convolved)
+        pool = pooling(modulus)
+        floored = tf.maximum(pool, FLOOR)
+        stages = {
+            "filters": np.stack([filters.real, filters.imag], axis=1),
+            "windows": np.ascontiguousarray(windows[0, :, :, 0].T),
+            "conv": _channels_first(convolved).reshape(x.shape[0], -1, 2, x.shape[1]),
+            "modulus": _channels_first(modulus),
+            "pool": _channels_first(pool),
+            "floor": _channels_first(floored),
+        }
+        if isinstance(compress, tf_leaf.PCENLayer):
+            stages["ema"] = _channels_first(compress.ema(floored, initial_state=floored[:, 0]))
+            stages["pcen"] = _channels_first(compress(floored))
+        if module._instance_norm is not None:
+            stages["norm"] = _channels_first(module._instance_norm(compress(floored)))
+        return {**stages, "output": self.output(module, x)}
+
+    def gradients(self, module: Any, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
+        """See :meth:`Adapter.gradients`."""
+        audio = self._audio(module, x)
+        weights = {name: w for name, w in self._weights(module).items() if w.trainable}
+        with tf.GradientTape() as tape:
+            tape.watch(audio)
+            output = module(audio)
+        seeds = tf.convert_to_tensor(cotangent.transpose(0, 2, 1), dtype=output.dtype)
+        sources = [audio, *(w.value for w in weights.values())]
+        grads = tape.gradient(output, sources, output_gradients=seeds)
+        return {name: np.array(g) for name, g in zip(["input", *weights], grads, strict=True)}
+
+    def init_stages(self, config: LeafConfig) -> dict[str, np.ndarray]:
+        """What a fresh frontend measures its initial Gabor parameters on: mel [C, bins] and init [C, 2]."""
+        gabor = melfilters.Gabor(n_filters=config.n_filters, min_freq=60.0, max_freq=7800.0, sample_rate=16000)
+        return {"mel": np.asarray(gabor.mel_filters), "init": self.read(self.build(config))[canonical.KERNEL]}
+
+    def _audio(self, module: Any, x: np.ndarray) -> Any:
+        return tf.convert_to_tensor(x, dtype=module.compute_dtype)

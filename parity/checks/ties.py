@@ -1,0 +1,206 @@
+"""Gradients on the limits of parameters and energies, one unit in the last place to either side, and beyond.
+
+TensorFlow's convention is the reference: on a limit the gradient is that of the function inside, whole; beyond it is
+exactly zero. What "on the limit" means in floating point is the implementation's own: a parameter far outside is
+clamped, and the number at which the same stage gives the same bits is where its limit lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parity.adapters import canonical
+from parity.adapters.base import Adapter
+from parity.adapters.canonical import Variables
+from parity.adapters.rungs import RUNGS
+from parity.cases.case import Case
+from parity.checks.edges import conv_gradient, floor_edge, oracle_conv_gradient, power_slopes, root_terms
+from parity.checks.grid import Context
+from parity.checks.limits import ORIGINALS, SIMPLIFIEDS, TIES, Tie
+from parity.criteria import AtMost, Exactly, RelativeL2, norm, one_operation
+from parity.criteria.criterion import unit_roundoff
+from parity.oracle import ORIGINAL, SIMPLIFIED, Box, Geometry, Group, LeafOracle
+from parity.oracle.arrays import Array, exact
+from parity.oracle.config import LeafConfig
+from parity.report.claims import Measurement
+
+DOMAIN = "ties and clamp edges"
+DTYPES = ("float32", "float64")
+SEEDS = (0, 1)
+OPEN = Box(sigma_low=0.0, sigma_high=float("inf"), width_low=0.0)
+CONFIG = LeafConfig(n_filters=7, sample_rate=2000)
+N_SAMPLES, BATCH = 120, 2
+# Where the parameter of each filter is put; the last one's is left as drawn.
+INSIDE, OUTSIDE = slice(0, 4), slice(4, 6)
+MOST_ULPS = 4
+CLAMPED = AtMost(2, "the limits are constants of up to four operations, each rounded by half a unit in the last place")
+PHASE = 96.0, "a phase of up to 25 pi is rounded (79 u), and a dozen operations besides"
+SLOPE = 32.0, "an energy is two convolutions and a square (about 16 u); a gradient passes them twice"
+SIGMA = 64.0, "as the other slopes, and the two terms of that to sigma, t^2 / sigma^3 and 1 / sigma, cancel by half"
+DELTA_INSIDE = 2.0**-20  # nearer to 0 the quotient of an energy and delta leaves float32
+NO_GRADIENT = Exactly("beyond a limit the function is constant, and its gradient zero")
+
+
+def ties(rung: str) -> Iterator[Measurement]:
+    """Every clamp that the rung has, on both sides, in float32 and float64."""
+    for dtype in DTYPES:
+        limits: dict[str, float] = {}
+        for seed in SEEDS:
+            edges = _Edges(rung, dtype, seed, limits)
+            for tie in TIES:
+                if rung in tie.rungs:
+                    yield from edges.measure(tie)
+            if rung in SIMPLIFIEDS:
+                yield from edges.at_zero_delta()
+        yield from floor_edge(rung, dtype)
+
+
+class _Edges:
+    """One rung in one precision, with other audio and other parameters beside the clamped one for every seed.
+
+    Args:
+        rung, dtype, seed: what is run.
+        limits: by name of a tie, where the rung was found to have it; filled in.
+    """
+
+    def __init__(self, rung: str, dtype: str, seed: int, limits: dict[str, float]) -> None:
+        self.limits = limits
+        padding = "same" if rung in ORIGINALS else "centered"
+        self.rung, self.dtype = rung, dtype
+        self.case = Case(CONFIG.with_(padding=padding), "drawn", "noise", N_SAMPLES, BATCH, 1.0, seed)
+        self.x: NDArray[Any] = self.case.input()
+        frames = -(-N_SAMPLES // self.case.config.stride)
+        self.cotangent: NDArray[Any] = self.case.cotangent((BATCH, CONFIG.n_filters, frames))
+        self.drawn: Variables = {name: exact(value) for name, value in self.case.variables().items()}
+        self.adapter: Adapter = RUNGS[rung].load_adapter()
+        # one group at full rate: its stages can then be read
+        full_rate = {"num_groups": 1, "conv_win_factor": 2.6, "stride_factor": 1e-9}
+        options: dict[str, Any] = full_rate if rung == "efficientleaf" else {}
+        self.module = self.adapter.build(self.case.config, dtype, **options)
+        self.context = Context(rung, "oracle", DOMAIN, "", f"pytest parity_tests/{rung}/test_ties.py", dtype)
+
+    def measure(self, tie: Tie) -> Iterator[Measurement]:
+        """Where the limit lies, the gradient on it and beside it, and none outside."""
+        self.context.case = f"{tie.name}, seed {self.case.seed}"
+        formula = self.formula(tie)
+        if tie.name not in self.limits:
+            self.limits[tie.name] = self.limit(tie)
+            ulps = abs(self.limits[tie.name] - formula) / float(np.spacing(np.dtype(self.dtype).type(formula)))
+            yield self.context.measurement(tie.stage, "status", CLAMPED(ulps), "rounding")
+        limit = self.limits[tie.name]
+        if not np.isfinite(limit):
+            return
+        inside, outside = tie.inside(limit, self.dtype), tie.outside(limit, self.dtype)
+        self.put(tie, [limit, limit, inside, inside, outside, tie.far(formula)])
+        acting = tie.put(self.drawn, [limit, limit, inside, inside, limit, limit])
+        got, expected, criterion, terms = self.gradients(tie, acting)
+        pair = got[INSIDE], expected[INSIDE]
+        verdict = criterion(*pair) if terms is None else one_operation(*pair, terms[INSIDE], norm)
+        yield self.context.measurement(tie.variable, "parameter gradient", verdict, "rounding")
+        yield self.vanishes(tie.variable, got[OUTSIDE])
+
+    def at_zero_delta(self) -> Iterator[Measurement]:
+        """delta is limited to 0 from below in rungs 2 and 3, where its own slope is infinite; theirs is 0 there.
+
+        On the limit the function is a power of the energies, and so are the slopes to alpha and the root.
+        """
+        self.context.case = f"delta low, seed {self.case.seed}"
+        tie = Tie(canonical.DELTA, "low", lambda box: 0.0, lambda limit: -0.5, "pcen")
+        yield self.context.measurement(tie.stage, "status", CLAMPED(self.limit(tie)), "rounding")
+        outside = tie.outside(0.0, self.dtype)
+        self.put(tie, [0.0, 0.0, DELTA_INSIDE, DELTA_INSIDE, outside, -0.5])
+        # the oracle's slopes want a positive delta; where it is 0 they are those of the power
+        expected, got, _ = self.slopes(tie.put(self.drawn, [1.0, 1.0, DELTA_INSIDE, DELTA_INSIDE, 1.0, 1.0]))
+        inside, on = [2, 3], [0, 1, 4, 5]
+        powers = power_slopes(self.case.config, self.drawn, self.energies, self.cotangent)
+        for name, slope in powers.items():
+            expected[name][on] = slope[on]
+        yield self.vanishes(canonical.DELTA, got[canonical.DELTA][on])
+        for name, chosen in ((canonical.DELTA, inside), (canonical.ALPHA, inside + on), (canonical.ROOT, inside + on)):
+            verdict = self.criterion(SLOPE)(got[name][chosen], expected[name][chosen])
+            yield self.context.measurement(name, "parameter gradient", verdict, "rounding")
+
+    def vanishes(self, variable: str, beyond: Array) -> Measurement:
+        """The gradient beyond a limit, which must be zero."""
+        return self.context.measurement(
+            variable, "parameter gradient", NO_GRADIENT(beyond, np.zeros(beyond.shape)), "bitwise"
+        )
+
+    def criterion(self, counted: tuple[float, str]) -> RelativeL2:
+        """The criterion of so many roundings."""
+        return RelativeL2(counted[0] * unit_roundoff(self.dtype), counted[1])
+
+    def formula(self, tie: Tie) -> float:
+        """Where the limit should be."""
+        box = (Box.of_efficientleaf if self.rung == "efficientleaf" else Box.of_leaf)(self.case.config.window)
+        return float(np.dtype(self.dtype).type(tie.limit(box)))
+
+    def limit(self, tie: Tie) -> float:
+        """The innermost number at which the stage gives the bits that it gives far outside; infinite if none does."""
+        formula = self.formula(tie)
+        clamped = self.stage(tie, tie.far(formula))
+
+        def acts(value: float) -> bool:
+            return bool(np.array_equal(clamped, self.stage(tie, value)))
+
+        if formula == 0.0:
+            return 0.0 if acts(0.0) else np.inf
+        value, found = formula, np.inf
+        for _ in range(MOST_ULPS):  # outwards to where it acts, then inwards to where it no longer does
+            if acts(value):
+                found, value = value, tie.inside(value, self.dtype)
+            elif found < np.inf:
+                break
+            else:
+                value = tie.outside(value, self.dtype)
+        return found
+
+    def stage(self, tie: Tie, value: float) -> np.ndarray:
+        """The stage in which the parameter acts, with the parameter of every filter but the last at this value."""
+        self.put(tie, [value] * (CONFIG.n_filters - 1))
+        return self.adapter.stages(self.module, self.x)[tie.stage]
+
+    def put(self, tie: Tie, values: list[float]) -> None:
+        """Give the module these values."""
+        variables = tie.put(self.drawn, values)
+        self.adapter.write(self.module, {name: v.astype(self.dtype) for name, v in variables.items()})
+
+    def gradients(self, tie: Tie, acting: Variables) -> tuple[Array, Array, RelativeL2, Array | None]:
+        """The rung's and the oracle's gradient to the parameter, [C] each, and what they are compared by.
+
+        The energies are even in mu about 0 and pi: their slope is 0 on either limit, whatever the clamp does. So that
+        of mu is taken at the convolution, before the modulus.
+        """
+        if tie.column == 0:
+            d = self.case.cotangent((BATCH, CONFIG.n_filters, 2, N_SAMPLES))
+            expected = oracle_conv_gradient(acting[canonical.KERNEL], self.x, self.geometry(), d)
+            got = conv_gradient(self.adapter, self.module, self.x, d)
+            return tie.of(got), tie.of(expected), self.criterion(PHASE), None
+        wanted, held, terms = self.slopes(acting)
+        criterion = self.criterion(SIGMA if tie.column == 1 else SLOPE)
+        return tie.of(held[tie.variable]), tie.of(wanted[tie.variable]), criterion, terms.get(tie.variable)
+
+    def slopes(self, acting: Variables) -> tuple[Variables, Variables, Variables]:
+        """The oracle's gradients, the module's, and what a rounding of the terms of those that cancel comes to."""
+        config, d = self.case.config, self.cotangent
+        oracle = LeafOracle(config, ORIGINAL if self.rung in ORIGINALS else SIMPLIFIED, self.geometry())
+        self.energies = oracle.stages(acting, self.x)
+        terms: Variables = {}
+        if RUNGS[self.rung].subtracts:
+            u = unit_roundoff(self.dtype)
+            terms[canonical.ROOT] = u * root_terms(config, acting, self.energies, d)
+        return oracle.gradients(acting, self.x, d), self.adapter.gradients(self.module, self.x, d), terms
+
+    def geometry(self) -> Geometry:
+        """The rung's, with limits on sigma and the widths that do not act."""
+        c = self.case.config
+        geometry = Geometry.of_leaf(c.n_filters, c.window, c.stride, c.padding)
+        if self.rung == "efficientleaf":
+            groups = tuple(Group(*plan) for plan in self.adapter.plan(self.module))  # type: ignore[attr-defined]
+            geometry = replace(geometry, groups=groups)
+        return replace(geometry, box=OPEN)

@@ -1,0 +1,241 @@
+"""``python -m parity.mutation.mutants``: a seeded sample of mutants of every rung, from the repository's root.
+
+Each goes through the rung's quick tests. One that survives runs a thousand drawn cases, and so does the original: equal
+bits make it an equivalent. Where bits differ, the slower tests have their try; what is left must be in ``judged.json``
+with a reason, or counts against the score. Results go to a journal as they come, and a later run continues.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from parity.mutation.mutants import forking
+from parity.mutation.mutants.comparison import N_CASES, Originals, compare
+from parity.mutation.mutants.operators import Mutant, mutants
+
+JUDGED = Path(__file__).with_name("judged.json")
+# Which tests see a rung: efficientleaf is made of leaf's parts, some of which it alone uses.
+FOLDERS = {
+    "leaf": ("parity_tests/leaf", "parity_tests/efficientleaf"),
+    "efficientleaf": ("parity_tests/efficientleaf",),
+    "og_leaf": ("parity_tests/og_leaf",),
+    "tf_leaf": ("parity_tests/tf_leaf",),
+}
+NO_NUMBERS = ("__init__.py", "checks.py")
+# Files of tolerance=, whose energies are held to a stated error and not to the bit.
+APPROXIMATE = ("tolerance.py", "choosing.py", "projection.py", "transients.py", "decimated.py", "plan.py")
+QUICK_S = 3.0  # CPU seconds of a test that comes before the drawn cases
+VERDICTS = ("killed", "timeout", "equivalent: bits", "equivalent: reason", "survived")
+COMMAND = "tox -e mutants"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A mutant and what became of it.
+
+    Attributes:
+        mutant: the change.
+        verdict: one of ``VERDICTS``.
+        by: the test that killed it, the number of cases with equal bits, or the reason.
+    """
+
+    mutant: Mutant
+    verdict: str
+    by: str
+
+
+def sources(rung: str, root: Path) -> list[str]:
+    """Files of a rung's numerical functions, from the root."""
+    left_out = NO_NUMBERS + (APPROXIMATE if rung == "efficientleaf" else ())
+    found = sorted((root / rung).rglob("*.py"))
+    return [path.relative_to(root).as_posix() for path in found if path.name not in left_out]
+
+
+def population(rung: str, root: Path) -> list[Mutant]:
+    """All mutants of a rung."""
+    return [m for path in sources(rung, root) for m in mutants(path, (root / path).read_text(encoding="utf-8"))]
+
+
+def sample(everything: Iterable[Mutant], count: int, seed: int) -> list[Mutant]:
+    """``count`` mutants, drawn by a hash of seed and change: an edit elsewhere leaves them as they are."""
+
+    def draw(mutant: Mutant) -> bytes:
+        text = json.dumps([seed, *mutant.key, mutant.operator, mutant.variant])
+        return hashlib.blake2b(text.encode(), digest_size=8).digest()
+
+    return sorted(everything, key=draw)[:count]
+
+
+def reasons() -> dict[tuple[str, str, str, str], str]:
+    """Why a survivor is equivalent, by the mutant's key, as reviewed."""
+    rows = json.loads(JUDGED.read_text(encoding="utf-8"))
+    return {(row["path"], row["name"], row["before"], row["after"]): row["reason"] for row in rows}
+
+
+class Journal:
+    """What became of each mutant, a line each; an entry holds while the mutated file is what it was."""
+
+    def __init__(self, path: Path, root: Path) -> None:
+        self._path, self._root = path, root
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        self._entries = {tuple(row["key"]): row for row in map(json.loads, lines)}
+
+    def get(self, mutant: Mutant) -> tuple[str, str] | None:
+        """Verdict and by what, if it is known."""
+        row = self._entries.get(self._key(mutant))
+        return None if row is None or row["source"] != self._digest(mutant) else (row["verdict"], row["by"])
+
+    def add(self, mutant: Mutant, verdict: str, by: str) -> None:
+        """Write a verdict down."""
+        row = {"key": self._key(mutant), "source": self._digest(mutant), "verdict": verdict, "by": by}
+        self._entries[self._key(mutant)] = row
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    @staticmethod
+    def _key(mutant: Mutant) -> tuple[str, ...]:
+        return (*mutant.key, mutant.operator, str(mutant.node), str(mutant.variant))
+
+    def _digest(self, mutant: Mutant) -> str:
+        return hashlib.sha256((self._root / mutant.path).read_bytes()).hexdigest()[:16]
+
+
+def judge(
+    rung: str, chosen: Sequence[Mutant], journal: Journal, root: Path, again: bool, depth: int, watched: Path
+) -> Iterator[Judged]:
+    """Verdicts of a rung's mutants; those that are not in the journal are run, with ``again`` its survivors, too."""
+    known = reasons()
+    seen: dict[str, forking.Seen] = {}
+    originals = Originals(rung)
+    for mutant in chosen:
+        found = journal.get(mutant)
+        if found is None or (again and found[0] == "survived"):
+            seen = seen or _watch(rung, root, watched)
+            tests = forking.covering(mutant, seen)
+            quick = {name: seconds for name, seconds in tests.items() if seconds <= QUICK_S}
+            stages = [quick, {name: seconds for name, seconds in tests.items() if name not in quick}]
+            found = _judged(mutant, [*stages, None][:depth], originals, root)
+            journal.add(mutant, *found)
+        if found[0] == "survived" and mutant.key in known:
+            found = "equivalent: reason", known[mutant.key]
+        yield Judged(mutant, *found)
+
+
+def _judged(
+    mutant: Mutant, stages: Sequence[dict[str, float] | None], originals: Originals, root: Path
+) -> tuple[str, str]:
+    """The tests of the first stage, then drawn cases, then the tests of the other stages."""
+    first, *others = stages
+    verdict = forking.judge(mutant, first, FOLDERS[originals.rung], root)
+    if verdict.state != "survived":
+        return verdict.state, verdict.by
+    if not others:
+        return "survived", "quick tests alone"
+    n_cases, differs = compare(mutant, originals, root)
+    if n_cases >= N_CASES and not differs:
+        return "equivalent: bits", f"{n_cases} cases"
+    for tests in others:
+        verdict = forking.judge(mutant, tests, FOLDERS[originals.rung], root)
+        if verdict.state != "survived":
+            return verdict.state, verdict.by
+    return "survived", f"{n_cases} cases equal, " + (f"not {differs}" if differs else "no more run the statement")
+
+
+def _watch(rung: str, root: Path, journal: Path) -> dict[str, forking.Seen]:
+    """What the rung's tests do on the original; beside the journal, for as long as tests and rungs stay as they are."""
+    files = [file for other in FOLDERS for file in sources(other, root)]
+    read = [root / file for file in files]
+    read += [path for folder in FOLDERS[rung] for path in sorted((root / folder).glob("*.py"))]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in read)).hexdigest()
+    path = journal.with_name(f"{journal.name}.{rung}.json")
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if kept.get("digest") != digest:
+        seen = forking.watch(FOLDERS[rung], files)
+        kept = {"digest": digest, "seen": {n: (s.seconds, sorted(s.functions)) for n, s in seen.items()}}
+        path.write_text(json.dumps(kept), encoding="utf-8")
+    return {name: forking.Seen(seconds, frozenset(functions)) for name, (seconds, functions) in kept["seen"].items()}
+
+
+def summary(rung: str, n_all: int, judged: Sequence[Judged]) -> dict[str, Any]:
+    """A rung's row: how many of which verdict, and the share killed of those that are not equivalent."""
+    counts = Counter(j.verdict for j in judged)
+    equivalent = counts["equivalent: bits"] + counts["equivalent: reason"]
+    killed = counts["killed"] + counts["timeout"]
+    return {
+        "rung": rung,
+        "mutants": n_all,
+        "sampled": len(judged),
+        **{verdict: counts[verdict] for verdict in VERDICTS},
+        "score": f"{100 * killed / max(len(judged) - equivalent, 1):.1f} %",
+    }
+
+
+def keep(rows: Sequence[dict[str, Any]], judged: Sequence[Judged], seed: int, root: Path) -> None:
+    """Write the records that the certificate shows."""
+    from parity.report import recorded
+
+    files = [path for rung in FOLDERS for path in sources(rung, root)]
+    recorded.keep(
+        "mutants", rows, title="Mutants", command=COMMAND, sources=files, root=root,
+        note=f"Seed {seed}. The score is the share killed, timeouts among them, of those that are not equivalent. "
+        f"Equivalent by bits: outputs and gradients of {N_CASES} drawn cases that run the changed statement are equal.",
+    )  # fmt: skip
+    left = [j for j in judged if j.verdict not in ("killed", "timeout")]
+    if left:
+        recorded.keep(
+            "mutants_survived", [
+                {"file": j.mutant.path, "function": j.mutant.name, "statement": j.mutant.before,
+                 "mutant": j.mutant.after, "verdict": j.verdict, "why": j.by}
+                for j in left
+            ], title="Mutants that no test killed", command=COMMAND, sources=files, root=root,
+            note="Equivalent to the original, or not killed.",
+        )  # fmt: skip
+
+
+def main(
+    count: Annotated[int, typer.Option(min=1, help="mutants of each rung")] = 100,
+    seed: Annotated[int, typer.Option(help="of the sample")] = 0,
+    rung: Annotated[list[str] | None, typer.Option(help="one or more of the rungs; all by default")] = None,
+    journal: Annotated[Path, typer.Option(help="where verdicts are kept; a later run continues")] = Path(
+        ".mutants.jsonl"
+    ),
+    again: Annotated[bool, typer.Option(help="run the survivors of the journal again, after new tests")] = False,
+    depth: Annotated[int, typer.Option(min=1, max=3, help="1 quick tests, 2 drawn cases, others, 3 slow ones")] = 3,
+    record: Annotated[bool, typer.Option(help="keep the result for the certificate; needs all rungs")] = False,
+) -> None:
+    """Sample, judge, print; exit status 1 where a mutant is neither killed nor equivalent."""
+    root, rungs = Path.cwd(), rung or list(FOLDERS)
+    if odd := [name for name in rungs if name not in FOLDERS]:
+        raise typer.BadParameter(f"rung={odd[0]!r}: must be one of {', '.join(FOLDERS)}")
+    if record and set(rungs) != set(FOLDERS):
+        raise typer.BadParameter("record=True: all rungs are needed")
+    forking.preload(tensorflow=bool({"og_leaf", "tf_leaf"} & set(rungs)))
+    rows, everything = [], []
+    kept = Journal(journal, root)
+    for name in rungs:
+        all_of_it = population(name, root)
+        judged = []
+        for one in judge(name, sample(all_of_it, count, seed), kept, root, again, depth, journal):
+            judged.append(one)
+            m = one.mutant
+            print(f"{one.verdict} | {m.path} {m.name} | {m.before} -> {m.after} | {one.by}", flush=True)
+        rows.append(summary(name, len(all_of_it), judged))
+        everything += judged
+    for row in rows:
+        print(row)
+    if record:
+        keep(rows, everything, seed, root)
+    if any(one.verdict == "survived" for one in everything):
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,1 @@
+"""Read and write files of weights and of audio; load, convert and store frontends."""

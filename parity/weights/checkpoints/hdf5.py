@@ -1,0 +1,220 @@
+"""HDF5 files of weights, read by h5py once it is certain that every value lies in the file and unpacks to its size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from parity.weights.checkpoints.contents import Array
+from parity.weights.checkpoints.guard import inflates
+
+MOST_BYTES = 1 << 30  # of a file, which is looked through for what would make libhdf5 loop: some seconds
+MOST_OBJECTS = 100_000
+MOST_CHUNKS = 1024
+MOST_TEXT = 4096  # bytes of a name that an object carries
+HEAP = b"GCOL\1\0\0\0"  # what a heap of texts begins with
+_PIECE = 1 << 20
+DEFLATE, SHUFFLE, FLETCHER = 1, 2, 3  # HDF5's numbers of the filters that Keras' users set
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset that has not been read yet: its shape, and what reads it."""
+
+    shape: tuple[int, ...]
+    read: Callable[[], Array]
+
+
+@dataclass
+class Groups:
+    """What a file holds.
+
+    Attributes:
+        arrays: datasets by path.
+        called: the name that each group of values carries, as Keras 3 writes it.
+        version: of the Keras that wrote it, if said.
+    """
+
+    arrays: dict[str, Dataset] = field(default_factory=dict)
+    called: dict[str, str] = field(default_factory=dict)
+    version: str = ""
+
+
+def groups(path: Path, source: Callable[[], AbstractContextManager[BinaryIO]]) -> Groups:
+    """Every dataset of a file by its path.
+
+    Args:
+        path: for messages.
+        source: opens the file or its bytes, here and for each dataset.
+
+    Raises:
+        ModuleNotFoundError: h5py is not installed.
+        ValueError: the file is torn, or something in it lies elsewhere; names it.
+    """
+    import h5py
+
+    found = Groups()
+    try:
+        with source() as opened:
+            if (size := opened.seek(0, 2)) > MOST_BYTES:
+                raise ValueError(f"it has {size} bytes, must have at most {MOST_BYTES}")
+            opened.seek(0)
+            _require_heaps(opened)
+        with source() as opened, h5py.File(opened, "r") as file:
+            found.version = _text(file, "keras_version")
+            for name, item in _walk(file):
+                if isinstance(item, h5py.Dataset):
+                    _require_inside(name, item, size)
+                    found.arrays[name] = Dataset(item.shape or (), _reader(path, name, source))
+                elif name.split("/")[-1] == "vars":
+                    found.called[name] = _text(item, "name")
+    except Exception as error:
+        raise ValueError(f"source={str(path)!r}: must be a file of Keras weights, not torn ({error})") from error
+    return found
+
+
+def _walk(file: Any) -> Iterator[tuple[str, Any]]:
+    """Every object by its path, each once; links that may lead elsewhere are refused.
+
+    Raises:
+        ValueError: there is such a link, or there are too many objects.
+    """
+    import h5py
+
+    queue, seen = [("", file)], set()
+    while queue:
+        path, group = queue.pop()
+        for name in group:
+            where = f"{path}/{name}" if path else name
+            link = group.get(name, getlink=True)
+            if not isinstance(link, h5py.HardLink):
+                raise ValueError(f"{where!r} is a link to {link.path!r}; values must be in the file itself")
+            item = group[name]
+            if (address := h5py.h5o.get_info(item.id).addr) in seen:
+                continue
+            seen.add(address)
+            if len(seen) > MOST_OBJECTS:
+                raise ValueError(f"it holds over {MOST_OBJECTS} objects")
+            yield where, item
+            if isinstance(item, h5py.Group):
+                queue.append((where, item))
+
+
+def _require_heaps(file: BinaryIO) -> None:
+    """Refuse a heap of texts whose objects do not lead to its end: the library would look for it for ever.
+
+    Raises:
+        ValueError: there is one.
+    """
+    offset, before = 0, b""
+    while piece := file.read(_PIECE):
+        data, at, place = before + piece, -1, file.tell()
+        while (at := data.find(HEAP, at + 1)) >= 0:
+            _require_heap(file, offset + at)
+        before = data[1 - len(HEAP) :]
+        offset += len(data) - len(before)
+        file.seek(place)
+
+
+def _require_heap(file: BinaryIO, begin: int) -> None:
+    file.seek(begin + 8)
+    end = begin + int.from_bytes(file.read(8), "little")
+    at = begin + 16
+    while at + 16 <= end:
+        file.seek(at)
+        header = file.read(16)
+        size = int.from_bytes(header[8:], "little")
+        free = header[:2] == b"\0\0"  # its size includes the header
+        step = size if free else 16 + -(-size // 8) * 8
+        if len(header) < 16 or step < 16 or at + step > end:
+            raise ValueError(f"its heap of texts at byte {begin} is torn")
+        at += step
+
+
+def _text(item: Any, name: str) -> str:
+    """A text attribute, or nothing where there is none or it is of another kind."""
+    if name not in item.attrs:
+        return ""
+    held = item.attrs.get_id(name)
+    return str(item.attrs[name]) if held.shape == () and held.get_storage_size() <= MOST_TEXT else ""
+
+
+def _require_inside(name: str, dataset: Any, size: int) -> None:
+    """Refuse values that lie elsewhere, or that HDF5 would make up.
+
+    Raises:
+        ValueError: the dataset is virtual, in another file, or its values were never written; names it.
+    """
+    import h5py
+
+    layout = dataset.id.get_create_plist().get_layout()
+    if layout == h5py.h5d.VIRTUAL or dataset.external:
+        raise ValueError(f"{name!r} lies in another file; values must be in the file itself")
+    if dataset.dtype.kind not in "fiub" or dataset.shape is None or not math.prod(dataset.shape):
+        return  # refused when it is read
+    whole = math.prod(dataset.shape) * dataset.dtype.itemsize
+    if layout == h5py.h5d.CHUNKED:
+        n_chunks = math.prod(-(-n // chunk) for n, chunk in zip(dataset.shape, dataset.chunks, strict=True))
+        complete = n_chunks > MOST_CHUNKS or dataset.id.get_num_chunks() == n_chunks
+    else:
+        offset = dataset.id.get_offset()
+        complete = dataset.id.get_storage_size() == whole and (offset is None or offset + whole <= size)
+        complete = complete and (offset is not None or layout == h5py.h5d.COMPACT)
+    if not complete:
+        raise ValueError(f"{name!r} has values that were never written")
+
+
+def _reader(path: Path, name: str, source: Callable[[], AbstractContextManager[BinaryIO]]) -> Callable[[], Array]:
+    def read() -> Array:
+        import h5py
+
+        try:
+            with source() as opened, h5py.File(opened, "r") as file:
+                dataset = file[name]
+                if dataset.dtype.kind not in "fiubc" or dataset.shape is None:
+                    raise ValueError(f"type {dataset.dtype} is no number")
+                if dataset.chunks is not None:
+                    _require_chunks(dataset, opened.seek(0, 2))
+                return np.asarray(dataset[()])
+        except Exception as error:
+            raise ValueError(f"source={str(path)!r}, {name!r}: cannot be read ({error})") from error
+
+    return read
+
+
+def _require_chunks(dataset: Any, size: int) -> None:
+    """Refuse chunks that unpack to more than their shape, and filters other than HDF5's own of Keras' users.
+
+    Raises:
+        ValueError: says what.
+    """
+    plist = dataset.id.get_create_plist()
+    filters = [plist.get_filter(i)[0] for i in range(plist.get_nfilters())]
+    if unread := set(filters) - {DEFLATE, SHUFFLE, FLETCHER}:
+        raise ValueError(f"filter {min(unread)} is not read; save it without, or with gzip")
+    if len(set(filters)) != len(filters):
+        raise ValueError(f"filters {filters}: each once")
+    chunk, n_chunks = math.prod(dataset.chunks) * dataset.dtype.itemsize, dataset.id.get_num_chunks()
+    if n_chunks > MOST_CHUNKS:
+        raise ValueError(f"{n_chunks} chunks, must be at most {MOST_CHUNKS}")
+    if chunk > 2 * max(math.prod(dataset.shape) * dataset.dtype.itemsize, 1 << 20):
+        raise ValueError(f"chunks of {chunk} bytes for shape {dataset.shape}")
+    for i in range(n_chunks):
+        info = dataset.id.get_chunk_info(i)
+        if info.byte_offset + info.size > size or info.size > 2 * chunk + 1024:
+            raise ValueError(f"a chunk of {info.size} bytes at {info.byte_offset} is not in the file")
+        if info.filter_mask:
+            raise ValueError("a chunk leaves filters out")
+        if DEFLATE in filters:
+            _, raw = dataset.id.read_direct_chunk(info.chunk_offset)
+            # a checksum of four bytes follows the packed values, or is packed with them
+            if filters[-1] == FLETCHER:
+                raw = raw[:-4]
+            if not inflates(raw, chunk + 4):
+                raise ValueError(f"a chunk does not unpack to its {chunk} bytes")

@@ -1,0 +1,212 @@
+"""Variables by Keras' names alone, as a name-based checkpoint and a Keras 2 ``.h5`` weights file hold them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from parity.adapters import canonical
+from parity.weights.checkpoints.contents import Array, Contents, joined
+from parity.weights.checkpoints.guard import MOST_VALUES
+from parity.weights.checkpoints.hdf5 import Dataset
+
+# what a classifier's own layers may be called as well: no sign of a frontend, unless a Gabor or sinc kernel is there
+COMMON = (canonical.NORM_GAMMA, canonical.NORM_BETA)
+BARE = re.compile(r"kernel(_\d+)?")
+OPTIMIZERS = re.compile(
+    r"(training|optimizer|adam|adamw|adamax|adafactor|adagrad|adadelta|ftrl|nadam|rmsprop|sgd|lion|momentum"
+    r"|gradientdescent)(_\d+)?",
+    re.IGNORECASE,
+)
+COUNTERS = re.compile(
+    r"(iter|iterations?|learning_rate|decay|beta_?[12](_power)?|global_step|save_counter|rho|momentum|epsilon|total"
+    r"|count)(_\d+)?",
+    re.IGNORECASE,
+)
+SLOT = re.compile(r"m|v|vhat|momentum|rms|accumulator|velocity")
+NAMES = {"leaf": "Leaf", "tfbanks": "TimeDomainFilterbanks", "sincnet": "SincNet", "sincnet_plus": "SincNetPlus"}
+
+
+class Named(Contents):
+    """Variables by full name; a frontend's share a prefix, but for the kernels that carry none.
+
+    Args:
+        path: of the file, for messages.
+        keys: full name, with or without ``:0``, and the key that loads it; a name may come again.
+        load: reads a key.
+        shape: of a key's value; it is loaded for it by default.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        keys: Iterable[tuple[str, str]],
+        load: Callable[[str], Array],
+        shape: Callable[[str], tuple[int, ...]] | None = None,
+    ) -> None:
+        self.path = path
+        self._shape = shape or (lambda key: self.load(key).shape)
+        self.keys: dict[str, str] = {}
+        self.again: list[tuple[str, str]] = []
+        self._compared: dict[str, bool] = {}
+        self._load = load
+        for name, key in keys:
+            plain = name.split(":")[0]
+            if plain in self.keys:
+                self.again.append((plain, key))
+            elif not of_training(plain):
+                self.keys[plain] = key
+
+    def scopes(self) -> tuple[str, ...]:
+        """See :meth:`Contents.scopes`: the prefixes of names that only a frontend has."""
+        matched = {name: known for name in self.keys if (known := canonical.suffix(name))}
+        own = {_prefix(name, known) for name, known in matched.items() if known not in COMMON}
+        if not own and any(BARE.fullmatch(name) for name in self.keys):
+            own = {_prefix(name, known) for name, known in matched.items()} or {""}
+        return tuple(sorted(own))
+
+    def names(self, scope: str) -> dict[str, str]:
+        """See :meth:`Contents.names`; a kernel without a prefix goes to the only frontend.
+
+        Raises:
+            ValueError: there is no such scope, or several kernels have no prefix, or a name has several values.
+        """
+        for name, key in self.again:
+            inside = not scope or name.startswith(f"{scope}/") or BARE.fullmatch(name)
+            if inside and not self._same(key, self.keys[name]):
+                raise ValueError(f"source={str(self.path)!r}: several variables are called {name!r}; save one frontend")
+        if not scope:
+            return dict(self.keys)
+        found = {n.removeprefix(scope + "/"): key for n, key in self.keys.items() if n.startswith(scope + "/")}
+        if not found:
+            raise self.no_scope(scope)
+        bare = [name for name in self.keys if BARE.fullmatch(name)]
+        if bare and not any(canonical.suffix(name) == canonical.CONV for name in found):
+            if len(bare) > 1:
+                raise ValueError(
+                    f"source={str(self.path)!r}: {bare} name no frontend; save it by itself, or by objects"
+                )
+            found[canonical.KERNEL] = self.keys[bare[0]]
+        return found
+
+    def _same(self, key: str, other: str) -> bool:
+        """Whether two keys have the same value; of more values than a frontend has, it is not looked at."""
+        shape = self.shape(key)
+        if key not in self._compared:
+            alike = shape == self.shape(other) and math.prod(shape) * len(self.again) <= MOST_VALUES
+            self._compared[key] = alike and np.array_equal(self.load(key), self.load(other))
+        return self._compared[key]
+
+    def load(self, key: str) -> Array:
+        """See :meth:`Contents.load`."""
+        return self._load(key)
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        """See :meth:`Contents.shape`."""
+        return self._shape(key)
+
+    def hints(self, scope: str) -> dict[str, str]:
+        """See :meth:`Contents.hints`."""
+        names = self.names(scope)
+        known = model_name(joined((scope, name)) for name in names)
+        # the original's own layers name their kernel without a scope, Keras 3 and Keras' own layers never
+        bare = any(BARE.fullmatch(name) for name in self.keys) and canonical.CONV not in map(canonical.suffix, names)
+        return {**known, "kernel": "own"} if bare else known
+
+
+class LegacyH5(Contents):
+    """A Keras 2 ``.h5`` weights file, or the weights of a whole model in one: a group for each layer of the model.
+
+    Args:
+        path: of the file, for messages.
+        arrays: values by path in the file.
+        version: of the Keras that wrote it, if said: the second names kernels by the class of their layer.
+    """
+
+    def __init__(self, path: Path, arrays: Mapping[str, Dataset], version: str = "") -> None:
+        self.path = path
+        self.version = version
+        self.arrays = arrays
+        groups: dict[str, dict[str, str]] = {}  # names by group, and their keys
+        for key in arrays:
+            group, _, name = key.removeprefix("model_weights/").partition("/")
+            if not key.startswith("optimizer_weights/"):
+                groups.setdefault(group, {})[name] = key
+        if "tfbanks_complex_conv" in groups:  # the frontend is the model
+            groups = {"": {name: key for group in groups.values() for name, key in group.items()}}
+        self.groups = {group: Named(path, keys.items(), self.load, self.shape) for group, keys in groups.items()}
+
+    def scopes(self) -> tuple[str, ...]:
+        """See :meth:`Contents.scopes`: the layer of the model, and the prefix within it where it holds several."""
+        found = []
+        for group, named in self.groups.items():
+            inside = named.scopes()
+            found += [group] if len(inside) == 1 else [joined((group, scope)) for scope in inside]
+        return tuple(found)
+
+    def names(self, scope: str) -> dict[str, str]:
+        """See :meth:`Contents.names`."""
+        named, inside = self._inside(scope)
+        return named.names(inside)
+
+    def load(self, key: str) -> Array:
+        """See :meth:`Contents.load`."""
+        return self.arrays[key].read()
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        """See :meth:`Contents.shape`."""
+        return self.arrays[key].shape
+
+    def hints(self, scope: str) -> dict[str, str]:
+        """See :meth:`Contents.hints`."""
+        named, inside = self._inside(scope)
+        known = named.hints(inside)
+        if not self.version.startswith("2."):
+            return {name: value for name, value in known.items() if name != "kernel"}
+        of_keras = canonical.CONV in map(canonical.suffix, named.names(inside))
+        return {**known, "kernel": "keras"} if of_keras else known
+
+    def _inside(self, scope: str) -> tuple[Named, str]:
+        group, _, inside = scope.partition("/")
+        if not scope and "" not in self.groups:  # no frontend can be told: everything
+            everything = {
+                joined((g, name)): key for g, named in self.groups.items() for name, key in named.keys.items()
+            }
+            return Named(self.path, everything.items(), self.load, self.shape), ""
+        if group not in self.groups:
+            raise self.no_scope(scope)
+        named = self.groups[group]
+        scopes = named.scopes()
+        return named, inside or (scopes[0] if len(scopes) == 1 else "")
+
+
+def of_training(name: str) -> bool:
+    """Whether a variable is an optimiser's or a counter, by its full name."""
+    parts = name.split("/")
+    owner = "/".join(parts[:-1])
+    slot = (canonical.suffix(owner) or BARE.fullmatch(owner)) and (
+        SLOT.fullmatch(parts[-1]) or OPTIMIZERS.fullmatch(parts[-1])
+    )
+    return bool(OPTIMIZERS.fullmatch(parts[0]) or COUNTERS.fullmatch(name) or slot)
+
+
+def model_name(full_names: Iterable[str]) -> dict[str, str]:
+    """The frontend that the original's own model name tells, from its variables' full names."""
+    for name in full_names:
+        known = canonical.suffix(name)
+        last = _prefix(name, known).split("/")[-1] if known else ""
+        plain = re.sub(r"_\d+$", "", last)
+        if plain in NAMES:
+            return {"frontend": NAMES[plain]}
+    return {}
+
+
+def _prefix(name: str, known: str) -> str:
+    """What stands before a known name; the number that Keras gives a layer counts as none of it."""
+    parts: list[Any] = name.split("/")
+    return joined(parts[: len(parts) - len(known.split("/"))])

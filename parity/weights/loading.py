@@ -1,0 +1,295 @@
+"""``load_weights``: a module's parameters from the original's variables, a file of them, or another rung's module."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parity.adapters import layouts
+from parity.adapters.canonical import RNN_KERNEL, RNN_RECURRENT, checked, require_finite, require_fit
+from parity.adapters.refusals import SIMPLIFIED, same_function
+from parity.adapters.rungs import Rung, rung_of
+from parity.weights.inferring import ORIGINAL, Facts, class_of, facts_of, require_same_filters, warn_of_differences
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    import leaf
+    from parity.adapters.rungs import Rung
+    from parity.weights.checkpoints import Contents
+    from parity.weights.frontends import FrontendConfig
+
+# what computes the same with the module that this attribute holds: torch.compile's and the two for several devices
+AROUND = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
+
+
+def frontend_of(module: Any) -> tuple[Rung, Any]:
+    """A frontend's rung and itself, without what ``torch.compile`` or PyTorch's data parallelism puts around it.
+
+    Raises:
+        TypeError: it belongs to no rung; where it is a PyTorch module that holds some that do, says where.
+    """
+    while (inside := AROUND.get(type(module).__name__)) and hasattr(module, inside):
+        module = getattr(module, inside)
+    try:
+        return rung_of(module), module
+    except TypeError as error:
+        if not hasattr(module, "named_modules"):
+            raise
+        found = [name for name, part in module.named_modules() if name and _is_frontend(part)]
+        if not found:
+            raise
+        raise TypeError(
+            f"{error}; it holds frontends at {found}: give one, module.get_submodule({found[0]!r})"
+        ) from None
+
+
+def part_of(module: Any, scope: str) -> Any:
+    """The part of a PyTorch or Keras model that a path of attributes, indices or layers' names leads to.
+
+    Raises:
+        ValueError: there is no such part; names where frontends are.
+    """
+    part = module
+    for name in re.split("[/.]", scope.strip("/")) if scope.strip("/") else ():
+        while (inside := AROUND.get(type(part).__name__)) and hasattr(part, inside) and name != inside:
+            part = getattr(part, inside)
+        part = _child(part, name)
+        if part is None:
+            found = [at for at, inner in _parts(module) if at and _is_frontend(inner)]
+            raise ValueError(
+                f"scope={scope!r}: {type(module).__qualname__} has no part {name!r} there; "
+                f"frontends are at {found or 'none that can be told'}"
+            )
+    return part
+
+
+def _child(part: Any, name: str) -> Any:
+    """An attribute that is a module or a layer, an element of a list of them, or the layer of a name; None for none."""
+    own = getattr(part, "_modules", {}).get(name) or getattr(part, name, None)
+    if own is None and name.isdigit() and isinstance(part, (list, tuple)) and int(name) < len(part):
+        own = part[int(name)]
+    if own is None:
+        own = next((layer for layer in getattr(part, "layers", ()) if getattr(layer, "name", None) == name), None)
+    return own
+
+
+def _parts(module: Any) -> list[tuple[str, Any]]:
+    """Paths and parts of a model, as far as they can be listed."""
+    if hasattr(module, "named_modules"):
+        return [(path.replace(".", "/"), part) for path, part in module.named_modules()]
+    return [(layer.name, layer) for layer in getattr(module, "layers", ())]
+
+
+def _is_frontend(module: Any) -> bool:
+    try:
+        rung_of(module)
+    except TypeError:
+        return False
+    return True
+
+
+def same_form(module: nn.Module, held: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether PCEN's parameters are held as the module holds them, logarithms or values; others have one form."""
+    logs = layouts.holds_logarithms(held)
+    return logs in (None, getattr(module.compression, "learn_logs", logs))
+
+
+def same_class(module: Any, source: Any) -> bool:
+    """Whether both are of ``leaf`` or ``efficientleaf`` and have tensors of the same names that mean the same."""
+    if not all(rung_of(frontend).name in SIMPLIFIED for frontend in (module, source)):
+        return False
+    forms = [getattr(frontend.compression, "learn_logs", None) for frontend in (module, source)]
+    return forms[0] == forms[1] and set(module.state_dict()) == set(source.state_dict())
+
+
+def load_own(module: nn.Module, held: Mapping[str, NDArray[Any]]) -> None:
+    """Set every tensor of a module from a state dict of its names; all of them or none.
+
+    Raises:
+        TypeError: a value is no array of real numbers.
+        ValueError: a name is missing or not expected, or a value is misshapen, NaN, infinite or too large; names it.
+    """
+    import torch
+
+    own = module.state_dict(keep_vars=True)
+    missing, extra = sorted(set(own) - set(held)), sorted(set(held) - set(own))
+    if missing or extra:
+        raise ValueError(
+            f"variables do not match the module: missing {missing or 'none'}, not expected {extra or 'none'}; "
+            f"allowed are {sorted(own)}"
+        )
+    for name, tensor in own.items():
+        array = held[name]
+        require_finite(name, array)
+        if array.shape != tuple(tensor.shape):
+            raise ValueError(f"variable {name!r}: shape {array.shape}, must be {tuple(tensor.shape)}")
+        if tensor.is_floating_point():
+            require_fit(name, array, str(tensor.dtype).removeprefix("torch."))
+        elif array.dtype.kind not in "iu":
+            raise TypeError(f"variable {name!r}: must be integers, got dtype {array.dtype}")
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(torch.as_tensor(np.array(held[name])))
+
+
+def leaf_of(config: FrontendConfig, padding: str, learn_logs: bool) -> leaf.Leaf:
+    """A fresh ``leaf.Leaf`` for a state dict, in evaluation mode, its PCEN floored as LEAF's.
+
+    Raises:
+        ValueError: as :class:`leaf.Leaf`; or the configuration is another frontend's.
+    """
+    import leaf
+    from parity.oracle.frontend import FLOOR
+
+    if (config.frontend, config.conv1d_cls, config.compression) != ("Leaf", "GaborConv1D", "pcen"):
+        raise ValueError(f"settings {config}: must be those of Leaf with PCEN, as leaf's state dict has it")
+    pcen = leaf.PCEN(
+        config.n_filters, alpha=0.96, delta=2.0, r=0.5, eps=config.pcen_floor, learn_logs=learn_logs, clamp=FLOOR
+    )
+    return leaf.Leaf(
+        config.n_filters,
+        max_freq=min(7800.0, config.sample_rate / 2),
+        sample_rate=config.sample_rate,
+        window_len=config.window_len,
+        window_stride=config.window_stride,
+        compression=pcen,
+        padding=padding,
+    ).eval()
+
+
+def load_weights(
+    module: Any, source: Mapping[str, Any] | str | os.PathLike[str] | Any, *, scope: str | None = None
+) -> None:
+    """Set the parameters of a frontend; nothing is changed unless all of them can be.
+
+    Args:
+        module: a frontend of ``tf_leaf`` or ``og_leaf``, a ``leaf.Leaf`` or an ``efficientleaf.EfficientLeaf`` (the
+            last two with PCEN, or with the compression that the source has); also as ``torch.compile`` returns it.
+        source: one of
+
+            - a mapping of the original's variable names (``kernel:0``, ``leaf/PCEN/alpha:0``, ...; the prefix and
+              ``:0`` are optional) to real arrays, or a state dict of ``og_leaf``, ``leaf``, ``efficientleaf`` or of
+              the published ports that they follow;
+            - the path of a file: the prefix of a TensorFlow checkpoint, object-based or by names, or a folder that
+              holds one (a SavedModel); a Keras ``.h5``, ``.weights.h5`` or ``.keras`` file; an ``.npz`` or
+              ``.safetensors`` file of such a mapping; a state dict (``.pt``, ``.pth``). None needs TensorFlow, none
+              is unpickled;
+            - another rung's module, whose configuration must hold the same variables. Values that their source limits
+              in its forward pass, and the module does not, are carried as the limit.
+        scope: where in the source the frontend stands, ``my_model/leaf``: the path of attributes (a checkpoint or a
+            module), of layers (Keras), or what names begin with; what is elsewhere is left alone. Without it, a
+            checkpoint, Keras file or state dict that holds one frontend is taken to mean that one, and anything else
+            must be the frontend's to the last variable. Optimiser slots, counters and metrics are never part of one.
+
+    Warns:
+        UserWarning: the module has another padding, rate, length or limit of PCEN than the source, so far as this is
+            known: the same weights then give other numbers.
+
+    Raises:
+        ModuleNotFoundError: a file needs h5py or safetensors, and it is not installed.
+        TypeError: the module belongs to no rung, or a value of a mapping is complex or no array of numbers.
+        ValueError: a variable is missing, not expected, misshapen, NaN or infinite; or the filters are certain to be of
+            another class, whose variables have the same shapes; or the rung cannot hold its value
+            (the message names the variable, the value and what is allowed); or the file cannot be read, has more
+            values than a frontend of this module's size, or holds several frontends or none where ``scope`` says (the
+            message lists those that there are).
+    """
+    rung, module = frontend_of(module)
+    if not isinstance(source, (str, os.PathLike, Mapping)):
+        return _from_module(rung, module, source, scope)
+    try:
+        _from_contents(rung, module, contents_of(source), scope)
+    except (TypeError, ValueError) as error:  # a mapping's values are the caller's, a file's are the file's
+        if isinstance(source, Mapping) or (name := repr(os.fspath(source))) in str(error):
+            raise
+        raise ValueError(f"source={name}: {error}") from error
+
+
+def _from_contents(rung: Rung, module: Any, contents: Contents, scope: str | None) -> None:
+    adapter = rung.load_adapter()
+    where = contents.chosen(scope)
+    found = contents.names(where)
+    known, origin = _facts(contents, hints := contents.hints(where))
+    if layouts.is_simplified(found) and rung.name in SIMPLIFIED:
+        held = contents.held(where, _most(tuple(t.shape) for t in module.state_dict().values()))
+        if same_form(module, held):
+            load_own(module, held)
+            return warn_of_differences(known, facts_of(rung.name, module), origin, 4)
+    wanted = adapter.shapes(module)
+    variables = contents.variables(where, _most(wanted.values()))
+    if layouts.is_state_dict(found):
+        # the published port keeps its fixed smoother as an argument, and in no state dict: so is ours kept
+        for name in {RNN_KERNEL, RNN_RECURRENT} & set(wanted) - set(variables):
+            variables[name] = adapter.read(module)[name]
+    variables = checked(variables, wanted)
+    require_same_filters(rung.name, module, variables, hints)
+    _write(rung, module, hints.get("rung", "original"), variables)
+    if variables:
+        warn_of_differences(known, facts_of(rung.name, module), origin, 4)
+
+
+def _facts(contents: Contents, hints: Mapping[str, str]) -> tuple[Facts, str]:
+    """What a source says, or is certain, beside its variables; and what it is."""
+    from parity.weights import stored
+
+    if contents.path.suffix == stored.SUFFIX and contents.path.is_file() and (about := stored.described(contents.path)):
+        config, original = about.config, about.rung == "og_leaf"
+        facts: Facts = {name: float(getattr(config, name)) for name in ("sample_rate", "window_len", "window_stride")}
+        pcen = {"eps": config.pcen_floor} if "pcen" in config.compression else {}
+        facts |= {**pcen, **ORIGINAL, "padding": "same" if original else about.padding}
+        return {**facts, "wrap": about.options.get("wrap", False)}, "the source"
+    if hints.get("rung") == "leaf":  # which a module of leaf was built for, as with load_state_dict
+        return {}, "a state dict of leaf"
+    return ORIGINAL, "TensorFlow's LEAF"
+
+
+def _from_module(rung: Rung, module: Any, source: Any, scope: str | None) -> None:
+    from parity.weights.checkpoints.contents import plain
+
+    other, source = frontend_of(source if scope is None else part_of(source, scope))
+    if same_class(module, source):
+        load_own(module, {name: plain(tensor) for name, tensor in source.state_dict().items()})
+        return warn_of_differences(
+            facts_of(other.name, source), facts_of(rung.name, module), "the source", stacklevel=4
+        )
+    adapter = rung.load_adapter()
+    variables = checked(other.load_adapter().read(source), adapter.shapes(module))
+    hints = {"conv1d_cls": known} if (known := class_of(other.name, source)) else {}
+    require_same_filters(rung.name, module, variables, hints)
+    _write(rung, module, other.name, variables)
+    if variables:
+        warn_of_differences(facts_of(other.name, source), facts_of(rung.name, module), "the source", 4)
+
+
+def _write(rung: Rung, module: Any, origin: str, variables: dict[str, Any]) -> None:
+    adapter = rung.load_adapter()
+    simplified = rung.name in SIMPLIFIED or origin in SIMPLIFIED
+    window = adapter.config(module).window if simplified else 0
+    adapter.write(module, same_function(origin, rung.name, variables, window))
+
+
+def _most(shapes: Iterable[tuple[int, ...]]) -> int:
+    """How many values a source may have where the module needs these: enough to say what is wrong with others."""
+    return max(1 << 20, 4 * sum(math.prod(shape) for shape in shapes))
+
+
+def contents_of(source: Mapping[str, Any] | str | os.PathLike[str]) -> Contents:
+    """A file or a mapping, opened; of dicts in a mapping, as training scripts save them, the names are joined.
+
+    Raises:
+        ModuleNotFoundError, ValueError: as :func:`parity.weights.checkpoints.open_file`.
+    """
+    from parity.weights.checkpoints import Mapped, open_file
+    from parity.weights.checkpoints.contents import flat
+
+    if isinstance(source, Mapping):
+        return Mapped(Path("the mapping"), dict(flat(source)))
+    return open_file(Path(source))

@@ -1,0 +1,287 @@
+"""A converted frontend as one ``.safetensors`` file: its state dict, and what gives it meaning.
+
+The description is the file's metadata, sealed with the tensors by a SHA-256, so weights and configuration cannot part.
+The JSON file beside is a copy for people; nothing reads it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from parity.weights.frontends import FrontendConfig, build
+from parity.weights.outputs import Output, require_file
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FORMAT = "leaf-ladder frontend"
+VERSION = 2
+SUFFIX = ".safetensors"
+RUNGS = ("og_leaf", "leaf", "efficientleaf")
+DTYPES = ("float32", "float64")
+OPTIONS = {
+    "padding": str, "wrap": bool, "learn_logs": bool, "num_groups": int, "conv_win_factor": float,
+    "stride_factor": float,
+}  # fmt: skip
+LONGEST = 1 << 20  # bytes of a header; ours have a few thousand
+WIDEST = 1 << 16  # n_fft: the one size that no tensor of the file vouches for
+
+
+@dataclass(frozen=True)
+class Description:
+    """What turns a state dict into a frontend.
+
+    Attributes:
+        rung: the module's.
+        dtype: of its parameters.
+        config: of the ``og_leaf`` frontend that it was converted from.
+        options: those of ``convert`` that lead from one to the other.
+    """
+
+    rung: str
+    dtype: str
+    config: FrontendConfig
+    options: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("rung", RUNGS), ("dtype", DTYPES)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name}={getattr(self, name)!r}: must be one of {allowed}")
+        for name, value in self.options.items():
+            kind = OPTIONS.get(name)
+            if kind is None or not isinstance(value, (kind, int) if kind is float else kind):
+                raise ValueError(f"option {name}={value!r}: must be one of {sorted(OPTIONS)}, and of its type")
+
+    @property
+    def padding(self) -> str:
+        """How the frames are aligned, ``same`` or ``centered``."""
+        default = "centered" if self.rung == "efficientleaf" else "same"
+        return str(self.options.get("padding", default))
+
+    def module(self) -> nn.Module:
+        """A fresh module, as ``convert`` makes it from a fresh ``og_leaf`` one.
+
+        Raises:
+            ValueError: as :func:`parity.convert`.
+        """
+        from parity.weights.converting import convert
+
+        module = build(self.config, self.dtype)
+        converted: nn.Module = module if self.rung == "og_leaf" else convert(module, self.rung, **self.options)
+        return converted
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "format": FORMAT, "version": VERSION, "rung": self.rung, "dtype": self.dtype,
+            "config": self.config.as_dict(), "options": self.options,
+        }  # fmt: skip
+
+
+def beside(path: Path) -> Path:
+    """Where the copy of the description for people lies."""
+    return path.with_suffix(".json")
+
+
+def outputs(path: Path, inputs: Mapping[str, Path], force: bool = False) -> tuple[Output, Output]:
+    """The weights and the copy of their description, to be checked before any work.
+
+    Args:
+        path: of the weights.
+        inputs: what the command reads, by argument.
+        force: whether files that are not ours may be replaced.
+
+    Raises:
+        ValueError: another suffix than ``.safetensors``.
+    """
+    if path.suffix != SUFFIX:
+        raise ValueError(f"target={str(path)!r}: must end in {SUFFIX}")
+    return (
+        Output("target", path, inputs, _is_weights, force),
+        Output("target's description", beside(path), inputs, _is_copy, force),
+    )
+
+
+def encode(module: nn.Module, about: Description) -> bytes:
+    """A frontend as the bytes of a ``.safetensors`` file.
+
+    Raises:
+        ModuleNotFoundError: safetensors is not installed.
+    """
+    save = _safetensors().save
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    said = {name: value if isinstance(value, str) else json.dumps(value) for name, value in about.as_dict().items()}
+    # "format" is what other readers of these files ask for
+    metadata = {**said, "producer": said["format"], "format": "pt"}
+    seal = _seal(*_split(save(state, metadata=metadata)))
+    encoded: bytes = save(state, metadata={**metadata, "sha256": seal})
+    return encoded
+
+
+def write(to: tuple[Output, Output], data: bytes, about: Description) -> None:
+    """Write what :func:`encode` made, and the copy of its description.
+
+    Raises:
+        ValueError: as :meth:`parity.weights.outputs.Output.write`.
+    """
+    weights, copy = to
+    text = json.dumps({**about.as_dict(), "sha256": hashlib.sha256(data).hexdigest()}, indent=1, allow_nan=False)
+    weights.write(data)
+    copy.write(text.encode() + b"\n")
+
+
+def load(path: str | os.PathLike[str], dtype: str | None = None) -> nn.Module:
+    """The frontend that ``leaf-ladder convert`` wrote; needs torch and safetensors, no TensorFlow.
+
+    Args:
+        path: the ``.safetensors`` file, which holds its own description.
+        dtype: of the module, ``"float32"`` or ``"float64"``; that of the file by default.
+
+    Returns:
+        An ``og_leaf``, ``leaf`` or ``efficientleaf`` module in evaluation mode: audio [B, T] in, features
+        [B, filters, frames] out.
+
+    Raises:
+        ModuleNotFoundError: safetensors is not installed.
+        ValueError: the file is missing, torn, edited or of another kind, or a weight is NaN or infinite; names it.
+    """
+    path = Path(path)
+    if dtype is not None and dtype not in DTYPES:
+        raise ValueError(f"dtype={dtype!r}: must be 'float32' or 'float64'")
+    about = described(path)
+    if about is None:
+        raise ValueError(
+            f"path={str(path)!r}: must be a file of leaf-ladder convert, whose description is inside; of another, "
+            "parity.load_weights sets a module's parameters"
+        )
+    return decode(path, path.read_bytes(), dtype)
+
+
+def decode(path: Path, data: bytes, dtype: str | None = None) -> nn.Module:
+    """The frontend in the bytes of a file; see :func:`load`."""
+    import torch
+
+    shown = f"path={str(path)!r}"
+    try:
+        header, tensors = _split(data)
+        about, seal = _parse(header, len(data)), header["__metadata__"].get("sha256")
+    except ValueError as error:
+        raise ValueError(f"{shown}: is torn or edited ({error})") from error
+    if _seal(header, tensors) != seal:
+        raise ValueError(f"{shown}: is torn or edited: its SHA-256 is not the recorded one")
+    module = about.module()
+    try:
+        state = _safetensors().load(data)
+        module.load_state_dict(state)
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"{shown}: does not hold its configuration's tensors ({error})") from error
+    for name, tensor in state.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise ValueError(f"{shown}: {name!r} has NaN or infinite values; must be finite")
+    return module.to(getattr(torch, dtype or about.dtype)).eval()
+
+
+def described(path: Path) -> Description | None:
+    """The description inside a file of weights; None where there is none, whatever else the file is.
+
+    Raises:
+        ValueError: it is one of ours, but torn or of another version; names the file.
+    """
+    if path.suffix != SUFFIX:
+        return None
+    require_file("path", path)
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= LONGEST:
+            return None
+        text = file.read(length)
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    if not isinstance(metadata, dict) or metadata.get("producer") != FORMAT:
+        return None
+    try:
+        return _parse(header, path.stat().st_size)
+    except ValueError as error:
+        raise ValueError(f"path={str(path)!r}: is torn, edited or of another version ({error})") from error
+
+
+def _parse(header: Mapping[str, Any], size: int) -> Description:
+    """The description in a header, of a file of so many bytes.
+
+    Raises:
+        ValueError: it is none of this version, or needs more parameters than the file can hold.
+    """
+    try:
+        said = header["__metadata__"]
+        if said["producer"] != FORMAT or said["version"] != str(VERSION):
+            raise ValueError(f"producer {said['producer']!r}, version {said['version']!r}")
+        config = FrontendConfig.of(**json.loads(said["config"]))
+        about = Description(said["rung"], said["dtype"], config, dict(json.loads(said["options"])))
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+    # checked before anything of that size is made
+    taps = config.window if config.conv1d_cls in ("Conv1D", "NormalizedConv1D", "FFTConv1D") else 1
+    if config.frontend != "MelFilterbanks" and config.n_filters * taps > size:
+        raise ValueError(f"n_filters={config.n_filters}: more than the file holds")
+    if config.n_fft > WIDEST or (config.frontend == "MelFilterbanks" and config.n_filters > WIDEST):
+        raise ValueError(f"n_fft={config.n_fft}, n_filters={config.n_filters}: must be at most {WIDEST}")
+    return about
+
+
+def _split(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """Header and tensors of a file.
+
+    Raises:
+        ValueError: the header is torn.
+    """
+    length = int.from_bytes(data[:8], "little")
+    if length > len(data) - 8:
+        raise ValueError("it breaks off in its header")
+    try:
+        return dict(json.loads(data[8 : 8 + length])), data[8 + length :]
+    except (TypeError, RecursionError) as error:
+        raise ValueError(f"its header is no mapping ({error})") from error
+
+
+def _seal(header: Mapping[str, Any], tensors: bytes) -> str:
+    """SHA-256 of all that is in a file but itself."""
+    said = {name: value for name, value in header["__metadata__"].items() if name != "sha256"}
+    rest = json.dumps({**header, "__metadata__": said}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(rest.encode() + b"\0" + tensors).hexdigest()
+
+
+def _is_weights(path: Path) -> bool:
+    try:
+        return described(path) is not None
+    except ValueError:
+        return False
+
+
+def _is_copy(path: Path) -> bool:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and found.get("format") == FORMAT and set(found) == {*_FIELDS, "sha256"}
+
+
+_FIELDS = ("format", "version", "rung", "dtype", "config", "options")
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors.torch
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"a {SUFFIX} file needs safetensors: python -m pip install safetensors", name=error.name
+        ) from None
+    return safetensors.torch
