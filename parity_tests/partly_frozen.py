@@ -37,7 +37,7 @@ def _prepared(rung: str, text: str, **options: float) -> tuple[Any, Expected]:
     adapter.write(module, weights)
     geometry = geometry_of(adapter, module, case)
     expected = Expected(case.config, weights, case.input(), np.empty(0), subtracts=False, geometry=geometry)
-    expected.cotangent = case.cotangent(expected.taps["output"].shape)
+    expected.cotangent = case.cotangent(expected.stages["output"].shape)
     return module, expected
 
 
