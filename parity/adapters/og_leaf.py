@@ -25,8 +25,7 @@ from parity.adapters.refusals import (
     require_leaf,
     require_same_padding,
 )
-from parity.oracle.config import LeafConfig
-from parity.oracle.frontend import FLOOR
+from parity.oracle.config import FLOOR, LeafConfig
 
 
 def _held(module: Leaf) -> dict[str, torch.Tensor]:

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from parity.adapters.canonical import DELTA, SMOOTH, Variables
-from parity.oracle.config import LeafConfig
-from parity.oracle.frontend import FLOOR
+from parity.oracle.config import FLOOR, LeafConfig
 
 SIMPLIFIED = ("leaf", "efficientleaf")
 LEAST_WINDOW = 4  # samples, where [4, window] and [2 / window, 0.5] are ranges

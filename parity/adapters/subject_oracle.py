@@ -1,4 +1,4 @@
-"""Runs a subject on the float64 oracle, or on one that rounds at every stage. NumPy alone."""
+"""Run a subject on the float64 oracle, exactly or with a rounding at every stage. NumPy alone."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from parity.adapters import composed
 from parity.cases.public_names import public
 from parity.cases.subjects import Subject
 from parity.criteria.outcome import Array, Outcome
-from parity.oracle import kernels, measured_init, sinc, spectral, stages
-from parity.oracle.arrays import clamp_adjoint, exact
+from parity.oracle import measured_init, mel, sinc, spectral
+from parity.oracle.arrays import clamp, clamp_adjoint, exact
 from parity.oracle.chain import Chain
-from parity.oracle.filterbank import Z
-from parity.oracle.gabor import gabor, gabor_adjoint, gaussian_window, gaussian_window_adjoint
+from parity.oracle.compression import Log
+from parity.oracle.gabor import gabor, gabor_adjoint, wavelets_at, wavelets_at_adjoint
+from parity.oracle.geometry import Box
+from parity.oracle.pooling import gaussian_window, gaussian_window_adjoint
 
 Found = tuple[Array, dict[str, Array]]
 
@@ -32,7 +34,7 @@ def run(
     Args:
         subject: what to run; its float32 input and variables are taken as they are.
         variables: values in place of the subject's own, by canonical name.
-        rng, ulp: where given, the inputs of every stage are rounded, see :class:`parity.oracle.Chain`.
+        rng, ulp: where given, the inputs of every stage are rounded, see :class:`parity.oracle.chain.Chain`.
     """
     try:
         held = _variables(subject, variables or {})
@@ -71,7 +73,8 @@ def _composed(c: Chain, subject: Subject) -> Found:
     """A layer or frontend."""
     shape = c.x.shape
     c.x = c.x[:, np.newaxis] if c.x.ndim == 2 else c.x.transpose(0, 2, 1)
-    (composed.frontend if public(subject.name).kind == "frontend" else composed.layer)(c, subject)
+    for stage in composed.stages(subject):
+        stage.apply(c)
     output = c.x.transpose(0, 2, 1)
     d_x = c.back(subject.cotangent(output.shape).astype(np.float64).transpose(0, 2, 1))
     return output, {"input": d_x.transpose(0, 2, 1).reshape(shape), **c.gradients}
@@ -97,15 +100,16 @@ def _convolved(c: Chain, subject: Subject) -> Found:
 
 
 def _limits(c: Chain, subject: Subject) -> Found:
-    box = ((0.0, np.pi), (4 * Z, subject.arguments["kernel_size"] * Z))
-    output = np.stack([stages.limited(c.x[:, i], *limits) for i, limits in enumerate(box)], axis=1)
+    limits_of_sigma = Box.of_leaf(subject.arguments["kernel_size"])
+    box = ((0.0, np.pi), (limits_of_sigma.sigma_low, limits_of_sigma.sigma_high))
+    output = np.stack([clamp(c.x[:, i], *limits) for i, limits in enumerate(box)], axis=1)
     d = subject.cotangent(output.shape).astype(np.float64)
     d_x = np.stack([clamp_adjoint(c.x[:, i], d[:, i], *limits) for i, limits in enumerate(box)], axis=1)
     return c.moved(output), {"input": c.moved(d_x)}
 
 
 def _log(c: Chain, subject: Subject) -> Found:
-    stages.log(c, subject.arguments["log_offset"])
+    Log(subject.arguments["log_offset"]).apply(c)
     output = c.moved(c.x)
     return output, {"input": c.moved(c.back(subject.cotangent(output.shape)))}
 
@@ -125,10 +129,10 @@ def _amplitude(c: Chain, subject: Subject) -> Found:
 def _wavelets_at(c: Chain, subject: Subject) -> Found:
     """At times [W], of centres and deviations [C]: [C, W, 2]."""
     t, mu, sigma = c.moved(c.x), c.variable("center"), c.variable("fwhm")
-    values = kernels.wavelets_at(t, mu, sigma)
+    values = wavelets_at(t, mu, sigma)
     output = c.moved(values).transpose(0, 2, 1)
     d = c.moved(subject.cotangent(output.shape)).transpose(0, 2, 1)
-    d_t, d_mu, d_sigma = kernels.wavelets_at_adjoint(t, mu, sigma, c.moved(d), c.moved)
+    d_t, d_mu, d_sigma = wavelets_at_adjoint(t, mu, sigma, c.moved(d), c.moved)
     return output, {"input": c.moved(d_t), "center": c.moved(d_mu), "fwhm": c.moved(d_sigma)}
 
 
@@ -160,7 +164,7 @@ def _sinc_filters(c: Chain, subject: Subject) -> Found:
 def _gaussian(c: Chain, subject: Subject) -> Found:
     size = subject.arguments["filter_size"]
     held = c.moved(c.x.reshape(-1))
-    width = c.moved(stages.limited(held, 2.0 / size, 0.5))
+    width = c.moved(clamp(held, 2.0 / size, 0.5))
     output = c.moved(gaussian_window(width, size)).T.reshape(1, size, len(held), 1)
     d = c.moved(subject.cotangent(output.shape)).reshape(size, len(held)).T
     d_width = clamp_adjoint(held, gaussian_window_adjoint(width, size, d), 2.0 / size, 0.5)
@@ -178,13 +182,13 @@ def _gabor_of_mels(subject: Subject) -> Array:
     what, size = own.pop("property"), own.pop("window_len")
     normalize = own.pop("normalize_energy")
     band = own["sample_rate"], own["min_freq"], own["max_freq"]
-    triangles = kernels.triangles(own["n_filters"], own["n_fft"], *band, normalize)
+    triangles = mel.triangles(own["n_filters"], own["n_fft"], *band, normalize)
     if what == "mel_filters":
         return triangles
     params = measured_init(own["n_filters"], *band, own["n_fft"])
     if what == "gabor_params_from_mels":
         return params
-    return kernels.wavelets(params, triangles, own["n_fft"], size).transpose(0, 2, 1)
+    return mel.wavelets(params, triangles, own["n_fft"], size).transpose(0, 2, 1)
 
 
 def _sinc_init(subject: Subject) -> Array:

@@ -19,8 +19,7 @@ from parity.adapters.refusals import (
     require_leaf,
     require_same_padding,
 )
-from parity.oracle.config import LeafConfig
-from parity.oracle.frontend import FLOOR
+from parity.oracle.config import FLOOR, LeafConfig
 from tf_leaf import impulse_responses, melfilters
 
 

@@ -19,7 +19,7 @@ from parity.checks.grid import Context
 from parity.checks.normalised import Normalised
 from parity.criteria import Verdict, soundness, status
 from parity.criteria.criterion import unit_roundoff
-from parity.oracle import norm
+from parity.oracle import compression
 from parity.oracle.arrays import Array
 from parity.oracle.running import LOG, POWER
 from parity.report.claims import Measurement
@@ -110,11 +110,11 @@ class Probe:
             yield self.pure("log1p", module, x)
             audio, got = self.run(module, x)
             error = self.of_log(a)
-            yield from self.judged("log1p", got, norm.log1p(x, a), error * norm.log1p(x, a))
+            yield from self.judged("log1p", got, compression.log1p(x, a), error * compression.log1p(x, a))
             slopes = self.slopes(got, d, [audio, *module.parameters()])
-            d_x, d_a = norm.log1p_adjoint(x, a, d)
+            d_x, d_a = compression.log1p_adjoint(x, a, d)
             yield from self.judged("log1p", slopes[0], d_x, error * np.abs(d_x), "input gradient")
-            terms = norm.log1p_adjoint(x, a, np.abs(d))[1] * (error[:, 0] + self.sum_of(x[:, 0].size))
+            terms = compression.log1p_adjoint(x, a, np.abs(d))[1] * (error[:, 0] + self.sum_of(x[:, 0].size))
             if not per_band:
                 d_a, terms = d_a.sum(), terms.sum() + self.sum_of(n) * np.abs(d_a).sum()
             for slope in slopes[1:]:
@@ -123,7 +123,7 @@ class Probe:
     def median(self) -> Iterator[Measurement]:
         """The subtraction of the median alone: the logarithm before and the norm behind are taken out."""
         x, d = self.draw.uniform(3, -3, 3, self.draw.shape), self.draw.uniform(4, -1, 1, self.draw.shape)
-        filtered, d_x = norm.subtract_median(x), norm.subtract_median_adjoint(x, d)
+        filtered, d_x = compression.subtract_median(x), compression.subtract_median_adjoint(x, d)
         terms = _filtered_terms(x, np.abs(d))
         for append in (False, True):
             module = efficientleaf.LogTBN(self.draw.n_bands, median_filter=True, append_filtered=append).to(self.dtype)
@@ -175,8 +175,8 @@ class Probe:
             n, a=5, trainable=True, per_band=True, median_filter=True, append_filtered=True
         ).to(self.dtype)
         self.fill(dict(module.named_parameters()), {"log1p.a": a})
-        logs = norm.log1p(x, a)
-        rows = np.concatenate([logs, norm.subtract_median(logs)], axis=1)
+        logs = compression.log1p(x, a)
+        rows = np.concatenate([logs, compression.subtract_median(logs)], axis=1)
         stage = Normalised(rows, self.fill_norm(module.TBN.bn), training)
         own = self.sum_of(rows[:, 0].size, NORM_OWN)
         # what the logarithm rounds off, the filtered one twice, reaches the norm as an error of its input
@@ -193,13 +193,13 @@ class Probe:
         slopes = self.slopes(got, d.reshape(shape), [audio, *module.parameters()])
         wanted, moved = stage.adjoint(d), stage.adjoint_moved(d, given)
         errors = [own * size + more for size, more in zip(stage.adjoint_sizes(d), moved, strict=True)]
-        d_logs = wanted[0][:, :n] + norm.subtract_median_adjoint(logs, wanted[0][:, n:])
+        d_logs = wanted[0][:, :n] + compression.subtract_median_adjoint(logs, wanted[0][:, n:])
         terms = np.abs(wanted[0][:, :n]) + _filtered_terms(logs, np.abs(wanted[0][:, n:]))
         error = errors[0][:, :n] + _filtered_terms(logs, errors[0][:, n:])
         error = error + (self.of_log(a) + self.sum_of(n_frames, 2)) * terms
-        d_x, d_a = norm.log1p_adjoint(x, a, d_logs)
-        error_x, error_a = norm.log1p_adjoint(x, a, error)
-        error_a = error_a + self.sum_of(x[:, 0].size) * norm.log1p_adjoint(x, a, terms)[1]
+        d_x, d_a = compression.log1p_adjoint(x, a, d_logs)
+        error_x, error_a = compression.log1p_adjoint(x, a, error)
+        error_a = error_a + self.sum_of(x[:, 0].size) * compression.log1p_adjoint(x, a, terms)[1]
         yield from self.judged("output", slopes[0], d_x, error_x, "input gradient")
         named = dict(zip((name for name, _ in module.named_parameters()), slopes[1:], strict=True))
         for name, value, term in (
@@ -264,5 +264,5 @@ class Probe:
 
 def _filtered_terms(x: Array, size: Array) -> Array:
     """The absolute terms of the adjoint of ``x - median(x)``: the median's own frame has those of all."""
-    median = np.arange(x.shape[-1]) == norm.median_index(x)
+    median = np.arange(x.shape[-1]) == compression.median_index(x)
     return np.asarray(size + median * size.sum(axis=-1, keepdims=True))

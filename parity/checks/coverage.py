@@ -17,7 +17,7 @@ from parity.adapters import canonical
 from parity.cases.case import SIGNALS, Case
 from parity.cases.strategies import DECADES, RATES, WEIGHTS_DRAWN
 from parity.oracle.config import COMPRESSIONS
-from parity.oracle.filterbank import Box
+from parity.oracle.geometry import Box
 
 SIDES = ("below", "inside", "above")
 PLAIN, OPTIONAL = ("pcen",), ("pre-emphasis", "instance norm", "shared smoother", "none of these")

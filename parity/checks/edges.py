@@ -16,9 +16,8 @@ from parity.criteria import Exactly, RelativeL2
 from parity.criteria.criterion import unit_roundoff
 from parity.oracle import Geometry
 from parity.oracle.arrays import Array, exact
-from parity.oracle.config import LeafConfig
-from parity.oracle.convolution import correlate_adjoint
-from parity.oracle.frontend import FLOOR
+from parity.oracle.config import FLOOR, LeafConfig
+from parity.oracle.correlation import correlate_adjoint
 from parity.oracle.gabor import gabor, gabor_adjoint
 from parity.oracle.pcen import normalise_adjoint, smoother, smoother_adjoint
 from parity.report.claims import Measurement

@@ -16,7 +16,6 @@ from parity.criteria.direct import Size, norm, peak
 from parity.criteria.envelope import Envelope
 from parity.oracle import ORIGINAL, Conventions, Geometry, LeafBounds, LeafOracle, Precision
 from parity.oracle.config import LeafConfig
-from parity.oracle.rounded import rounded
 
 Arrays = Mapping[str, np.ndarray]
 # some 800 arrays of the goldens on either rung that are held to the original, and of a few reformulations
@@ -97,7 +96,7 @@ class Expected:
         largest: dict[str, dict[Size, float]] = {}
         for seed in range(SCATTER.n_draws):
             rng = np.random.default_rng([11, seed])
-            for name, values in rounded(self.config, self.variables, self.x, self.cotangent, rng, u).items():
+            for name, values in self.oracle.rounded(self.variables, self.x, self.cotangent, rng, u).items():
                 sizes = largest.setdefault(name, {norm: 0.0, peak: 0.0})
                 for size in sizes:
                     sizes[size] = max(sizes[size], size(values - true[name]))
@@ -110,7 +109,7 @@ class Expected:
             subtracts = self.subtracts or dtype != "float64"
             precision = Precision.of(dtype, one_operation)
             bounds = LeafBounds(self.oracle, self.variables, self.x, precision, subtracts)
-            self._kept[key] = bounds.forward(), bounds.gradients(self.cotangent)
+            self._kept[key] = bounds.errors(), bounds.gradient_errors(self.cotangent)
         return self._kept[key]
 
     @cached_property

@@ -31,7 +31,8 @@ from parity.checks.normalised import Normalised
 from parity.checks.plans import Setting
 from parity.criteria import OfMax, one_operation, peak, soundness, status
 from parity.criteria.criterion import unit_roundoff
-from parity.oracle import SIMPLIFIED, Box, Geometry, Group, norm
+from parity.oracle import SIMPLIFIED, Box, Geometry, Group
+from parity.oracle.compression import log1p, subtract_median
 from parity.report.claims import Measurement
 
 DOMAIN = "graphs, drawn settings and lengths"
@@ -116,10 +117,10 @@ class Subject:
         compression: Any = self.module.compression
         a = compression.log1p.a.detach().double().numpy()
         state = {name: v.double().numpy() for name, v in compression.TBN.bn.state_dict().items()}
-        logs, scale = norm.log1p(pool, a), 10 ** a[:, np.newaxis]
+        logs, scale = log1p(pool, a), 10 ** a[:, np.newaxis]
         own = Probe(Draw(self.seed, 1, len(a), 1), "float32").of_log(a) + 4 * U  # a logarithm by 4 roundings more
         given = scale * off / (1 + scale * (pool - off).clip(0)) + own * logs
-        rows = np.concatenate([logs, norm.subtract_median(logs)], axis=1)
+        rows = np.concatenate([logs, subtract_median(logs)], axis=1)
         filtered = given + given.max(axis=-1, keepdims=True) + U * np.abs(rows[:, len(a) :])
         stage = Normalised(rows, state, False)
         error = NORM_OWN * U * stage.sizes() + stage.moved(np.concatenate([given, filtered], axis=1))

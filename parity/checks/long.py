@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parity.criteria import judged, norm, soundness
-from parity.oracle.normalised import PcenBounds
 from parity.oracle.running import Running
+from parity.oracle.scan import PcenBounds
 
 Array = NDArray[Any]
 LENGTHS = (1_000, 10_000, 60_000, 360_000, 1_080_000, 10_000_000)

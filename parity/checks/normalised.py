@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from parity.oracle import norm
+from parity.oracle import compression
 from parity.oracle.arrays import Array
 
 EPS, MOMENTUM = 1e-5, 0.1  # torch.nn.BatchNorm1d's, which the published implementation takes
@@ -47,13 +47,13 @@ class Normalised:
     def value(self) -> Array:
         """The result, [B, C, T]."""
         if self.training:
-            return norm.standardise(self.x, self.column("weight"), self.column("bias"), EPS, TIME)
+            return compression.standardise(self.x, self.column("weight"), self.column("bias"), EPS, TIME)
         return self.unit * self.column("weight") + self.column("bias")
 
     def adjoint(self, d: Array) -> tuple[Array, Array, Array]:
         """Cotangent [B, C, T] to those of x, weight and bias."""
         if self.training:
-            return norm.standardise_adjoint(self.x, self.column("weight"), EPS, TIME, d)
+            return compression.standardise_adjoint(self.x, self.column("weight"), EPS, TIME, d)
         return d * self.column("weight") * self.scale, (d * self.unit).sum(axis=TIME), d.sum(axis=TIME)
 
     def updated(self) -> tuple[Array, Array]:

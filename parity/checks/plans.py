@@ -23,7 +23,7 @@ from parity.criteria.criterion import unit_roundoff
 from parity.oracle import SIMPLIFIED, Box, Geometry, Group, plan_groups
 from parity.oracle.arrays import Array
 from parity.oracle.config import LeafConfig
-from parity.oracle.filterbank import clamped
+from parity.oracle.geometry import clamped
 from parity.report.claims import Measurement
 
 PLAN, GROUPS, STEP = "plans, published settings and their edges", "groups, approximation on", "groups, in training"

@@ -54,7 +54,7 @@ def streamed(rung: str, case: Case, cuts: Sequence[int], dtype: str = "float32")
     if not verdict.passes:
         return
     errors, rounding = (
-        LeafBounds(oracle, held, exact(x), Precision.of(dtype, one), subtracts=False).forward()["output"]
+        LeafBounds(oracle, held, exact(x), Precision.of(dtype, one), subtracts=False).errors()["output"]
         for one in (False, True)
     )
     verdict = one_operation(candidate, whole, rounding, peak)

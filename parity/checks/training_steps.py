@@ -18,8 +18,8 @@ from parity.adapters.rungs import RUNGS
 from parity.cases.case import Case
 from parity.criteria.criterion import unit_roundoff
 from parity.oracle.config import LeafConfig
-from parity.oracle.filterbank import Box
-from parity.oracle.frontend import LeafOracle
+from parity.oracle.geometry import Box
+from parity.oracle.leaf import LeafOracle
 from parity.oracle.optimizers import PARAMETER, Adam, Momentum, Rule, Sgd, project
 
 CONFIG = LeafConfig(n_filters=4, sample_rate=8000)

@@ -17,7 +17,7 @@ def soundness(candidate: Array, oracle: Array, error: Array) -> Verdict:
     Args:
         candidate: what is judged; the status criterion has compared where it is finite.
         oracle: float64.
-        error: of the oracle's shape, from :mod:`parity.oracle.bounds`.
+        error: of the oracle's shape, from :class:`parity.oracle.LeafBounds`.
     """
     c, o, e = (np.asarray(a, dtype=np.float64) for a in (candidate, oracle, error))
     held = np.isfinite(c) & np.isfinite(o) & np.isfinite(e)

@@ -14,7 +14,7 @@ from parity.checks import initial
 from parity.criteria.criterion import unit_roundoff
 from parity.mutation.detectors import Detector, of_efficientleaf
 from parity.oracle import measured_init, mel_matrix
-from parity.oracle.frontend import FLOOR
+from parity.oracle.config import FLOOR
 from parity.report.claims import Measurement
 
 N_BESIDE = 8  # groups whose kernel and stride stand beside a threshold

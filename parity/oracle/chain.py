@@ -1,12 +1,21 @@
-"""A chain of stages, forward and back, exact or rounded at every stage."""
+"""What a stage of the oracle is, and the two ways in which a chain of stages is run.
+
+A :class:`Stage` has its value and its adjoint in one method, ``apply``, on a :class:`Chain`: exact, or with random
+roundings. A :class:`BoundedStage` also has its running error in ``bound``, on a :class:`RunningChain`: value and
+adjoint again, in another form, with the largest error of each.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from parity.oracle.arrays import Array, exact
+from parity.oracle.running import Running
 
 LOST = 0.5  # the chance that a number below the smallest normal one survives
 
@@ -23,6 +32,7 @@ class Chain:
 
     Attributes:
         x: the value so far.
+        notes: values that a stage computes on the way, by the name of the stage.
         gradients: by variable, once :meth:`back` has run.
     """
 
@@ -31,6 +41,7 @@ class Chain:
     ) -> None:
         self.x = exact(x)
         self.variables = variables
+        self.notes: dict[str, Array] = {}
         self.gradients: dict[str, Array] = {}
         self._rng, self._ulp = rng, ulp
         self._tiny = 2.0**-126 if ulp > 2.0**-40 else 2.0**-1022
@@ -109,9 +120,107 @@ class Chain:
         self.x = forward(x)
         self._backs.append(lambda d: adjoint(x, self.moved(d)))
 
+    def branch(self, variables: Mapping[str, Array]) -> Chain:
+        """A chain that starts from the value so far, with variables of its own and the same roundings."""
+        return Chain(self.x, variables, self._rng, self._ulp)
+
+    def join(self, branches: Sequence[Chain], axes: Mapping[str, int]) -> None:
+        """Put the branches' channels together; ``axes`` says along which axis each variable was divided."""
+        self.x = np.concatenate([branch.x for branch in branches], axis=1)
+        ends = np.cumsum([branch.x.shape[1] for branch in branches])[:-1]
+
+        def back(d: Array) -> Array:
+            found = [b.back(part) for b, part in zip(branches, np.split(d, ends, axis=1), strict=True)]
+            for name, axis in axes.items():
+                self.learned(name, np.concatenate([b.gradients[name] for b in branches], axis=axis))
+            return functools.reduce(operator.add, found)
+
+        self._backs.append(back)
+
     def back(self, cotangent: Array) -> Array:
         """The cotangent of the input; fills :attr:`gradients`."""
         d = exact(cotangent)
         for back in reversed(self._backs):
             d = back(d)
         return d
+
+
+class RunningChain:
+    """A computation under way in running-error arithmetic.
+
+    Args:
+        x: the input, [B, C, T].
+        variables: by the original's names, as the implementation holds them.
+        subtracts: count the digits that the original's PCEN loses by subtracting ``delta^r``. Without, a form that
+            does not cancel is asked for.
+
+    Attributes:
+        x: the value so far, with its error.
+        notes: values that a stage computes on the way, by the name of the stage.
+        gradients: by variable, once :meth:`back` has run.
+    """
+
+    def __init__(self, x: Running, variables: Mapping[str, Array], subtracts: bool = True) -> None:
+        self.x, self.variables, self.subtracts, self.precision = x, variables, subtracts, x.precision
+        self.notes: dict[str, Running] = {}
+        self.gradients: dict[str, Running] = {}
+        self._backs: list[Callable[[Running], Running]] = []
+
+    def given(self, value: object, roundings: float = 0.0) -> Running:
+        """A number that the implementation holds exactly, or after a few roundings."""
+        return Running.given(value, self.precision, roundings)
+
+    def variable(self, name: str) -> Running:
+        """A variable, exact."""
+        return self.given(self.variables[name])
+
+    def column(self, name: str) -> Running:
+        """A variable of each channel, [C, 1]."""
+        return self.variable(name)[:, np.newaxis]
+
+    def learned(self, name: str, gradient: Running) -> None:
+        """Takes a gradient down, in the variable's shape."""
+        self.gradients[name] = gradient.reshape(*np.shape(self.variables[name]))
+
+    def then(self, x: Running, adjoint: Callable[[Running], Running]) -> None:
+        """Takes down what a stage makes of the value, and its adjoint."""
+        self.x = x
+        self._backs.append(adjoint)
+
+    def branch(self, variables: Mapping[str, Array]) -> RunningChain:
+        """A chain that starts from the value so far, with variables of its own."""
+        return RunningChain(self.x, variables, self.subtracts)
+
+    def join(self, branches: Sequence[RunningChain], axes: Mapping[str, int]) -> None:
+        """See :meth:`Chain.join`."""
+        ends = np.cumsum([0, *(branch.x.value.shape[1] for branch in branches)])
+
+        def back(d: Running) -> Running:
+            found = [b.back(d[:, low:high]) for b, low, high in zip(branches, ends, ends[1:], strict=False)]
+            for name, axis in axes.items():
+                self.learned(name, Running.concatenate([b.gradients[name] for b in branches], axis))
+            return functools.reduce(operator.add, found)
+
+        self.then(Running.concatenate([branch.x for branch in branches], 1), back)
+
+    def back(self, cotangent: Running) -> Running:
+        """The cotangent of the input; fills :attr:`gradients`."""
+        for back in reversed(self._backs):
+            cotangent = back(cotangent)
+        return cotangent
+
+
+class Stage(ABC):
+    """A step of the computation."""
+
+    @abstractmethod
+    def apply(self, c: Chain) -> None:
+        """Value and adjoint, exact or rounded at random."""
+
+
+class BoundedStage(Stage):
+    """A step of LEAF, of which the running error is known."""
+
+    @abstractmethod
+    def bound(self, c: RunningChain) -> None:
+        """Value and adjoint in running-error arithmetic."""

@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from parity.oracle.arrays import Array, clamp, exact
-from parity.oracle.filterbank import Box
+from parity.oracle.geometry import Box
 
 PARAMETER = "parameter"
 STEP = 1e-30  # of the complex step: its square vanishes beside any gradient that is not 0

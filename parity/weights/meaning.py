@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from parity.adapters.refusals import SIMPLIFIED
-from parity.oracle.frontend import FLOOR
+from parity.oracle.config import FLOOR
 
 Facts = dict[str, Any]
 # of what the original's variables are written with, whatever file or mapping holds them

@@ -10,8 +10,7 @@ from torch import nn
 from parity.adapters import canonical
 from parity.adapters.base import Adapter
 from parity.adapters.canonical import Variables
-from parity.oracle.config import LeafConfig
-from parity.oracle.frontend import FLOOR, LOG_OFFSET, NORM_EPS
+from parity.oracle.config import FLOOR, LOG_OFFSET, NORM_EPS, LeafConfig
 
 
 class Preemphasis(nn.Module):

@@ -140,7 +140,7 @@ def one_operation(inputs: Inputs) -> Arrays:
     """The bound of every array as if each operation rounded once."""
     precision = Precision.of("float32", one_operation=True)
     bounds = LeafBounds(LeafOracle(inputs.config), inputs.variables, inputs.x, precision)
-    return keyed(bounds.forward(), bounds.gradients(inputs.cotangent))
+    return keyed(bounds.errors(), bounds.gradient_errors(inputs.cotangent))
 
 
 def pooled_ratio(key: Key, variant: str, against: str, errors: Mapping[str, Sequence[Errors]]) -> Evidence:
