@@ -19,8 +19,7 @@ from parity.cases.subjects import Subject
 from parity.checks.grid import FORWARD, FORWARD_NORM, GRADIENT, GRADIENT_NORM, Context
 from parity.criteria import Exactly, OfMax, Verdict, norm, peak, status
 from parity.criteria.criterion import unit_roundoff
-from parity.criteria.direct import Size
-from parity.criteria.envelope import Envelope
+from parity.criteria.direct import Envelope, Size
 from parity.criteria.outcome import Array, Outcome
 from parity.mutation.planting import Benign
 from parity.report.cells import claimed

@@ -17,8 +17,8 @@ import torch
 from parity.adapters.canonical import KERNEL, POOLING, checked
 from parity.adapters.rungs import RUNGS
 from parity.cases.case import Case
-from parity.checks.alone import geometry_of
-from parity.checks.expected import Expected
+from parity.checks.grid import Expected
+from parity.checks.steps import geometry_of
 from parity.criteria import Exactly, norm, one_operation
 
 # by the oracle's name and the column of it

@@ -24,10 +24,8 @@ from torch import Tensor
 import efficientleaf
 from parity.adapters.efficientleaf import EfficientLeafAdapter
 from parity.adapters.leaf import LeafAdapter
-from parity.checks.compressions import NORM_OWN, Draw, Probe
-from parity.checks.expected import Expected
-from parity.checks.grid import Context
-from parity.checks.normalised import Normalised
+from parity.checks.compressions import NORM_OWN, CompressionProbe, EnergyDraw, Normalised
+from parity.checks.grid import Context, Expected
 from parity.checks.plans import Setting
 from parity.criteria import OfMax, one_operation, peak, soundness, status
 from parity.criteria.criterion import unit_roundoff
@@ -82,7 +80,7 @@ class Subject:
         if self.compression == "logtbn":
             n = self.setting.n_filters
             module.compression = efficientleaf.LogTBN(n, True, 5, True, True, True, True)
-            probe = Probe(Draw(self.seed, 1, n, 1), "float32")
+            probe = CompressionProbe(EnergyDraw(self.seed, 1, n, 1), "float32")
             probe.fill_norm(module.compression.TBN.bn)
         return module.eval().freeze()  # type: ignore[no-any-return]
 
@@ -118,7 +116,8 @@ class Subject:
         a = compression.log1p.a.detach().double().numpy()
         state = {name: v.double().numpy() for name, v in compression.TBN.bn.state_dict().items()}
         logs, scale = log1p(pool, a), 10 ** a[:, np.newaxis]
-        own = Probe(Draw(self.seed, 1, len(a), 1), "float32").of_log(a) + 4 * U  # a logarithm by 4 roundings more
+        probe = CompressionProbe(EnergyDraw(self.seed, 1, len(a), 1), "float32")
+        own = probe.of_log(a) + 4 * U  # a logarithm by 4 roundings more
         given = scale * off / (1 + scale * (pool - off).clip(0)) + own * logs
         rows = np.concatenate([logs, subtract_median(logs)], axis=1)
         filtered = given + given.max(axis=-1, keepdims=True) + U * np.abs(rows[:, len(a) :])

@@ -53,7 +53,7 @@ def initial(rung: str) -> Iterator[Measurement]:
     """Every initial value of the rung."""
     for dtype in ("float32", "float64"):
         with _default_dtype(rung, dtype):
-            probe = Probe(rung, dtype)
+            probe = InitialProbe(rung, dtype)
             if rung in ("tf_leaf", "og_leaf"):
                 for n_filters, rate in MEASURED:
                     yield from probe.measured(n_filters, rate)
@@ -64,7 +64,7 @@ def initial(rung: str) -> Iterator[Measurement]:
             yield from probe.constants()
 
 
-class Probe:
+class InitialProbe:
     """One rung in one precision."""
 
     def __init__(self, rung: str, dtype: str) -> None:

@@ -16,8 +16,7 @@ import numpy as np
 
 from parity.adapters import canonical
 from parity.adapters.efficientleaf import EfficientLeafAdapter
-from parity.checks.expected import Expected
-from parity.checks.grid import Context, compare_algebraic, compare_algebraic_gradients, compare_sound, kind_of
+from parity.checks.grid import Context, Expected, compare_algebraic, compare_algebraic_gradients, compare_sound, kind_of
 from parity.criteria import Verdict
 from parity.criteria.criterion import unit_roundoff
 from parity.oracle import SIMPLIFIED, Box, Geometry, Group, plan_groups

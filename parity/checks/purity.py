@@ -39,11 +39,11 @@ WIDER = 5
 def purity(rung: str) -> Iterator[Measurement]:
     """Every form of the rung, called again and again; and frontends of two widths side by side."""
     for form, arguments in FORMS[rung].items():
-        yield from Probe(rung, form).calls(arguments)
-        yield from Probe(rung, form).side_by_side(arguments)
+        yield from PurityProbe(rung, form).calls(arguments)
+        yield from PurityProbe(rung, form).side_by_side(arguments)
 
 
-class Probe:
+class PurityProbe:
     """One form of a rung's frontend."""
 
     def __init__(self, rung: str, form: str) -> None:

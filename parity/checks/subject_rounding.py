@@ -17,7 +17,7 @@ import numpy as np
 from parity.adapters import subject_oracle
 from parity.cases.subjects import Subject
 from parity.criteria import Exactly, OfMax, Verdict, norm, status
-from parity.criteria.envelope import Envelope
+from parity.criteria.direct import Envelope
 from parity.criteria.outcome import Array, Outcome
 
 N_DRAWS = 8
@@ -86,16 +86,16 @@ class Rounded:
         return ENVELOPE(off, np.array([n * self.spread(name, dtype)]), least)
 
     def _draws(self, dtype: str) -> list[dict[str, Array]]:
-        if dtype not in self._kept:
+        if dtype not in self._by_dtype:
             with np.errstate(all="ignore"):
-                self._kept[dtype] = [
+                self._by_dtype[dtype] = [
                     subject_oracle.run(self.subject, self.variables, np.random.default_rng([7, i]), ULP[dtype]).arrays()
                     for i in range(N_DRAWS)
                 ]
-        return self._kept[dtype]
+        return self._by_dtype[dtype]
 
     @cached_property
-    def _kept(self) -> dict[str, list[dict[str, Array]]]:
+    def _by_dtype(self) -> dict[str, list[dict[str, Array]]]:
         return {}
 
 

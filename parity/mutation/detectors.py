@@ -15,8 +15,7 @@ import numpy as np
 
 from parity.adapters.base import Adapter
 from parity.adapters.rungs import RUNGS
-from parity.checks.expected import Expected
-from parity.checks.grid import Context, compare_algebraic, compare_forward
+from parity.checks.grid import Context, Expected, compare_algebraic, compare_forward
 from parity.checks.steps import STEPS, Runner, Step
 from parity.mutation.runner import CLEAN, shared
 from parity.report.claims import Measurement
@@ -126,7 +125,7 @@ def compression(stage: str, which: int) -> Detector:
     def detect(dtype: str) -> Iterator[Measurement]:
         from parity.checks import compressions
 
-        probe = compressions.Probe(compressions.DRAWS[which], dtype)
+        probe = compressions.CompressionProbe(compressions.DRAWS[which], dtype)
         if stage == "logarithm":
             yield from probe.logarithm()
         elif stage == "normalisation":

@@ -56,7 +56,7 @@ class Rule(ABC):
         and quotient, carried to first order through what follows.
         """
 
-    def carried(
+    def propagated(
         self, n: int, parameter: Array, gradient: Array, slots: Mapping[str, Array], width: Array
     ) -> dict[str, Array]:
         """How far each result moves where the gradient moves by at most ``width``: first order, slopes by complex step.

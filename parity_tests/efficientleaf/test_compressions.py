@@ -7,8 +7,7 @@ import pytest
 import torch
 
 import efficientleaf
-from parity.checks.compressions import DRAWS, compressions
-from parity.checks.normalised import EPS, Normalised
+from parity.checks.compressions import DRAWS, EPS, Normalised, compressions
 from parity.criteria import AtMost
 from parity.oracle import compression
 

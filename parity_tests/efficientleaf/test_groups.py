@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 import leaf
 from efficientleaf import EfficientLeaf, GroupedGaborFilterbank, LogTBN
-from parity.checks.expected import Expected
-from parity.checks.grid import Context, compare_algebraic_gradients
+from parity.checks.grid import Context, Expected, compare_algebraic_gradients
 from parity.criteria import OfMax, RelativeL2, status
 from parity.oracle import SIMPLIFIED, Box, Geometry, LeafOracle, compression, plan_groups
 from parity.oracle.config import LeafConfig

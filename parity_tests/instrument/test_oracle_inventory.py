@@ -256,4 +256,4 @@ def test_a_change_of_a_thousand_roundings_is_noticed():
 def test_the_envelope_is_that_of_its_draws():
     rounded = Rounded(FIXED["fft_conv1d"][0], {})
     rounded.spread("output", "float32")
-    assert {len(draws) for draws in rounded._kept.values()} == {N_DRAWS} == {ENVELOPE.n_draws}
+    assert {len(draws) for draws in rounded._by_dtype.values()} == {N_DRAWS} == {ENVELOPE.n_draws}

@@ -15,9 +15,9 @@ import og_leaf
 from parity.adapters import composed
 from parity.adapters import subject_torch as adapter
 from parity.cases import subjects
-from parity.cases.drawing import subjects as drawn
 from parity.cases.fixed import FIXED
 from parity.cases.public_names import PUBLIC, public
+from parity.cases.strategies import subjects as drawn
 from parity.checks.grid import Context
 from parity.checks.subject_rounding import Rounded
 from parity.criteria import Exactly
