@@ -99,7 +99,7 @@ class Expected:
         """How far rounding may take a float32 implementation from the oracle, at a stage or in a gradient.
 
         A bound that holds with the probability of :class:`parity.criteria.direct.Envelope`, over draws of roundings
-        that no order of summation exceeds, see :meth:`parity.oracle.chain.Chain.summed`. None where no sum is drawn.
+        that no order of summation exceeds (:meth:`parity.oracle.chain.Chain.sum_rounded`). None where no sum is drawn.
         """
         largest = self._scatter.get(name)
         return None if largest is None else SCATTER.factor * largest[size]

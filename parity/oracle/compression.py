@@ -108,7 +108,7 @@ class Log(BoundedStage):
 
     def apply(self, c: Chain) -> None:
         """See :meth:`Stage.apply`."""
-        offset = float(c.moved(self.offset))
+        offset = float(c.rounded(self.offset))
         c.then(lambda x: np.asarray(np.log(x + offset)), lambda x, d: np.asarray(d / (x + offset)))
 
     def bound(self, c: RunningChain) -> None:
@@ -132,23 +132,23 @@ class LayerNorm(Stage):
         axis = self.axis
 
         def forward(x: Array) -> Array:
-            mean, centred, inverse = moments(x, self.eps, (axis,), c.moved)
+            mean, centred, inverse = moments(x, self.eps, (axis,), c.rounded)
             gain = held * inverse
             apart = c.noise(x * gain) - c.noise(mean * gain) if axis == 2 else 0.0
             return np.asarray(centred * gain + shift + apart)
 
         def adjoint(x: Array, d: Array) -> Array:
-            mean, centred, inverse = moments(x, self.eps, (axis,), c.moved)
-            unit, d_unit = c.moved(centred * inverse), c.moved(d * held)
+            mean, centred, inverse = moments(x, self.eps, (axis,), c.rounded)
+            unit, d_unit = c.rounded(centred * inverse), c.rounded(d * held)
             along = (d_unit * unit).mean(axis=axis, keepdims=True)
             if axis == 2:
                 n, scaled = x.shape[axis], d_unit * inverse
                 along = along + (np.sum(c.noise(scaled * x) - c.noise(scaled * mean), axis=axis, keepdims=True)) / n
-            apart = c.lost(d * x * inverse, (0, 2)) + c.lost(d * mean * inverse, (0, 2))
-            c.learned(self.gamma, np.sum(d * unit, axis=(0, 2)) + apart)
-            c.learned(self.beta, d.sum(axis=(0, 2)) + c.lost(d, (0, 2)))
-            middle = c.moved(d_unit.mean(axis=axis, keepdims=True))
-            return np.asarray(inverse * (d_unit - middle - c.moved(unit * c.moved(along))))
+            apart = c.sum_error(d * x * inverse, (0, 2)) + c.sum_error(d * mean * inverse, (0, 2))
+            c.set_gradient(self.gamma, np.sum(d * unit, axis=(0, 2)) + apart)
+            c.set_gradient(self.beta, d.sum(axis=(0, 2)) + c.sum_error(d, (0, 2)))
+            middle = c.rounded(d_unit.mean(axis=axis, keepdims=True))
+            return np.asarray(inverse * (d_unit - middle - c.rounded(unit * c.rounded(along))))
 
         c.then(forward, adjoint)
 
@@ -178,8 +178,8 @@ class InstanceNorm(LayerNorm, BoundedStage):
         def adjoint(d: Running) -> Running:
             """The two means that are taken off nearly cancel, and their terms are counted apart."""
             unit = centred * scale
-            c.learned(self.gamma, (d * unit).sum((0, 2)).reformed())
-            c.learned(self.beta, d.sum((0, 2)))
+            c.set_gradient(self.gamma, (d * unit).sum((0, 2)).reformed())
+            c.set_gradient(self.beta, d.sum((0, 2)))
             d = d * gamma
             spread = ((d - d.mean(2) - unit * (d * unit).mean(2)) * scale).reformed()
             # the form ``x gain + (beta - mean gain)`` sums d x and d mean apart before they cancel

@@ -74,10 +74,10 @@ def apply(c: Chain, windows: Array, stride: int, padding: str, learn: Callable[[
     def sums(f: Callable[..., tuple[Array, ...]], operands: tuple[Array, ...], n: tuple[int, ...]) -> list[Array]:
         """Sums of ``n`` products of the operands, which are linear in each, rounded in any order of summation."""
         values = f(*operands)
-        if not c.is_moved:
+        if not c.rounds:
             return list(values)
         squares = f(*(a**2 for a in operands))
-        return [c.summed(*each) for each in zip(values, squares, n, strict=True)]
+        return [c.sum_rounded(*each) for each in zip(values, squares, n, strict=True)]
 
     def forward(x: Array) -> Array:
         around = pads(x.shape[-1], size, stride, padding)

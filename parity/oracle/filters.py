@@ -57,7 +57,7 @@ class FreeConv(Stage):
     def apply(self, c: Chain) -> None:
         """See :meth:`Stage.apply`."""
         filters = c.variable(self.name)[:, 0].T
-        correlation.apply(c, filters, self.stride, self.padding, lambda d: c.learned(self.name, d.T))
+        correlation.apply(c, filters, self.stride, self.padding, lambda d: c.set_gradient(self.name, d.T))
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ class NormalisedConv(FreeConv):
         held = c.variable(self.name)[:, 0].T
 
         def learn(d: Array) -> None:
-            c.learned(self.name, unit_norm_adjoint(held, d, c.moved).T)
+            c.set_gradient(self.name, unit_norm_adjoint(held, d, c.rounded).T)
 
-        correlation.apply(c, c.moved(unit_norm(held)), self.stride, self.padding, learn)
+        correlation.apply(c, c.rounded(unit_norm(held)), self.stride, self.padding, learn)
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,9 @@ class Preemphasis(BoundedStage):
         ahead = x.arranged(lambda a: np.pad(a[..., 1:], ((0, 0), (0, 0), (0, 1))))
 
         def adjoint(d: Running) -> Running:
-            c.learned(self.name, Running.stack([(d * source).sum((0, 1, 2)).reformed() for source in (x, ahead)], 0))
+            c.set_gradient(
+                self.name, Running.stack([(d * source).sum((0, 1, 2)).reformed() for source in (x, ahead)], 0)
+            )
             behind = d.arranged(lambda a: np.pad(a[..., :-1], ((0, 0), (0, 0), (1, 0))))
             return (two[0] * d + two[1] * behind).reformed()
 
@@ -111,7 +113,7 @@ class Bias(Stage):
         held = c.variable(self.name)
 
         def adjoint(x: Array, d: Array) -> Array:
-            c.learned(self.name, d.sum(axis=(0, 2)))
+            c.set_gradient(self.name, d.sum(axis=(0, 2)))
             return d
 
         c.then(lambda x: x + held[:, np.newaxis], adjoint)

@@ -92,20 +92,20 @@ class GaborConv(BoundedStage):
         mu, sigma = (clamp(held[:, i], *limits) for i, limits in enumerate(self._limits))
         order = np.argsort(mu.real, kind="stable") if self.by_frequency else np.arange(len(mu))
         # of a sigma, what it divides by is rounded once for all taps; of a mu, its limits alone
-        mu, sigma = np.where(mu == held[:, 0], mu, c.moved(mu))[order], c.moved(sigma[order])
+        mu, sigma = np.where(mu == held[:, 0], mu, c.rounded(mu))[order], c.rounded(sigma[order])
         t = _times(self.window)
         turn = c.noise(mu[:, np.newaxis] * t)[:, np.newaxis]  # a phase of hundreds of rad is rounded as a whole
         filters = gabor(mu, sigma, self.window)
-        filters = c.moved(filters + turn * np.stack([-filters[:, 1], filters[:, 0]], axis=1))
+        filters = c.rounded(filters + turn * np.stack([-filters[:, 1], filters[:, 0]], axis=1))
         c.notes["filters"] = filters
 
         def learn(d: Array) -> None:
-            slopes = wavelet_slopes(filters, t, mu, sigma, d.reshape(filters.shape), c.moved)
+            slopes = wavelet_slopes(filters, t, mu, sigma, d.reshape(filters.shape), c.rounded)
             d_held = np.zeros(held.shape)
-            d_held[order] = c.moved(np.stack(slopes[1:], axis=1))
+            d_held[order] = c.rounded(np.stack(slopes[1:], axis=1))
             for i, limits in enumerate(self._limits):
                 d_held[:, i] = clamp_adjoint(held[:, i], d_held[:, i], *limits)
-            c.learned(self.name, d_held)
+            c.set_gradient(self.name, d_held)
 
         correlation.apply(c, filters.reshape(-1, self.window), self.stride, self.padding, learn)
 
@@ -131,7 +131,7 @@ class GaborConv(BoundedStage):
             found = [d_mu, d_sigma]
             held = exact(c.variables[self.name])
             limited = [slope.limited(held[:, i], *self._limits[i]) for i, slope in enumerate(found)]
-            c.learned(self.name, Running.stack(limited, axis=1))
+            c.set_gradient(self.name, Running.stack(limited, axis=1))
 
         flat = filters.reshape(-1, self.window)
         correlation.bound(c, flat, self.stride, self.padding, learn)

@@ -160,8 +160,8 @@ class MovingAverage(Stage):
             whole = np.concatenate([state[..., np.newaxis], x], axis=-1)
             d_whole, d_in, d_back = smoother_adjoint(whole, w, 1 - w, np.pad(d, ((0, 0), (0, 0), (1, 0))))
             d_w = d_in - d_back + c.noise(d_in) - c.noise(d_back)
-            c.learned(self.smooth, clamp_adjoint(held, _shared(d_w, held), 0.0, 1.0))
-            c.learned(self.initial, d_whole[..., 0])
+            c.set_gradient(self.smooth, clamp_adjoint(held, _shared(d_w, held), 0.0, 1.0))
+            c.set_gradient(self.initial, d_whole[..., 0])
             return d_whole[..., 1:]
 
         c.then(forward, adjoint)
@@ -196,13 +196,13 @@ class Pcen(BoundedStage):
         alpha = clamp(held["alpha"], high=1.0)
         delta = clamp(held["delta"], low=self.delta_low)
         root = clamp(held["root"], low=1.0)
-        eps = float(c.moved(self.eps))
-        r = c.moved(1 / root)
+        eps = float(c.rounded(self.eps))
+        r = c.rounded(1 / root)
         smooth = exact(np.zeros(1))
         if self.learned_smooth:
             smooth = c.variable(self.prefix + "EMA/smooth")
             gain_in = clamp(smooth, *self._smooth_limits)
-            gain_back = c.moved(1 - gain_in)
+            gain_back = c.rounded(1 - gain_in)
         else:
             cell = self.prefix + "simple_rnn/simple_rnn_cell/"
             gain_in, gain_back = (np.diag(c.variable(cell + name)) for name in ("kernel", "recurrent_kernel"))
@@ -210,9 +210,9 @@ class Pcen(BoundedStage):
         def smoothed(x: Array) -> Array:
             """A rounding at each frame decays as its state does; a gain may be the power of a logarithm."""
             m = smoother(x, gain_in, gain_back)
-            if not c.is_moved:
+            if not c.rounds:
                 return m
-            m = c.moved(m)
+            m = c.rounded(m)
             m = m + smoother(c.noise(m), np.ones(1), gain_back)
             with np.errstate(divide="ignore", invalid="ignore"):
                 log = np.log(eps + m)
@@ -224,7 +224,7 @@ class Pcen(BoundedStage):
             A difference of powers, or ``delta^r expm1(r log1p(v / delta))``, whose derivative to delta has two terms
             that nearly cancel where v is far above delta.
             """
-            if not c.is_moved:
+            if not c.rounds:
                 return (np.zeros(()),) * 3
             a, rest, s = (p[:, np.newaxis] for p in (alpha, delta, r))
             gain = (eps + m) ** -a
@@ -235,13 +235,15 @@ class Pcen(BoundedStage):
             to_delta += [d * s / rest * (w**s - rest**s), d * s * w ** (s - 1) * v / rest]
             to_r = [d * w**s * np.log(w), d * rest**s * np.log(rest)]
             to_r += [d * (w**s - rest**s) * np.log(rest), d * w**s * np.log1p(v / rest)]
-            return tuple(np.asarray(sum(c.lost(t, (0, 2)) for t in terms)) for terms in ([to_alpha], to_delta, to_r))
+            return tuple(
+                np.asarray(sum(c.sum_error(t, (0, 2)) for t in terms)) for terms in ([to_alpha], to_delta, to_r)
+            )
 
         def forward(x: Array) -> Array:
             m = smoothed(x)
             c.notes["ema"] = m
             out = normalise(x, m, alpha, delta, r, eps)
-            if not c.is_moved:
+            if not c.rounds:
                 return out
             rest = (delta**r)[:, np.newaxis]
             return np.asarray(out + c.noise(out + rest) - c.noise(rest))
@@ -250,14 +252,14 @@ class Pcen(BoundedStage):
             m = smoothed(x)
             d_x, d_m, *slopes = normalise_adjoint(x, m, alpha, delta, r, eps, d)
             d_alpha, d_delta, d_r = (slope + own for slope, own in zip(slopes, lost(x, m, d), strict=True))
-            c.learned(names["alpha"], clamp_adjoint(held["alpha"], d_alpha, high=1.0))
-            c.learned(names["delta"], clamp_adjoint(held["delta"], d_delta, low=self.delta_low))
-            c.learned(names["root"], clamp_adjoint(held["root"], -d_r / root**2, low=1.0))
-            d_smoothed, d_in, d_back = smoother_adjoint(x, gain_in, gain_back, c.moved(d_m))
+            c.set_gradient(names["alpha"], clamp_adjoint(held["alpha"], d_alpha, high=1.0))
+            c.set_gradient(names["delta"], clamp_adjoint(held["delta"], d_delta, low=self.delta_low))
+            c.set_gradient(names["root"], clamp_adjoint(held["root"], -d_r / root**2, low=1.0))
+            d_smoothed, d_in, d_back = smoother_adjoint(x, gain_in, gain_back, c.rounded(d_m))
             if self.learned_smooth:
                 d_w = d_in - d_back + c.noise(d_in) - c.noise(d_back)
                 d_smooth = clamp_adjoint(smooth, _shared(d_w, smooth), *self._smooth_limits)
-                c.learned(self.prefix + "EMA/smooth", d_smooth)
+                c.set_gradient(self.prefix + "EMA/smooth", d_smooth)
             return np.asarray(d_x + c.noise(d_x) + d_smoothed + c.noise(d_smoothed))
 
         c.then(forward, adjoint)
@@ -294,7 +296,7 @@ class Pcen(BoundedStage):
             sums = {"alpha": d_alpha, "delta": d_delta.sum((0, 2)), "root": d_root.sum((0, 2))}
             limits = {"alpha": (None, 1.0), "delta": (self.delta_low, None), "root": (1.0, None)}
             for name, slope in sums.items():
-                c.learned(self.prefix + name, slope.limited(c.variables[self.prefix + name], *limits[name]))
+                c.set_gradient(self.prefix + name, slope.limited(c.variables[self.prefix + name], *limits[name]))
             if self.learned_smooth:
                 self._learn_smooth(c, x, ema, d_state)
             return (d_inner * gain + d_smoothed).reformed()
@@ -322,7 +324,7 @@ class Pcen(BoundedStage):
         s = Running(terms.value, terms.error + (x.precision.gamma(n) + EXTRA * x.precision.u) * apart, x.precision)
         if len(c.variables[name]) != x.value.shape[1]:
             s = s.sum(0, keepdims=True)
-        c.learned(name, s.limited(c.variables[name], *self._smooth_limits))
+        c.set_gradient(name, s.limited(c.variables[name], *self._smooth_limits))
 
 
 def _rooted(scaled: Running, delta: Running, r: Running, subtracts: bool) -> Running:

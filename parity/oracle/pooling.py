@@ -142,13 +142,13 @@ class GaussianPool(BoundedStage):
     def apply(self, c: Chain) -> None:
         """See :meth:`Stage.apply`."""
         held = c.variable(self.name).reshape(-1)
-        width = self.scale * c.moved(clamp(held, *self._limits))
-        windows = c.moved(gaussian_window(width, self.window))
+        width = self.scale * c.rounded(clamp(held, *self._limits))
+        windows = c.rounded(gaussian_window(width, self.window))
         c.notes["windows"] = windows
 
         def learn(d: Array) -> None:
-            d_width = self.scale * c.moved(gaussian_window_adjoint(width, self.window, c.moved(d)))
-            c.learned(self.name, clamp_adjoint(held, d_width, *self._limits))
+            d_width = self.scale * c.rounded(gaussian_window_adjoint(width, self.window, c.rounded(d)))
+            c.set_gradient(self.name, clamp_adjoint(held, d_width, *self._limits))
 
         correlation.apply(c, windows, self.stride, self.padding, learn)
 
@@ -168,7 +168,7 @@ class GaussianPool(BoundedStage):
         def learn(d: Running) -> None:
             # each window's own gradient: exp' is the window, the argument's derivative is z^2 / width
             d_width = (d * windows * z * z / width).sum(1).reformed().times(self.scale)
-            c.learned(self.name, d_width.limited(held.value.reshape(-1), low, high))
+            c.set_gradient(self.name, d_width.limited(held.value.reshape(-1), low, high))
 
         correlation.bound(c, windows, self.stride, self.padding, learn)
 
@@ -183,7 +183,7 @@ class SharedPool(Stage):
     def apply(self, c: Chain) -> None:
         """See :meth:`Stage.apply`."""
         windows = np.repeat(c.variable(self.name).reshape(1, -1), c.x.shape[1], axis=0)
-        correlation.apply(c, windows, self.stride, "valid", lambda d: c.learned(self.name, d.sum(axis=0)))
+        correlation.apply(c, windows, self.stride, "valid", lambda d: c.set_gradient(self.name, d.sum(axis=0)))
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ class FreePool(Stage):
     def apply(self, c: Chain) -> None:
         """See :meth:`Stage.apply`."""
         windows = c.variable(self.name)[:, 0].T
-        correlation.apply(c, windows, self.stride, self.padding, lambda d: c.learned(self.name, d.T))
+        correlation.apply(c, windows, self.stride, self.padding, lambda d: c.set_gradient(self.name, d.T))
 
 
 @dataclass(frozen=True)

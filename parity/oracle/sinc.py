@@ -161,13 +161,13 @@ class SincConv(Stage):
             raise ValueError(f"window={self.window}: must be odd")
         limits = self.min_low, self.min_band, self.rate
         held = c.variable(self.name)
-        low, high = (c.moved(edge) for edge in cutoffs(held, *limits))
+        low, high = (c.rounded(edge) for edge in cutoffs(held, *limits))
         hamming = window("HAMMING", self.window)
-        filters = c.moved(band_pass(low, high, self.window, TAPS_RATE, c.moved)) * hamming
+        filters = c.rounded(band_pass(low, high, self.window, TAPS_RATE, c.rounded)) * hamming
 
         def learn(d: Array) -> None:
-            d_edges = band_pass_adjoint(low, high, self.window, TAPS_RATE, c.moved(d * hamming), c.moved)
-            d_low, d_high = (c.moved(d) for d in d_edges)
-            c.learned(self.name, cutoffs_adjoint(held, *limits, d_low, d_high))
+            d_edges = band_pass_adjoint(low, high, self.window, TAPS_RATE, c.rounded(d * hamming), c.rounded)
+            d_low, d_high = (c.rounded(d) for d in d_edges)
+            c.set_gradient(self.name, cutoffs_adjoint(held, *limits, d_low, d_high))
 
         correlation.apply(c, filters, self.stride, self.padding, learn)

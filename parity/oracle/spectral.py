@@ -202,14 +202,14 @@ class FftConv(Stage):
     def apply(self, c: Chain) -> None:
         """See :meth:`Stage.apply`."""
         filters = c.variable(self.name)[:, 0].T
-        filters = filters + c.spread(filters)
+        filters = filters + c.transform_noise(filters)
 
         def adjoint(x: Array, d: Array) -> Array:
-            d_x, d_filters = fft_conv_adjoint(x[:, 0], filters, d + c.spread(d))
-            c.learned(self.name, c.crossed(d_filters, x, d).T)
-            return c.crossed(d_x, d, filters)[:, np.newaxis]
+            d_x, d_filters = fft_conv_adjoint(x[:, 0], filters, d + c.transform_noise(d))
+            c.set_gradient(self.name, c.product_rounded(d_filters, x, d).T)
+            return c.product_rounded(d_x, d, filters)[:, np.newaxis]
 
-        c.then(lambda x: fft_conv(x[:, 0] + c.spread(x[:, 0]), filters), adjoint)
+        c.then(lambda x: fft_conv(x[:, 0] + c.transform_noise(x[:, 0]), filters), adjoint)
 
 
 @dataclass(frozen=True)
@@ -233,14 +233,14 @@ class MelEnergies(Stage):
     def apply(self, c: Chain) -> None:
         """See :meth:`Stage.apply`."""
         # a rounding of the edges moves all triangles alike
-        low, high = (float(c.moved(edge)) for edge in (self.min_freq, self.max_freq))
-        matrix = c.moved(mel_matrix(self.n_filters, self.n_fft // 2 + 1, self.sample_rate, low, high))
+        low, high = (float(c.rounded(edge)) for edge in (self.min_freq, self.max_freq))
+        matrix = c.rounded(mel_matrix(self.n_filters, self.n_fft // 2 + 1, self.sample_rate, low, high))
         window = hann(self.window)
         window = window + c.noise(np.ones(len(window)))  # a difference of 1 and a cosine
         geometry = window, self.stride, self.n_fft
 
         def adjoint(x: Array, d: Array) -> Array:
             d_x = mel_energies_adjoint(x[:, 0], matrix, *geometry, d)
-            return np.asarray((d_x + c.spread(d_x))[:, np.newaxis])
+            return np.asarray((d_x + c.transform_noise(d_x))[:, np.newaxis])
 
-        c.then(lambda x: mel_energies(x[:, 0] + c.spread(x[:, 0]), matrix, *geometry), adjoint)
+        c.then(lambda x: mel_energies(x[:, 0] + c.transform_noise(x[:, 0]), matrix, *geometry), adjoint)
