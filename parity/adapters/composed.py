@@ -1,4 +1,4 @@
-"""The original's layers and frontends from the oracle's stages: their variables, initial values and penalties."""
+"""Compose the original's layers and frontends from the oracle's stages; their variables, initial values, penalties."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def shapes(subject: Subject) -> Shapes:
 
 
 def initial(subject: Subject) -> dict[str, Array]:
-    """What the original's initialisers make of the variables, in float64; what is drawn at random is left out."""
+    """Initial values by the original's initialisers, in float64; those drawn at random are left out."""
     own, out = settings(subject), {}
     pcen = compressions(own["compression"]) if "compression" in own else own
     for name, shape in shapes(subject).items():

@@ -26,7 +26,7 @@ Slots = dict[str, Variables]  # by slot, then by canonical variable
 
 @dataclass(frozen=True)
 class State:
-    """Where training stands.
+    """The state of training.
 
     Attributes:
         variables: every parameter, by canonical name.
@@ -53,7 +53,7 @@ class Trainer(ABC):
 
     @abstractmethod
     def state(self) -> State:
-        """Where training stands."""
+        """The present state."""
 
     @abstractmethod
     def step(self, x: np.ndarray, cotangent: np.ndarray) -> None:
@@ -61,11 +61,11 @@ class Trainer(ABC):
 
     @abstractmethod
     def with_rule(self, rule: Rule) -> Trainer:
-        """The same module with a fresh optimiser; this trainer must not be used between its steps."""
+        """A trainer of the same module with a new optimiser; this one must not be used between its steps."""
 
     @abstractmethod
     def gradients(self, x: np.ndarray, cotangent: np.ndarray) -> Variables:
-        """That gradient, to each trainable variable, by canonical name."""
+        """Gradient of ``sum(cotangent * output)`` to each trainable variable, by canonical name."""
 
 
 class TorchTrainer(Trainer):

@@ -1,4 +1,4 @@
-"""What adapters refuse, and what rungs 0 and 1 have in common. Imports no framework."""
+"""Refusals of adapters, and configurations of rungs 0 and 1. Imports no framework."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a subject on rung 1, ``og_leaf``, and hands back what came of it in the original's layout and names."""
+"""Run a subject on rung 1, ``og_leaf``, with the outcome in the original's layout and names."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ class _Run:
         return value.permute(*np.argsort(_AXES[value.dim()])) if turned and value.dim() in _AXES else value
 
     def build(self) -> tuple[Callable[..., Any], torch.nn.Module | None]:
-        """What to call on the input and other arguments as the original lays them out, and the module in it."""
+        """The function of the input and other arguments in the original's layout, and the module in it."""
         name, own = self.subject.name, dict(self.own)
         made = getattr(og_leaf, name)
         if "window_type" in own:

@@ -1,4 +1,4 @@
-"""What to run: a public name, its settings, an input's shape and a seed, in words that no framework owns. NumPy alone.
+"""Name what to run: a public name, its settings, an input's shape and a seed, free of any framework. NumPy alone.
 
 Settings are the original's arguments, by its names, as plain values:
 

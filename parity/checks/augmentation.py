@@ -56,7 +56,7 @@ def drawn(shape: tuple[int, ...], settings: Mapping[str, Any], seed: int) -> dic
 
 
 def augmented(x: NDArray[np.floating], record: Record) -> Array:
-    """What the record makes of features [B, frames, C]: the warp, time masks, then frequency masks."""
+    """Apply the record to features [B, frames, C]: the warp, time masks, then frequency masks."""
     out = np.asarray(x, dtype=np.float64)
     if "warp_origin" in record:
         out = np.stack([_warped(item, *moved) for item, *moved in zip(out, *_moves(record), strict=True)])
@@ -85,7 +85,7 @@ def mask(record: Record, shape: tuple[int, ...]) -> Array:
 
 
 def sources(origin: int, destination: int, n_frames: int) -> tuple[NDArray[np.int64], Array]:
-    """Where each frame comes from: a frame, and how far behind it as a fraction of the way to the next."""
+    """Source of each frame: a frame, and a fraction of the way to the next."""
     i = np.arange(n_frames)
     before = i < destination
     late = n_frames - destination
@@ -165,7 +165,7 @@ def rounding(
 
 
 def _weight_doubt(origin: int, destination: int, n_frames: int, u: float) -> Array:
-    """How far a weight beside the source of each frame may be off, see :func:`rounding`."""
+    """Bound the error of a weight beside the source of each frame, see :func:`rounding`."""
     i = np.arange(n_frames, dtype=np.float64)
     a, b = origin / destination, (n_frames - origin) / (n_frames - destination)
     r = np.maximum(i - destination, 0)

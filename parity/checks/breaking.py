@@ -24,7 +24,7 @@ NAMES = {"s": "smooth", "ema._weights": "smooth", "r": "root"}  # PyTorch's name
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """What a layer makes of energies [frames].
+    """Output and gradients of a layer on energies [frames].
 
     Attributes:
         output: [frames].
@@ -42,7 +42,7 @@ class TrialOutcome:
 
     @property
     def broken(self) -> list[str]:
-        """What is not finite somewhere: ``output``, and the gradients by name."""
+        """Names of the arrays that are not finite: ``output``, and the gradients."""
         every = {"output": self.output, **self.gradients}
         return sorted(name for name, values in every.items() if not np.isfinite(values).all())
 

@@ -1,4 +1,4 @@
-"""What rungs 2 and 3 keep between calls is never stale, and is kept: no filter is built twice from the same parameters.
+"""Check the caches of rungs 2 and 3: never stale, and no filter built twice from the same parameters.
 
 After every way of changing a parameter the module must compute what a module that never ran before computes from the
 same state, bit for bit. Both ways of telling a change are run: by value, as on the CPU, and by version, as on a GPU.
@@ -110,7 +110,7 @@ def changes(way: str) -> dict[str, Change]:
 
 
 def reads(module: Any, x: Tensor, steps: int, rate: float) -> list[int]:
-    """How often an EfficientLEAF filterbank has read its parameters, after each of ``steps`` of training and one more
+    """Count an EfficientLEAF filterbank's readings of its parameters, after each of ``steps`` of training and one more
     forward."""
     counted, plan = [0], module.filterbank._plan
 

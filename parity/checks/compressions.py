@@ -84,7 +84,7 @@ class Normalised:
         return np.asarray(self.column("weight") * size + np.abs(self.column("bias")))
 
     def moved(self, error: Array) -> Array:
-        """How far the value moves where x is off by up to ``error`` [B, C, T]."""
+        """Bound the change of the value where x is off by up to ``error`` [B, C, T]."""
         return np.asarray(self.column("weight") * self._moved_unit(error))
 
     def adjoint_sizes(self, d: Array) -> tuple[Array, Array, Array]:
@@ -96,7 +96,7 @@ class Normalised:
         return np.asarray(self.column("weight") * self.scale * size), d_weight, d_bias
 
     def adjoint_moved(self, d: Array, error: Array) -> tuple[Array, Array, Array]:
-        """How far :meth:`adjoint` moves where x is off by up to ``error`` [B, C, T]."""
+        """Bound the change of :meth:`adjoint` where x is off by up to ``error`` [B, C, T]."""
         size, unit, d_unit = np.abs(d), np.abs(self.unit), self._moved_unit(error)
         d_weight, d_bias = (size * d_unit).sum(axis=TIME), np.zeros(d.shape[1])
         if not self.training:

@@ -1,4 +1,4 @@
-"""Execute a reference again in ways that keep its meaning, on fixed cases: what its own rounding is worth.
+"""Execute a reference again in ways that keep its meaning, on fixed cases, to measure its own rounding.
 
 ``python -m parity.checks.executions tf_leaf OUT.npz [--threads N]`` executes it in a process of its own, for settings
 that are read when a framework starts. A framework is imported only by a way that needs it.
@@ -66,7 +66,7 @@ def calibration_cases(reference: str) -> tuple[Case, ...]:
 
 
 def _plain(case: Case) -> Case:
-    """What rungs 2 and 3 hold, with sigmas inside both their boxes."""
+    """Reduce a case to what rungs 2 and 3 hold, with sigmas inside both their boxes."""
     c = case.config
     config = LeafConfig(c.n_filters, c.sample_rate, c.window_len, c.window_stride, "centered", pcen_floor=c.pcen_floor)
     weights = "trained" if case.weights.startswith("outside") else case.weights
@@ -94,7 +94,7 @@ MOVED = (Draw(1), Draw(2))
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a case is executed on, and what should come out.
+    """Inputs of a case, and the expected arrays.
 
     Attributes:
         config: of the frontend.
@@ -172,7 +172,7 @@ class Executor:
 
 
 def plainly(adapter: Adapter, module: Any, inputs: Inputs) -> Arrays:
-    """As everyone calls it."""
+    """Call the module as everyone does."""
     return keyed(adapter.stages(module, inputs.x), adapter.gradients(module, inputs.x, inputs.cotangent))
 
 

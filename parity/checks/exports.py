@@ -151,7 +151,7 @@ def graph(subject: Subject, engine: str) -> Run:
 
 
 def graphs(subject: Subject, engine: str) -> Iterator[Measurement]:
-    """What an engine makes of a front end, at every length."""
+    """An engine's outputs of a front end, at every length."""
     with torch.no_grad(), _quiet():
         run = graph(subject, engine)
         for i, n_samples in enumerate(subject.lengths()[:: LENGTHS.get(engine, 1)]):

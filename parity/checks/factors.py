@@ -1,4 +1,4 @@
-"""G1's k and G3's envelope of a reference, from its own executions."""
+"""Measure G1's k, and the scatter of a reference, from its own executions."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class SelfDifference:
-    """How far a reference comes to lie from itself: the largest over cases and executions.
+    """Largest difference of a reference from itself, over cases and executions.
 
     Attributes:
         roundings: the largest difference in an array over the largest one-operation bound in it.
@@ -66,7 +66,7 @@ class SelfDifference:
 
 @dataclass(frozen=True)
 class Factors:
-    """What executing a reference again has shown.
+    """Results of executing a reference again.
 
     Attributes:
         reference: the rung.

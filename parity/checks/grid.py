@@ -1,4 +1,4 @@
-"""The grid: what is compared at each step of the ladder, and by which criterion.
+"""Compare a candidate's stages and gradients with the reference's and the oracle's, by every criterion.
 
 ``compare`` is the one place where arrays become measurements. The certification suite, ``leaf-ladder replay``, the
 planted faults and foreign ports only choose cases and hand over what they ran.
@@ -6,7 +6,7 @@ planted faults and foreign ports only choose cases and hand over what they ran.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -34,6 +34,17 @@ from parity.report.claims import Measurement
 Arrays = Mapping[str, np.ndarray]
 # some 800 arrays of the goldens on either rung that are held to the original, and of a few reformulations
 SCATTER = Envelope(16, 10_000)
+
+
+def largest_distances(draws: Iterable[Arrays], true: Arrays) -> dict[str, dict[Size, float]]:
+    """Largest distances of rounded runs of the oracle from the oracle, by array and size; NaN counts as nothing."""
+    largest: dict[str, dict[Size, float]] = {}
+    for draw in draws:
+        for name, values in draw.items():
+            sizes = largest.setdefault(name, {norm: 0.0, peak: 0.0})
+            for size in sizes:
+                sizes[size] = max(sizes[size], size(np.nan_to_num(values - true[name])))
+    return largest
 
 
 @dataclass
@@ -96,7 +107,7 @@ class Expected:
         return self._bounds(dtype, True)[1]
 
     def scatter(self, name: str, size: Size) -> float | None:
-        """How far rounding may take a float32 implementation from the oracle, at a stage or in a gradient.
+        """Bound the distance of a float32 implementation from the oracle by drawn roundings.
 
         A bound that holds with the probability of :class:`parity.criteria.direct.Envelope`, over draws of roundings
         that no order of summation exceeds (:meth:`parity.oracle.chain.Chain.sum_rounded`). None where no sum is drawn.
@@ -106,15 +117,11 @@ class Expected:
 
     @cached_property
     def _scatter(self) -> dict[str, dict[Size, float]]:
-        u, true = unit_roundoff("float32"), {**self.stages, **self.gradients}
-        largest: dict[str, dict[Size, float]] = {}
-        for seed in range(SCATTER.n_draws):
-            rng = np.random.default_rng([11, seed])
-            for name, values in self.oracle.rounded(self.variables, self.x, self.cotangent, rng, u).items():
-                sizes = largest.setdefault(name, {norm: 0.0, peak: 0.0})
-                for size in sizes:
-                    sizes[size] = max(sizes[size], size(values - true[name]))
-        return largest
+        u, inputs = unit_roundoff("float32"), (self.variables, self.x, self.cotangent)
+        generators = (np.random.default_rng([11, seed]) for seed in range(SCATTER.n_draws))
+        return largest_distances(
+            (self.oracle.rounded(*inputs, rng, u) for rng in generators), {**self.stages, **self.gradients}
+        )
 
     def _bounds(self, dtype: str, one_operation: bool) -> tuple[Arrays, Arrays]:
         key = (dtype, one_operation)
@@ -133,7 +140,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Produced:
-    """What a candidate made of a case.
+    """Stages and gradients of a candidate on a case.
 
     Attributes:
         stages: float32.
@@ -169,7 +176,7 @@ def unmeasured(property: str, stage: str) -> float:
 
 @dataclass
 class Context:
-    """What a set of measurements has in common.
+    """The common part of a set of measurements.
 
     Attributes:
         rung: the candidate.
@@ -199,7 +206,7 @@ class Context:
     factor: Callable[[str, str], float] = unmeasured
 
     def aside(self) -> Context:
-        """The same for arrays that no limit of their own size suits; they are measured in units of another bound."""
+        """A context for arrays that no limit of their own size suits; they are measured in units of another bound."""
         return replace(self, domain=f"{self.domain}, few values or terms that cancel")
 
     def measurement(self, stage: str, property: str, verdict: Verdict, relation: str) -> Measurement:

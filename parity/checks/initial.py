@@ -1,4 +1,4 @@
-"""What a fresh frontend starts from: the mel matrix, the Gabor parameters that are read off it, and constants.
+"""Check initial values: the mel matrix, the Gabor parameters that are read off it, and constants.
 
 The mel matrix and the parameters are held to running-error bounds of their own few operations; what is a constant is
 held to the bit. Everything is built with the rung's own defaults, in float32 and in float64.

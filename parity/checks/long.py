@@ -86,7 +86,7 @@ CASES = (
 
 @dataclass(frozen=True)
 class LongRun:
-    """What ``leaf.PCEN`` in float32 made of a case, and what is true.
+    """``leaf.PCEN`` in float32 on a case, and the truth.
 
     Attributes:
         m, out: the smoother and the output, [1, C, T].
@@ -281,7 +281,7 @@ class LongTable:
 
 
 def measured(root: Path) -> list[bytes]:
-    """What is measured, as it is now: a record must not carry the name of what came after."""
+    """Read the measured sources, so that a record never carries the name of what came after."""
     return [path.read_bytes() for path in (root / source for source in SOURCES) if path.is_file()]
 
 

@@ -1,4 +1,4 @@
-"""Where numbers end, and in another type: NaN where the original has it, and a module that is moved to float64."""
+"""Check NaN where the original has it, and modules that are moved to float64."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ def record(compared: Sequence[Compared], stand_ins: Sequence[str]) -> None:
 
 
 def unlisted() -> list[str]:
-    """Where ``PUBLIC`` and ``SIGNATURES`` do not say what the original's modules hold."""
+    """List where ``PUBLIC`` and ``SIGNATURES`` depart from the original's modules."""
     wrong = []
     for module in sorted({entry.module for entry in PUBLIC}):
         held = vars(importlib.import_module(f"leaf_audio.{module}"))
@@ -178,7 +178,7 @@ def unlisted() -> list[str]:
 
 
 def _unlike(value: Any, listed: dict[str, Any] | str) -> str:
-    """How a callable's arguments differ from those listed; empty if they do not."""
+    """Describe how a callable's arguments differ from those listed; empty if they do not."""
     if isinstance(listed, str):
         (keras,) = (base for base in value.__mro__[1:] if base.__name__ == "Conv1D")
         return "" if inspect.signature(value) == inspect.signature(keras) else "takes others than Keras' layer"

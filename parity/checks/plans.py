@@ -108,7 +108,7 @@ def plans() -> Iterator[Measurement]:
 
 @dataclass
 class Count:
-    """How many integers were compared, and how many were too near to a threshold to be known.
+    """Counts of integers compared, and of those too near to a threshold to be known.
 
     Attributes:
         differing: of those that were decided.

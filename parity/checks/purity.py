@@ -1,4 +1,4 @@
-"""Whether a frontend is a function: it changes neither its input nor itself, remembers no call and shares nothing.
+"""Check that a frontend is a function: it changes neither its input nor itself, remembers no call and shares nothing.
 
 Everything is built with the rung's own defaults, for what is shared by accident is shared by default. Evaluation mode.
 """

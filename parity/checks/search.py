@@ -31,7 +31,7 @@ DOMAINS: dict[str, dict[str, Any]] = {
 
 @dataclass
 class Searched:
-    """What a search of one rung found.
+    """The worst cases that a search of one rung found.
 
     Attributes:
         rung: the rung.

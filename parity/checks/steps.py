@@ -91,7 +91,7 @@ class Runner:
     pools: dict[tuple[str, str], PooledAccuracy] = field(default_factory=dict)
 
     def context(self, case: Case | str, dtype: str = "float32") -> Context:
-        """What the measurements of one case have in common."""
+        """The common part of one case's measurements."""
         return Context(
             rung=self.step.candidate,
             reference=self.step.reference if dtype == "float32" else "oracle",
@@ -144,7 +144,7 @@ class Runner:
         x: np.ndarray,
         cotangent_of: Callable[[tuple[int, ...]], np.ndarray],
     ) -> Expected:
-        """What the candidate is held against; arguments as for :meth:`measure`."""
+        """Run the reference and the oracle; arguments as for :meth:`measure`."""
         config = config.with_(padding=self.step.reference_padding)
         weights = checked(variables, config)
         adapter = RUNGS[self.step.reference].load_adapter()

@@ -58,7 +58,7 @@ class Tie:
 
     @property
     def name(self) -> str:
-        """As the certificate calls it, for example ``sigma low``."""
+        """Name in the certificate, for example ``sigma low``."""
         own = self.variable if self.column is None else ("mu", "sigma")[self.column]
         return f"{own} {self.side}"
 
@@ -77,7 +77,7 @@ class Tie:
         return {**variables, self.variable: changed}
 
     def of(self, array: Array) -> Array:
-        """What an array of the variable's shape holds for the clamped parameter, [C]."""
+        """Pick the clamped parameter, [C], out of an array of the variable's shape."""
         return array.reshape(-1) if self.column is None else array[:, self.column]
 
 
@@ -127,7 +127,7 @@ def conv_gradient(adapter: Adapter, module: Any, x: np.ndarray, d: np.ndarray) -
 
 
 def oracle_conv_gradient(kernel: Array, x: np.ndarray, geometry: Geometry, d: np.ndarray) -> Array:
-    """The same of the oracle, with no limit on mu and sigma, for one group at full rate."""
+    """Compute :func:`conv_gradient` by the oracle, with no limit on mu and sigma, for one group at full rate."""
     (group,) = geometry.groups
     mu, sigma = kernel.T
     filters = gabor(mu, sigma, group.kernel_size)
@@ -139,7 +139,7 @@ def oracle_conv_gradient(kernel: Array, x: np.ndarray, geometry: Geometry, d: np
 
 
 def root_terms(config: LeafConfig, variables: Arrays, stages: Arrays, d: np.ndarray) -> Array:
-    """What the gradient to the root adds up, all terms taken as positive, where the two powers are subtracted: [C]."""
+    """Sum the magnitudes of the terms of the gradient to the root, where two powers are subtracted: [C]."""
     alpha, delta, root = (
         exact(variables[name])[:, np.newaxis] for name in (canonical.ALPHA, canonical.DELTA, canonical.ROOT)
     )
@@ -301,7 +301,7 @@ class _Edges:
         self.context = Context(rung, "oracle", DOMAIN, "", f"pytest parity_tests/{rung}/test_ties.py", dtype)
 
     def measure(self, tie: Tie) -> Iterator[Measurement]:
-        """Where the limit lies, the gradient on it and beside it, and none outside."""
+        """Measure where the limit lies, the gradient on it and beside it, and that there is none outside."""
         self.context.case = f"{tie.name}, seed {self.case.seed}"
         formula = self.formula(tie)
         if tie.name not in self.limits:
@@ -352,7 +352,7 @@ class _Edges:
         return RelativeL2(counted[0] * unit_roundoff(self.dtype), counted[1])
 
     def formula(self, tie: Tie) -> float:
-        """Where the limit should be."""
+        """The limit by its formula, in the rung's dtype."""
         box = (Box.of_efficientleaf if self.rung == "efficientleaf" else Box.of_leaf)(self.case.config.window)
         return float(np.dtype(self.dtype).type(tie.limit(box)))
 

@@ -205,7 +205,7 @@ KINDS: dict[str, Made] = {
 
 @dataclass(frozen=True)
 class Errors:
-    """Of a batch of clips against LEAF, energies floored at 1e-5.
+    """Errors of a batch of clips against LEAF, energies floored at 1e-5.
 
     Attributes:
         band: L2 norm of the difference over LEAF's, [clips, bands]: what the tolerance is for.

@@ -310,7 +310,7 @@ class _Claim:
 
 
 def bound(ref: ReferenceStep, variable: str, dtype: str, projects: bool, reference: str) -> dict[str, np.ndarray]:
-    """How far two implementations' steps of one variable may be apart, element by element.
+    """Bound the distance of two implementations' steps of one variable, element by element.
 
     Args:
         ref: the step.
@@ -335,7 +335,7 @@ def bound(ref: ReferenceStep, variable: str, dtype: str, projects: bool, referen
 
 
 def certainly_outside(ref: ReferenceStep, reference: str) -> np.ndarray:
-    """Which of mu and sigma [C, 2] leave the box by more than any rounding can make up for."""
+    """Mark the mu and sigma [C, 2] that leave the box by more than any rounding can make up for."""
     new = ref.rule.step(*ref.arguments(KERNEL))[PARAMETER]
     width = bound(ref, KERNEL, "float32", False, reference)[PARAMETER]
     low, high = project(new - width, ref.box), project(new + width, ref.box)

@@ -76,7 +76,7 @@ class ReferenceStep:
         return State(inside(self.start.variables, self.box), self.start.slots, self.start.n_steps)
 
     def arguments(self, variable: str) -> tuple[int, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-        """What the oracle's rule takes, of one variable."""
+        """Arguments of the oracle's rule for one variable."""
         start = self.exact_start
         slots = {slot: held[variable] for slot, held in start.slots.items()}
         return start.n_steps + 1, start.variables[variable], self.gradient[variable], slots

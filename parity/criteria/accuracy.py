@@ -1,4 +1,4 @@
-"""Held against the float64 oracle: as accurate as the reference (G1), and inside counted roundings (G2)."""
+"""Hold a candidate against the float64 oracle: as accurate as the reference (G1), inside counted roundings (G2)."""
 
 from __future__ import annotations
 

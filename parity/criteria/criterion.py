@@ -1,4 +1,4 @@
-"""What a criterion gives, and the plainest of them: equal status (G0), equal bits, a number under a limit."""
+"""Verdicts, and the plainest criteria: equal status (G0), equal bits, a number under a limit."""
 
 from __future__ import annotations
 

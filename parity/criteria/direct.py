@@ -1,4 +1,4 @@
-"""G3, the candidate against the reference: in one number, in roundings, or in units of the reference's own scatter."""
+"""G3: hold the candidate against the reference, in one number, in roundings, or in units of the reference's scatter."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class Envelope:
 
     @property
     def factor(self) -> float:
-        """How many times as wide as the largest of the draws the envelope is."""
+        """Width of the envelope in units of the largest of the draws."""
         n = self.n_draws
         moment = 2 ** (n / 2) * math.gamma((n + 1) / 2) / math.sqrt(math.pi)  # E|Z|^N
         return float(math.sqrt(2 / math.pi) * (self.n_quantities * moment / FALSE_ALARM) ** (1 / n))

@@ -1,4 +1,4 @@
-"""Outcomes of running a public name, and the count of the bits in which two of them differ. NumPy alone."""
+"""Outcomes of running public names, and the numbers in which two of them differ by any bit. NumPy alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of running a subject, or that it was refused.
+    """Arrays of a subject that was run, or its refusal.
 
     Attributes:
         output: the output in the original's layout (time before channels); complex ones as real and imaginary part in
@@ -60,7 +60,7 @@ def real_parts(values: Array) -> Array:
 
 @dataclass
 class Compared:
-    """What came of the subjects of one name.
+    """Counts over the subjects of one name.
 
     Attributes:
         name: the public name.
@@ -134,7 +134,7 @@ def _everything(outcome: Outcome, subject: Subject) -> dict[str, Array]:
 
 
 def differing(a: Array, b: Array) -> tuple[int, float]:
-    """How many numbers are not the same bits, and ``max|a - b| / max|b|`` over those that both have finite."""
+    """Count the numbers that are not the same bits; ``max|a - b| / max|b|`` over those that both have finite."""
     if a.dtype != b.dtype:
         return a.size, float("inf")
     same = a.view(f"u{a.dtype.itemsize}") == b.view(f"u{b.dtype.itemsize}")

@@ -1,4 +1,4 @@
-"""What EfficientLEAF computes in place of LEAF, with any of its sources of error on or off, and how far off it can be.
+"""Compute what EfficientLEAF does in place of LEAF, its sources of error on or off, and bound the error.
 
 A band's pooled energies are, for any choice of sources,
 

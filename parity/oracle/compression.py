@@ -62,7 +62,7 @@ def log1p_adjoint(x: Array, a: Array, d: Array) -> tuple[Array, Array]:
 
 
 def median_index(x: Array) -> np.ndarray:
-    """Where along time the lower median stands: x [B, C, F] -> [B, C, 1] (``torch.median``'s convention)."""
+    """Index of the lower median over time (``torch.median``'s convention): x [B, C, F] -> [B, C, 1]."""
     middle = (x.shape[-1] - 1) // 2
     return np.asarray(np.argsort(exact(x).real, axis=-1, kind="stable")[..., middle : middle + 1])
 

@@ -1,4 +1,4 @@
-"""What a LEAF frontend is, as data: the arguments that the rungs share, under one set of names."""
+"""Describe a LEAF frontend as data: the arguments that the rungs share, and the conventions that they do not."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class LeafConfig:
 
 @dataclass(frozen=True)
 class Conventions:
-    """Where the rungs mean different functions outside their shared domain.
+    """Differences of the rungs outside their shared domain.
 
     Attributes:
         clip_smooth: the smoothing coefficient is limited to [0, 1] (the original), or free (simplified LEAF).

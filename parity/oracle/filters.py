@@ -48,7 +48,7 @@ def penalty_adjoint(values: Array, l1: float, l2: float) -> Array:
 
 @dataclass(frozen=True)
 class FreeConv(Stage):
-    """Convolution of a mono signal with free filters, variable [W, 1, C]."""
+    """Convolve a mono signal with free filters, variable [W, 1, C]."""
 
     name: str
     stride: int
@@ -62,7 +62,7 @@ class FreeConv(Stage):
 
 @dataclass(frozen=True)
 class NormalisedConv(FreeConv):
-    """The same with filters of norm 1."""
+    """Convolve a mono signal with free filters, divided by their norm."""
 
     def apply(self, c: Chain) -> None:
         """See :meth:`Stage.apply`."""

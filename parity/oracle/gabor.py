@@ -34,7 +34,7 @@ def wavelets_at_adjoint(
 def wavelet_slopes(
     values: Array, t: Array, mu: Array, sigma: Array, d: Array, rounded: Callable[[Array], Array] = exact
 ) -> tuple[Array, Array, Array]:
-    """The same from the wavelets [C, 2, W] themselves; ``rounded`` is applied to terms that may cancel."""
+    """Adjoint of :func:`wavelets_at`, from its values [C, 2, W]; ``rounded`` is applied to terms that may cancel."""
     s = sigma[:, np.newaxis]
     along = rounded(d[:, 0] * values[:, 0] + d[:, 1] * values[:, 1])
     turned = rounded(d[:, 1] * values[:, 0]) - rounded(d[:, 0] * values[:, 1])

@@ -25,7 +25,7 @@ def centered_pads(window: int) -> Pads:
 
 
 def pads(n: int, window: int, stride: int, padding: str) -> Pads:
-    """What is padded for ``"same"``, ``"centered"`` or ``"valid"``.
+    """Samples of padding before and behind, for ``"same"``, ``"centered"`` or ``"valid"``.
 
     Raises:
         ValueError: fewer samples than ``"valid"`` needs.
@@ -95,7 +95,7 @@ class Geometry:
         return pads(n, size, stride, self.padding)
 
     def pooling_scale(self, group: Group) -> float:
-        """What a pooling width is multiplied by on the group's own grid (K/W, as published)."""
+        """Factor of a pooling width on the group's own grid (K/W, as published)."""
         return self.window / (group.conv_stride * group.window_size)
 
 

@@ -214,7 +214,7 @@ class LeafBounds:
 
 
 def _stages(notes: Mapping[str, Numbers], output: Numbers) -> dict[str, Numbers]:
-    """What was noted, in the order of the computation: ``conv`` as [B, C, 2, T]."""
+    """Pick the stages out of a chain's notes, in the order of the computation: ``conv`` as [B, C, 2, T]."""
     found = {name: notes[name] for name in STAGES if name in notes}
     if "conv" in found:
         conv = found["conv"]

@@ -1,4 +1,4 @@
-"""Mel filters, and what Gabor filters start from: centres and widths read off them, or wavelets of their energy."""
+"""Mel filters, and the initial Gabor filters: centres and widths read off them, or wavelets of their energy."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def measured_init_margin(
     max_freq: float = 7800.0,
     n_fft: int = 512,
 ) -> Array:
-    """How far each filter of :func:`measured_init` is from another answer, relative to its peak: [n_filters].
+    """Distance of each filter of :func:`measured_init` from another count, relative to its peak: [n_filters].
 
     The smallest distance of a bin from the half-peak threshold, or of the second-highest bin from the peak. Where
     it is under the rounding of a float32 mel matrix, two faithful implementations may measure different counts.

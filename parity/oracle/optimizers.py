@@ -50,7 +50,7 @@ class Rule(ABC):
     def roundings(
         self, n: int, parameter: Array, gradient: Array, slots: Mapping[str, Array], dtype: str
     ) -> dict[str, Array]:
-        """What the rule's own operations may round off in ``dtype``, of each result, given the gradient.
+        """Bound the roundings of the rule's own operations in ``dtype``, for each result, given the gradient.
 
         Counted for Keras and for PyTorch, whichever rounds more often: one u for every constant, product, sum, root
         and quotient, carried to first order through what follows.
@@ -59,7 +59,7 @@ class Rule(ABC):
     def propagated(
         self, n: int, parameter: Array, gradient: Array, slots: Mapping[str, Array], width: Array
     ) -> dict[str, Array]:
-        """How far each result moves where the gradient moves by at most ``width``: first order, slopes by complex step.
+        """Bound each result's change where the gradient moves by up to ``width``: first order, slopes by complex step.
 
         The slope is the largest of those at the gradient and at either end, since Adam's changes fast where the
         gradient is small against what it divides by.

@@ -304,7 +304,7 @@ class Pcen(BoundedStage):
         c.then(_rooted(scaled, delta, r, c.subtracts), adjoint)
 
     def _gains(self, c: RunningChain) -> tuple[Running, Running]:
-        """What the smoother multiplies its input and its state by, [C] or [1]."""
+        """Factors of the smoother's input and of its state, [C] or [1]."""
         if not self.learned_smooth:
             cell = self.prefix + "simple_rnn/simple_rnn_cell/"
             gain_in, gain_back = (c.given(np.diag(c.variables[cell + n])) for n in ("kernel", "recurrent_kernel"))

@@ -1,4 +1,4 @@
-"""Running-error arithmetic: numbers with a bound on what rounding has done to them, propagated operation by operation.
+"""Propagate bounds on rounding errors, operation by operation: running-error arithmetic.
 
 A :class:`Running` holds what an operation should give (from the float64 oracle) and how far a faithful implementation
 may be off. Every operation adds its own roundings, counted, to what its operands bring along. The bounds are worst
@@ -29,7 +29,7 @@ TRIGONOMETRIC = 4.0  # absolute, of sin and cos: an argument of hundreds is redu
 
 @dataclass(frozen=True)
 class Precision:
-    """How numbers are rounded.
+    """Rounding of numbers and of sums.
 
     Attributes:
         u: half a unit in the last place of 1, of every result.

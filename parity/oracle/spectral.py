@@ -22,7 +22,7 @@ def upper_power_of_2(n: int) -> int:
 
 
 def _indices(n: int, n_taps: int, shift: int) -> NDArray[np.int64]:
-    """Which sample tap k meets at output t: ``(t - shift + k) mod n``, [n, n_taps]."""
+    """Index of the sample that tap k meets at output t: ``(t - shift + k) mod n``, [n, n_taps]."""
     return (np.arange(n)[:, np.newaxis] - shift + np.arange(n_taps)) % n
 
 
