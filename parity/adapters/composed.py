@@ -258,8 +258,8 @@ def penalties(subject: Subject, variables: Mapping[str, Array]) -> tuple[Array |
     kernels_of = [name for name in variables if name.endswith("kernel") and _CELL not in name]
     if "conv1d_cls" in own:
         pooled = [name for name in kernels_of if name.startswith("learnable_pooling/")]
-        kept = (own["learn_pooling"], own["learn_filters"])
-        kernels_of = [name for name in kernels_of if kept[name not in pooled]]
+        learned = (own["learn_pooling"], own["learn_filters"])
+        kernels_of = [name for name in kernels_of if learned[name not in pooled]]
     if not kernels_of:
         return None, {}
     total, gradients = np.zeros(()), {}

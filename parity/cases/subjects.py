@@ -122,9 +122,9 @@ _SCALARS: dict[str, list[tuple[float, float]]] = {
 }
 
 
-def _either(inside: Array, beyond: list[tuple[float, float]], rng: np.random.Generator) -> Array:
-    """Each value from one of the ranges beyond, or as it was."""
-    drawn = np.stack([inside, *(rng.uniform(low, high, inside.shape) for low, high in beyond)])
+def _either(inside: Array, ranges: list[tuple[float, float]], rng: np.random.Generator) -> Array:
+    """Each value from one of the ranges outside, or as it was."""
+    drawn = np.stack([inside, *(rng.uniform(low, high, inside.shape) for low, high in ranges)])
     return np.asarray(np.take_along_axis(drawn, rng.integers(0, len(drawn), inside.shape)[None], axis=0)[0])
 
 

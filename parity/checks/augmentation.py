@@ -248,12 +248,12 @@ def surprise(counts: NDArray[np.integer], probabilities: Array) -> float:
     if expected.min() < FEWEST:
         raise ValueError(f"counts: {expected.min():.3g} expected of the rarest outcome, must be at least {FEWEST}")
     statistic = float(np.sum((counts[possible] - expected) ** 2 / expected))
-    chance = chi_squared_tail(statistic, expected.size - 1)
-    return -math.log10(chance) if chance > 0 else math.inf
+    probability = chi_squared_tail(statistic, expected.size - 1)
+    return -math.log10(probability) if probability > 0 else math.inf
 
 
 def chi_squared_tail(statistic: float, degrees: int) -> float:
-    """The chance that chi squared of so many degrees of freedom (a whole number) exceeds ``statistic``."""
+    """The probability that chi squared of so many degrees of freedom (a whole number) exceeds ``statistic``."""
     if degrees == 0:
         return 1.0 if statistic <= 0 else 0.0
     half = statistic / 2

@@ -341,10 +341,10 @@ class _Edges:
             verdict = self.criterion(SLOPE)(got[name][chosen], expected[name][chosen])
             yield self.context.measurement(name, "parameter gradient", verdict, "rounding")
 
-    def vanishes(self, variable: str, beyond: Array) -> Measurement:
+    def vanishes(self, variable: str, outside: Array) -> Measurement:
         """The gradient beyond a limit, which must be zero."""
         return self.context.measurement(
-            variable, "parameter gradient", NO_GRADIENT(beyond, np.zeros(beyond.shape)), "bitwise"
+            variable, "parameter gradient", NO_GRADIENT(outside, np.zeros(outside.shape)), "bitwise"
         )
 
     def criterion(self, counted: tuple[float, str]) -> RelativeL2:

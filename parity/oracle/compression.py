@@ -89,11 +89,9 @@ class Floor(BoundedStage):
     low: float
 
     def apply(self, c: Chain) -> None:
-        """See :meth:`Stage.apply`."""
         c.then(lambda x: clamp(x, low=self.low), lambda x, d: clamp_adjoint(x, d, low=self.low))
 
     def bound(self, c: RunningChain) -> None:
-        """See :meth:`BoundedStage.bound`."""
         x = c.x
         # where rounding decides on which side of the floor an implementation finds itself
         near = np.abs(x.value - self.low) <= x.error + 2 * x.precision.u * self.low
@@ -107,12 +105,10 @@ class Log(BoundedStage):
     offset: float
 
     def apply(self, c: Chain) -> None:
-        """See :meth:`Stage.apply`."""
         offset = float(c.rounded(self.offset))
         c.then(lambda x: np.asarray(np.log(x + offset)), lambda x, d: np.asarray(d / (x + offset)))
 
     def bound(self, c: RunningChain) -> None:
-        """See :meth:`BoundedStage.bound`."""
         inner = c.x + c.given(self.offset, 1.0)
         c.then(inner.log(), lambda d: (d / inner).reformed())
 
@@ -127,7 +123,6 @@ class LayerNorm(Stage):
     axis = 1
 
     def apply(self, c: Chain) -> None:
-        """See :meth:`Stage.apply`."""
         held, shift = c.variable(self.gamma)[:, np.newaxis], c.variable(self.beta)[:, np.newaxis]
         axis = self.axis
 

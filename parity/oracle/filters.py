@@ -55,7 +55,6 @@ class FreeConv(Stage):
     padding: str
 
     def apply(self, c: Chain) -> None:
-        """See :meth:`Stage.apply`."""
         filters = c.variable(self.name)[:, 0].T
         correlation.apply(c, filters, self.stride, self.padding, lambda d: c.set_gradient(self.name, d.T))
 
@@ -65,7 +64,6 @@ class NormalisedConv(FreeConv):
     """Convolve a mono signal with free filters, divided by their norm."""
 
     def apply(self, c: Chain) -> None:
-        """See :meth:`Stage.apply`."""
         held = c.variable(self.name)[:, 0].T
 
         def learn(d: Array) -> None:
@@ -84,11 +82,9 @@ class Preemphasis(BoundedStage):
     name: str
 
     def apply(self, c: Chain) -> None:
-        """See :meth:`Stage.apply`."""
         FreeConv(self.name, 1, "same").apply(c)
 
     def bound(self, c: RunningChain) -> None:
-        """See :meth:`BoundedStage.bound`."""
         x, two = c.x, c.variable(self.name).reshape(2)
         ahead = x.arranged(lambda a: np.pad(a[..., 1:], ((0, 0), (0, 0), (0, 1))))
 
@@ -109,7 +105,6 @@ class Bias(Stage):
     name: str
 
     def apply(self, c: Chain) -> None:
-        """See :meth:`Stage.apply`."""
         held = c.variable(self.name)
 
         def adjoint(x: Array, d: Array) -> Array:

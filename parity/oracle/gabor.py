@@ -87,7 +87,6 @@ class GaborConv(BoundedStage):
         return (0.0, float(np.pi)), (box.sigma_low, box.sigma_high)
 
     def apply(self, c: Chain) -> None:
-        """See :meth:`Stage.apply`."""
         held = exact(c.variables[self.name])
         mu, sigma = (clamp(held[:, i], *limits) for i, limits in enumerate(self._limits))
         order = np.argsort(mu.real, kind="stable") if self.by_frequency else np.arange(len(mu))
@@ -110,7 +109,6 @@ class GaborConv(BoundedStage):
         correlation.apply(c, filters.reshape(-1, self.window), self.stride, self.padding, learn)
 
     def bound(self, c: RunningChain) -> None:
-        """See :meth:`BoundedStage.bound`."""
         (mu_low, mu_high), (sigma_low, sigma_high) = self._limits
         kernel = c.variable(self.name)
         mu = kernel[:, 0:1].clamped(mu_low, mu_high)

@@ -43,11 +43,9 @@ class Filterbank(BoundedStage):
     geometry: Geometry
 
     def apply(self, c: Chain) -> None:
-        """See :meth:`Stage.apply`."""
         self._run(c, lambda stage, branch: stage.apply(branch))
 
     def bound(self, c: RunningChain) -> None:
-        """See :meth:`BoundedStage.bound`."""
         self._run(c, lambda stage, branch: stage.bound(branch))
 
     def _run(self, c: Way, run: Callable[[BoundedStage, Way], None]) -> None:

@@ -113,8 +113,8 @@ class Momentum(Rule):
         """See :meth:`Rule.roundings`: 3 on ``k m`` (one for PyTorch's form), 2 on ``lr g``, the sum; 2 more on m."""
         u = _unit(dtype)
         moved = self.step(n, parameter, gradient, slots)
-        kept, new = np.abs(self.momentum * exact(slots["momentum"])), np.abs(moved["momentum"])
-        of_m = u * (3 * kept + 2 * np.abs(self.learning_rate * exact(gradient)) + new)
+        decayed, new = np.abs(self.momentum * exact(slots["momentum"])), np.abs(moved["momentum"])
+        of_m = u * (3 * decayed + 2 * np.abs(self.learning_rate * exact(gradient)) + new)
         return {PARAMETER: of_m + u * (2 * new + np.abs(moved[PARAMETER])), "momentum": of_m}
 
 

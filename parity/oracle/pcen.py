@@ -148,7 +148,6 @@ class MovingAverage(Stage):
     initial: str
 
     def apply(self, c: Chain) -> None:
-        """See :meth:`Stage.apply`."""
         held, state = c.variable(self.smooth), c.variable(self.initial)
         w = clamp(held, 0.0, 1.0)
 
@@ -265,7 +264,6 @@ class Pcen(BoundedStage):
         c.then(forward, adjoint)
 
     def bound(self, c: RunningChain) -> None:
-        """See :meth:`BoundedStage.bound`."""
         x, one = c.x, c.given(np.ones(1))
         gain_in, gain_back = self._gains(c)
         ema = smoother_bound(x, gain_in, gain_back)

@@ -90,11 +90,9 @@ class SquaredModulus(BoundedStage):
     """Squares of channels, summed in pairs: [B, 2 C, T] to [B, C, T]."""
 
     def apply(self, c: Chain) -> None:
-        """See :meth:`Stage.apply`."""
         c.then(squared_modulus, squared_modulus_adjoint)
 
     def bound(self, c: RunningChain) -> None:
-        """See :meth:`BoundedStage.bound`."""
         x = c.x
         squares = x * x
 
@@ -111,7 +109,6 @@ class Rectifier(Stage):
     slope: float
 
     def apply(self, c: Chain) -> None:
-        """See :meth:`Stage.apply`."""
         c.then(lambda x: rectified(x, self.slope), lambda x, d: rectified_adjoint(x, self.slope, d))
 
 
@@ -140,7 +137,6 @@ class GaussianPool(BoundedStage):
         return 2.0 / self.window if self.low is None else self.low, 0.5
 
     def apply(self, c: Chain) -> None:
-        """See :meth:`Stage.apply`."""
         held = c.variable(self.name).reshape(-1)
         width = self.scale * c.rounded(clamp(held, *self._limits))
         windows = c.rounded(gaussian_window(width, self.window))
@@ -153,7 +149,6 @@ class GaussianPool(BoundedStage):
         correlation.apply(c, windows, self.stride, self.padding, learn)
 
     def bound(self, c: RunningChain) -> None:
-        """See :meth:`BoundedStage.bound`."""
         low, high = self._limits
         held = c.variable(self.name).reshape(-1, 1)
         # EfficientLEAF rescales the width in three operations, which round even where the scale comes to 1
@@ -181,7 +176,6 @@ class SharedPool(Stage):
     stride: int
 
     def apply(self, c: Chain) -> None:
-        """See :meth:`Stage.apply`."""
         windows = np.repeat(c.variable(self.name).reshape(1, -1), c.x.shape[1], axis=0)
         correlation.apply(c, windows, self.stride, "valid", lambda d: c.set_gradient(self.name, d.sum(axis=0)))
 
@@ -195,7 +189,6 @@ class FreePool(Stage):
     padding: str
 
     def apply(self, c: Chain) -> None:
-        """See :meth:`Stage.apply`."""
         windows = c.variable(self.name)[:, 0].T
         correlation.apply(c, windows, self.stride, self.padding, lambda d: c.set_gradient(self.name, d.T))
 
@@ -209,6 +202,5 @@ class MaxPool(Stage):
     padding: str
 
     def apply(self, c: Chain) -> None:
-        """See :meth:`Stage.apply`."""
         geometry = self.window, self.stride, pads(c.x.shape[-1], self.window, self.stride, self.padding)
         c.then(lambda x: max_pool(x, *geometry), lambda x, d: max_pool_adjoint(x, *geometry, d))

@@ -177,8 +177,8 @@ class Running:
 
         value = limit(self.value)
         error = np.maximum(limit(self.value + self.error) - value, value - limit(self.value - self.error))
-        beyond = value != self.value
-        return Running(value, error + np.where(beyond, 4 * self.precision.u * np.abs(value), 0.0), self.precision)
+        is_limited = value != self.value
+        return Running(value, error + np.where(is_limited, 4 * self.precision.u * np.abs(value), 0.0), self.precision)
 
     def sum(self, axis: int | tuple[int, ...], keepdims: bool = False) -> Running:
         """The sum along axes, in any order."""

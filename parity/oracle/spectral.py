@@ -200,7 +200,6 @@ class FftConv(Stage):
     name: str
 
     def apply(self, c: Chain) -> None:
-        """See :meth:`Stage.apply`."""
         filters = c.variable(self.name)[:, 0].T
         filters = filters + c.transform_noise(filters)
 
@@ -231,7 +230,6 @@ class MelEnergies(Stage):
     max_freq: float
 
     def apply(self, c: Chain) -> None:
-        """See :meth:`Stage.apply`."""
         # a rounding of the edges moves all triangles alike
         low, high = (float(c.rounded(edge)) for edge in (self.min_freq, self.max_freq))
         matrix = c.rounded(mel_matrix(self.n_filters, self.n_fft // 2 + 1, self.sample_rate, low, high))
