@@ -22,9 +22,9 @@ from parity.checks.executions import (
     executions,
     keyed,
 )
+from parity.checks.grid import Expected
 from parity.criteria.accuracy import UNMEASURED
 from parity.criteria.criterion import unit_roundoff
-from parity.oracle import LeafBounds, LeafOracle, Precision
 
 Errors = dict[Key, tuple[float, float]]  # root mean squares of an array's error and of the oracle
 
@@ -148,9 +148,8 @@ def factors_of(reference: str, done: Iterable[Execution], roundings: Sequence[Ar
 
 def one_operation(inputs: Inputs) -> Arrays:
     """The bound of every array as if each operation rounded once."""
-    precision = Precision.of("float32", one_operation=True)
-    bounds = LeafBounds(LeafOracle(inputs.config), inputs.variables, inputs.x, precision)
-    return keyed(bounds.errors(), bounds.gradient_errors(inputs.cotangent))
+    expected = Expected(inputs.config, inputs.variables, inputs.x, inputs.cotangent)
+    return keyed(expected.rounding("float32"), expected.gradient_rounding("float32"))
 
 
 def pooled_ratio(key: Key, variant: str, against: str, errors: Mapping[str, Sequence[Errors]]) -> Evidence:
