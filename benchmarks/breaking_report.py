@@ -127,7 +127,7 @@ def _steep(kind: str, delta: float) -> str:
     return f"{probes.at_delta(kind, delta):.2g}"
 
 
-def _lost(outcome: probes.Outcome) -> str:
+def _lost(outcome: probes.TrialOutcome) -> str:
     if not outcome.broken:
         return "finite"
     gradients = sum(not np.isfinite(g).all() for g in outcome.gradients.values())

@@ -163,8 +163,7 @@ def replay(
     """Run one case on one step of the ladder and print every measurement; ends with 1 if one does not hold."""
     from parity.adapters.rungs import RUNGS
     from parity.cases.case import Case
-    from parity.checks.alone import DTYPES, SUFFIX, alone
-    from parity.checks.steps import STEPS, Runner
+    from parity.checks.steps import DTYPES, STEPS, SUFFIX, Runner, against_oracle
     from parity.report.table import render_measurements
 
     by_itself = [f"{rung}{SUFFIX}" for rung in RUNGS]
@@ -181,7 +180,7 @@ def replay(
     else:
         rung = step.removesuffix(SUFFIX)
         dtypes = [dtype for dtype in DTYPES if dtype != "bfloat16" or RUNGS[rung].framework == "torch"]
-        measured = [m for dtype in dtypes for m in alone(rung, parsed, dtype)]
+        measured = [m for dtype in dtypes for m in against_oracle(rung, parsed, dtype)]
     typer.echo(render_measurements(measured, colour=sys.stdout.isatty()), nl=False)
     raise typer.Exit(0 if all(m.holds for m in measured) else 1)
 
@@ -209,25 +208,25 @@ def long(
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
-    from parity.checks import long_runs
+    from parity.checks import long
     from parity.report import recorded
 
     if record:
-        for name in long_runs.NAMES:
+        for name in long.NAMES:
             recorded.output(name, ROOT).check()
-    before = long_runs.measured(ROOT)
+    before = long.measured(ROOT)
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn()) as bar:
 
         def progress(what: str, total: int) -> Callable[[], None]:
             task = bar.add_task(what, total=total)
             return lambda: bar.advance(task)
 
-        tables = long_runs.tables(frames, drawn, progress)
+        tables = long.tables(frames, drawn, progress)
     console = Console(width=max(Console().width, 180))
     for table in tables:
         console.print(table.rendered())
-    if record and long_runs.measured(ROOT) != before:
-        typer.echo(f"{' or '.join(long_runs.SOURCES)} has changed meanwhile: nothing kept", err=True)
+    if record and long.measured(ROOT) != before:
+        typer.echo(f"{' or '.join(long.SOURCES)} has changed meanwhile: nothing kept", err=True)
         raise typer.Exit(1)
     if record:
         for table in tables:

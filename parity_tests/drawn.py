@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from fixtures import store
 from parity.cases.case import Case
 from parity.cases.strategies import aligned, cases
-from parity.checks import reexecution, search
-from parity.checks.alone import alone
+from parity.checks import search
 from parity.checks.coverage import Coverage
+from parity.checks.factors import measure
 from parity.checks.grid import pooled
-from parity.checks.steps import STEPS, Runner, round_trip, there_and_back
+from parity.checks.steps import STEPS, Runner, against_oracle, round_trip, there_and_back
 from parity.report.measurements import MeasurementLog
 
 SEARCHED = Path(__file__).parent / "searched.json"
@@ -54,7 +54,7 @@ def note_factors(ledger: MeasurementLog, reference: str) -> None:
     """The measured k of a reference and what set it, once in a certificate."""
     if any(row["reference"] == reference for row in ledger.evidence.get("k", [])):
         return
-    factors = reexecution.measure(reference)
+    factors = measure(reference)
     for (kind, stage), k in factors.k.items():
         rows = [row for row in factors.evidence if (row.property, row.stage) == (kind, stage)]
         widest = max(rows, key=lambda row: row.ratio)
@@ -89,7 +89,7 @@ def check_alone(
 
     @given(case=cases(plain=plain, padding=padding, weights=weights))
     def check(case: Case) -> None:
-        for measurement in alone(rung, case, dtype):
+        for measurement in against_oracle(rung, case, dtype):
             ledger.check(measurement)
 
     check()
@@ -100,7 +100,7 @@ def check_searched(rung: str, ledger: MeasurementLog) -> None:
     (found,) = (searched for searched in search.read(SEARCHED) if searched.rung == rung)
     assert found.violations == []
     for case in sorted({case for _, case in found.worst.values()}):
-        for measurement in alone(rung, Case.parse(case), domain="the worst of the searched"):
+        for measurement in against_oracle(rung, Case.parse(case), domain="the worst of the searched"):
             ledger.check(measurement)
     ledger.note("search", **found.row())
 

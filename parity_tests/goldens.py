@@ -11,11 +11,9 @@ import numpy as np
 from fixtures import store
 from parity.adapters.canonical import checked
 from parity.adapters.rungs import RUNGS
-from parity.checks.expected import Expected
-from parity.checks.grid import Context, compare_forward, compare_gradients, pooled
+from parity.checks.executions import Arrays, Inputs, Way, plainly
+from parity.checks.grid import Context, Expected, compare_forward, compare_gradients, pooled
 from parity.checks.initial import DECIDED
-from parity.checks.reexecution.calibration import Arrays, Inputs
-from parity.checks.reexecution.ways import Way, plainly
 from parity.checks.steps import INNER_TAPS
 from parity.criteria import OfMax, status
 from parity.mutation.planting import Benign

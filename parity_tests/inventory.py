@@ -16,11 +16,11 @@ from fixtures import inventory, store
 from parity.adapters import subject_oracle
 from parity.cases.public_names import public
 from parity.cases.subjects import Subject
-from parity.checks.grid import FORWARD, FORWARD_NORM, GRADIENT, GRADIENT_NORM, Context
-from parity.criteria import Exactly, OfMax, Verdict, norm, peak, status
+from parity.checks.grid import FORWARD, FORWARD_NORM, GRADIENT, GRADIENT_NORM, Context, largest_distances
+from parity.checks.subjects import SAME_REFUSAL
+from parity.criteria import OfMax, Verdict, norm, peak, status
 from parity.criteria.criterion import unit_roundoff
-from parity.criteria.direct import Size
-from parity.criteria.envelope import Envelope
+from parity.criteria.direct import Envelope, Size
 from parity.criteria.outcome import Array, Outcome
 from parity.mutation.planting import Benign
 from parity.report.cells import claimed
@@ -30,7 +30,6 @@ from parity_tests.taught import NOT_MOVED, UPDATE
 NAMES = store.names(store.INVENTORY)
 TRAINED = [name for name in NAMES if "training" in public(name).properties]
 DIFFERENTIABLE = [name for name in NAMES if "gradient" in public(name).properties]
-SAME_REFUSAL = Exactly("both compute it, or both refuse it")
 FILTERED = (
     "GaborConv1D", "NormalizedConv1D", "SincConv1D", "SquaredModulus", "GaussianLowpass", "LearnablePooling1D",
     "ChannelWiseLearnablePooling1D", "gabor_impulse_response", "gabor_filters", "gaussian_lowpass",
@@ -78,16 +77,14 @@ class Ran:
         return subject_oracle.run(self.subject).arrays()
 
     @cached_property
-    def moved_truths(self) -> list[dict[str, Array]]:
-        """The oracle's again, a float32 rounding put onto everything at every stage."""
-        seeds = range(ENVELOPE.n_draws)
-        return [subject_oracle.run(self.subject, None, np.random.default_rng(s), ROUNDING).arrays() for s in seeds]
+    def _scatter(self) -> dict[str, dict[Size, float]]:
+        generators = (np.random.default_rng(seed) for seed in range(ENVELOPE.n_draws))
+        draws = (subject_oracle.run(self.subject, None, rng, ROUNDING).arrays() for rng in generators)
+        return largest_distances(draws, self.truth)
 
     def scatter(self, key: str, size: Size) -> float:
         """How far from the original a faithful implementation may be: what the original is off, and what it may be."""
-        truth = self.truth[key]
-        largest = max(size(moved[key] - truth) for moved in self.moved_truths)
-        return size(self.original.arrays()[key] - truth) + ENVELOPE.factor * largest
+        return size(self.original.arrays()[key] - self.truth[key]) + ENVELOPE.factor * self._scatter[key][size]
 
     @property
     def with_norm(self) -> bool:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from parity.checks.cache import told
+from parity.checks.cache import invalidation
 from parity.criteria import Exactly, OfMax
 from parity_tests.calls import (
     BEFORE,
@@ -176,7 +176,7 @@ def check_call_after_calls(make: Make, name: str) -> None:
 
 def check_calls_after_change(make: Make, name: str, way: str) -> None:
     """After a call and a change, calls answer as those of a fresh frontend with the parameters that are there now."""
-    with told(way):
+    with invalidation(way):
         module = make()
         forward(module)
         module = CHANGES[name](module)

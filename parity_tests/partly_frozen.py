@@ -17,8 +17,8 @@ import torch
 from parity.adapters.canonical import KERNEL, POOLING, checked
 from parity.adapters.rungs import RUNGS
 from parity.cases.case import Case
-from parity.checks.alone import geometry_of
-from parity.checks.expected import Expected
+from parity.checks.grid import Expected
+from parity.checks.steps import geometry_of
 from parity.criteria import Exactly, norm, one_operation
 
 # by the oracle's name and the column of it
@@ -37,7 +37,7 @@ def _prepared(rung: str, text: str, **options: float) -> tuple[Any, Expected]:
     adapter.write(module, weights)
     geometry = geometry_of(adapter, module, case)
     expected = Expected(case.config, weights, case.input(), np.empty(0), subtracts=False, geometry=geometry)
-    expected.cotangent = case.cotangent(expected.taps["output"].shape)
+    expected.cotangent = case.cotangent(expected.stages["output"].shape)
     return module, expected
 
 

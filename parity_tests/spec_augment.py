@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from parity.cases.subjects import SETTINGS
-from parity.checks.augment_distribution import of_mask, of_warp, surprise
-from parity.checks.augmentation import Record, adjoint, augmented, drawn, rounding
+from parity.checks.augmentation import Record, adjoint, augmented, drawn, of_mask, of_warp, rounding, surprise
 from parity.checks.grid import Context
 from parity.criteria import AtMost, Verdict, soundness
 from parity.report.claims import Measurement

@@ -10,7 +10,7 @@ from benchmarks.memory import Peak
 from leaf._runtime.streaming import BLOCK
 from parity.cases.case import Case
 from parity.cases.strategies import cases
-from parity.checks.streaming import streamed
+from parity.checks.steps import streamed
 from parity.criteria import Exactly
 from parity.report.measurements import MeasurementLog
 

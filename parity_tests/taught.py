@@ -20,7 +20,7 @@ from parity.adapters.optimizers import State
 from parity.checks.training_steps import build
 from parity.criteria import AtMost, Exactly, RelativeL2, Verdict, norm, status
 from parity.criteria.criterion import unit_roundoff
-from parity.oracle.filterbank import Box
+from parity.oracle.geometry import Box
 from parity.oracle.optimizers import Sgd, project
 from parity.report.claims import Measurement
 

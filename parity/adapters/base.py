@@ -1,4 +1,4 @@
-"""What the instrument asks of an adapter, and the part that every PyTorch rung shares."""
+"""The interface of adapters, and the part that every PyTorch rung shares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The original's layers and frontends from the oracle's stages: their variables, initial values and penalties."""
+"""Compose the original's layers and frontends from the oracle's stages; their variables, initial values, penalties."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from parity.cases.subjects import Subject
-from parity.oracle import kernels, measured_init, mel_matrix, pcen_stage, sinc, spectral, stages
+from parity.oracle import filters, measured_init, mel, sinc, spectral
 from parity.oracle.arrays import Array
-from parity.oracle.chain import Chain
-from parity.oracle.frontend import FLOOR, LOG_OFFSET, NORM_EPS
+from parity.oracle.chain import Stage
+from parity.oracle.compression import Floor, InstanceNorm, LayerNorm, Log
+from parity.oracle.config import FLOOR, LOG_OFFSET, NORM_EPS
+from parity.oracle.filters import Bias, FreeConv, NormalisedConv, Preemphasis
+from parity.oracle.gabor import GaborConv
+from parity.oracle.leaf import NORM, POOLING, PREEMP
+from parity.oracle.pcen import MovingAverage, Pcen
+from parity.oracle.pooling import FreePool, GaussianPool, MaxPool, Rectifier, SharedPool, SquaredModulus
+from parity.oracle.sinc import SincConv
+from parity.oracle.spectral import FftConv, MelEnergies
 
 Shapes = dict[str, tuple[int, ...]]
 LAYER_NORM_EPS = 1e-3  # Keras' default
-PREEMP, POOL = "tfbanks_preemp/kernel", "learnable_pooling/kernel"
-NORM = ("tfbanks_instancenorm/gamma", "tfbanks_instancenorm/beta")
 LAYER_NORM = ("layer_normalization/gamma", "layer_normalization/beta")
 _CELL = "simple_rnn/simple_rnn_cell/"
 _FIXED: dict[str, dict[str, Any]] = {
@@ -108,7 +113,7 @@ def shapes(subject: Subject) -> Shapes:
 
 
 def initial(subject: Subject) -> dict[str, Array]:
-    """What the original's initialisers make of the variables, in float64; what is drawn at random is left out."""
+    """Initial values by the original's initialisers, in float64; those drawn at random are left out."""
     own, out = settings(subject), {}
     pcen = compressions(own["compression"]) if "compression" in own else own
     for name, shape in shapes(subject).items():
@@ -159,51 +164,89 @@ def gabor_init(
     params = measured_init(n, sample_rate, min_freq, max_freq, n_fft)
     if len(shape) == 2:
         return params
-    triangles = kernels.triangles(n, n_fft, sample_rate, min_freq, max_freq, normalize_energy)
-    return kernels.wavelets(params, triangles, n_fft, shape[0]).reshape(2 * n, 1, shape[0]).transpose(2, 1, 0)
+    triangles = mel.triangles(n, n_fft, sample_rate, min_freq, max_freq, normalize_energy)
+    return mel.wavelets(params, triangles, n_fft, shape[0]).reshape(2 * n, 1, shape[0]).transpose(2, 1, 0)
 
 
-def layer(c: Chain, subject: Subject) -> None:
-    """The stages of a layer on [B, C, T]."""
+def stages(subject: Subject) -> list[Stage]:
+    """The stages of a layer on [B, C, T], or of a frontend on [B, 1, T].
+
+    Raises:
+        ValueError: the original refuses the settings.
+    """
     name, own = subject.name, settings(subject)
+    if name == "MelFilterbanks" or "conv1d_cls" in own:
+        return _frontend(subject, own)
     if name == "SquaredModulus":
-        stages.activation(c, "squared_modulus")
-    elif name == "ExponentialMovingAverage":
-        pcen_stage.moving_average(c, "smooth", "initial_state")
-    elif name == "PCENLayer":
-        pcen_stage.pcen(c, "", own["floor"], own["learn_smooth_coef"])
-    elif "filters" in own:
-        _filters(c, name, "kernel", own["kernel_size"], own)
-        if own["use_bias"]:
-            stages.bias(c, "bias")
-        stages.activation(c, own.get("activation", "none"))
-    else:
-        _pooled(c, name, own["kernel_size"], own["strides"], own["padding"], "")
+        return [SquaredModulus()]
+    if name == "ExponentialMovingAverage":
+        return [MovingAverage("smooth", "initial_state")]
+    if name == "PCENLayer":
+        return [Pcen("", own["floor"], own["learn_smooth_coef"])]
+    if "filters" not in own:
+        return [_pooling(name, own["kernel_size"], own["strides"], own["padding"], "")]
+    bias = [Bias("bias")] if own["use_bias"] else []
+    return [_convolution(name, "kernel", own["kernel_size"], own), *bias, *_activation(own.get("activation", "none"))]
 
 
-def frontend(c: Chain, subject: Subject) -> None:
-    """The stages of a frontend on [B, 1, T]."""
-    own = settings(subject)
+def _frontend(subject: Subject, own: Mapping[str, Any]) -> list[Stage]:
     if subject.name == "MelFilterbanks":
-        _mel(c, subject, own)
-        return
+        band = own["sample_rate"], own["min_freq"], own["max_freq"] or own["sample_rate"] / 2
+        energies = MelEnergies(own["n_filters"], own["n_fft"], subject.window, subject.stride, *band)
+        return [energies, *_compression(own["compression"])]
     if subject.name == "TimeDomainFilterbanks":  # its geometry is that of 16 kHz, its initialiser's of its own rate
         drawn("lowpass", (1, int(16000 * own["window_len"] // 1000 + 1), 1, 1), own["sample_rate"])
-    if own["preemp"]:
-        stages.free_conv(c, PREEMP, 1, "same")
-    _filters(c, own["conv1d_cls"], conv_name(own), subject.window, {"strides": 1, "padding": "same"})
-    stages.activation(c, own["activation"])
-    _pooled(c, own["pooling_cls"], subject.window, subject.stride, "same", "learnable_pooling/")
-    stages.floor(c, FLOOR)
-    if own["compression"] == "layer_norm":
-        stages.normalisation(c, *LAYER_NORM, LAYER_NORM_EPS, axis=1)
-    elif own["compression"] == "log":
-        stages.log(c, LOG_OFFSET)
-    elif own["compression"] != "none":
-        pcen = compressions(own["compression"])
-        pcen_stage.pcen(c, "PCEN/", pcen["floor"], pcen["learn_smooth_coef"])
-    if own["mean_var_norm"]:
-        stages.normalisation(c, *NORM, NORM_EPS, axis=2)
+    return [
+        *([Preemphasis(PREEMP)] if own["preemp"] else []),
+        _convolution(own["conv1d_cls"], conv_name(own), subject.window, {"strides": 1, "padding": "same"}),
+        *_activation(own["activation"]),
+        _pooling(own["pooling_cls"], subject.window, subject.stride, "same", POOLING.removesuffix("kernel")),
+        Floor(FLOOR),
+        *_compression(own["compression"]),
+        *([InstanceNorm(*NORM, NORM_EPS)] if own["mean_var_norm"] else []),
+    ]
+
+
+def _convolution(kind: str, name: str, window: int, own: Mapping[str, Any]) -> Stage:
+    stride, padding = own["strides"], own["padding"]
+    if kind == "GaborConv1D":
+        return GaborConv(name, window, stride, padding, by_frequency=own.get("sort_filters", False))
+    if kind == "SincConv1D":
+        limits = own.get("min_low_hz", 50.0), own.get("min_band_hz", 50.0), own.get("sample_rate", 16000)
+        return SincConv(name, window, stride, padding, *limits)
+    if kind == "FFTConv1D":
+        if padding.lower() == "causal":
+            raise ValueError("padding='causal': must be 'same' or 'valid'")
+        return FftConv(name)
+    return (NormalisedConv if kind == "NormalizedConv1D" else FreeConv)(name, stride, padding)
+
+
+def _activation(kind: str) -> list[Stage]:
+    """``squared_modulus``, ``leaky_relu`` (slope 0.2), ``relu`` or ``none``."""
+    if kind == "squared_modulus":
+        return [SquaredModulus()]
+    return [] if kind == "none" else [Rectifier({"leaky_relu": 0.2, "relu": 0.0}[kind])]
+
+
+def _pooling(kind: str, window: int, stride: int, padding: str, prefix: str) -> Stage:
+    if kind == "GaussianLowpass":
+        return GaussianPool(f"{prefix}kernel", window, stride, padding)
+    if kind == "LearnablePooling1D":
+        return SharedPool(f"{prefix}conv2d/kernel", stride)
+    if kind == "ChannelWiseLearnablePooling1D":
+        return FreePool(f"{prefix}kernel", stride, padding)
+    return MaxPool(window, stride, padding)
+
+
+def _compression(kind: str) -> list[Stage]:
+    if kind == "none":
+        return []
+    if kind == "log":
+        return [Log(LOG_OFFSET)]
+    if kind == "layer_norm":
+        return [LayerNorm(*LAYER_NORM, LAYER_NORM_EPS)]
+    pcen = compressions(kind)
+    return [Pcen("PCEN/", pcen["floor"], pcen["learn_smooth_coef"])]
 
 
 def penalties(subject: Subject, variables: Mapping[str, Array]) -> tuple[Array | None, dict[str, Array]]:
@@ -215,14 +258,14 @@ def penalties(subject: Subject, variables: Mapping[str, Array]) -> tuple[Array |
     kernels_of = [name for name in variables if name.endswith("kernel") and _CELL not in name]
     if "conv1d_cls" in own:
         pooled = [name for name in kernels_of if name.startswith("learnable_pooling/")]
-        kept = (own["learn_pooling"], own["learn_filters"])
-        kernels_of = [name for name in kernels_of if kept[name not in pooled]]
+        learned = (own["learn_pooling"], own["learn_filters"])
+        kernels_of = [name for name in kernels_of if learned[name not in pooled]]
     if not kernels_of:
         return None, {}
     total, gradients = np.zeros(()), {}
     for name in kernels_of:
-        total = total + kernels.penalty(variables[name], **coefficients)
-        gradients[name] = kernels.penalty_adjoint(variables[name], **coefficients)
+        total = total + filters.penalty(variables[name], **coefficients)
+        gradients[name] = filters.penalty_adjoint(variables[name], **coefficients)
     if "FFTConv1D" in (subject.name, own.get("conv1d_cls")):
         name = conv_name(own) if "conv1d_cls" in own else "kernel"
         if name in kernels_of:
@@ -231,48 +274,3 @@ def penalties(subject: Subject, variables: Mapping[str, Array]) -> tuple[Array |
             on_spectra = spectral.spectrum_l1_adjoint(taps, n, coefficients["l1"])
             gradients[name] = gradients[name] + on_spectra.T[:, np.newaxis]
     return total, gradients
-
-
-def _filters(c: Chain, kind: str, name: str, window: int, own: Mapping[str, Any]) -> None:
-    stride, padding = own["strides"], own["padding"]
-    if kind == "GaborConv1D":
-        stages.gabor_conv(c, name, window, stride, padding, own.get("sort_filters", False))
-    elif kind == "SincConv1D":
-        limits = own.get("min_low_hz", 50.0), own.get("min_band_hz", 50.0), own.get("sample_rate", 16000)
-        stages.sinc_conv(c, name, window, stride, padding, *limits)
-    elif kind == "NormalizedConv1D":
-        stages.normalised_conv(c, name, stride, padding)
-    elif kind == "FFTConv1D":
-        if padding.lower() == "causal":
-            raise ValueError("padding='causal': must be 'same' or 'valid'")
-        stages.fft_conv(c, name)
-    else:
-        stages.free_conv(c, name, stride, padding)
-
-
-def _pooled(c: Chain, kind: str, window: int, stride: int, padding: str, prefix: str) -> None:
-    if kind == "GaussianLowpass":
-        stages.gaussian_pool(c, f"{prefix}kernel", window, stride, padding)
-    elif kind == "LearnablePooling1D":
-        stages.shared_pool(c, f"{prefix}conv2d/kernel", stride)
-    elif kind == "ChannelWiseLearnablePooling1D":
-        stages.free_pool(c, f"{prefix}kernel", stride, padding)
-    else:
-        stages.max_pool(c, window, stride, padding)
-
-
-def _mel(c: Chain, subject: Subject, own: Mapping[str, Any]) -> None:
-    n_fft, limits = own["n_fft"], (own["min_freq"], own["max_freq"] or own["sample_rate"] / 2)
-    edges = (float(c.moved(edge)) for edge in limits)  # a rounding of them moves all triangles alike
-    matrix = c.moved(mel_matrix(own["n_filters"], n_fft // 2 + 1, own["sample_rate"], *edges))
-    hann = spectral.hann(subject.window)
-    hann = hann + c.noise(np.ones(len(hann)))  # a difference of 1 and a cosine
-    geometry = hann, subject.stride, n_fft
-
-    def adjoint(x: NDArray[np.float64], d: Array) -> Array:
-        d_x = spectral.mel_energies_adjoint(x[:, 0], matrix, *geometry, d)
-        return np.asarray((d_x + c.spread(d_x))[:, np.newaxis])
-
-    c.then(lambda x: spectral.mel_energies(x[:, 0] + c.spread(x[:, 0]), matrix, *geometry), adjoint)
-    if own["compression"] == "log":
-        stages.log(c, LOG_OFFSET)

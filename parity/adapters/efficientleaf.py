@@ -19,7 +19,7 @@ from parity.adapters.leaf import (
 )
 from parity.adapters.refusals import reject_options
 from parity.oracle.config import LeafConfig
-from parity.oracle.filterbank import Box
+from parity.oracle.geometry import Box
 
 FULL_RATE = 1e-9  # a stride factor under which no group that responds to sound has a stride
 OPTIONS = ("num_groups", "conv_win_factor", "stride_factor", "exact_for")

@@ -1,4 +1,4 @@
-"""How the original lays out each variable and how PyTorch does: the one table of transformations. NumPy alone.
+"""Translate layouts of variables between the original and PyTorch. NumPy alone.
 
 TensorFlow has a convolution's taps first and its outputs last, [W, in, out], PyTorch [out, in, W]; a pooling is a
 two-dimensional convolution there, [1, W, 1, 1] or one deviation a channel, [1, 1, C, 1].

@@ -99,7 +99,7 @@ def shared_smooth(variables: Variables, n_filters: int) -> Variables:
 
 
 class PlainAdapter(TorchAdapter):
-    """What rungs 2 and 3 share: a filterbank and a PCEN whose parameters have the same names."""
+    """The common part of rungs 2 and 3: a filterbank and a PCEN whose parameters have the same names."""
 
     def config(self, module: Any) -> LeafConfig:
         """See :meth:`Adapter.config`."""

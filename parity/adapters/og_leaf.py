@@ -25,8 +25,7 @@ from parity.adapters.refusals import (
     require_leaf,
     require_same_padding,
 )
-from parity.oracle.config import LeafConfig
-from parity.oracle.frontend import FLOOR
+from parity.oracle.config import FLOOR, LeafConfig
 
 
 def _held(module: Leaf) -> dict[str, torch.Tensor]:
@@ -166,7 +165,7 @@ class OgLeafAdapter(TorchAdapter):
         return stages
 
     def init_stages(self, config: LeafConfig) -> dict[str, np.ndarray]:
-        """What a fresh frontend measures its initial Gabor parameters on: mel [C, bins] and init [C, 2]."""
+        """Mel matrix [C, bins] of a new frontend, and the Gabor parameters [C, 2] that it measures on it."""
         gabor = melfilters.Gabor(n_filters=config.n_filters, min_freq=60.0, max_freq=7800.0, sample_rate=16000)
         return {
             "mel": np.asarray(gabor.mel_filters),

@@ -26,7 +26,7 @@ Slots = dict[str, Variables]  # by slot, then by canonical variable
 
 @dataclass(frozen=True)
 class State:
-    """Where training stands.
+    """The state of training.
 
     Attributes:
         variables: every parameter, by canonical name.
@@ -53,7 +53,7 @@ class Trainer(ABC):
 
     @abstractmethod
     def state(self) -> State:
-        """Where training stands."""
+        """The present state."""
 
     @abstractmethod
     def step(self, x: np.ndarray, cotangent: np.ndarray) -> None:
@@ -61,11 +61,11 @@ class Trainer(ABC):
 
     @abstractmethod
     def with_rule(self, rule: Rule) -> Trainer:
-        """The same module with a fresh optimiser; this trainer must not be used between its steps."""
+        """A trainer of the same module with a new optimiser; this one must not be used between its steps."""
 
     @abstractmethod
     def gradients(self, x: np.ndarray, cotangent: np.ndarray) -> Variables:
-        """That gradient, to each trainable variable, by canonical name."""
+        """Gradient of ``sum(cotangent * output)`` to each trainable variable, by canonical name."""
 
 
 class TorchTrainer(Trainer):
@@ -74,7 +74,7 @@ class TorchTrainer(Trainer):
     og_leaf projects its Gabor parameters after each step, by its own public call, as Keras does.
 
     Raises:
-        TypeError: a rule that PyTorch is not taught.
+        TypeError: a rule that PyTorch does not have here.
         ValueError: the module learns a logarithm of a canonical variable, whose slots are not the variable's.
     """
 
@@ -114,13 +114,13 @@ class TorchTrainer(Trainer):
         for name, entry in self.entries.items():
             values = {slot: self._columns(entry.tensors, held[name]) for slot, held in state.slots.items()}
             for i, tensor in enumerate(entry.tensors):
-                kept: dict[str, Any] = {}
+                slots: dict[str, Any] = {}
                 if isinstance(self.rule, Momentum):
-                    kept = {"momentum_buffer": values["momentum"][i] / -self.rule.learning_rate}
+                    slots = {"momentum_buffer": values["momentum"][i] / -self.rule.learning_rate}
                 elif isinstance(self.rule, Adam):
-                    kept = {"exp_avg": values["momentum"][i], "exp_avg_sq": values["velocity"][i],
+                    slots = {"exp_avg": values["momentum"][i], "exp_avg_sq": values["velocity"][i],
                             "step": torch.tensor(float(state.n_steps))}  # fmt: skip
-                self.optimizer.state[tensor] = kept
+                self.optimizer.state[tensor] = slots
 
     def state(self) -> State:
         """See :meth:`Trainer.state`."""
@@ -192,7 +192,7 @@ class KerasTrainer(Trainer):
     The graphs take audio of any length; the one of the gradients serves every rule.
 
     Raises:
-        TypeError: a rule that Keras is not taught.
+        TypeError: a rule that Keras does not have here.
     """
 
     def __init__(self, adapter: Any, module: Any, rule: Rule, gradients: Any = None) -> None:

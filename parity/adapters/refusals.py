@@ -1,4 +1,4 @@
-"""What adapters refuse, and what rungs 0 and 1 have in common. Imports no framework."""
+"""Refusals of adapters, and configurations of rungs 0 and 1. Imports no framework."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from parity.adapters.canonical import DELTA, SMOOTH, Variables
-from parity.oracle.config import LeafConfig
-from parity.oracle.frontend import FLOOR
+from parity.oracle.config import FLOOR, LeafConfig
 
 SIMPLIFIED = ("leaf", "efficientleaf")
 LEAST_WINDOW = 4  # samples, where [4, window] and [2 / window, 0.5] are ranges

@@ -1,4 +1,4 @@
-"""Runs a subject on the float64 oracle, or on one that rounds at every stage. NumPy alone."""
+"""Run a subject on the float64 oracle, exactly or with a rounding at every stage. NumPy alone."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from parity.adapters import composed
 from parity.cases.public_names import public
 from parity.cases.subjects import Subject
 from parity.criteria.outcome import Array, Outcome
-from parity.oracle import kernels, measured_init, sinc, spectral, stages
-from parity.oracle.arrays import clamp_adjoint, exact
+from parity.oracle import measured_init, mel, sinc, spectral
+from parity.oracle.arrays import clamp, clamp_adjoint, exact
 from parity.oracle.chain import Chain
-from parity.oracle.filterbank import Z
-from parity.oracle.gabor import gabor, gabor_adjoint, gaussian_window, gaussian_window_adjoint
+from parity.oracle.compression import Log
+from parity.oracle.gabor import gabor, gabor_adjoint, wavelets_at, wavelets_at_adjoint
+from parity.oracle.geometry import Box
+from parity.oracle.pooling import gaussian_window, gaussian_window_adjoint
 
 Found = tuple[Array, dict[str, Array]]
 
@@ -32,7 +34,7 @@ def run(
     Args:
         subject: what to run; its float32 input and variables are taken as they are.
         variables: values in place of the subject's own, by canonical name.
-        rng, ulp: where given, the inputs of every stage are rounded, see :class:`parity.oracle.Chain`.
+        rng, ulp: where given, the inputs of every stage are rounded, see :class:`parity.oracle.chain.Chain`.
     """
     try:
         held = _variables(subject, variables or {})
@@ -46,16 +48,16 @@ def run(
         return Outcome(refused=type(refusal).__name__)
     if subject.name == "fft_conv1d":
         taps, n = held["filters"][:, 0].T, spectral.upper_power_of_2(subject.shape[1])
-        losses = c.moved(spectral.spectrum_l1(c.moved(taps), n))
-        slopes = c.moved(spectral.spectrum_l1_adjoint(c.moved(taps), n))
-        of_losses = {"filters": (slopes + c.spread(slopes)).T[:, np.newaxis]}
+        losses = c.rounded(spectral.spectrum_l1(c.rounded(taps), n))
+        slopes = c.rounded(spectral.spectrum_l1_adjoint(c.rounded(taps), n))
+        of_losses = {"filters": (slopes + c.transform_noise(slopes)).T[:, np.newaxis]}
         return Outcome(output, held, gradients, losses, of_losses)
-    moved = {name: c.moved(value) for name, value in held.items()}
+    moved = {name: c.rounded(value) for name, value in held.items()}
     total, of_losses = composed.penalties(subject, moved)
     # a sum of many terms of one sign, taken one after the other, errs by more than one rounding of it
     n_terms = 2 + subject.shape[1] if "FFTConv1D" in (subject.name, subject.arguments.get("conv1d_cls")) else 1
     of_losses = {name: slopes + np.sqrt(n_terms) * c.noise(slopes) for name, slopes in of_losses.items()}
-    return Outcome(output, held, gradients, None if total is None else c.moved(c.moved(total)), of_losses)
+    return Outcome(output, held, gradients, None if total is None else c.rounded(c.rounded(total)), of_losses)
 
 
 def _variables(subject: Subject, given: Mapping[str, Array]) -> dict[str, Array]:
@@ -71,7 +73,8 @@ def _composed(c: Chain, subject: Subject) -> Found:
     """A layer or frontend."""
     shape = c.x.shape
     c.x = c.x[:, np.newaxis] if c.x.ndim == 2 else c.x.transpose(0, 2, 1)
-    (composed.frontend if public(subject.name).kind == "frontend" else composed.layer)(c, subject)
+    for stage in composed.stages(subject):
+        stage.apply(c)
     output = c.x.transpose(0, 2, 1)
     d_x = c.back(subject.cotangent(output.shape).astype(np.float64).transpose(0, 2, 1))
     return output, {"input": d_x.transpose(0, 2, 1).reshape(shape), **c.gradients}
@@ -79,92 +82,93 @@ def _composed(c: Chain, subject: Subject) -> Found:
 
 def _convolved(c: Chain, subject: Subject) -> Found:
     """``fft_conv1d`` and ``overlap_add_conv1d``."""
-    filters = c.moved(c.variables["filters"])[:, 0].T
-    filters = filters + c.spread(filters)
-    x = c.moved(c.x)[..., 0]
-    x = x + c.spread(x)
+    filters = c.rounded(c.variables["filters"])[:, 0].T
+    filters = filters + c.transform_noise(filters)
+    x = c.rounded(c.x)[..., 0]
+    x = x + c.transform_noise(x)
     n = subject.arguments.get("fft_length")
     output = (spectral.fft_conv(x, filters) if n is None else spectral.overlap_add(x, filters, n)).transpose(0, 2, 1)
     output = output + c.noise(output)
-    d = c.moved(subject.cotangent(output.shape)).transpose(0, 2, 1)
-    d = d + c.spread(d)
+    d = c.rounded(subject.cotangent(output.shape)).transpose(0, 2, 1)
+    d = d + c.transform_noise(d)
     if n is None:
         d_x, d_filters = spectral.fft_conv_adjoint(x, filters, d)
     else:
         d_x, d_filters = spectral.overlap_add_adjoint(x, filters, n, d)
-    d_x, d_filters = c.crossed(d_x, d, filters), c.crossed(d_filters, x, d)
+    d_x, d_filters = c.product_rounded(d_x, d, filters), c.product_rounded(d_filters, x, d)
     return output, {"input": d_x[..., np.newaxis], "filters": d_filters.T[:, np.newaxis]}
 
 
 def _limits(c: Chain, subject: Subject) -> Found:
-    box = ((0.0, np.pi), (4 * Z, subject.arguments["kernel_size"] * Z))
-    output = np.stack([stages.limited(c.x[:, i], *limits) for i, limits in enumerate(box)], axis=1)
+    limits_of_sigma = Box.of_leaf(subject.arguments["kernel_size"])
+    box = ((0.0, np.pi), (limits_of_sigma.sigma_low, limits_of_sigma.sigma_high))
+    output = np.stack([clamp(c.x[:, i], *limits) for i, limits in enumerate(box)], axis=1)
     d = subject.cotangent(output.shape).astype(np.float64)
     d_x = np.stack([clamp_adjoint(c.x[:, i], d[:, i], *limits) for i, limits in enumerate(box)], axis=1)
-    return c.moved(output), {"input": c.moved(d_x)}
+    return c.rounded(output), {"input": c.rounded(d_x)}
 
 
 def _log(c: Chain, subject: Subject) -> Found:
-    stages.log(c, subject.arguments["log_offset"])
-    output = c.moved(c.x)
-    return output, {"input": c.moved(c.back(subject.cotangent(output.shape)))}
+    Log(subject.arguments["log_offset"]).apply(c)
+    output = c.rounded(c.x)
+    return output, {"input": c.rounded(c.back(subject.cotangent(output.shape)))}
 
 
 def _amplitude(c: Chain, subject: Subject) -> Found:
     i = subject.arguments["i"]
-    x = c.moved(c.x[:, i].T)
-    x = x + c.spread(x)
+    x = c.rounded(c.x[:, i].T)
+    x = x + c.transform_noise(x)
     n = x.shape[1]
     output = np.fft.fftshift(spectral.magnitudes(x[:1], x[1:])[0][0])
-    d = np.fft.ifftshift(c.moved(subject.cotangent((n,))))[np.newaxis]
+    d = np.fft.ifftshift(c.rounded(subject.cotangent((n,))))[np.newaxis]
     d_x = np.zeros(c.x.shape)
-    d_x[:, i] = np.concatenate(spectral.magnitudes_adjoint(x[:1], x[1:], d + c.spread(d))).T
-    return c.moved(output), {"input": c.moved(d_x)}
+    d_x[:, i] = np.concatenate(spectral.magnitudes_adjoint(x[:1], x[1:], d + c.transform_noise(d))).T
+    return c.rounded(output), {"input": c.rounded(d_x)}
 
 
 def _wavelets_at(c: Chain, subject: Subject) -> Found:
     """At times [W], of centres and deviations [C]: [C, W, 2]."""
-    t, mu, sigma = c.moved(c.x), c.variable("center"), c.variable("fwhm")
-    values = kernels.wavelets_at(t, mu, sigma)
-    output = c.moved(values).transpose(0, 2, 1)
-    d = c.moved(subject.cotangent(output.shape)).transpose(0, 2, 1)
-    d_t, d_mu, d_sigma = kernels.wavelets_at_adjoint(t, mu, sigma, c.moved(d), c.moved)
-    return output, {"input": c.moved(d_t), "center": c.moved(d_mu), "fwhm": c.moved(d_sigma)}
+    t, mu, sigma = c.rounded(c.x), c.variable("center"), c.variable("fwhm")
+    values = wavelets_at(t, mu, sigma)
+    output = c.rounded(values).transpose(0, 2, 1)
+    d = c.rounded(subject.cotangent(output.shape)).transpose(0, 2, 1)
+    d_t, d_mu, d_sigma = wavelets_at_adjoint(t, mu, sigma, c.rounded(d), c.rounded)
+    return output, {"input": c.rounded(d_t), "center": c.rounded(d_mu), "fwhm": c.rounded(d_sigma)}
 
 
 def _wavelets(c: Chain, subject: Subject) -> Found:
     size = subject.arguments["size"]
-    mu, sigma = c.moved(c.x).T
-    output = c.moved(gabor(mu, sigma, size)).transpose(0, 2, 1)
-    d = c.moved(subject.cotangent(output.shape)).transpose(0, 2, 1)
-    return output, {"input": c.moved(np.stack(gabor_adjoint(mu, sigma, size, d), axis=1))}
+    mu, sigma = c.rounded(c.x).T
+    output = c.rounded(gabor(mu, sigma, size)).transpose(0, 2, 1)
+    d = c.rounded(subject.cotangent(output.shape)).transpose(0, 2, 1)
+    return output, {"input": c.rounded(np.stack(gabor_adjoint(mu, sigma, size, d), axis=1))}
 
 
 def _sinc_at(c: Chain, subject: Subject) -> Found:
-    t, frequency = c.moved(c.x), c.variable("frequency")
-    output = c.moved(sinc.response(t, frequency))
-    d_t, d_frequency = sinc.response_adjoint(t, frequency, c.moved(subject.cotangent(output.shape)), c.moved)
-    return output, {"input": c.moved(d_t), "frequency": c.moved(d_frequency)}
+    t, frequency = c.rounded(c.x), c.variable("frequency")
+    output = c.rounded(sinc.response(t, frequency))
+    d_t, d_frequency = sinc.response_adjoint(t, frequency, c.rounded(subject.cotangent(output.shape)), c.rounded)
+    return output, {"input": c.rounded(d_t), "frequency": c.rounded(d_frequency)}
 
 
 def _sinc_filters(c: Chain, subject: Subject) -> Found:
     own = subject.arguments
-    low, high = c.moved(c.x[0]), c.variable("cutoff_freq_high")[0]
-    output = c.moved(sinc.band_pass(low, high, own["size"], own["sample_rate"], c.moved)).T
-    d = c.moved(subject.cotangent(output.shape)).T
-    found = sinc.band_pass_adjoint(low, high, own["size"], own["sample_rate"], d, c.moved)
-    d_low, d_high = (c.moved(slope)[np.newaxis] for slope in found)
+    low, high = c.rounded(c.x[0]), c.variable("cutoff_freq_high")[0]
+    output = c.rounded(sinc.band_pass(low, high, own["size"], own["sample_rate"], c.rounded)).T
+    d = c.rounded(subject.cotangent(output.shape)).T
+    found = sinc.band_pass_adjoint(low, high, own["size"], own["sample_rate"], d, c.rounded)
+    d_low, d_high = (c.rounded(slope)[np.newaxis] for slope in found)
     return output, {"input": d_low, "cutoff_freq_high": d_high}
 
 
 def _gaussian(c: Chain, subject: Subject) -> Found:
     size = subject.arguments["filter_size"]
-    held = c.moved(c.x.reshape(-1))
-    width = c.moved(stages.limited(held, 2.0 / size, 0.5))
-    output = c.moved(gaussian_window(width, size)).T.reshape(1, size, len(held), 1)
-    d = c.moved(subject.cotangent(output.shape)).reshape(size, len(held)).T
+    held = c.rounded(c.x.reshape(-1))
+    width = c.rounded(clamp(held, 2.0 / size, 0.5))
+    output = c.rounded(gaussian_window(width, size)).T.reshape(1, size, len(held), 1)
+    d = c.rounded(subject.cotangent(output.shape)).reshape(size, len(held)).T
     d_width = clamp_adjoint(held, gaussian_window_adjoint(width, size, d), 2.0 / size, 0.5)
-    return output, {"input": c.moved(d_width.reshape(c.x.shape))}
+    return output, {"input": c.rounded(d_width.reshape(c.x.shape))}
 
 
 def _preemp(subject: Subject) -> Array:
@@ -178,13 +182,13 @@ def _gabor_of_mels(subject: Subject) -> Array:
     what, size = own.pop("property"), own.pop("window_len")
     normalize = own.pop("normalize_energy")
     band = own["sample_rate"], own["min_freq"], own["max_freq"]
-    triangles = kernels.triangles(own["n_filters"], own["n_fft"], *band, normalize)
+    triangles = mel.triangles(own["n_filters"], own["n_fft"], *band, normalize)
     if what == "mel_filters":
         return triangles
     params = measured_init(own["n_filters"], *band, own["n_fft"])
     if what == "gabor_params_from_mels":
         return params
-    return kernels.wavelets(params, triangles, own["n_fft"], size).transpose(0, 2, 1)
+    return mel.wavelets(params, triangles, own["n_fft"], size).transpose(0, 2, 1)
 
 
 def _sinc_init(subject: Subject) -> Array:

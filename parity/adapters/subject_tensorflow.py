@@ -1,4 +1,4 @@
-"""Runs a subject on the original or on rung 0: the same names and arguments, so one adapter for both.
+"""Run a subject on the original or on rung 0: the same names and arguments, so one adapter for both.
 
 Each is built by its own package, given the subject's variables by name, and run eagerly, with a tape. Where both run in
 one process they see the same TensorFlow, of which ``tf.keras`` must then be Keras 2 (``TF_USE_LEGACY_KERAS=1``) for the
@@ -137,7 +137,7 @@ class _Run:
         return Outcome(recorded, variables, found, np.asarray(total), penalties)
 
     def build(self) -> tuple[Callable[..., Any], Any]:
-        """What to call on the input and other arguments, and the Keras layer in it, if there is one."""
+        """The function of the input and other arguments, and the Keras layer in it, if there is one."""
         name, own, tf = self.subject.name, self.own, self.tf
         kind = public(name).kind
         if kind == "initializer":

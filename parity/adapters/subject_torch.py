@@ -1,4 +1,4 @@
-"""Runs a subject on rung 1, ``og_leaf``, and hands back what came of it in the original's layout and names."""
+"""Run a subject on rung 1, ``og_leaf``, with the outcome in the original's layout and names."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def build(subject: Subject, dtype: str = "float32") -> torch.nn.Module:
 
 
 def canonical_names(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The module's parameters and kept buffers by the original's names."""
+    """The module's parameters and persistent buffers by the original's names."""
     out = {}
     for name, tensor in module.state_dict(keep_vars=True).items():
         for pattern, canonical in _CANONICAL_NAMES:
@@ -120,17 +120,17 @@ class _Run:
             losses = penalised.regularization_loss()
         recorded = self.output(output)
         copies = {name: np.array(value.detach().numpy()) for name, value in arguments.items()}
-        kept = {**copies, **{name: np.array(to_original(value)) for name, value in held.items()}}
+        variables = {**copies, **{name: np.array(to_original(value)) for name, value in held.items()}}
         if not differentiable:
-            return Outcome(real_parts(recorded.detach().numpy()), kept)
+            return Outcome(real_parts(recorded.detach().numpy()), variables)
         parts = torch.view_as_real(recorded) if recorded.is_complex() else recorded
         seeds = self.tensor(subject.cotangent(tuple(parts.shape)))
         gradients = self.gradients(parts, sources, seeds)
         found = {name: np.zeros_like(self.original(name, s)) for name, s in sources.items()} | gradients
         if losses is None:
-            return Outcome(np.array(parts.detach().numpy()), kept, found)
+            return Outcome(np.array(parts.detach().numpy()), variables, found)
         penalties = self.gradients(losses, sources, torch.ones_like(losses))
-        return Outcome(np.array(parts.detach().numpy()), kept, found, losses.detach().numpy(), penalties)
+        return Outcome(np.array(parts.detach().numpy()), variables, found, losses.detach().numpy(), penalties)
 
     def gradients(
         self, output: torch.Tensor, sources: Mapping[str, torch.Tensor], seeds: torch.Tensor
@@ -172,7 +172,7 @@ class _Run:
         return value.permute(*np.argsort(_AXES[value.dim()])) if turned and value.dim() in _AXES else value
 
     def build(self) -> tuple[Callable[..., Any], torch.nn.Module | None]:
-        """What to call on the input and other arguments as the original lays them out, and the module in it."""
+        """The function of the input and other arguments in the original's layout, and the module in it."""
         name, own = self.subject.name, dict(self.own)
         made = getattr(og_leaf, name)
         if "window_type" in own:

@@ -19,8 +19,7 @@ from parity.adapters.refusals import (
     require_leaf,
     require_same_padding,
 )
-from parity.oracle.config import LeafConfig
-from parity.oracle.frontend import FLOOR
+from parity.oracle.config import FLOOR, LeafConfig
 from tf_leaf import impulse_responses, melfilters
 
 
@@ -162,7 +161,7 @@ class TfLeafAdapter(Adapter):
         return {name: np.array(g) for name, g in zip(["input", *weights], grads, strict=True)}
 
     def init_stages(self, config: LeafConfig) -> dict[str, np.ndarray]:
-        """What a fresh frontend measures its initial Gabor parameters on: mel [C, bins] and init [C, 2]."""
+        """Mel matrix [C, bins] of a new frontend, and the Gabor parameters [C, 2] that it measures on it."""
         gabor = melfilters.Gabor(n_filters=config.n_filters, min_freq=60.0, max_freq=7800.0, sample_rate=16000)
         return {"mel": np.asarray(gabor.mel_filters), "init": self.read(self.build(config))[canonical.KERNEL]}
 

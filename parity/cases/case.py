@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parity.oracle.config import LeafConfig
-from parity.oracle.filterbank import Box
+from parity.oracle.geometry import Box
 from parity.oracle.mel import measured_init
 
 Float32 = NDArray[np.float32]

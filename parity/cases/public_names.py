@@ -1,9 +1,10 @@
-"""The public names of the original, and which properties of each can be compared. The standard library alone."""
+"""The public names of the original: what of each can be compared, and its arguments. The standard library alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 PROPERTIES = ("forward", "gradient", "weights", "training")
 KINDS = ("frontend", "layer", "function", "initializer", "constraint", "class", "enum")
@@ -84,3 +85,70 @@ def public(name: str) -> PublicName:
         KeyError: the original has none such.
     """
     return {entry.name: entry for entry in PUBLIC}[name]
+
+
+REQUIRED = "required"  # has no default
+OBJECT = "object"  # the default is a layer, initialiser or class: what stands for it is told by a docstring
+OF_KERAS = "keras"  # of the Keras layer that the class extends
+
+_CONV: dict[str, Any] = dict.fromkeys(
+    ("filters", "kernel_size", "strides", "padding", "use_bias", "input_shape", "kernel_initializer",
+     "kernel_regularizer", "name", "trainable"), REQUIRED)  # fmt: skip
+_POOLING: dict[str, Any] = {
+    "kernel_size": REQUIRED, "strides": 1, "padding": "same", "use_bias": True, "kernel_initializer": "glorot_uniform",
+    "kernel_regularizer": None, "trainable": False,
+}  # fmt: skip
+
+SIGNATURES: dict[str, dict[str, Any] | str] = {
+    "upper_power_of_2": {"length": REQUIRED},
+    "fft_conv1d": {"inputs": REQUIRED, "filters": REQUIRED},
+    "overlap_add_conv1d": {"inputs": REQUIRED, "filters": REQUIRED, "fft_length": 4096},
+    "FFTConv1D": OF_KERAS,
+    "GaborConstraint": {"kernel_size": REQUIRED},
+    "GaborConv1D": {**_CONV, "sort_filters": False},
+    "NormalizedConv1D": _CONV,
+    "SincConv1D": {**_CONV, "sample_rate": 16000, "min_low_hz": 50.0, "min_band_hz": 50.0},
+    "log_compression": {"inputs": REQUIRED, "log_offset": 1e-5},
+    "SquaredModulus": {},
+    "Leaf": {
+        "learn_pooling": True, "learn_filters": True, "conv1d_cls": OBJECT, "activation": OBJECT,
+        "pooling_cls": OBJECT, "n_filters": 40, "sample_rate": 16000, "window_len": 25.0, "window_stride": 10.0,
+        "compression_fn": OBJECT, "preemp": False, "preemp_init": OBJECT, "complex_conv_init": OBJECT,
+        "pooling_init": OBJECT, "regularizer_fn": None, "mean_var_norm": False, "spec_augment": False, "name": "leaf"},
+    "TimeDomainFilterbanks": {"sample_rate": 16000, "name": "tfbanks"},
+    "SincNet": {"name": "sincnet"},
+    "SincNetPlus": {"name": "sincnet_plus"},
+    "MelFilterbanks": {
+        "n_filters": 40, "sample_rate": 16000, "n_fft": 512, "window_len": 25.0, "window_stride": 10.0,
+        "compression_fn": OBJECT, "min_freq": 60.0, "max_freq": 7800.0},
+    "amplitude": {"filters": REQUIRED, "i": REQUIRED},
+    "gabor_impulse_response": {"t": REQUIRED, "center": REQUIRED, "fwhm": REQUIRED},
+    "gabor_filters": {"kernel": REQUIRED, "size": 401},
+    "sinc_impulse_response": {"t": REQUIRED, "frequency": REQUIRED},
+    "sinc_filters": {"cutoff_freq_low": REQUIRED, "cutoff_freq_high": REQUIRED, "size": 401, "sample_rate": 16000},
+    "gaussian_lowpass": {"sigma": REQUIRED, "filter_size": REQUIRED},
+    "PreempInit": {"alpha": 0.97},
+    "GaborInit": {},  # takes those of Gabor by keyword
+    "SincInit": {"sample_rate": 16000, "min_low_hz": 50.0, "min_band_hz": 50.0},
+    "LowpassInit": {"sample_rate": 16000, "window_len": 25.0, "window_type": OBJECT},
+    "Gabor": {
+        "n_filters": 40, "min_freq": 0.0, "max_freq": 8000.0, "sample_rate": 16000, "window_len": 401, "n_fft": 512,
+        "normalize_energy": False},
+    "LearnablePooling1D": _POOLING,
+    "ChannelWiseLearnablePooling1D": _POOLING,
+    "GaussianLowpass": _POOLING,
+    "MaxPooling1D": _POOLING,
+    "ExponentialMovingAverage": {"coeff_init": REQUIRED, "per_channel": False, "trainable": False},
+    "PCENLayer": {
+        "alpha": 0.96, "smooth_coef": 0.04, "delta": 2.0, "root": 2.0, "floor": 1e-6, "trainable": False,
+        "learn_smooth_coef": False, "per_channel_smooth_coef": False, "name": "PCEN"},
+    "SpecAugment": {
+        "freq_mask_max_bins": 10, "freq_mask_count": 2, "time_mask_max_frames": 10, "time_mask_count": 2,
+        "time_mask_max_ratio": 1.0, "time_warp_max_frames": 8, "time_warp_max_ratio": 1.0},
+    "hz2mel": {"f": REQUIRED},
+    "mel2hz": {"m": REQUIRED},
+    "WindowType": {},
+    "window": {"window_type": REQUIRED, "tmax": REQUIRED},
+}  # fmt: skip
+
+WINDOW_TYPES = {"HAMMING": 1, "HANNING": 2, "SQUARED_HANNING": 3}  # the members of WindowType

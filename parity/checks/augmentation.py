@@ -6,6 +6,7 @@ as such: into a frame and a fraction, each right to the last bit. The rungs mult
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from parity.checks.augment_distribution import limit
 from parity.criteria.criterion import unit_roundoff
 
 Array = NDArray[np.float64]
@@ -56,23 +56,23 @@ def drawn(shape: tuple[int, ...], settings: Mapping[str, Any], seed: int) -> dic
 
 
 def augmented(x: NDArray[np.floating], record: Record) -> Array:
-    """What the record makes of features [B, frames, C]: the warp, time masks, then frequency masks."""
+    """Apply the record to features [B, frames, C]: the warp, time masks, then frequency masks."""
     out = np.asarray(x, dtype=np.float64)
     if "warp_origin" in record:
         out = np.stack([_warped(item, *moved) for item, *moved in zip(out, *_moves(record), strict=True)])
-    return out * kept(record, out.shape)
+    return out * mask(record, out.shape)
 
 
 def adjoint(cotangent: NDArray[np.floating], record: Record) -> Array:
     """The gradient of ``sum(cotangent * augmented(x, record))`` by x; all of it is linear."""
     out = np.asarray(cotangent, dtype=np.float64)
-    out = out * kept(record, out.shape)
+    out = out * mask(record, out.shape)
     if "warp_origin" in record:
         out = np.stack([_gathered(item, *moved) for item, *moved in zip(out, *_moves(record), strict=True)])
     return out
 
 
-def kept(record: Record, shape: tuple[int, ...]) -> Array:
+def mask(record: Record, shape: tuple[int, ...]) -> Array:
     """1 where no mask lies, 0 elsewhere, of features of that shape."""
     keep = np.ones(shape)
     for name, axis in (("time", 1), ("freq", 2)):
@@ -85,7 +85,7 @@ def kept(record: Record, shape: tuple[int, ...]) -> Array:
 
 
 def sources(origin: int, destination: int, n_frames: int) -> tuple[NDArray[np.int64], Array]:
-    """Where each frame comes from: a frame, and how far behind it as a fraction of the way to the next."""
+    """Source of each frame: a frame, and a fraction of the way to the next."""
     i = np.arange(n_frames)
     before = i < destination
     late = n_frames - destination
@@ -133,7 +133,7 @@ def rounding(
     """
     u = unit_roundoff(dtype)
     shape = x.shape
-    size, seeds = np.abs(x).astype(np.float64), np.abs(cotangent) * kept(record, shape)
+    size, seeds = np.abs(x).astype(np.float64), np.abs(cotangent) * mask(record, shape)
     if "warp_origin" not in record:
         nothing = np.zeros(shape)
         return Rounding(nothing, nothing, nothing, nothing)
@@ -160,12 +160,12 @@ def rounding(
         ):
             part.append(1.01 * slack * bound)
     output, gradient, output_sums, gradient_sums = (np.stack(part) for part in parts)
-    keep = kept(record, shape)
-    return Rounding(output * keep, gradient, output_sums * keep, gradient_sums)
+    passed = mask(record, shape)
+    return Rounding(output * passed, gradient, output_sums * passed, gradient_sums)
 
 
 def _weight_doubt(origin: int, destination: int, n_frames: int, u: float) -> Array:
-    """How far a weight beside the source of each frame may be off, see :func:`rounding`."""
+    """Bound the error of a weight beside the source of each frame, see :func:`rounding`."""
     i = np.arange(n_frames, dtype=np.float64)
     a, b = origin / destination, (n_frames - origin) / (n_frames - destination)
     r = np.maximum(i - destination, 0)
@@ -193,3 +193,73 @@ def _gathered(cotangent: Array, origin: int, destination: int) -> Array:
     np.add.at(out, frame, (1 - fraction)[:, np.newaxis] * cotangent)
     np.add.at(out, frame + 1, fraction[:, np.newaxis] * cotangent)
     return out[:-1]
+
+
+FEWEST = 5.0  # draws that each outcome must expect, for chi squared to be the distribution of its statistic
+
+
+def limit(ratio: float, size: int) -> int:
+    """The whole part of ``ratio * size``, the product rounded in float32."""
+    return int(np.float32(ratio) * np.float32(size))
+
+
+def of_mask(size: int, maximum: int, ratio: float = 1.0) -> Array:
+    """Probabilities [length, start] of a mask on ``size`` frames or bins.
+
+    A length is uniform over 0 to ``maximum - 1``, those above the limit becoming the limit (1 at least), and its start
+    is uniform over 0 to ``size - length``.
+    """
+    probabilities = np.zeros((maximum, size + 1))
+    for drawn in range(maximum):
+        length = min(drawn, max(limit(ratio, size), 1))
+        places = size - length + 1
+        probabilities[length, :places] += 1 / (maximum * places)
+    return probabilities
+
+
+def of_warp(n_frames: int, farthest: int, ratio: float = 1.0) -> Array:
+    """Probabilities [origin, destination] of a warp.
+
+    The origin is uniform over 1 to ``n_frames - 2`` (1 where there are fewer), the shift over ``-farthest`` to
+    ``farthest``, those beyond the limit becoming it; a destination outside 1 to ``n_frames - 1`` becomes the nearer.
+    """
+    probabilities = np.zeros((n_frames, n_frames))
+    origins = range(1, max(n_frames - 2, 1) + 1)
+    shifts = range(-farthest, farthest + 1)
+    for origin in origins:
+        for shift in shifts:
+            moved = origin + min(max(shift, -limit(ratio, n_frames)), limit(ratio, n_frames))
+            probabilities[origin, min(max(moved, 1), n_frames - 1)] += 1 / (len(origins) * len(shifts))
+    return probabilities
+
+
+def surprise(counts: NDArray[np.integer], probabilities: Array) -> float:
+    """``-log10`` of the probability of a departure as large as that of these counts; infinite for the impossible.
+
+    Pearson's statistic, against chi squared with one degree of freedom less than there are possible outcomes.
+
+    Raises:
+        ValueError: an outcome that is possible expects fewer than ``FEWEST`` draws.
+    """
+    possible = probabilities > 0
+    if np.any(counts[~possible]):
+        return math.inf
+    expected = counts.sum() * probabilities[possible]
+    if expected.min() < FEWEST:
+        raise ValueError(f"counts: {expected.min():.3g} expected of the rarest outcome, must be at least {FEWEST}")
+    statistic = float(np.sum((counts[possible] - expected) ** 2 / expected))
+    probability = chi_squared_tail(statistic, expected.size - 1)
+    return -math.log10(probability) if probability > 0 else math.inf
+
+
+def chi_squared_tail(statistic: float, degrees: int) -> float:
+    """The probability that chi squared of so many degrees of freedom (a whole number) exceeds ``statistic``."""
+    if degrees == 0:
+        return 1.0 if statistic <= 0 else 0.0
+    half = statistic / 2
+    if half == 0:
+        return 1.0
+    # 0, 1, ... or 1/2, 3/2, ... below half the degrees, each the chance of a term of Poisson's distribution, continued
+    powers = np.arange(degrees % 2 / 2, degrees / 2)
+    terms = (math.exp(k * math.log(half) - half - math.lgamma(k + 1)) for k in powers)
+    return math.fsum([math.erfc(math.sqrt(half)) if degrees % 2 else 0.0, *terms])

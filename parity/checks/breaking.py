@@ -23,8 +23,8 @@ NAMES = {"s": "smooth", "ema._weights": "smooth", "r": "root"}  # PyTorch's name
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a layer makes of energies [frames].
+class TrialOutcome:
+    """Output and gradients of a layer on energies [frames].
 
     Attributes:
         output: [frames].
@@ -42,7 +42,7 @@ class Outcome:
 
     @property
     def broken(self) -> list[str]:
-        """What is not finite somewhere: ``output``, and the gradients by name."""
+        """Names of the arrays that are not finite: ``output``, and the gradients."""
         every = {"output": self.output, **self.gradients}
         return sorted(name for name, values in every.items() if not np.isfinite(values).all())
 
@@ -51,7 +51,7 @@ class Layer(ABC):
     """One band of PCEN."""
 
     @abstractmethod
-    def outcome(self, x: Array) -> Outcome:
+    def outcome(self, x: Array) -> TrialOutcome:
         """Output and gradients for energies [frames]."""
 
     @abstractmethod
@@ -67,7 +67,7 @@ class _Torch(Layer):
     def __init__(self, module: Any, logs: bool) -> None:
         self.module, self.logs = module, logs
 
-    def outcome(self, x: Array) -> Outcome:
+    def outcome(self, x: Array) -> TrialOutcome:
         import torch
 
         energies = torch.tensor(x)[None, None].requires_grad_()
@@ -75,7 +75,7 @@ class _Torch(Layer):
         named = dict(self.module.named_parameters())
         to_input, *others = torch.autograd.grad(output.sum(), [energies, *named.values()])
         gradients = {NAMES.get(n, n): g.numpy() for n, g in zip(named, others, strict=True)}
-        return Outcome(output.detach().numpy()[0, 0], {"input": to_input.numpy()[0, 0], **gradients})
+        return TrialOutcome(output.detach().numpy()[0, 0], {"input": to_input.numpy()[0, 0], **gradients})
 
     def raise_output(self, x: Array, rate: float) -> None:
         import torch
@@ -93,7 +93,7 @@ class _Keras(Layer):
     def __init__(self, layer: Any) -> None:
         self.layer = layer
 
-    def outcome(self, x: Array) -> Outcome:
+    def outcome(self, x: Array) -> TrialOutcome:
         import tensorflow as tf
 
         energies = tf.constant(x[None, :, None])
@@ -104,7 +104,7 @@ class _Keras(Layer):
         weights = self.layer.trainable_variables
         to_input, *others = tape.gradient(total, [energies, *weights])
         gradients = {w.name: g.numpy() for w, g in zip(weights, others, strict=True)}
-        return Outcome(output.numpy()[0, :, 0], {"input": to_input.numpy()[0, :, 0], **gradients})
+        return TrialOutcome(output.numpy()[0, :, 0], {"input": to_input.numpy()[0, :, 0], **gradients})
 
     def raise_output(self, x: Array, rate: float) -> None:
         import keras
@@ -146,7 +146,7 @@ def layer(kind: str, delta: float = 2.0, floor: float = 1e-12, clamp: float | No
     return _Torch(pcen, logs)
 
 
-def through_zero(pcen: Layer) -> tuple[float, Outcome]:
+def through_zero(pcen: Layer) -> tuple[float, TrialOutcome]:
     """A loss that wants louder features: SGD lowers delta, from 2, the faster the lower it is.
 
     Returns the last delta that was a number, and the outcome after ``STEPS`` steps.
@@ -163,12 +163,12 @@ def at_delta(kind: str, delta: float) -> float:
     return float(layer(kind, delta, floor=0.0).outcome(np.ones(1, np.float32)).gradients["delta"][0])
 
 
-def over_silence(kind: str, floor: float, clamp: float | None = None) -> Outcome:
+def over_silence(kind: str, floor: float, clamp: float | None = None) -> TrialOutcome:
     """Digital silence."""
     return layer(kind, floor=floor, clamp=clamp).outcome(np.zeros(8, np.float32))
 
 
-def with_infinity(kind: str) -> Outcome:
+def with_infinity(kind: str) -> TrialOutcome:
     """One infinite frame among others."""
     x = VARIED.copy()
     x[INFINITE] = np.inf

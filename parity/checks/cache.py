@@ -1,4 +1,4 @@
-"""What rungs 2 and 3 keep between calls is never stale, and is kept: no filter is built twice from the same parameters.
+"""Check the caches of rungs 2 and 3: never stale, and no filter built twice from the same parameters.
 
 After every way of changing a parameter the module must compute what a module that never ran before computes from the
 same state, bit for bit. Both ways of telling a change are run: by value, as on the CPU, and by version, as on a GPU.
@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import leaf._runtime.cache
 from parity.checks.grid import Context
-from parity.checks.purity import FORMS, Probe
+from parity.checks.purity import FORMS, PurityProbe
 from parity.criteria import Exactly
 from parity.report.claims import Measurement
 
@@ -34,25 +34,25 @@ def keeping(rung: str) -> Iterator[Measurement]:
     for form, arguments in FORMS[rung].items():
         for way in WAYS:
             for name, change in changes(way).items():
-                probe = Probe(rung, form)
+                probe = PurityProbe(rung, form)
                 context = Context(
-                    rung, rung, DOMAIN, f"{form}, told {way}: {name}", f"pytest parity_tests/{rung}/test_frozen.py"
+                    rung, rung, DOMAIN, f"{form}, {way}: {name}", f"pytest parity_tests/{rung}/test_frozen.py"
                 )
-                with told(way):
+                with invalidation(way):
                     yield from _after(probe, context, probe.build(arguments), change)
 
 
-def _after(probe: Probe, context: Context, module: Any, change: Change) -> Iterator[Measurement]:
+def _after(probe: PurityProbe, context: Context, module: Any, change: Change) -> Iterator[Measurement]:
     x = torch.from_numpy(probe.x)
     with torch.no_grad():
         module(x), module(x)
         yield context.measurement("filters", "status", NONE(constructed(module.filterbank, x), 0), "bitwise")
     module = change(module)
     x = x.to(module.filterbank.center_freqs.dtype)
-    fresh = copy.deepcopy(module)  # which keeps nothing of what the other one keeps
+    uncached = copy.deepcopy(module)  # a copy has no cache
     with torch.no_grad():
         for _ in range(2):
-            verdict = SAME(module(x).numpy(), fresh(x).numpy())
+            verdict = SAME(module(x).numpy(), uncached(x).numpy())
             yield context.measurement("output", "forward", verdict, "bitwise")
 
 
@@ -110,7 +110,7 @@ def changes(way: str) -> dict[str, Change]:
 
 
 def reads(module: Any, x: Tensor, steps: int, rate: float) -> list[int]:
-    """How often an EfficientLEAF filterbank has read its parameters, after each of ``steps`` of training and one more
+    """Count an EfficientLEAF filterbank's readings of its parameters, after each of ``steps`` of training and one more
     forward."""
     counted, plan = [0], module.filterbank._plan
 
@@ -121,7 +121,7 @@ def reads(module: Any, x: Tensor, steps: int, rate: float) -> list[int]:
     module.filterbank._plan = counting
     optimizer = torch.optim.SGD(module.parameters(), rate)
     found = []
-    with told("by version"):
+    with invalidation("by version"):
         for _ in range(steps):
             optimizer.zero_grad()
             module(x).square().sum().backward()
@@ -151,8 +151,8 @@ class _Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 @contextmanager
-def told(way: str) -> Iterator[None]:
-    """How a change of a parameter on the CPU is told."""
+def invalidation(way: str) -> Iterator[None]:
+    """How the cache notices a change of a parameter on the CPU: by comparing values, or by its version."""
     own = leaf._runtime.cache.at_hand
     if way == "by version":
         leaf._runtime.cache.at_hand = lambda t: False

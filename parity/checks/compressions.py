@@ -16,20 +16,122 @@ import torch
 
 import efficientleaf
 from parity.checks.grid import Context
-from parity.checks.normalised import Normalised
 from parity.criteria import Verdict, soundness, status
 from parity.criteria.criterion import unit_roundoff
-from parity.oracle import norm
+from parity.oracle import compression
 from parity.oracle.arrays import Array
 from parity.oracle.running import LOG, POWER
 from parity.report.claims import Measurement
+
+EPS, MOMENTUM = 1e-5, 0.1  # torch.nn.BatchNorm1d's, which the published implementation takes
+TIME = (0, 2)
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """The norm of ``x`` [B, C, T], by the statistics of x itself or by running ones, and one step of the latter.
+
+    Attributes:
+        x: the input.
+        state: ``weight``, ``bias``, ``running_mean`` and ``running_var``, [C] each.
+        training: which statistics.
+    """
+
+    x: Array
+    state: Mapping[str, Array]
+    training: bool
+
+    @property
+    def mean(self) -> Array:
+        """[1, C, 1]"""
+        return _mean(self.x) if self.training else self.column("running_mean")
+
+    @property
+    def scale(self) -> Array:
+        """1 / sqrt(var + eps), [1, C, 1]; the variance is the biased one."""
+        variance = self.x.var(axis=TIME, keepdims=True) if self.training else self.column("running_var")
+        return np.asarray(1 / np.sqrt(variance + EPS))
+
+    @property
+    def unit(self) -> Array:
+        """Before weight and bias."""
+        return (self.x - self.mean) * self.scale
+
+    def value(self) -> Array:
+        """The result, [B, C, T]."""
+        if self.training:
+            return compression.standardise(self.x, self.column("weight"), self.column("bias"), EPS, TIME)
+        return self.unit * self.column("weight") + self.column("bias")
+
+    def adjoint(self, d: Array) -> tuple[Array, Array, Array]:
+        """Cotangent [B, C, T] to those of x, weight and bias."""
+        if self.training:
+            return compression.standardise_adjoint(self.x, self.column("weight"), EPS, TIME, d)
+        return d * self.column("weight") * self.scale, (d * self.unit).sum(axis=TIME), d.sum(axis=TIME)
+
+    def updated(self) -> tuple[Array, Array]:
+        """Running mean and variance after this forward pass in training: the unbiased variance, by momentum."""
+        n = self.x[:, 0].size
+        mean, variance = self.x.mean(axis=TIME), self.x.var(axis=TIME) * n / (n - 1)
+        old_mean, old_variance = self.state["running_mean"], self.state["running_var"]
+        return old_mean + MOMENTUM * (mean - old_mean), old_variance + MOMENTUM * (variance - old_variance)
+
+    def sizes(self) -> Array:
+        """The absolute terms of the value: of the unit, of what the deviation makes of theirs, and the bias."""
+        unit = size = self._absolute()
+        if self.training:
+            size = size + np.abs(self.unit) * _mean(np.abs(self.unit) * unit)
+        return np.asarray(self.column("weight") * size + np.abs(self.column("bias")))
+
+    def moved(self, error: Array) -> Array:
+        """Bound the change of the value where x is off by up to ``error`` [B, C, T]."""
+        return np.asarray(self.column("weight") * self._moved_unit(error))
+
+    def adjoint_sizes(self, d: Array) -> tuple[Array, Array, Array]:
+        """The absolute terms of :meth:`adjoint`."""
+        size, unit = np.abs(d), self._absolute()
+        d_weight, d_bias = (size * unit).sum(axis=TIME), size.sum(axis=TIME)
+        if self.training:
+            size = size + _mean(size) + unit * _mean(size * unit)
+        return np.asarray(self.column("weight") * self.scale * size), d_weight, d_bias
+
+    def adjoint_moved(self, d: Array, error: Array) -> tuple[Array, Array, Array]:
+        """Bound the change of :meth:`adjoint` where x is off by up to ``error`` [B, C, T]."""
+        size, unit, d_unit = np.abs(d), np.abs(self.unit), self._moved_unit(error)
+        d_weight, d_bias = (size * d_unit).sum(axis=TIME), np.zeros(d.shape[1])
+        if not self.training:
+            return np.zeros_like(d), d_weight, d_bias
+        shared = _mean(size * unit)
+        d_scale = _mean(unit * self.scale * error)  # relative
+        d_x = d_scale * (size + _mean(size) + unit * shared) + d_unit * shared + unit * _mean(size * d_unit)
+        return np.asarray(self.column("weight") * self.scale * d_x), d_weight, d_bias
+
+    def column(self, name: str) -> Array:
+        """One of the state's arrays, [1, C, 1]."""
+        return np.asarray(self.state[name])[np.newaxis, :, np.newaxis]
+
+    def _moved_unit(self, error: Array) -> Array:
+        """By its own value, by the mean, and by the deviation."""
+        off = self.scale * error
+        if not self.training:
+            return np.asarray(off)
+        unit = np.abs(self.unit)
+        return np.asarray(off + _mean(off) + unit * _mean(unit * off))
+
+    def _absolute(self) -> Array:
+        return np.asarray((np.abs(self.x) + np.abs(self.mean)) * self.scale)
+
+
+def _mean(x: Array) -> Array:
+    return np.asarray(x.mean(axis=TIME, keepdims=True))
+
 
 DOMAIN = "compressions, drawn energies"
 NORM_OWN = 8  # roundings: the mean, the deviation's inverse (three), the weight, two products, the last sum
 
 
 @dataclass(frozen=True)
-class Draw:
+class EnergyDraw:
     """Energies of a few bands and the parameters of the stages: float32 values, so that both precisions get the same.
 
     Attributes:
@@ -63,17 +165,16 @@ class Draw:
         return np.asarray(np.float32(values), dtype=np.float64)
 
 
-DRAWS = (
-    Draw(0, 1, 1, 2), Draw(1, 2, 3, 7), Draw(2, 3, 5, 40), Draw(3, 1, 4, 9), Draw(4, 2, 2, 16), Draw(5, 2, 6, 101),
-    Draw(6, 2, 3, 12, -9.0, -7.5), Draw(7, 2, 4, 25, -8.0, -6.5), Draw(8, 4, 1, 3),
-)  # fmt: skip
+_SIZES = ((1, 1, 2), (2, 3, 7), (3, 5, 40), (1, 4, 9), (2, 2, 16), (2, 6, 101), (2, 3, 12), (2, 4, 25), (4, 1, 3))
+_QUIET = {6: (-9.0, -7.5), 7: (-8.0, -6.5)}  # decades, by seed
+DRAWS = tuple(EnergyDraw(seed, *sizes, *_QUIET.get(seed, (-6.0, 1.0))) for seed, sizes in enumerate(_SIZES))
 
 
 def compressions() -> Iterator[Measurement]:
     """Every stage of LogTBN on the drawn energies: values, gradients and running statistics."""
     for dtype in ("float64", "float32"):
         for draw in DRAWS:
-            probe = Probe(draw, dtype)
+            probe = CompressionProbe(draw, dtype)
             yield from probe.logarithm()
             yield from probe.median()
             for per_channel in (False, True):
@@ -82,10 +183,10 @@ def compressions() -> Iterator[Measurement]:
                 yield from probe.whole(training)
 
 
-class Probe:
+class CompressionProbe:
     """One draw in one precision."""
 
-    def __init__(self, draw: Draw, dtype: str) -> None:
+    def __init__(self, draw: EnergyDraw, dtype: str) -> None:
         self.draw, self.u, self.dtype = draw, unit_roundoff(dtype), getattr(torch, dtype)
         self.relation = "algebraic" if dtype == "float64" else "rounding"
         reproduce = "pytest parity_tests/efficientleaf/test_compressions.py"
@@ -110,11 +211,11 @@ class Probe:
             yield self.pure("log1p", module, x)
             audio, got = self.run(module, x)
             error = self.of_log(a)
-            yield from self.judged("log1p", got, norm.log1p(x, a), error * norm.log1p(x, a))
+            yield from self.judged("log1p", got, compression.log1p(x, a), error * compression.log1p(x, a))
             slopes = self.slopes(got, d, [audio, *module.parameters()])
-            d_x, d_a = norm.log1p_adjoint(x, a, d)
+            d_x, d_a = compression.log1p_adjoint(x, a, d)
             yield from self.judged("log1p", slopes[0], d_x, error * np.abs(d_x), "input gradient")
-            terms = norm.log1p_adjoint(x, a, np.abs(d))[1] * (error[:, 0] + self.sum_of(x[:, 0].size))
+            terms = compression.log1p_adjoint(x, a, np.abs(d))[1] * (error[:, 0] + self.sum_of(x[:, 0].size))
             if not per_band:
                 d_a, terms = d_a.sum(), terms.sum() + self.sum_of(n) * np.abs(d_a).sum()
             for slope in slopes[1:]:
@@ -123,7 +224,7 @@ class Probe:
     def median(self) -> Iterator[Measurement]:
         """The subtraction of the median alone: the logarithm before and the norm behind are taken out."""
         x, d = self.draw.uniform(3, -3, 3, self.draw.shape), self.draw.uniform(4, -1, 1, self.draw.shape)
-        filtered, d_x = norm.subtract_median(x), norm.subtract_median_adjoint(x, d)
+        filtered, d_x = compression.subtract_median(x), compression.subtract_median_adjoint(x, d)
         terms = _filtered_terms(x, np.abs(d))
         for append in (False, True):
             module = efficientleaf.LogTBN(self.draw.n_bands, median_filter=True, append_filtered=append).to(self.dtype)
@@ -175,8 +276,8 @@ class Probe:
             n, a=5, trainable=True, per_band=True, median_filter=True, append_filtered=True
         ).to(self.dtype)
         self.fill(dict(module.named_parameters()), {"log1p.a": a})
-        logs = norm.log1p(x, a)
-        rows = np.concatenate([logs, norm.subtract_median(logs)], axis=1)
+        logs = compression.log1p(x, a)
+        rows = np.concatenate([logs, compression.subtract_median(logs)], axis=1)
         stage = Normalised(rows, self.fill_norm(module.TBN.bn), training)
         own = self.sum_of(rows[:, 0].size, NORM_OWN)
         # what the logarithm rounds off, the filtered one twice, reaches the norm as an error of its input
@@ -193,13 +294,13 @@ class Probe:
         slopes = self.slopes(got, d.reshape(shape), [audio, *module.parameters()])
         wanted, moved = stage.adjoint(d), stage.adjoint_moved(d, given)
         errors = [own * size + more for size, more in zip(stage.adjoint_sizes(d), moved, strict=True)]
-        d_logs = wanted[0][:, :n] + norm.subtract_median_adjoint(logs, wanted[0][:, n:])
+        d_logs = wanted[0][:, :n] + compression.subtract_median_adjoint(logs, wanted[0][:, n:])
         terms = np.abs(wanted[0][:, :n]) + _filtered_terms(logs, np.abs(wanted[0][:, n:]))
         error = errors[0][:, :n] + _filtered_terms(logs, errors[0][:, n:])
         error = error + (self.of_log(a) + self.sum_of(n_frames, 2)) * terms
-        d_x, d_a = norm.log1p_adjoint(x, a, d_logs)
-        error_x, error_a = norm.log1p_adjoint(x, a, error)
-        error_a = error_a + self.sum_of(x[:, 0].size) * norm.log1p_adjoint(x, a, terms)[1]
+        d_x, d_a = compression.log1p_adjoint(x, a, d_logs)
+        error_x, error_a = compression.log1p_adjoint(x, a, error)
+        error_a = error_a + self.sum_of(x[:, 0].size) * compression.log1p_adjoint(x, a, terms)[1]
         yield from self.judged("output", slopes[0], d_x, error_x, "input gradient")
         named = dict(zip((name for name, _ in module.named_parameters()), slopes[1:], strict=True))
         for name, value, term in (
@@ -222,7 +323,7 @@ class Probe:
                 tensors[name].copy_(torch.as_tensor(values[name]))
 
     def fill_norm(self, bn: Any) -> dict[str, Array]:
-        """Draw the norm's parameters and running statistics, and put them there."""
+        """EnergyDraw the norm's parameters and running statistics, and put them there."""
         n = bn.num_features
         drawn = {
             "weight": self.draw.uniform(10, 0.5, 2, n), "bias": self.draw.uniform(11, -1, 1, n),
@@ -264,5 +365,5 @@ class Probe:
 
 def _filtered_terms(x: Array, size: Array) -> Array:
     """The absolute terms of the adjoint of ``x - median(x)``: the median's own frame has those of all."""
-    median = np.arange(x.shape[-1]) == norm.median_index(x)
+    median = np.arange(x.shape[-1]) == compression.median_index(x)
     return np.asarray(size + median * size.sum(axis=-1, keepdims=True))

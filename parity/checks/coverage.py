@@ -1,4 +1,4 @@
-"""What the strategies really draw: how many cases of each class, and which classes were never drawn.
+"""Count what the strategies draw: the cases of each class, and the classes that were never drawn.
 
 A strategy says what can be drawn; whether a few thousand examples of it hold a single clip of one frame at 22.05 kHz
 is counted here, not assumed.
@@ -17,7 +17,7 @@ from parity.adapters import canonical
 from parity.cases.case import SIGNALS, Case
 from parity.cases.strategies import DECADES, RATES, WEIGHTS_DRAWN
 from parity.oracle.config import COMPRESSIONS
-from parity.oracle.filterbank import Box
+from parity.oracle.geometry import Box
 
 SIDES = ("below", "inside", "above")
 PLAIN, OPTIONAL = ("pcen",), ("pre-emphasis", "instance norm", "shared smoother", "none of these")
@@ -127,7 +127,7 @@ def _options(case: Case) -> list[str]:
 
 
 def _sides(case: Case) -> dict[str, list[str]]:
-    """Where each limited parameter of the case is, over its filters."""
+    """Position of each limited parameter of the case, over its filters."""
     variables, box = case.variables(), Box.of_leaf(case.config.window)
     mu, sigma = variables[canonical.KERNEL].T
     held: dict[str, tuple[NDArray[np.float32] | None, float, float]] = {

@@ -24,14 +24,13 @@ from torch import Tensor
 import efficientleaf
 from parity.adapters.efficientleaf import EfficientLeafAdapter
 from parity.adapters.leaf import LeafAdapter
-from parity.checks.compressions import NORM_OWN, Draw, Probe
-from parity.checks.expected import Expected
-from parity.checks.grid import Context
-from parity.checks.normalised import Normalised
+from parity.checks.compressions import NORM_OWN, CompressionProbe, EnergyDraw, Normalised
+from parity.checks.grid import Context, Expected
 from parity.checks.plans import Setting
 from parity.criteria import OfMax, one_operation, peak, soundness, status
 from parity.criteria.criterion import unit_roundoff
-from parity.oracle import SIMPLIFIED, Box, Geometry, Group, norm
+from parity.oracle import SIMPLIFIED, Box, Geometry, Group
+from parity.oracle.compression import log1p, subtract_median
 from parity.report.claims import Measurement
 
 DOMAIN = "graphs, drawn settings and lengths"
@@ -81,7 +80,7 @@ class Subject:
         if self.compression == "logtbn":
             n = self.setting.n_filters
             module.compression = efficientleaf.LogTBN(n, True, 5, True, True, True, True)
-            probe = Probe(Draw(self.seed, 1, n, 1), "float32")
+            probe = CompressionProbe(EnergyDraw(self.seed, 1, n, 1), "float32")
             probe.fill_norm(module.compression.TBN.bn)
         return module.eval().freeze()  # type: ignore[no-any-return]
 
@@ -116,10 +115,11 @@ class Subject:
         compression: Any = self.module.compression
         a = compression.log1p.a.detach().double().numpy()
         state = {name: v.double().numpy() for name, v in compression.TBN.bn.state_dict().items()}
-        logs, scale = norm.log1p(pool, a), 10 ** a[:, np.newaxis]
-        own = Probe(Draw(self.seed, 1, len(a), 1), "float32").of_log(a) + 4 * U  # a logarithm by 4 roundings more
+        logs, scale = log1p(pool, a), 10 ** a[:, np.newaxis]
+        probe = CompressionProbe(EnergyDraw(self.seed, 1, len(a), 1), "float32")
+        own = probe.of_log(a) + 4 * U  # a logarithm by 4 roundings more
         given = scale * off / (1 + scale * (pool - off).clip(0)) + own * logs
-        rows = np.concatenate([logs, norm.subtract_median(logs)], axis=1)
+        rows = np.concatenate([logs, subtract_median(logs)], axis=1)
         filtered = given + given.max(axis=-1, keepdims=True) + U * np.abs(rows[:, len(a) :])
         stage = Normalised(rows, state, False)
         error = NORM_OWN * U * stage.sizes() + stage.moved(np.concatenate([given, filtered], axis=1))
@@ -151,7 +151,7 @@ def graph(subject: Subject, engine: str) -> Run:
 
 
 def graphs(subject: Subject, engine: str) -> Iterator[Measurement]:
-    """What an engine makes of a front end, at every length."""
+    """An engine's outputs of a front end, at every length."""
     with torch.no_grad(), _quiet():
         run = graph(subject, engine)
         for i, n_samples in enumerate(subject.lengths()[:: LENGTHS.get(engine, 1)]):

@@ -1,4 +1,4 @@
-"""How PCEN's gain and root may be computed, and what each way errs: float32 against float64, over the whole domain.
+"""Measure the errors of several ways to compute PCEN's gain and root: float32 against float64, over the whole domain.
 
 A formulation is a float32 function of tensors, its gradients autograd's or its own. Every point of a grid is its own
 function value, so that errors are those of single values: nothing is summed.
@@ -46,7 +46,7 @@ Root = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Errors:
-    """What a formulation errs over a grid, in u: at most, in the root mean square, and the share of NaN or infinity."""
+    """Errors of a formulation over a grid, in u: the largest, the root mean square, the share that is not finite."""
 
     largest: float
     rms: float
@@ -69,7 +69,7 @@ def gain_by_logarithms(x: Tensor, m: Tensor, alpha: Tensor, eps: float) -> Tenso
 
 
 def gain_of_leaf(x: Tensor, m: Tensor, alpha: Tensor, eps: float) -> Tensor:
-    """What ``leaf.PCEN`` computes."""
+    """The gain of ``leaf.PCEN``."""
     y: Tensor = _Gain.apply(x, eps + m, alpha)  # type: ignore[no-untyped-call]
     return y
 
@@ -86,13 +86,13 @@ def root_by_expm1(v: Tensor, delta: Tensor, r: Tensor) -> Tensor:
 
 
 def root_by_expm1_written(v: Tensor, delta: Tensor, r: Tensor) -> Tensor:
-    """The same, with gradients that have no subtraction either."""
+    """As above, with gradients that have no subtraction either."""
     y: Tensor = _Expm1.apply(v, delta, r)  # type: ignore[no-untyped-call]
     return y
 
 
 def root_of_leaf(v: Tensor, delta: Tensor, r: Tensor) -> Tensor:
-    """What ``leaf.PCEN`` computes: expm1 where a subtraction would cancel, else the subtraction."""
+    """The root of ``leaf.PCEN``: expm1 where a subtraction would cancel, else the subtraction."""
     y: Tensor = _Root.apply(v, delta, r)  # type: ignore[no-untyped-call]
     return y
 
@@ -153,7 +153,7 @@ def run(f: Callable[..., Tensor], names: Sequence[str], points: Sequence[Array],
 
 
 def gains(form: Gain, points: Sequence[Array], eps: float) -> Iterator[tuple[str, Array, Exact]]:
-    """What a form of the gain gives for x, M, alpha, beside what is true: value, gradients, and that where M is x."""
+    """Pair a form of the gain for x, M, alpha with the truth: value, gradients, and the gradient where M is x."""
     x, m, alpha = (p.astype(np.float64) for p in points)
     exact = pointwise.gain(x, m, alpha, eps)
     got = run(form, ("x", "M", "alpha"), points, eps)
@@ -165,14 +165,14 @@ def gains(form: Gain, points: Sequence[Array], eps: float) -> Iterator[tuple[str
 
 
 def roots(form: Root, points: Sequence[Array]) -> Iterator[tuple[str, Array, Exact]]:
-    """What a form of the root gives for v, delta, r, beside what is true: value and gradients."""
+    """Pair a form of the root for v, delta, r with the truth: value and gradients."""
     exact = pointwise.root(*(p.astype(np.float64) for p in points))
     got = run(form, ("v", "delta", "r"), points)
     yield from ((name, got[name], exact[name]) for name in exact)
 
 
 def errors(got: Array, exact: Exact) -> Errors:
-    """What the values err, in u; those that are not finite are counted and left out."""
+    """Errors of the values in u; those that are not finite are counted and left out."""
     finite = np.isfinite(got)
     off = np.abs(got.astype(np.float64) - exact.value)[finite]
     with np.errstate(divide="ignore", invalid="ignore"):

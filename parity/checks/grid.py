@@ -1,4 +1,4 @@
-"""The grid: what is compared at each step of the ladder, and by which criterion.
+"""Compare a candidate's stages and gradients with the reference's and the oracle's, by every criterion.
 
 ``compare`` is the one place where arrays become measurements. The certification suite, ``leaf-ladder replay``, the
 planted faults and foreign ports only choose cases and hand over what they ran.
@@ -6,12 +6,12 @@ planted faults and foreign ports only choose cases and hand over what they ran.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
-from parity.checks.expected import SCATTER, Arrays, Expected, Produced
 from parity.criteria import (
     Accuracy,
     OfMax,
@@ -25,7 +25,135 @@ from parity.criteria import (
     status,
 )
 from parity.criteria.accuracy import UNMEASURED
+from parity.criteria.criterion import unit_roundoff
+from parity.criteria.direct import Envelope, Size
+from parity.oracle import ORIGINAL, Conventions, Geometry, LeafBounds, LeafOracle, Precision
+from parity.oracle.config import LeafConfig
 from parity.report.claims import Measurement
+
+Arrays = Mapping[str, np.ndarray]
+# some 800 arrays of the goldens on either rung that are held to the original, and of a few reformulations
+SCATTER = Envelope(16, 10_000)
+
+
+def largest_distances(draws: Iterable[Arrays], true: Arrays) -> dict[str, dict[Size, float]]:
+    """Largest distances of rounded runs of the oracle from the oracle, by array and size; NaN counts as nothing."""
+    largest: dict[str, dict[Size, float]] = {}
+    for draw in draws:
+        for name, values in draw.items():
+            sizes = largest.setdefault(name, {norm: 0.0, peak: 0.0})
+            for size in sizes:
+                sizes[size] = max(sizes[size], size(np.nan_to_num(values - true[name])))
+    return largest
+
+
+@dataclass
+class Expected:
+    """One case's inputs, and what should come out.
+
+    Attributes:
+        config: of the oracle.
+        variables: weights, by canonical names, float32.
+        x: audio, float32 [B, T].
+        cotangent: of the output, float32 [B, C, F].
+        reference: the reference's float32 stages; empty where there is none.
+        reference_gradients: the same of its gradients.
+        reference_again: stages and gradients of further executions of the reference, its input moved by an ulp.
+        subtracts: the candidate's PCEN subtracts ``delta^r``, see :class:`parity.adapters.rungs.Rung`.
+        conventions: whose limits on the PCEN parameters the oracle follows.
+        geometry: of the oracle, if not LEAF's own.
+    """
+
+    config: LeafConfig
+    variables: Arrays
+    x: np.ndarray
+    cotangent: np.ndarray
+    reference: Arrays = field(default_factory=dict)
+    reference_gradients: Arrays = field(default_factory=dict)
+    reference_again: list[tuple[Arrays, Arrays]] = field(default_factory=list)
+    subtracts: bool = True
+    conventions: Conventions = ORIGINAL
+    geometry: Geometry | None = None
+
+    @cached_property
+    def oracle(self) -> LeafOracle:
+        """The oracle of the configuration."""
+        return LeafOracle(self.config, self.conventions, self.geometry)
+
+    @cached_property
+    def stages(self) -> Arrays:
+        """The oracle's stages."""
+        return self.oracle.stages(self.variables, self.x)
+
+    @cached_property
+    def gradients(self) -> Arrays:
+        """The oracle's gradients."""
+        return self.oracle.gradients(self.variables, self.x, self.cotangent)
+
+    def errors(self, dtype: str) -> Arrays:
+        """The running error of every stage: G2's bound."""
+        return self._bounds(dtype, False)[0]
+
+    def gradient_errors(self, dtype: str) -> Arrays:
+        """The running error of every gradient."""
+        return self._bounds(dtype, False)[1]
+
+    def rounding(self, dtype: str) -> Arrays:
+        """The one-operation bound of every stage: what G3 never goes below."""
+        return self._bounds(dtype, True)[0]
+
+    def gradient_rounding(self, dtype: str) -> Arrays:
+        """The one-operation bound of every gradient."""
+        return self._bounds(dtype, True)[1]
+
+    def scatter(self, name: str, size: Size) -> float | None:
+        """Bound the distance of a float32 implementation from the oracle by drawn roundings.
+
+        A bound that holds with the probability of :class:`parity.criteria.direct.Envelope`, over draws of roundings
+        that no order of summation exceeds (:meth:`parity.oracle.chain.Chain.sum_rounded`). None where no sum is drawn.
+        """
+        largest = self._scatter.get(name)
+        return None if largest is None else SCATTER.factor * largest[size]
+
+    @cached_property
+    def _scatter(self) -> dict[str, dict[Size, float]]:
+        u, inputs = unit_roundoff("float32"), (self.variables, self.x, self.cotangent)
+        generators = (np.random.default_rng([11, seed]) for seed in range(SCATTER.n_draws))
+        return largest_distances(
+            (self.oracle.rounded(*inputs, rng, u) for rng in generators), {**self.stages, **self.gradients}
+        )
+
+    def _bounds(self, dtype: str, one_operation: bool) -> tuple[Arrays, Arrays]:
+        key = (dtype, one_operation)
+        if key not in self._by_precision:
+            # of two float32 implementations one always subtracts; in float64 the candidate stands alone
+            subtracts = self.subtracts or dtype != "float64"
+            precision = Precision.of(dtype, one_operation)
+            bounds = LeafBounds(self.oracle, self.variables, self.x, precision, subtracts)
+            self._by_precision[key] = bounds.errors(), bounds.gradient_errors(self.cotangent)
+        return self._by_precision[key]
+
+    @cached_property
+    def _by_precision(self) -> dict[tuple[str, bool], tuple[Arrays, Arrays]]:
+        return {}
+
+
+@dataclass(frozen=True)
+class Produced:
+    """Stages and gradients of a candidate on a case.
+
+    Attributes:
+        stages: float32.
+        gradients: float32, by canonical names and ``input``.
+        precise_stages: the same module in float64.
+        precise_gradients: float64.
+    """
+
+    stages: Arrays = field(default_factory=dict)
+    gradients: Arrays = field(default_factory=dict)
+    precise_stages: Arrays = field(default_factory=dict)
+    precise_gradients: Arrays = field(default_factory=dict)
+
 
 # Published 1:1 ports stay within 4e-7 of max|y| of TensorFlow (1.2e-6 with instance norm) and TensorFlow's eager and
 # graph modes are up to 4.8e-7 apart: twice that is what "the same in float32" means here.
@@ -48,7 +176,7 @@ def unmeasured(property: str, stage: str) -> float:
 
 @dataclass
 class Context:
-    """What a set of measurements has in common.
+    """The common part of a set of measurements.
 
     Attributes:
         rung: the candidate.
@@ -78,7 +206,7 @@ class Context:
     factor: Callable[[str, str], float] = unmeasured
 
     def aside(self) -> Context:
-        """The same for arrays that no limit of their own size suits; they are measured in units of another bound."""
+        """A context for arrays that no limit of their own size suits; they are measured in units of another bound."""
         return replace(self, domain=f"{self.domain}, few values or terms that cancel")
 
     def measurement(self, stage: str, property: str, verdict: Verdict, relation: str) -> Measurement:

@@ -1,4 +1,4 @@
-"""What a fresh frontend starts from: the mel matrix, the Gabor parameters that are read off it, and constants.
+"""Check initial values: the mel matrix, the Gabor parameters that are read off it, and constants.
 
 The mel matrix and the parameters are held to running-error bounds of their own few operations; what is a constant is
 held to the bit. Everything is built with the rung's own defaults, in float32 and in float64.
@@ -53,7 +53,7 @@ def initial(rung: str) -> Iterator[Measurement]:
     """Every initial value of the rung."""
     for dtype in ("float32", "float64"):
         with _default_dtype(rung, dtype):
-            probe = Probe(rung, dtype)
+            probe = InitialProbe(rung, dtype)
             if rung in ("tf_leaf", "og_leaf"):
                 for n_filters, rate in MEASURED:
                     yield from probe.measured(n_filters, rate)
@@ -64,7 +64,7 @@ def initial(rung: str) -> Iterator[Measurement]:
             yield from probe.constants()
 
 
-class Probe:
+class InitialProbe:
     """One rung in one precision."""
 
     def __init__(self, rung: str, dtype: str) -> None:

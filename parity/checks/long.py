@@ -1,17 +1,22 @@
-"""Long inputs: what rounding does to PCEN, forward and backward, as the number of frames grows."""
+"""Long inputs: rounding errors of PCEN, forward and backward, over the number of frames; the tables of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from parity.criteria import judged, norm, soundness
-from parity.oracle.normalised import PcenBounds
 from parity.oracle.running import Running
+from parity.oracle.scan import PcenBounds
+
+if TYPE_CHECKING:
+    from rich.table import Table as Rendered
+
 
 Array = NDArray[Any]
 LENGTHS = (1_000, 10_000, 60_000, 360_000, 1_080_000, 10_000_000)
@@ -80,8 +85,8 @@ CASES = (
 
 
 @dataclass(frozen=True)
-class Run:
-    """What ``leaf.PCEN`` in float32 made of a case, and what is true.
+class LongRun:
+    """``leaf.PCEN`` in float32 on a case, and the truth.
 
     Attributes:
         m, out: the smoother and the output, [1, C, T].
@@ -97,8 +102,8 @@ class Run:
     true_gradients: dict[str, Running]
 
 
-def run(case: LongCase, energies: Array | None = None) -> Run:
-    """Run ``leaf.PCEN`` in float32 forward and backward, and the float64 oracle with its bounds.
+def run(case: LongCase, energies: Array | None = None) -> LongRun:
+    """LongRun ``leaf.PCEN`` in float32 forward and backward, and the float64 oracle with its bounds.
 
     Args:
         case: what to run.
@@ -124,7 +129,7 @@ def run(case: LongCase, energies: Array | None = None) -> Run:
         m = _array(pcen.smooth(x))
         s, alpha, delta, r = (_array(p) for p in pcen.parameters_linear())
     bounds = PcenBounds(energies, s, alpha, delta, r, case.eps, "float32")
-    return Run(m, _array(out), gradients, bounds.m, bounds.out, bounds.gradients(cotangent))
+    return LongRun(m, _array(out), gradients, bounds.m, bounds.out, bounds.gradients(cotangent))
 
 
 def measure(case: LongCase, energies: Array | None = None) -> list[dict[str, Any]]:
@@ -173,9 +178,9 @@ def worst(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The largest of every column for each length and value of s, in order; what is not finite is added up."""
     out: dict[tuple[int, float], dict[str, Any]] = {}
     for row in rows:
-        kept = out.setdefault((row["frames"], row["s"]), {**row, "not finite": 0})
+        row_of = out.setdefault((row["frames"], row["s"]), {**row, "not finite": 0})
         for name, value in row.items():
-            kept[name] = kept[name] + value if name == "not finite" else max(kept[name], value)
+            row_of[name] = row_of[name] + value if name == "not finite" else max(row_of[name], value)
     return [out[key] for key in sorted(out)]
 
 
@@ -225,3 +230,112 @@ def _relative(got: Array, true: Running) -> tuple[float, float, float]:
 
 def _array(tensor: Any) -> Array:
     return np.asarray(tensor.detach().numpy())
+
+
+SOURCES = ("leaf/_runtime/scan.py", "leaf/pcen.py")
+NAMES = ("long", "long_drawn")
+COMMAND = "tox -e long"
+OF_BOUND = ("of bound", "gradients of bound")
+Progress = Callable[[str, int], Callable[[], None]]
+
+
+@dataclass(frozen=True)
+class LongTable:
+    """A table of measurements.
+
+    Attributes:
+        name: of its record.
+        title, note: what it shows.
+        rows: plain values by column.
+    """
+
+    name: str
+    title: str
+    note: str
+    rows: list[dict[str, Any]]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every value is finite and under its bound."""
+        return all(row["not finite"] == 0 and all(row[name] <= 1 for name in OF_BOUND) for row in self.rows)
+
+    def rendered(self) -> Rendered:
+        """For the terminal."""
+        from rich.table import Table as Rendered
+
+        table = Rendered(title=self.title, caption=self.note)
+        for column in self.rows[0]:
+            table.add_column(column, no_wrap=True)
+        for row in self.rows:
+            table.add_row(*(f"{v:.3g}" if isinstance(v, float) else str(v) for v in row.values()))
+        return table
+
+    def keep(self, root: Path) -> Path:
+        """Write the record, see :func:`parity.report.recorded.keep`."""
+        from parity.report import recorded
+
+        rows = [{k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in row.items()} for row in self.rows]
+        return recorded.keep(
+            self.name, rows, title=self.title, note=self.note, command=COMMAND, sources=SOURCES, root=root
+        )
+
+
+def measured(root: Path) -> list[bytes]:
+    """Read the measured sources, so that a record never carries the name of what came after."""
+    return [path.read_bytes() for path in (root / source for source in SOURCES) if path.is_file()]
+
+
+def tables(lengths: Sequence[int] | None, n_drawn: int, progress: Progress) -> list[LongTable]:
+    """Measure both.
+
+    Args:
+        lengths: in frames, each >= 1; ``LENGTHS`` if None or empty.
+        n_drawn: drawn cases; with 0 there is no second table.
+        progress: given what begins and of how many steps, what to call after each.
+    """
+    rows: list[dict[str, Any]] = []
+    for n in sorted(set(lengths or LENGTHS)):
+        cases = list(sweep(n))
+        step = progress(f"{n} frames", len(cases))
+        for case in cases:
+            rows += measure(case)
+            step()
+    kinds = ", ".join(f"{case.kind} (alpha={case.alpha:g}, delta={case.delta:g}, r={case.r:g})" for case in CASES)
+    over_length = LongTable(
+        NAMES[0],
+        "PCEN over length",
+        f"leaf.PCEN in float32 against the float64 oracle, the worst of {len(CASES)} inputs: {kinds}. Largest relative "
+        "error of a frame (smoother, output), relative L2 norm (gradient, to the energies; at s = 1 it cancels against "
+        "itself where alpha = 1), and in units of each value's running-error bound.",
+        worst(rows),
+    )
+    return [over_length, *([_drawn(n_drawn, progress)] if n_drawn else [])]
+
+
+def _drawn(n: int, progress: Progress) -> LongTable:
+    rows = []
+    step = progress(f"{n} drawn cases", n)
+    for case in drawn(n):
+        rows += measure(case)
+        step()
+    ends = {
+        "s = 0": [row for row in rows if row["s"] == 0],
+        "0 < s < 1": [row for row in rows if 0 < row["s"] < 1],
+        "s = 1": [row for row in rows if row["s"] == 1],
+    }
+    table = [
+        {
+            "s": name,
+            "bands": len(found),
+            "frames": sum(row["frames"] for row in found),
+            "not finite": sum(row["not finite"] for row in found),
+            **{column: max(row[column] for row in found) for column in OF_BOUND},
+        }
+        for name, found in ends.items()
+        if found
+    ]
+    note = (
+        f"{n} cases of 4 bands: s in [0, 1], alpha to 1, delta 1e-12 to 1e3, r 0.01 to 1, eps 1e-12 or 1e-6. How many "
+        "values and gradients are NaN or infinite, and the largest errors in units of the running-error bound."
+    )
+    return LongTable(NAMES[1], "PCEN over its domain", note, table)

@@ -1,4 +1,4 @@
-"""Where numbers end, and in another type: NaN where the original has it, and a module that is moved to float64."""
+"""Check NaN where the original has it, and modules that are moved to float64."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import numpy as np
 from parity.adapters import canonical
 from parity.adapters.rungs import RUNGS
 from parity.cases.case import Case
-from parity.checks.alone import geometry_of
-from parity.checks.expected import Expected
-from parity.checks.grid import Context
+from parity.checks.grid import Context, Expected
+from parity.checks.steps import geometry_of
 from parity.criteria import Exactly, one_operation, peak, status
 from parity.oracle import ORIGINAL, SIMPLIFIED, Conventions
 from parity.report.claims import Measurement
@@ -26,7 +25,7 @@ DOUBLED = (
 )
 
 
-def beyond(rung: str) -> Iterator[Measurement]:
+def nonfinite(rung: str) -> Iterator[Measurement]:
     """A negative delta, and, of a PyTorch rung, ``.double()`` of a module built in float32.
 
     Args:
@@ -39,7 +38,7 @@ def beyond(rung: str) -> Iterator[Measurement]:
 
 
 def _context(rung: str, case: Case, dtype: str) -> Context:
-    again = f"pytest parity_tests/{rung} -k beyond"
+    again = f"pytest parity_tests/{rung} -k nonfinite"
     return Context(rung, "oracle", "beyond the domain", str(case), again, dtype=dtype)
 
 

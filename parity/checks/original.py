@@ -24,10 +24,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from parity.cases.public_names import PUBLIC
-from parity.cases.signatures import OBJECT, REQUIRED, SIGNATURES, WINDOW_TYPES
+from parity.cases.public_names import OBJECT, PUBLIC, REQUIRED, SIGNATURES, WINDOW_TYPES
 from parity.cases.subjects import Subject
-from parity.criteria.bits import Compared, table
+from parity.criteria.outcome import Compared, table
 
 # More draws for what has more to draw.
 WEIGHT = {"Leaf": 8, "TimeDomainFilterbanks": 3, "SincNet": 3, "SincNetPlus": 3, "GaborConv1D": 2, "SincConv1D": 2}
@@ -109,7 +108,8 @@ def _compare(name: str, examples: int, seed: int) -> Compared:
     import hypothesis
 
     from parity.adapters import subject_tensorflow
-    from parity.cases.drawing import FIXED, subjects
+    from parity.cases.fixed import FIXED
+    from parity.cases.strategies import subjects
 
     compared, seen = Compared(name), set[Subject]()
 
@@ -156,13 +156,13 @@ def record(compared: Sequence[Compared], stand_ins: Sequence[str]) -> None:
         f"original ran on Keras 2 (SHA-256 of its modules' SHA-256s: {together[:12]}); empty stand-ins for what this "
         f"machine lacks: {', '.join(stand_ins) or 'none'}. SpecAugment and mean_var_norm are left out.",
         command="python -m parity.checks.original --record",
-        sources=[*ours, "parity/criteria/bits.py", "parity/adapters/subject_tensorflow.py"],
+        sources=[*ours, "parity/criteria/outcome.py", "parity/adapters/subject_tensorflow.py"],
         root=root,
     )
 
 
 def unlisted() -> list[str]:
-    """Where ``PUBLIC`` and ``SIGNATURES`` do not say what the original's modules hold."""
+    """List where ``PUBLIC`` and ``SIGNATURES`` depart from the original's modules."""
     wrong = []
     for module in sorted({entry.module for entry in PUBLIC}):
         held = vars(importlib.import_module(f"leaf_audio.{module}"))
@@ -178,7 +178,7 @@ def unlisted() -> list[str]:
 
 
 def _unlike(value: Any, listed: dict[str, Any] | str) -> str:
-    """How a callable's arguments differ from those listed; empty if they do not."""
+    """Describe how a callable's arguments differ from those listed; empty if they do not."""
     if isinstance(listed, str):
         (keras,) = (base for base in value.__mro__[1:] if base.__name__ == "Conv1D")
         return "" if inspect.signature(value) == inspect.signature(keras) else "takes others than Keras' layer"

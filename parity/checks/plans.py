@@ -16,14 +16,13 @@ import numpy as np
 
 from parity.adapters import canonical
 from parity.adapters.efficientleaf import EfficientLeafAdapter
-from parity.checks.expected import Expected
-from parity.checks.grid import Context, compare_algebraic, compare_algebraic_gradients, compare_sound, kind_of
+from parity.checks.grid import Context, Expected, compare_algebraic, compare_algebraic_gradients, compare_sound, kind_of
 from parity.criteria import Verdict
 from parity.criteria.criterion import unit_roundoff
 from parity.oracle import SIMPLIFIED, Box, Geometry, Group, plan_groups
 from parity.oracle.arrays import Array
 from parity.oracle.config import LeafConfig
-from parity.oracle.filterbank import clamped
+from parity.oracle.geometry import clamped
 from parity.report.claims import Measurement
 
 PLAN, GROUPS, STEP = "plans, published settings and their edges", "groups, approximation on", "groups, in training"
@@ -109,7 +108,7 @@ def plans() -> Iterator[Measurement]:
 
 @dataclass
 class Count:
-    """How many integers were compared, and how many were too near to a threshold to be known.
+    """Counts of integers compared, and of those too near to a threshold to be known.
 
     Attributes:
         differing: of those that were decided.

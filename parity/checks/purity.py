@@ -1,4 +1,4 @@
-"""Whether a frontend is a function: it changes neither its input nor itself, remembers no call and shares nothing.
+"""Check that a frontend is a function: it changes neither its input nor itself, remembers no call and shares nothing.
 
 Everything is built with the rung's own defaults, for what is shared by accident is shared by default. Evaluation mode.
 """
@@ -20,7 +20,7 @@ State = dict[str, np.ndarray]
 
 SMALL: dict[str, Any] = {"n_filters": 3, "sample_rate": 4000}
 BAND: dict[str, Any] = {**SMALL, "max_freq": 2000.0}
-# What each rung is built with; a compression given as True is a fresh PCEN that does not learn its smoother.
+# What each rung is built with; a compression given as True is a new PCEN that does not learn its smoother.
 FORMS: dict[str, Mapping[str, Mapping[str, Any]]] = {
     rung: {
         "default": SMALL,
@@ -39,11 +39,11 @@ WIDER = 5
 def purity(rung: str) -> Iterator[Measurement]:
     """Every form of the rung, called again and again; and frontends of two widths side by side."""
     for form, arguments in FORMS[rung].items():
-        yield from Probe(rung, form).calls(arguments)
-        yield from Probe(rung, form).side_by_side(arguments)
+        yield from PurityProbe(rung, form).calls(arguments)
+        yield from PurityProbe(rung, form).side_by_side(arguments)
 
 
-class Probe:
+class PurityProbe:
     """One form of a rung's frontend."""
 
     def __init__(self, rung: str, form: str) -> None:
@@ -57,17 +57,17 @@ class Probe:
         """One frontend: forward, again, on other audio, backward, and again; after each, what must be as it was."""
         run, back, state = self.framework.run, self.framework.back, self.framework.state
         module = self.build(arguments)
-        audio, fresh = self.x.copy(), state(module)
+        audio, at_first = self.x.copy(), state(module)
         first = run(module, audio)
         yield self.same("the audio after a forward", [audio], [self.x])
-        yield self.same("parameters and buffers after a forward", _all(state(module)), _all(fresh))
+        yield self.same("parameters and buffers after a forward", _all(state(module)), _all(at_first))
         yield self.same("a second call", [run(module, audio)], [first])
         run(module, self.other)
         yield self.same("a call after other audio of another length", [run(module, audio)], [first])
         d = np.random.default_rng(8).standard_normal(first.shape).astype(np.float32)
         slopes = back(module, audio, d)
         yield self.same("the audio after a backward", [audio], [self.x])
-        yield self.same("parameters and buffers after a backward", _all(state(module)), _all(fresh))
+        yield self.same("parameters and buffers after a backward", _all(state(module)), _all(at_first))
         yield self.same("a call after a backward", [run(module, audio)], [first])
         back(module, self.other, run(module, self.other))
         yield self.same("a second backward", back(module, audio, d), slopes)
@@ -76,7 +76,7 @@ class Probe:
         """A frontend whose neighbours, of its own width and wider, are built, moved and run while it stands."""
         run, state = self.framework.run, self.framework.state
         module = self.build(arguments)
-        first, fresh = run(module, self.x), state(module)
+        first, at_first = run(module, self.x), state(module)
         for name, n_filters in (("of the same width", arguments["n_filters"]), ("that is wider", WIDER)):
             neighbour = self.build({**arguments, "n_filters": n_filters})
             theirs, start = run(neighbour, self.x), state(neighbour)
@@ -87,11 +87,11 @@ class Probe:
             module = self.build(arguments)
             self.framework.move(neighbour)
             run(neighbour, self.other)
-            yield self.same(f"parameters beside a neighbour {name}", _all(state(module)), _all(fresh))
+            yield self.same(f"parameters beside a neighbour {name}", _all(state(module)), _all(at_first))
             yield self.same(f"output beside a neighbour {name}", [run(module, self.x)], [first])
 
     def build(self, arguments: Mapping[str, Any]) -> Any:
-        """A fresh frontend of the rung, in evaluation mode."""
+        """A new frontend of the rung, in evaluation mode."""
         package = importlib.import_module(self.rung)
         arguments = dict(arguments)
         if arguments.get("compression_fn") is True:

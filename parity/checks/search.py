@@ -15,8 +15,8 @@ from hypothesis import seed as seeded
 from parity.adapters.rungs import RUNGS
 from parity.cases.case import Case
 from parity.cases.strategies import cases
-from parity.checks.alone import SUFFIX, alone
 from parity.checks.coverage import Coverage
+from parity.checks.steps import SUFFIX, against_oracle
 from parity.report.claims import Measurement
 from parity.weights.outputs import Output
 
@@ -31,7 +31,7 @@ DOMAINS: dict[str, dict[str, Any]] = {
 
 @dataclass
 class Searched:
-    """What a search of one rung found.
+    """The worst cases that a search of one rung found.
 
     Attributes:
         rung: the rung.
@@ -110,7 +110,7 @@ def search(
         found.n_examples += 1
         coverage.add(case)
         nearest: dict[str, float] = {}
-        for m in alone(rung, case, domain="searched"):
+        for m in against_oracle(rung, case, domain="searched"):
             found.add(m)
             if m.criterion == "soundness" and m.ratio < float("inf"):
                 label = f"{m.property}, {m.stage}"

@@ -1,21 +1,33 @@
-"""The steps of the ladder, and how one case is run on one of them."""
+"""Run one case: on a step of the ladder, on one rung against the oracle, or in chunks."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from parity.adapters.base import Adapter, TorchAdapter
 from parity.adapters.canonical import checked
 from parity.adapters.rungs import RUNGS
 from parity.cases.case import Case
-from parity.checks.expected import Arrays, Expected, Produced
-from parity.checks.grid import Context, compare
-from parity.checks.reexecution.calibration import moved
-from parity.criteria import Exactly, PooledAccuracy
+from parity.checks.executions import moved
+from parity.checks.grid import (
+    Arrays,
+    Context,
+    Expected,
+    Produced,
+    compare,
+    compare_algebraic,
+    compare_algebraic_gradients,
+    compare_sound,
+    kind_of,
+)
+from parity.criteria import Exactly, PooledAccuracy, one_operation, peak, soundness, status
+from parity.oracle import Box, Geometry, Group, LeafBounds, LeafOracle, Precision
+from parity.oracle.arrays import exact
 from parity.oracle.config import LeafConfig
 from parity.report.claims import TAPS, Measurement
 from parity.weights.converting import convert
@@ -79,7 +91,7 @@ class Runner:
     pools: dict[tuple[str, str], PooledAccuracy] = field(default_factory=dict)
 
     def context(self, case: Case | str, dtype: str = "float32") -> Context:
-        """What the measurements of one case have in common."""
+        """The common part of one case's measurements."""
         return Context(
             rung=self.step.candidate,
             reference=self.step.reference if dtype == "float32" else "oracle",
@@ -95,7 +107,7 @@ class Runner:
 
     def factor(self, property: str, stage: str) -> float:
         """G1's k: measured on the reference, the first time that it is asked for."""
-        from parity.checks.reexecution import measure
+        from parity.checks.factors import measure
 
         return measure(self.step.reference).factor(property, stage)
 
@@ -132,7 +144,7 @@ class Runner:
         x: np.ndarray,
         cotangent_of: Callable[[tuple[int, ...]], np.ndarray],
     ) -> Expected:
-        """What the candidate is held against; arguments as for :meth:`measure`."""
+        """Run the reference and the oracle; arguments as for :meth:`measure`."""
         config = config.with_(padding=self.step.reference_padding)
         weights = checked(variables, config)
         adapter = RUNGS[self.step.reference].load_adapter()
@@ -207,3 +219,117 @@ def _same_bits(
     for name, values in sent.items():
         verdict = criterion(returned[name].view(np.uint32), values.view(np.uint32))
         yield context.measurement(name, "bridge round trip", verdict, "bitwise")
+
+
+SUFFIX = "-alone"  # of the name under which `leaf-ladder replay` runs a rung by itself
+ORACLE_DOMAIN = "drawn, against the oracle alone"
+DTYPES = ("float32", "float64", "bfloat16")
+
+
+def against_oracle(rung: str, case: Case, dtype: str = "float32", domain: str = ORACLE_DOMAIN) -> Iterator[Measurement]:
+    """Every stage and gradient of one case, value by value under the running-error bound.
+
+    Args:
+        rung: name of the rung.
+        case: what to run; the rung must be able to hold its configuration.
+        dtype: ``float32``; ``float64``, held to the algebraic limits instead; or ``bfloat16``:
+            torch's autocast of the float32 module, forward only.
+        domain: where the relation is claimed.
+
+    Raises:
+        ValueError: the rung cannot hold the configuration, or another dtype.
+    """
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype={dtype!r}: must be one of {DTYPES}")
+    adapter = RUNGS[rung].load_adapter()
+    weights = checked(case.variables(), case.config)
+    module = adapter.build(case.config, dtype="float64" if dtype == "float64" else "float32")
+    adapter.write(module, weights)
+    x = case.input()
+    expected = Expected(
+        config=case.config,
+        variables=weights,
+        x=x,
+        cotangent=x,  # replaced below, once the output's shape is known
+        subtracts=RUNGS[rung].subtracts or dtype != "float64",
+        geometry=geometry_of(adapter, module, case),
+    )
+    expected.cotangent = case.cotangent(expected.stages["output"].shape)
+    context = Context(
+        rung=rung,
+        reference="oracle",
+        domain=domain,
+        case=str(case),
+        reproduce=f"leaf-ladder replay {rung}{SUFFIX} {shlex.quote(str(case))}",
+        dtype=dtype,
+    )
+    if dtype == "bfloat16":
+        if not isinstance(adapter, TorchAdapter):
+            raise ValueError(f"dtype='bfloat16': must be float32 or float64, as {rung} has no autocast")
+        stages = adapter.autocast_stages(module, x)
+        yield from compare_sound(context, stages, expected.stages, expected.errors(dtype), lambda stage: "forward")
+        return
+    stages, gradients = adapter.stages(module, x), adapter.gradients(module, x, expected.cotangent)
+    if dtype == "float64":  # as far from the truth as the oracle itself
+        yield from compare_algebraic(context, stages, expected)
+        yield from compare_algebraic_gradients(context, gradients, expected)
+        return
+    yield from compare_sound(context, stages, expected.stages, expected.errors(dtype), lambda stage: "forward")
+    yield from compare_sound(context, gradients, expected.gradients, expected.gradient_errors(dtype), kind_of)
+
+
+def geometry_of(adapter: Adapter, module: object, case: Case) -> Geometry | None:
+    """EfficientLEAF's groups as the module chose them; None for LEAF's own geometry."""
+    plan = getattr(adapter, "plan", None)
+    if plan is None:
+        return None
+    config = case.config
+    groups = tuple(Group(*numbers) for numbers in plan(module))
+    return Geometry(config.window, config.stride, "centered", Box.of_efficientleaf(config.window), groups)
+
+
+CHUNKS_DOMAIN = "in chunks"
+
+
+def streamed(rung: str, case: Case, cuts: Sequence[int], dtype: str = "float32") -> Iterator[Measurement]:
+    """The output of ``stream``, held against the oracle (G0, G2) and against the module on the whole (G3).
+
+    Args:
+        rung: ``leaf`` or ``efficientleaf``.
+        case: what to run; the rung must be able to hold its configuration.
+        cuts: where the audio is cut, in samples, ascending; two equal ones make an empty chunk.
+        dtype: ``float32`` or ``float64``.
+    """
+    import torch
+
+    adapter = RUNGS[rung].load_adapter()
+    weights = checked(case.variables(), case.config)
+    module = adapter.build(case.config, dtype=dtype)
+    adapter.write(module, weights)
+    x = case.input()
+    held = {name: exact(values) for name, values in weights.items()}
+    oracle = LeafOracle(case.config, geometry=geometry_of(adapter, module, case))
+    pieces = [torch.from_numpy(piece.astype(dtype)) for piece in np.split(x, cuts, axis=-1)]
+    candidate = torch.cat(list(module.stream(pieces, n_samples=x.shape[-1])), -1).numpy()
+    whole = adapter.output(module, x)
+    context = Context(
+        rung=rung,
+        reference=rung,
+        domain=CHUNKS_DOMAIN,
+        case=f"{case}; cut at {', '.join(map(str, cuts)) or 'no sample'}",
+        reproduce=f"pytest parity_tests/{rung}/test_streaming.py  # {shlex.quote(str(case))}",
+        dtype=dtype,
+    )
+    verdict = status(candidate, whole)
+    yield context.measurement("output", "status", verdict, "rounding")
+    if not verdict.passes:
+        return
+    errors, rounding = (
+        LeafBounds(oracle, held, exact(x), Precision.of(dtype, one), subtracts=False).errors()["output"]
+        for one in (False, True)
+    )
+    verdict = one_operation(candidate, whole, rounding, peak)
+    yield context.measurement("output", "forward", verdict, "rounding")
+    if dtype == "float32":  # the oracle itself is a float64 implementation
+        truth = oracle.stages(held, exact(x))["output"]
+        yield context.measurement("output", "forward", soundness(candidate, truth, errors), "rounding")

@@ -32,7 +32,7 @@ MOST_FRAMES = 40
 
 
 @dataclass(frozen=True)
-class Draw:
+class BandDraw:
     """A filterbank and a length of audio.
 
     Attributes:
@@ -52,7 +52,7 @@ class Draw:
     n_samples: int
 
 
-def draw(seed: int, n_filters: int = 6) -> Draw:
+def draw(seed: int, n_filters: int = 6) -> BandDraw:
     """Half of the banks anywhere in LEAF's box, half near a mel bank."""
     rng = np.random.default_rng(seed)
     rate = int(rng.choice(RATES))
@@ -71,11 +71,11 @@ def draw(seed: int, n_filters: int = 6) -> Draw:
         widths = np.clip(rng.normal(0.4, 0.04, n_filters), 2 / size, 0.5)
     edges = [1, 2, hop - 1, hop, hop + 1, size // 2, size - 1, size, size + 1, 3 * hop, 4 * hop + 1]
     n = int(rng.choice(edges)) if rng.random() < 0.3 else int(rng.integers(1, MOST_FRAMES * hop))
-    return Draw(seed, rate, size, hop, centers, sigmas, widths, max(n, 1))
+    return BandDraw(seed, rate, size, hop, centers, sigmas, widths, max(n, 1))
 
 
 def banks(
-    drawn: Draw, tolerance: float, dtype: torch.dtype = torch.float64
+    drawn: BandDraw, tolerance: float, dtype: torch.dtype = torch.float64
 ) -> tuple[GaborFilterbank, ToleranceFilterbank]:
     """LEAF's in float64 and the tolerance's in ``dtype``, with the draw's parameters."""
     n = len(drawn.sigmas)
@@ -91,66 +91,66 @@ def banks(
     return reference.eval(), ours.eval()
 
 
-Made = Callable[[Draw, np.random.Generator], Array]
+Made = Callable[[BandDraw, np.random.Generator], Array]
 
 
-def _n(drawn: Draw) -> Array:
+def _n(drawn: BandDraw) -> Array:
     return np.arange(drawn.n_samples, dtype=np.float64)
 
 
-def _noise(drawn: Draw, rng: np.random.Generator) -> Array:
+def _noise(drawn: BandDraw, rng: np.random.Generator) -> Array:
     return rng.uniform(-1, 1, drawn.n_samples) * 10 ** rng.uniform(-5, 0)
 
 
-def _signs(drawn: Draw, rng: np.random.Generator) -> Array:
+def _signs(drawn: BandDraw, rng: np.random.Generator) -> Array:
     return rng.choice([-1.0, 1.0], drawn.n_samples)
 
 
-def _silence(drawn: Draw, rng: np.random.Generator) -> Array:
+def _silence(drawn: BandDraw, rng: np.random.Generator) -> Array:
     return np.zeros(drawn.n_samples)
 
 
-def _dc(drawn: Draw, rng: np.random.Generator) -> Array:
+def _dc(drawn: BandDraw, rng: np.random.Generator) -> Array:
     return np.full(drawn.n_samples, 10 ** rng.uniform(-3, 0))
 
 
-def _impulse(drawn: Draw, rng: np.random.Generator) -> Array:
+def _impulse(drawn: BandDraw, rng: np.random.Generator) -> Array:
     x = np.zeros(drawn.n_samples)
     x[int(rng.choice(np.array([0, drawn.n_samples - 1, int(rng.integers(drawn.n_samples))])))] = 1.0
     return x
 
 
-def _pulses(drawn: Draw, rng: np.random.Generator) -> Array:
+def _pulses(drawn: BandDraw, rng: np.random.Generator) -> Array:
     """Beats at every multiple of a frequency at once."""
     period = int(rng.integers(2, 100))
     return np.asarray(_n(drawn) % period == 0, dtype=np.float64)
 
 
-def _tone(drawn: Draw, rng: np.random.Generator) -> Array:
+def _tone(drawn: BandDraw, rng: np.random.Generator) -> Array:
     near = drawn.centers[rng.integers(len(drawn.centers))] if rng.random() < 0.5 else rng.uniform(0, math.pi)
     x: Array = 10 ** rng.uniform(-3, 0) * np.cos(near * _n(drawn) + rng.uniform(0, 6))
     return x
 
 
-def _chirp(drawn: Draw, rng: np.random.Generator) -> Array:
+def _chirp(drawn: BandDraw, rng: np.random.Generator) -> Array:
     n, (a, b) = _n(drawn), rng.uniform(0, math.pi, 2)
     x: Array = np.cos(a * n + (b - a) * n**2 / (2 * drawn.n_samples))
     return x
 
 
-def _loud_tone_weak_noise(drawn: Draw, rng: np.random.Generator) -> Array:
+def _loud_tone_weak_noise(drawn: BandDraw, rng: np.random.Generator) -> Array:
     loud = 0.9 * np.cos(rng.uniform(0, math.pi) * _n(drawn))
     x: Array = loud + 10 ** rng.uniform(-5, -1) * rng.uniform(-1, 1, drawn.n_samples)
     return x
 
 
-def _two_loud_tones(drawn: Draw, rng: np.random.Generator) -> Array:
+def _two_loud_tones(drawn: BandDraw, rng: np.random.Generator) -> Array:
     a, b = rng.uniform(0, math.pi, 2)
     x: Array = 0.5 * np.cos(a * _n(drawn)) + 0.5 * np.cos(b * _n(drawn))
     return x
 
 
-def _beating_tones(drawn: Draw, rng: np.random.Generator) -> Array:
+def _beating_tones(drawn: BandDraw, rng: np.random.Generator) -> Array:
     """Equally strong in a band, on either side of its centre: the worst of the skirts."""
     i = rng.integers(len(drawn.sigmas))
     beat = rng.uniform(0.5, 12) / drawn.sigmas[i]
@@ -159,7 +159,7 @@ def _beating_tones(drawn: Draw, rng: np.random.Generator) -> Array:
     return x
 
 
-def _weak_inside_loud_outside(drawn: Draw, rng: np.random.Generator) -> Array:
+def _weak_inside_loud_outside(drawn: BandDraw, rng: np.random.Generator) -> Array:
     """A tone in a band at the floor, and a loud one outside."""
     i = rng.integers(len(drawn.sigmas))
     a = drawn.centers[i] + rng.uniform(-3, 3) / drawn.sigmas[i]
@@ -169,7 +169,7 @@ def _weak_inside_loud_outside(drawn: Draw, rng: np.random.Generator) -> Array:
     return x
 
 
-def _bursts(drawn: Draw, rng: np.random.Generator) -> Array:
+def _bursts(drawn: BandDraw, rng: np.random.Generator) -> Array:
     """A band's own tone, now and then: in every hop, or once."""
     i, n = rng.integers(len(drawn.sigmas)), _n(drawn)
     length, first = rng.integers(1, 80), rng.integers(max(1, drawn.n_samples))
@@ -178,7 +178,7 @@ def _bursts(drawn: Draw, rng: np.random.Generator) -> Array:
     return x
 
 
-def _step(drawn: Draw, rng: np.random.Generator) -> Array:
+def _step(drawn: BandDraw, rng: np.random.Generator) -> Array:
     """A level that comes, and goes."""
     first, last = np.sort(rng.integers(0, drawn.n_samples + 1, 2))
     n = _n(drawn)
@@ -205,7 +205,7 @@ KINDS: dict[str, Made] = {
 
 @dataclass(frozen=True)
 class Errors:
-    """Of a batch of clips against LEAF, energies floored at 1e-5.
+    """Errors of a batch of clips against LEAF, energies floored at 1e-5.
 
     Attributes:
         band: L2 norm of the difference over LEAF's, [clips, bands]: what the tolerance is for.
@@ -234,7 +234,7 @@ def errors(ours: ToleranceFilterbank, reference: GaborFilterbank, x: Tensor) -> 
     )
 
 
-def clips(drawn: Draw) -> Tensor:
+def clips(drawn: BandDraw) -> Tensor:
     """A clip [kinds, T] of every kind, within [-1, 1]."""
     rng = np.random.default_rng([drawn.seed, 1])
     return torch.from_numpy(np.stack([make(drawn, rng) for make in KINDS.values()]))

@@ -2,7 +2,7 @@
 
 *Teacher-forced*: at every step both sides start from the reference's parameters and slots, take their own gradient of
 ``sum(cotangent * output)`` on the same audio, and step. What is compared is how far the parameters have moved, and
-the optimiser's slots. Free runs are in :mod:`parity.checks.trajectories`.
+the optimiser's slots. *Free runs*: a hundred steps of each side by itself, held to the scatter of the reference's own.
 """
 
 from __future__ import annotations
@@ -10,30 +10,166 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
 
 import numpy as np
 
-from parity.adapters.canonical import KERNEL, expected_shapes
-from parity.adapters.optimizers import State
+from parity.adapters.canonical import KERNEL, Variables, expected_shapes
+from parity.adapters.optimizers import State, TorchTrainer, Trainer
+from parity.cases.case import Case
 from parity.checks.steps import STEPS, Step
 from parity.checks.training_steps import (
     CASES,
+    CONFIG,
+    EPSILON,
     FULL,
     KINDS,
     N_MOVED,
     N_STEPS,
-    Lesson,
+    Batch,
+    ReferenceStep,
     build,
     cases_of,
-    lessons,
+    drawn_batches,
+    interior,
+    moved_by_an_ulp,
     out_and_back,
+    power_of_2_rate,
+    reference_steps,
+    require_interior,
+    standing,
 )
-from parity.checks.trajectories import free_run
 from parity.criteria import PooledAccuracy, Verdict, status
 from parity.criteria.criterion import unit_roundoff
-from parity.criteria.envelope import Carried, Envelope
-from parity.oracle.optimizers import PARAMETER, Adam, project
+from parity.criteria.direct import Envelope, PropagatedBound
+from parity.oracle.config import LeafConfig
+from parity.oracle.optimizers import PARAMETER, Adam, Rule, Sgd, project
 from parity.report.claims import Measurement
+
+FREE_CASE = Case(CONFIG, weights="trained", n_samples=800, batch=1, seed=2)
+FREE_KINDS = ("sgd", "adam")
+N_FREE_STEPS = 100
+N_RUNS = 8  # of the reference, its start moved
+LARGEST_FREE_MOVE = 2.0**-7  # of a parameter, relative, in the first step of SGD: later ones go another way
+# betas that float32 holds: of 0.999 as float32 has it, Keras makes a coefficient that is 6.5e-6 smaller at every step
+ADAM = Adam(2.0**-7, beta_1=1 - 3 / 32, beta_2=1 - 2.0**-10, epsilon=EPSILON)
+OCTAVES = 7  # of 100 steps: a distance that grows like a random walk is another draw when the steps have doubled
+N_VARIABLES = 6
+N_LADDER = 3
+
+FREE_ENVELOPE = Envelope(N_RUNS, N_LADDER * len(FREE_KINDS) * N_VARIABLES * OCTAVES)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs of the reference.
+
+    Attributes:
+        config: of the reference.
+        rule: of the optimiser.
+        start: parameters before the first step.
+        batches: audio and cotangent of each step.
+        path: the parameters of the unmoved run after each step, [steps, ...].
+        largest: the largest distance of a moved run from it up to each step, in ulps of the start, [steps].
+        allowance: what Keras may round off its own Adam's coefficient, in all runs alike, added up, [steps].
+    """
+
+    config: LeafConfig
+    rule: Rule
+    start: Variables
+    batches: list[Batch]
+    path: Variables
+    largest: Variables
+    allowance: Variables
+
+
+def free_run(step_name: str, kinds: Sequence[str] = FREE_KINDS) -> Iterator[Measurement]:
+    """Every parameter's distance from the reference's run, against the envelope of the reference's moved runs.
+
+    The distance is the root mean square over a variable's elements, each in units in the last place of its start.
+    efficientleaf runs with its approximation off, where the length of its kernel must stay LEAF's all the way.
+
+    Args:
+        step_name: ``og_leaf``, ``leaf`` or ``efficientleaf``.
+        kinds: of optimisers.
+    """
+    step = STEPS[step_name]
+    for kind in kinds:
+        runs = reference_runs(step.reference, step.reference_padding, kind)
+        config = runs.config.with_(padding=step.padding)
+        candidate = build(step.candidate, config, runs.start, runs.rule)
+        path, n_other = _run(candidate, runs.start, runs)
+        if step.candidate == "efficientleaf":
+            verdict = Verdict("status", float(n_other), 0.0, "steps whose kernel was not the window's length")
+            yield _measurement(step, KERNEL, kind, verdict)
+        for name, distances in _distances(path, runs.path, runs.start).items():
+            yield _measurement(step, name, kind, status(path[name], runs.path[name]))
+            yield _measurement(step, name, kind, FREE_ENVELOPE(distances, runs.largest[name], runs.allowance[name]))
+
+
+@cache
+def reference_runs(reference: str, padding: str, kind: str) -> Runs:
+    """The reference's runs from the case's weights and from their neighbours.
+
+    Raises:
+        ValueError: a run leaves the interior, where the claims of training are made.
+    """
+    config, start = FREE_CASE.config.with_(padding=padding), interior(FREE_CASE)
+    batches = drawn_batches(FREE_CASE, config, N_FREE_STEPS)
+    rate = power_of_2_rate(config, start, batches[0], LARGEST_FREE_MOVE)
+    rule = {"sgd": Sgd(rate), "adam": ADAM}[kind]
+    runs = Runs(config, rule, start, batches, {}, {}, {})
+    stepper = standing(reference, config).with_rule(rule)
+    path, _ = _run(stepper, start, runs)
+    for n in range(N_FREE_STEPS):
+        require_interior({name: values[n] for name, values in path.items()}, config)
+    rng = np.random.default_rng(0)
+    largest: Variables = {name: np.ones(N_FREE_STEPS) for name in start}  # never below one ulp
+    for _ in range(N_RUNS):
+        moved, _ = _run(stepper, {name: moved_by_an_ulp(values, rng) for name, values in start.items()}, runs)
+        for name, distances in _distances(moved, path, start).items():
+            largest[name] = np.maximum(largest[name], np.maximum.accumulate(distances))
+    allowance: Variables = {name: np.zeros(N_FREE_STEPS) for name in start}
+    if isinstance(rule, Adam) and reference == "tf_leaf":
+        relative = [rule.coefficient_rounding(n + 1, "float32") for n in range(N_FREE_STEPS)]
+        before = {name: np.concatenate([start[name][np.newaxis], values[:-1]]) for name, values in path.items()}
+        for name, lengths in _distances(path, before, start).items():
+            allowance[name] = np.cumsum(relative * lengths)
+    return Runs(config, rule, start, batches, path, largest, allowance)
+
+
+def _run(trained: Trainer, start: Variables, runs: Runs) -> tuple[Variables, int]:
+    """Parameters after each step, and the number of steps before which efficientleaf's kernel was not the window's."""
+    trained.load(State.start(start, runs.rule))
+    path: dict[str, list[Any]] = {name: [] for name in start}
+    n_other = 0
+    for n in range(N_FREE_STEPS):
+        if isinstance(trained, TorchTrainer) and trained.adapter.rung == "efficientleaf":
+            n_other += any(group.kernel_size != runs.config.window for group in trained.module.filterbank.groups())
+        trained.step(*runs.batches[n])
+        for name, values in trained.state().variables.items():
+            path[name].append(values)
+    return {name: np.stack(values) for name, values in path.items()}, n_other
+
+
+def _distances(path: Variables, reference: Variables, start: Variables) -> Variables:
+    """Root mean square over the elements, in ulps of the start, at each step."""
+    out = {}
+    for name, values in path.items():
+        ulps = (values.astype(np.float64) - reference[name]) / np.spacing(np.abs(start[name]))
+        out[name] = np.sqrt(np.mean(ulps.reshape(N_FREE_STEPS, -1) ** 2, axis=1))
+    return out
+
+
+def _measurement(step: Step, stage: str, kind: str, verdict: Verdict) -> Measurement:
+    return Measurement(
+        rung=step.candidate, reference=step.reference, stage=stage, property="trajectory",
+        domain=f"{N_FREE_STEPS} free steps", dtype="float32", criterion=verdict.criterion, relation="rounding",
+        observed=verdict.observed, bound=verdict.bound, case=f"{FREE_CASE}; {kind}", reason=verdict.reason,
+        reproduce=f"pytest parity_tests/{step.candidate}/test_training.py",
+    )  # fmt: skip
+
 
 __all__ = ["STEP_NAMES", "free_run", "prepare", "teacher_forced", "through_the_clamp"]
 
@@ -42,7 +178,7 @@ PROJECTING = ("tf_leaf", "og_leaf")  # Keras by itself, og_leaf by its public ca
 N_ELEMENTS = sum(math.prod(shape) for shape in expected_shapes(FULL.config).values())  # of the largest gradient
 
 SCATTER = Envelope(N_MOVED, len(STEP_NAMES) * len(KINDS) * (len(CASES) + 1) * N_STEPS * N_ELEMENTS)
-CARRIED = Carried(
+PROPAGATED = PropagatedBound(
     f"{SCATTER.factor:.3g} times the gradient's scatter, carried through the rule to first order, plus the roundings "
     f"of the rule on both sides; scatter: the {SCATTER.reason.removeprefix('times the ')}"
 )
@@ -54,54 +190,54 @@ def teacher_forced(step_name: str, kinds: Sequence[str] = KINDS) -> Iterator[Mea
     float32 against the reference (G0, G3) and, beside it, the oracle (G1, over all steps); float64 against the oracle.
 
     Args:
-        step_name: one of ``STEP_NAMES``, or ``tf_leaf``: the lessons themselves against the oracle.
+        step_name: one of ``STEP_NAMES``, or ``tf_leaf``: the reference's own steps against the oracle.
         kinds: of optimisers.
     """
     if step_name == "tf_leaf":
-        yield from _lessons_against_the_oracle(kinds)
+        yield from _reference_against_the_oracle(kinds)
         return
     step = STEPS[step_name]
     for kind in kinds:
         claim = _Claim(step, "interior weights")
         for case in cases_of(step.candidate):
-            for lesson in lessons(step.reference, step.reference_padding, case, kind):
-                yield from claim.compared(lesson)
+            for ref in reference_steps(step.reference, step.reference_padding, case, kind):
+                yield from claim.compared(ref)
         for stage, pool in claim.pools.items():
             yield claim.measurement(stage, f"all steps of {kind}", "float32", pool.verdict(), "rounding")
 
 
-def _lessons_against_the_oracle(kinds: Sequence[str]) -> Iterator[Measurement]:
+def _reference_against_the_oracle(kinds: Sequence[str]) -> Iterator[Measurement]:
     below = STEPS["og_leaf"]
     claim = _Claim(Step("tf_leaf", "tf_leaf", "oracle", below.domain), "interior weights")
-    for lesson in (
-        lesson for kind in kinds for case in cases_of("tf_leaf") for lesson in lessons("tf_leaf", "same", case, kind)
+    for ref in (
+        ref for kind in kinds for case in cases_of("tf_leaf") for ref in reference_steps("tf_leaf", "same", case, kind)
     ):
-        for variable in lesson.gradient:
-            bounds = bound(lesson, variable, "float32", True, "tf_leaf")
-            for key, expected in lesson.exact(variable, True).items():
-                stage, old = _stage(variable, key), _of(lesson.exact_start, variable, key)
+        for variable in ref.gradient:
+            bounds = bound(ref, variable, "float32", True, "tf_leaf")
+            for key, expected in ref.exact(variable, True).items():
+                stage, old = _stage(variable, key), _of(ref.exact_start, variable, key)
                 if key != PARAMETER:
                     old = np.zeros(1)
-                taught = _of(lesson.taught, variable, key)
-                verdict = CARRIED(_less(taught, old), _less(expected, old), bounds[key])
-                yield claim.measurement(stage, lesson.case, "float32", verdict, "rounding")
+                end = _of(ref.end, variable, key)
+                verdict = PROPAGATED(_less(end, old), _less(expected, old), bounds[key])
+                yield claim.measurement(stage, ref.case, "float32", verdict, "rounding")
 
 
 def through_the_clamp(rung: str = "og_leaf") -> Iterator[Measurement]:
     """One step that takes mu and sigma out of their box, and one that starts from where it left them.
 
     Args:
-        rung: ``og_leaf``, or ``tf_leaf``, which is held against what it did when the lessons were taught.
+        rung: ``og_leaf``, or ``tf_leaf``, which is held against the recorded steps of its own.
     """
     step = STEPS["og_leaf"] if rung == "og_leaf" else Step(rung, rung, "tf_leaf", "through the clamp")
     claim = _Claim(step, "through the clamp")
-    for lesson in out_and_back():
-        yield from claim.compared(lesson)
-        certain = beyond(lesson, claim.step.reference)
-        candidate, taught = claim.after(lesson, "float32").variables[KERNEL], lesson.taught.variables[KERNEL]
-        n = float(np.sum(candidate[certain] != taught[certain]))
+    for ref in out_and_back():
+        yield from claim.compared(ref)
+        certain = certainly_outside(ref, claim.step.reference)
+        candidate, end = claim.after(ref, "float32").variables[KERNEL], ref.end.variables[KERNEL]
+        n = float(np.sum(candidate[certain] != end[certain]))
         verdict = Verdict("status", n, 0.0, "mu and sigma that surely leave the box are its limits, to the bit")
-        yield claim.measurement(KERNEL, lesson.case, "float32", verdict, "bitwise")
+        yield claim.measurement(KERNEL, ref.case, "float32", verdict, "bitwise")
 
 
 def prepare(step_names: Sequence[str] = STEP_NAMES) -> None:
@@ -109,14 +245,14 @@ def prepare(step_names: Sequence[str] = STEP_NAMES) -> None:
     for step in (STEPS[name] for name in step_names if name in STEPS):
         for kind in KINDS:
             for case in cases_of(step.candidate):
-                lessons(step.reference, step.reference_padding, case, kind)
+                reference_steps(step.reference, step.reference_padding, case, kind)
     if {"og_leaf", "tf_leaf"} & set(step_names):
         out_and_back()
 
 
 @dataclass
 class _Claim:
-    """A candidate's lessons on one domain, and G1's pools over them by stage."""
+    """A candidate's steps on one domain, and G1's pools over them by stage."""
 
     step: Step
     domain: str
@@ -126,43 +262,42 @@ class _Claim:
     def projects(self) -> bool:
         return self.step.candidate in PROJECTING
 
-    def after(self, lesson: Lesson, dtype: str) -> State:
-        """The candidate's state after the lesson's step."""
-        config, start = lesson.config.with_(padding=self.step.padding), lesson.start
-        student = build(self.step.candidate, config, start.variables, lesson.rule, dtype)
-        student.load(start if dtype == "float32" else lesson.exact_start)
-        student.step(*lesson.batch)
-        return student.state()
+    def after(self, ref: ReferenceStep, dtype: str) -> State:
+        """The candidate's state after the reference's step."""
+        config, start = ref.config.with_(padding=self.step.padding), ref.start
+        candidate = build(self.step.candidate, config, start.variables, ref.rule, dtype)
+        candidate.load(start if dtype == "float32" else ref.exact_start)
+        candidate.step(*ref.batch)
+        return candidate.state()
 
-    def compared(self, lesson: Lesson) -> Iterator[Measurement]:
+    def compared(self, ref: ReferenceStep) -> Iterator[Measurement]:
         """The candidate's step beside the reference's and the oracle's."""
-        single, double = (self.after(lesson, dtype) for dtype in ("float32", "float64"))
-        for variable in lesson.gradient:
-            exact = lesson.exact(variable, self.projects)
-            of_single = bound(lesson, variable, "float32", self.projects, self.step.reference)
-            of_double = bound(lesson, variable, "float64", self.projects, self.step.reference)
+        single, double = (self.after(ref, dtype) for dtype in ("float32", "float64"))
+        for variable in ref.gradient:
+            exact = ref.exact(variable, self.projects)
+            of_single = bound(ref, variable, "float32", self.projects, self.step.reference)
+            of_double = bound(ref, variable, "float64", self.projects, self.step.reference)
             for key, expected in exact.items():
                 stage = _stage(variable, key)
-                old, old64, taught, candidate, precise = (
-                    _of(state, variable, key)
-                    for state in (lesson.start, lesson.exact_start, lesson.taught, single, double)
+                old, old64, end, candidate, precise = (
+                    _of(state, variable, key) for state in (ref.start, ref.exact_start, ref.end, single, double)
                 )
                 if key != PARAMETER:  # slots are compared as they are
                     old = old64 = np.zeros(1)
-                same = status(candidate, taught)
-                yield self.measurement(stage, lesson.case, "float32", same, "rounding")
+                same = status(candidate, end)
+                yield self.measurement(stage, ref.case, "float32", same, "rounding")
                 if same.passes:
-                    verdict = CARRIED(_less(candidate, old), _less(taught, old), of_single[key])
-                    yield self.measurement(stage, lesson.case, "float32", verdict, "rounding")
+                    verdict = PROPAGATED(_less(candidate, old), _less(end, old), of_single[key])
+                    yield self.measurement(stage, ref.case, "float32", verdict, "rounding")
                     # in units of each element's own bound, so that all elements count alike
                     unit = np.where(of_single[key] > 0, of_single[key], 1.0)
                     pool = self.pools.setdefault(stage, PooledAccuracy())
-                    pool.add(candidate / unit, taught / unit, expected / unit)
+                    pool.add(candidate / unit, end / unit, expected / unit)
                 same = status(precise, expected)
-                yield self.measurement(stage, lesson.case, "float64", same, "algebraic")
+                yield self.measurement(stage, ref.case, "float64", same, "algebraic")
                 if same.passes:
-                    verdict = CARRIED(_less(precise, old64), _less(expected, old64), of_double[key])
-                    yield self.measurement(stage, lesson.case, "float64", verdict, "algebraic")
+                    verdict = PROPAGATED(_less(precise, old64), _less(expected, old64), of_double[key])
+                    yield self.measurement(stage, ref.case, "float64", verdict, "algebraic")
 
     def measurement(self, stage: str, case: str, dtype: str, verdict: Verdict, relation: str) -> Measurement:
         """A verdict as a measurement of this claim."""
@@ -174,37 +309,37 @@ class _Claim:
         )  # fmt: skip
 
 
-def bound(lesson: Lesson, variable: str, dtype: str, projects: bool, reference: str) -> dict[str, np.ndarray]:
-    """How far two implementations' steps of one variable may be apart, element by element.
+def bound(ref: ReferenceStep, variable: str, dtype: str, projects: bool, reference: str) -> dict[str, np.ndarray]:
+    """Bound the distance of two implementations' steps of one variable, element by element.
 
     Args:
-        lesson: the step.
+        ref: the step.
         variable: by canonical name.
         dtype: of the candidate; float32 against the reference, float64 against the oracle.
         projects: whether both project the Gabor parameters afterwards.
         reference: the rung; Keras computes Adam's coefficient in float32.
     """
-    arguments = lesson.arguments(variable)
+    arguments = ref.arguments(variable)
     scale = unit_roundoff(dtype) / unit_roundoff("float32")  # rounding errors are of the first order in u
-    carried = lesson.rule.carried(*arguments, SCATTER.factor * scale * lesson.scatter[variable])
-    own = lesson.rule.roundings(*arguments, dtype)
-    out = {key: carried[key] + 2 * own[key] for key in carried}
-    new = lesson.rule.step(*arguments)[PARAMETER]
-    if isinstance(lesson.rule, Adam) and reference == "tf_leaf" and dtype == "float32":
-        coefficient = lesson.rule.coefficient_rounding(arguments[0], dtype)
+    propagated = ref.rule.propagated(*arguments, SCATTER.factor * scale * ref.scatter[variable])
+    own = ref.rule.roundings(*arguments, dtype)
+    out = {key: propagated[key] + 2 * own[key] for key in propagated}
+    new = ref.rule.step(*arguments)[PARAMETER]
+    if isinstance(ref.rule, Adam) and reference == "tf_leaf" and dtype == "float32":
+        coefficient = ref.rule.coefficient_rounding(arguments[0], dtype)
         out[PARAMETER] = out[PARAMETER] + coefficient * np.abs(new - arguments[1])
     if projects and variable == KERNEL:  # a projection brings values together, and its limits are rounded
-        middle, low, high = (project(new + side * out[PARAMETER], lesson.box) for side in (0, -1, 1))
+        middle, low, high = (project(new + side * out[PARAMETER], ref.box) for side in (0, -1, 1))
         out[PARAMETER] = np.maximum(high - middle, middle - low) + 2 * unit_roundoff(dtype) * np.abs(middle)
     return out
 
 
-def beyond(lesson: Lesson, reference: str) -> np.ndarray:
-    """Which of mu and sigma [C, 2] leave the box by more than any rounding can make up for."""
-    new = lesson.rule.step(*lesson.arguments(KERNEL))[PARAMETER]
-    width = bound(lesson, KERNEL, "float32", False, reference)[PARAMETER]
-    low, high = project(new - width, lesson.box), project(new + width, lesson.box)
-    return np.asarray((new != project(new, lesson.box)) & (low == high))
+def certainly_outside(ref: ReferenceStep, reference: str) -> np.ndarray:
+    """Mark the mu and sigma [C, 2] that leave the box by more than any rounding can make up for."""
+    new = ref.rule.step(*ref.arguments(KERNEL))[PARAMETER]
+    width = bound(ref, KERNEL, "float32", False, reference)[PARAMETER]
+    low, high = project(new - width, ref.box), project(new + width, ref.box)
+    return np.asarray((new != project(new, ref.box)) & (low == high))
 
 
 def _stage(variable: str, key: str) -> str:

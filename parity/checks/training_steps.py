@@ -1,4 +1,4 @@
-"""Lessons: single optimiser steps of a reference, with what its own rounding may change of them.
+"""Take single optimiser steps of a reference, and measure how far its own rounding scatters them.
 
 Computed once a process, so that every candidate, and every planted fault, is held to the same.
 """
@@ -18,8 +18,8 @@ from parity.adapters.rungs import RUNGS
 from parity.cases.case import Case
 from parity.criteria.criterion import unit_roundoff
 from parity.oracle.config import LeafConfig
-from parity.oracle.filterbank import Box
-from parity.oracle.frontend import LeafOracle
+from parity.oracle.geometry import Box
+from parity.oracle.leaf import LeafOracle
 from parity.oracle.optimizers import PARAMETER, Adam, Momentum, Rule, Sgd, project
 
 CONFIG = LeafConfig(n_filters=4, sample_rate=8000)
@@ -37,12 +37,12 @@ Batch = tuple[np.ndarray, np.ndarray]
 
 
 def cases_of(rung: str) -> tuple[Case, ...]:
-    """What a rung is taught on."""
+    """The cases of a rung's training."""
     return (*CASES, FULL) if "norm" in RUNGS[rung].stages else CASES
 
 
 @dataclass(frozen=True)
-class Lesson:
+class ReferenceStep:
     """One step of the reference.
 
     Attributes:
@@ -53,7 +53,7 @@ class Lesson:
         batch: audio and cotangent.
         gradient: the oracle's, in float64.
         scatter: of each element of the gradient, the largest of ``N_MOVED`` distances of the reference from itself.
-        taught: after the step.
+        end: after the step.
     """
 
     case: str
@@ -63,7 +63,7 @@ class Lesson:
     batch: Batch
     gradient: Variables
     scatter: Variables
-    taught: State
+    end: State
 
     @property
     def box(self) -> Box:
@@ -76,7 +76,7 @@ class Lesson:
         return State(inside(self.start.variables, self.box), self.start.slots, self.start.n_steps)
 
     def arguments(self, variable: str) -> tuple[int, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-        """What the oracle's rule takes, of one variable."""
+        """Arguments of the oracle's rule for one variable."""
         start = self.exact_start
         slots = {slot: held[variable] for slot, held in start.slots.items()}
         return start.n_steps + 1, start.variables[variable], self.gradient[variable], slots
@@ -90,7 +90,7 @@ class Lesson:
 
 
 @cache
-def lessons(reference: str, padding: str, case: Case, kind: str) -> tuple[Lesson, ...]:
+def reference_steps(reference: str, padding: str, case: Case, kind: str) -> tuple[ReferenceStep, ...]:
     """The reference's steps from the case's weights, inside every limit, on other audio each.
 
     Args:
@@ -106,25 +106,25 @@ def lessons(reference: str, padding: str, case: Case, kind: str) -> tuple[Lesson
     batches = drawn_batches(case, config, N_STEPS)
     rate = power_of_2_rate(config, variables, batches[0], LARGEST_MOVE)
     rule = {"sgd": Sgd(rate), "momentum": Momentum(rate), "adam": Adam(2.0**-5, epsilon=EPSILON)}[kind]
-    taught = tuple(_teach(reference, config, rule, variables, batches, str(case)))
-    for lesson in taught:
-        require_interior(lesson.taught.variables, config)
-    return taught
+    steps = tuple(_steps_of(reference, config, rule, variables, batches, str(case)))
+    for step in steps:
+        require_interior(step.end.variables, config)
+    return steps
 
 
 @cache
-def out_and_back() -> tuple[Lesson, ...]:
+def out_and_back() -> tuple[ReferenceStep, ...]:
     """Two steps of tf_leaf: one so long that every mu and sigma leaves its box, and a short one from the limits."""
     config, box = CLAMP.config, Box.of_leaf(CLAMP.config.window)
     start: Variables = dict(CLAMP.variables())
     out, back = drawn_batches(CLAMP, config, 2)
     slopes = np.abs(LeafOracle(config).gradients(start, *out)[KERNEL])
     rate = 2.0 ** np.ceil(np.log2(np.max(np.array([np.pi, box.sigma_high]) / slopes)))
-    (first,) = _teach("tf_leaf", config, Sgd(float(rate)), start, [out], f"{CLAMP}; out")
-    at_limits = first.taught.variables
+    (first,) = _steps_of("tf_leaf", config, Sgd(float(rate)), start, [out], f"{CLAMP}; out")
+    at_limits = first.end.variables
     slopes = np.abs(LeafOracle(config).gradients(inside(at_limits, box), *back)[KERNEL])
     rate = 2.0 ** np.floor(np.log2((box.sigma_high - box.sigma_low) / np.max(slopes[:, 1])))
-    (second,) = _teach("tf_leaf", config, Sgd(float(rate)), at_limits, [back], f"{CLAMP}; back")
+    (second,) = _steps_of("tf_leaf", config, Sgd(float(rate)), at_limits, [back], f"{CLAMP}; back")
     return first, second
 
 
@@ -212,35 +212,35 @@ def require_interior(variables: Mapping[str, np.ndarray], config: LeafConfig) ->
             raise ValueError(f"variable {name!r}: values {values.ravel()}: must lie inside ({low:.6g}, {high:.6g})")
 
 
-def _teach(
+def _steps_of(
     reference: str, config: LeafConfig, rule: Rule, variables: Variables, batches: Sequence[Batch], case: str
-) -> Iterator[Lesson]:
+) -> Iterator[ReferenceStep]:
     oracle, box = LeafOracle(config), Box.of_leaf(config.window)
-    teacher = standing(reference, config).with_rule(rule)
+    stepper = standing(reference, config).with_rule(rule)
     state = State.start(variables, rule)
     for n, batch in enumerate(batches):
-        scatter = _scatter(teacher, state, batch, box, np.random.default_rng(n))
-        teacher.load(state)
-        teacher.step(*batch)
-        taught = teacher.state()
+        scatter = _scatter(stepper, state, batch, box, np.random.default_rng(n))
+        stepper.load(state)
+        stepper.step(*batch)
+        end = stepper.state()
         slopes = oracle.gradients(inside(state.variables, box), *batch)
         gradient = {name: slopes[name] for name in variables}
-        yield Lesson(f"{case}; {rule.name}, step {n + 1}", config, rule, state, batch, gradient, scatter, taught)
-        state = taught
+        yield ReferenceStep(f"{case}; {rule.name}, step {n + 1}", config, rule, state, batch, gradient, scatter, end)
+        state = end
 
 
-def _scatter(teacher: Trainer, state: State, batch: Batch, box: Box, rng: np.random.Generator) -> Variables:
+def _scatter(stepper: Trainer, state: State, batch: Batch, box: Box, rng: np.random.Generator) -> Variables:
     """Largest distances of the reference's gradient from itself, all that it is computed from moved by one ulp.
 
     Parameters stay in their box, outside of which there is no gradient. One rounding is the least that can be asked.
     """
-    teacher.load(state)
-    plain = teacher.gradients(*batch)
+    stepper.load(state)
+    plain = stepper.gradients(*batch)
     out = {name: np.abs(g.astype(np.float64)) * unit_roundoff("float32") for name, g in plain.items()}
     for _ in range(N_MOVED):
         moved = inside({name: moved_by_an_ulp(values, rng) for name, values in state.variables.items()}, box)
         moved[KERNEL] = moved[KERNEL].astype(np.float32)
-        teacher.load(State(moved, state.slots, state.n_steps))
-        for name, g in teacher.gradients(*(moved_by_an_ulp(values, rng) for values in batch)).items():
+        stepper.load(State(moved, state.slots, state.n_steps))
+        for name, g in stepper.gradients(*(moved_by_an_ulp(values, rng) for values in batch)).items():
             out[name] = np.maximum(out[name], np.abs(g.astype(np.float64) - plain[name]))
     return out

@@ -40,7 +40,7 @@ def mutation_runner(rung: str) -> MutationRunner:
         raise ValueError(f"rung={rung!r}: must be one of {RUNGS}")
     from parity.checks import training
     from parity.checks.initial import initial
-    from parity.checks.nonfinite import beyond
+    from parity.checks.nonfinite import nonfinite
     from parity.checks.purity import purity
     from parity.checks.ties import ties
     from parity.mutation.detectors import own
@@ -57,5 +57,5 @@ def mutation_runner(rung: str) -> MutationRunner:
         checks["training"] = partial(training.teacher_forced, rung)
     if rung in training.PROJECTING:
         checks["clamp"] = partial(training.through_the_clamp, rung)
-    checks |= {"beyond": partial(beyond, rung), "defaults": partial(own, rung)}
+    checks |= {"nonfinite": partial(nonfinite, rung), "defaults": partial(own, rung)}
     return MutationRunner(rung, checks, (partial(training.prepare, (rung,)),))

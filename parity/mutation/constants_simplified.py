@@ -8,7 +8,7 @@ from typing import Any
 from torch.func import functional_call
 
 from parity.adapters import canonical
-from parity.checks.initial import Probe
+from parity.checks.initial import InitialProbe
 from parity.checks.plans import Setting
 from parity.mutation.constants import RungConstant, Sized
 from parity.mutation.detectors import Detector, Scene, beside_thresholds, compression, grouped, own_floor, start
@@ -160,7 +160,7 @@ def _of_efficientleaf() -> Iterator[RungConstant]:
         yield RungConstant("efficientleaf", name, stage, statement, change, detector)
 
 
-def _analytic(probe: Probe) -> Iterator[Measurement]:
+def _analytic(probe: InitialProbe) -> Iterator[Measurement]:
     yield from probe.analytic(23, 16000)
 
 

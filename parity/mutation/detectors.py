@@ -19,13 +19,12 @@ from parity.adapters import canonical
 from parity.adapters.base import Adapter
 from parity.adapters.rungs import RUNGS
 from parity.checks import initial
-from parity.checks.expected import Expected
-from parity.checks.grid import Context, compare_algebraic, compare_forward
+from parity.checks.grid import Context, Expected, compare_algebraic, compare_forward
 from parity.checks.steps import STEPS, Runner, Step
 from parity.criteria.criterion import unit_roundoff
 from parity.mutation.runner import CLEAN, shared
 from parity.oracle import measured_init, mel_matrix
-from parity.oracle.frontend import FLOOR
+from parity.oracle.config import FLOOR
 from parity.report.claims import Measurement
 from parity.weights.converting import convert
 
@@ -133,7 +132,7 @@ def compression(stage: str, which: int) -> Detector:
     def detect(dtype: str) -> Iterator[Measurement]:
         from parity.checks import compressions
 
-        probe = compressions.Probe(compressions.DRAWS[which], dtype)
+        probe = compressions.CompressionProbe(compressions.DRAWS[which], dtype)
         if stage == "logarithm":
             yield from probe.logarithm()
         elif stage == "normalisation":
@@ -156,12 +155,12 @@ EPS = 1e-6  # source: ``PCENLayer`` in ``leaf_audio/postprocessing.py``
 BESIDE = 64  # how far, in roundings
 
 
-def start(rung: str, measure: Callable[[initial.Probe], Iterator[Measurement]]) -> Detector:
+def start(rung: str, measure: Callable[[initial.InitialProbe], Iterator[Measurement]]) -> Detector:
     """What a fresh frontend starts from."""
 
     def detect(dtype: str) -> Iterator[Measurement]:
         with initial._default_dtype(rung, dtype):
-            yield from measure(initial.Probe(rung, dtype))
+            yield from measure(initial.InitialProbe(rung, dtype))
 
     return detect
 
@@ -169,7 +168,7 @@ def start(rung: str, measure: Callable[[initial.Probe], Iterator[Measurement]]) 
 def own_mel(rung: str, n_filters: int = 23) -> Detector:
     """The mel matrix that a frontend of rung 0 or 1 measures its own start on, read off while it is built."""
 
-    def measure(probe: initial.Probe) -> Iterator[Measurement]:
+    def measure(probe: initial.InitialProbe) -> Iterator[Measurement]:
         gabor = importlib.import_module(f"{rung}.melfilters").Gabor
         own, kept = vars(gabor)["mel_filters"], list[np.ndarray]()
 
@@ -193,7 +192,7 @@ def half_peaks(rung: str) -> Detector:
     In float64 alone: in float32 no such bin is certain.
     """
 
-    def measure(probe: initial.Probe) -> Iterator[Measurement]:
+    def measure(probe: initial.InitialProbe) -> Iterator[Measurement]:
         if probe.dtype != "float64":
             return
         gabor = importlib.import_module(f"{rung}.melfilters").Gabor
@@ -209,7 +208,7 @@ def half_peaks(rung: str) -> Detector:
 def own_eps(rung: str) -> Detector:
     """What a PCEN layer of rung 0 or 1 adds to its smoother unless it is told otherwise."""
 
-    def measure(probe: initial.Probe) -> Iterator[Measurement]:
+    def measure(probe: initial.InitialProbe) -> Iterator[Measurement]:
         width = {} if rung == "tf_leaf" else {"num_channels": 1}
         layer = importlib.import_module(rung).PCENLayer(**width, dtype=probe.native())
         yield probe.context.measurement("pcen", "forward", initial.STARTS(layer._floor, EPS), "bitwise")
@@ -220,7 +219,7 @@ def own_eps(rung: str) -> Detector:
 def own_floor(rung: str) -> Detector:
     """The least energy that a fresh frontend of rung 2 or 3 lets pass, on silence."""
 
-    def measure(probe: initial.Probe) -> Iterator[Measurement]:
+    def measure(probe: initial.InitialProbe) -> Iterator[Measurement]:
         module = probe.build(n_filters=2, sample_rate=4000, max_freq=2000.0, compression="pcen")
         floored = probe.adapter.stages(module, np.zeros((1, 400), dtype=np.float32))["floor"]
         verdict = initial.STARTS(floored, np.full(floored.shape, FLOOR))

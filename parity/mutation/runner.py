@@ -12,16 +12,16 @@ from typing import Any
 
 from parity.adapters.rungs import RUNGS
 from parity.cases.case import Case
-from parity.checks.expected import Expected
+from parity.checks.factors import measure
 from parity.checks.grid import (
     Context,
+    Expected,
     compare_algebraic,
     compare_algebraic_gradients,
     compare_forward,
     compare_gradients,
     pooled,
 )
-from parity.checks.reexecution import measure
 from parity.checks.steps import STEPS, Runner, Step
 from parity.mutation.planting import Benign, Fault
 from parity.report.claims import PROPERTIES, TAPS, Measurement

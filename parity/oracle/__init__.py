@@ -1,8 +1,8 @@
-"""Compute LEAF in float64 with NumPy alone: forward, hand-written adjoints, running-error bounds."""
+"""Compute LEAF in float64 with NumPy alone: stages, each with value, hand-written adjoint and running-error bound."""
 
-from parity.oracle.bounds import LeafBounds
-from parity.oracle.filterbank import Box, Geometry, Group, plan_groups
-from parity.oracle.frontend import ORIGINAL, SIMPLIFIED, Conventions, LeafOracle
+from parity.oracle.config import ORIGINAL, SIMPLIFIED, Conventions
+from parity.oracle.geometry import Box, Geometry, Group, plan_groups
+from parity.oracle.leaf import LeafBounds, LeafOracle
 from parity.oracle.mel import analytic_init, measured_init, measured_init_margin, mel_matrix
 from parity.oracle.running import Precision, Running
 

@@ -1,4 +1,4 @@
-"""What EfficientLEAF computes in place of LEAF, with any of its sources of error on or off, and how far off it can be.
+"""Compute what EfficientLEAF does in place of LEAF, its sources of error on or off, and bound the error.
 
 A band's pooled energies are, for any choice of sources,
 
@@ -21,9 +21,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from parity.oracle.arrays import Array, clamp, exact
-from parity.oracle.convolution import centered_pads, correlate, depthwise
-from parity.oracle.filterbank import Box, plan_groups
+from parity.oracle.correlation import correlate, depthwise
 from parity.oracle.gabor import gabor
+from parity.oracle.geometry import Box, centered_pads, plan_groups
 
 SOURCES = ("kernel", "rate", "gain", "width", "span", "sigma")
 NEGLIGIBLE = 14  # sigmas: two taps that far apart have a product of e^-49 of the largest, under the rounding of a sum

@@ -1,4 +1,4 @@
-"""What every oracle function shares: float64 (or complex128, for the complex step) arrays, and clamps."""
+"""Arrays of the oracle, float64 (or complex128, for the complex step), and clamps."""
 
 from __future__ import annotations
 

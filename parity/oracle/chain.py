@@ -1,14 +1,23 @@
-"""A chain of stages, forward and back, exact or rounded at every stage."""
+"""Run a chain of stages in two ways.
+
+A :class:`Stage` has its value and its adjoint in one method, ``apply``, on a :class:`Chain`: exact, or with random
+roundings. A :class:`BoundedStage` also has its running error in ``bound``, on a :class:`RunningChain`: value and
+adjoint again, in another form, with the largest error of each.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from parity.oracle.arrays import Array, exact
+from parity.oracle.running import Running
 
-LOST = 0.5  # the chance that a number below the smallest normal one survives
+SURVIVES = 0.5  # the probability that a number below the smallest normal one survives
 
 
 class Chain:
@@ -23,6 +32,7 @@ class Chain:
 
     Attributes:
         x: the value so far.
+        notes: values that a stage computes on the way, by the name of the stage.
         gradients: by variable, once :meth:`back` has run.
     """
 
@@ -31,38 +41,39 @@ class Chain:
     ) -> None:
         self.x = exact(x)
         self.variables = variables
+        self.notes: dict[str, Array] = {}
         self.gradients: dict[str, Array] = {}
         self._rng, self._ulp = rng, ulp
         self._tiny = 2.0**-126 if ulp > 2.0**-40 else 2.0**-1022
         self._backs: list[Callable[[Array], Array]] = []
 
     @property
-    def is_moved(self) -> bool:
-        """Whether roundings are made."""
+    def rounds(self) -> bool:
+        """Whether the chain rounds at random."""
         return self._rng is not None
 
     def noise(self, values: Array) -> Array:
-        """What a rounding of each value may be; 0 in an exact chain."""
+        """Draw a rounding error for each value; 0 in an exact chain."""
         if self._rng is None:
             return np.zeros(np.shape(values))
         return np.asarray(self._ulp * values * self._rng.choice((-1.0, 1.0), np.shape(values)))
 
-    def spread(self, values: Array) -> Array:
-        """What a Fourier transform's rounding may be: as large for a quiet sample as for a loud one."""
+    def transform_noise(self, values: Array) -> Array:
+        """Draw a Fourier transform's rounding error, as large for a quiet sample as for a loud one; 0 if exact."""
         if self._rng is None:
             return np.zeros(())
         size = np.sqrt(np.mean(np.abs(values) ** 2, axis=-1, keepdims=True))
         return np.asarray(self._ulp * size * self._rng.standard_normal(np.shape(values)))
 
-    def crossed(self, values: Array, a: Array, b: Array) -> Array:
-        """Values that a product of two transforms gives, which rounds them as large as any of them could be."""
+    def product_rounded(self, values: Array, a: Array, b: Array) -> Array:
+        """Round the values of a product of two transforms, all by as much as the largest that it could give."""
         if self._rng is None:
             return values
         size = np.linalg.norm(a) * np.linalg.norm(b) / np.sqrt(a.shape[-1])
         return np.asarray(values + self._ulp * size * self._rng.standard_normal(values.shape))
 
-    def summed(self, values: Array, squares: Array, n: int) -> Array:
-        """Sums of ``n`` products as any order of summation may round them.
+    def sum_rounded(self, values: Array, squares: Array, n: int) -> Array:
+        """Round sums of ``n`` products as any order of summation may.
 
         A node of the tree that an order stands for is rounded once, which moves the sum by u/sqrt(3) of the node in the
         root mean square. Over random places of the terms a node of k of them has a mean square of at most
@@ -80,34 +91,53 @@ class Chain:
         size = np.sqrt(n * (values**2 / 9 + np.maximum(squares, 0.0) / 6))
         return np.asarray(values + self._ulp * size * self._rng.standard_normal(np.shape(values)))
 
-    def lost(self, terms: Array, axes: tuple[int, ...]) -> Array:
-        """What rounding the terms of a sum, and their sum in any order, may make of it; 0 in an exact chain."""
+    def sum_error(self, terms: Array, axes: tuple[int, ...]) -> Array:
+        """Draw the error of a sum whose terms are rounded, and whose order is any; 0 in an exact chain."""
         if self._rng is None:
             return np.zeros(())
         total, n = terms.sum(axis=axes), int(np.prod([terms.shape[a] for a in axes]))
-        return np.asarray(self.noise(terms).sum(axis=axes) + self.summed(total, (terms**2).sum(axis=axes), n) - total)
+        return np.asarray(
+            self.noise(terms).sum(axis=axes) + self.sum_rounded(total, (terms**2).sum(axis=axes), n) - total
+        )
 
-    def moved(self, values: Array | float) -> Array:
-        """Values, each rounded once, and those next to nothing kept or lost."""
+    def rounded(self, values: Array | float) -> Array:
+        """Round each value once; one below the smallest normal number survives with a probability of a half."""
         values = exact(values)
         if self._rng is None:
             return values
-        kept = (np.abs(values) >= self._tiny) | (self._rng.random(np.shape(values)) < LOST)
-        return np.asarray(np.where(kept, values + self.noise(values), 0.0))
+        survives = (np.abs(values) >= self._tiny) | (self._rng.random(np.shape(values)) < SURVIVES)
+        return np.asarray(np.where(survives, values + self.noise(values), 0.0))
 
     def variable(self, name: str) -> Array:
-        """A variable as a stage uses it."""
-        return self.moved(self.variables[name])
+        """A variable, rounded once."""
+        return self.rounded(self.variables[name])
 
-    def learned(self, name: str, gradient: Array) -> None:
-        """Takes a gradient down, in the variable's shape."""
+    def set_gradient(self, name: str, gradient: Array) -> None:
+        """Keep the gradient of a variable, in its shape."""
         self.gradients[name] = np.reshape(gradient, np.shape(self.variables[name]))
 
     def then(self, forward: Callable[[Array], Array], adjoint: Callable[[Array, Array], Array]) -> None:
-        """Applies a stage: what it makes of the value, and of (the value, the cotangent of what it made)."""
-        x = self.moved(self.x)
+        """Apply a stage: ``forward`` to the value, and ``adjoint`` to (value, cotangent) on the way back."""
+        x = self.rounded(self.x)
         self.x = forward(x)
-        self._backs.append(lambda d: adjoint(x, self.moved(d)))
+        self._backs.append(lambda d: adjoint(x, self.rounded(d)))
+
+    def branch(self, variables: Mapping[str, Array]) -> Chain:
+        """A chain that starts from the value so far, with variables of its own and the same roundings."""
+        return Chain(self.x, variables, self._rng, self._ulp)
+
+    def join(self, branches: Sequence[Chain], axes: Mapping[str, int]) -> None:
+        """Put the branches' channels together; ``axes`` says along which axis each variable was divided."""
+        self.x = np.concatenate([branch.x for branch in branches], axis=1)
+        ends = np.cumsum([branch.x.shape[1] for branch in branches])[:-1]
+
+        def back(d: Array) -> Array:
+            found = [b.back(part) for b, part in zip(branches, np.split(d, ends, axis=1), strict=True)]
+            for name, axis in axes.items():
+                self.set_gradient(name, np.concatenate([b.gradients[name] for b in branches], axis=axis))
+            return functools.reduce(operator.add, found)
+
+        self._backs.append(back)
 
     def back(self, cotangent: Array) -> Array:
         """The cotangent of the input; fills :attr:`gradients`."""
@@ -115,3 +145,84 @@ class Chain:
         for back in reversed(self._backs):
             d = back(d)
         return d
+
+
+class RunningChain:
+    """A computation under way in running-error arithmetic.
+
+    Args:
+        x: the input, [B, C, T].
+        variables: by the original's names, as the implementation holds them.
+        subtracts: count the digits that the original's PCEN loses by subtracting ``delta^r``. Without, a form that
+            does not cancel is asked for.
+
+    Attributes:
+        x: the value so far, with its error.
+        notes: values that a stage computes on the way, by the name of the stage.
+        gradients: by variable, once :meth:`back` has run.
+    """
+
+    def __init__(self, x: Running, variables: Mapping[str, Array], subtracts: bool = True) -> None:
+        self.x, self.variables, self.subtracts, self.precision = x, variables, subtracts, x.precision
+        self.notes: dict[str, Running] = {}
+        self.gradients: dict[str, Running] = {}
+        self._backs: list[Callable[[Running], Running]] = []
+
+    def given(self, value: object, roundings: float = 0.0) -> Running:
+        """A number that the implementation holds exactly, or after a few roundings."""
+        return Running.given(value, self.precision, roundings)
+
+    def variable(self, name: str) -> Running:
+        """A variable, exact."""
+        return self.given(self.variables[name])
+
+    def column(self, name: str) -> Running:
+        """A variable of each channel, [C, 1]."""
+        return self.variable(name)[:, np.newaxis]
+
+    def set_gradient(self, name: str, gradient: Running) -> None:
+        """Keep the gradient of a variable, in its shape."""
+        self.gradients[name] = gradient.reshape(*np.shape(self.variables[name]))
+
+    def then(self, x: Running, adjoint: Callable[[Running], Running]) -> None:
+        """Replace the value by what a stage makes of it, and keep the stage's adjoint for :meth:`back`."""
+        self.x = x
+        self._backs.append(adjoint)
+
+    def branch(self, variables: Mapping[str, Array]) -> RunningChain:
+        """A chain that starts from the value so far, with variables of its own."""
+        return RunningChain(self.x, variables, self.subtracts)
+
+    def join(self, branches: Sequence[RunningChain], axes: Mapping[str, int]) -> None:
+        """See :meth:`Chain.join`."""
+        ends = np.cumsum([0, *(branch.x.value.shape[1] for branch in branches)])
+
+        def back(d: Running) -> Running:
+            found = [b.back(d[:, low:high]) for b, low, high in zip(branches, ends, ends[1:], strict=False)]
+            for name, axis in axes.items():
+                self.set_gradient(name, Running.concatenate([b.gradients[name] for b in branches], axis))
+            return functools.reduce(operator.add, found)
+
+        self.then(Running.concatenate([branch.x for branch in branches], 1), back)
+
+    def back(self, cotangent: Running) -> Running:
+        """The cotangent of the input; fills :attr:`gradients`."""
+        for back in reversed(self._backs):
+            cotangent = back(cotangent)
+        return cotangent
+
+
+class Stage(ABC):
+    """A step of the computation."""
+
+    @abstractmethod
+    def apply(self, c: Chain) -> None:
+        """Value and adjoint, exact or rounded at random."""
+
+
+class BoundedStage(Stage):
+    """A step of LEAF, of which the running error is known."""
+
+    @abstractmethod
+    def bound(self, c: RunningChain) -> None:
+        """Value and adjoint in running-error arithmetic."""

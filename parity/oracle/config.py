@@ -1,4 +1,4 @@
-"""What a LEAF frontend is, as data: the arguments that the rungs share, under one set of names."""
+"""Describe a LEAF frontend as data: the arguments that the rungs share, and the conventions that they do not."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 
 COMPRESSIONS = ("pcen", "fixed_pcen", "log", "none")
 PADDINGS = ("same", "centered")
+FLOOR = 1e-5  # on the pooled energies, before any compression (``Leaf.call`` in ``leaf_audio/frontend.py``)
+LOG_OFFSET = 1e-5  # of ``log_compression``
+NORM_EPS = 1e-6  # of the instance normalisation
 
 
 @dataclass(frozen=True)
@@ -85,3 +88,23 @@ class LeafConfig:
             if getattr(self, f.name) != getattr(default, f.name)
         ]
         return ",".join(changed) or "default"
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """Differences of the rungs outside their shared domain.
+
+    Attributes:
+        clip_smooth: the smoothing coefficient is limited to [0, 1] (the original), or free (simplified LEAF).
+        delta_low: delta is limited from below (simplified LEAF: 0), or free (None, the original).
+        upper_wins: limits of the filterbank that cross, in windows under four samples, give the upper one (simplified
+            LEAF), or the lower (the original).
+    """
+
+    clip_smooth: bool = True
+    delta_low: float | None = None
+    upper_wins: bool = False
+
+
+ORIGINAL = Conventions()
+SIMPLIFIED = Conventions(clip_smooth=False, delta_low=0.0, upper_wins=True)

@@ -1,10 +1,11 @@
-"""Mel filters and the two initialisations of the Gabor filters that are read off them."""
+"""Mel filters, and the initial Gabor filters: centres and widths read off them, or wavelets of their energy."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from parity.oracle.arrays import Array
+from parity.oracle.gabor import gabor
 
 
 def hertz_to_mel(hertz: Array | float) -> Array:
@@ -57,7 +58,7 @@ def measured_init_margin(
     max_freq: float = 7800.0,
     n_fft: int = 512,
 ) -> Array:
-    """How far each filter of :func:`measured_init` is from another answer, relative to its peak: [n_filters].
+    """Distance of each filter of :func:`measured_init` from another count, relative to its peak: [n_filters].
 
     The smallest distance of a bin from the half-peak threshold, or of the second-highest bin from the peak. Where
     it is under the rounding of a float32 mel matrix, two faithful implementations may measure different counts.
@@ -76,3 +77,23 @@ def analytic_init(n_filters: int, sample_rate: float, min_freq: float, max_freq:
     """
     corners = mel_to_hertz(np.linspace(float(hertz_to_mel(min_freq)), float(hertz_to_mel(max_freq)), n_filters + 2))
     return np.stack([corners[1:-1] * 2 * np.pi / sample_rate, sample_rate / 2 / (corners[2:] - corners[:-2])], axis=1)
+
+
+def areas(triangles: Array, n_fft: int) -> Array:
+    """Area under each mel triangle as the original takes it, its base two bins wider than what is above 0: [C]."""
+    n_inside = np.sum(triangles > 0, axis=1)
+    return np.asarray(triangles.max(axis=1) * (n_inside + 2) * np.pi / n_fft)
+
+
+def triangles(
+    n_filters: int, n_fft: int, sample_rate: float, min_freq: float, max_freq: float, normalize_energy: bool
+) -> Array:
+    """Mel triangles, each over its area where that is asked for: [C, n_fft // 2 + 1]."""
+    matrix = mel_matrix(n_filters, n_fft // 2 + 1, sample_rate, min_freq, max_freq)
+    return np.asarray(matrix / areas(matrix, n_fft)[:, np.newaxis]) if normalize_energy else matrix
+
+
+def wavelets(params: Array, triangles: Array, n_fft: int, size: int) -> Array:
+    """Gabor kernels with the energies of the triangles: params [C, 2] -> [C, 2, size], real part then imaginary."""
+    gain = np.sqrt(areas(triangles, n_fft) * 2 * np.sqrt(np.pi) * params[:, 1])
+    return np.asarray(gabor(params[:, 0], params[:, 1], size) * gain[:, np.newaxis, np.newaxis])

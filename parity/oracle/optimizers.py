@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from parity.oracle.arrays import Array, clamp, exact
-from parity.oracle.filterbank import Box
+from parity.oracle.geometry import Box
 
 PARAMETER = "parameter"
 STEP = 1e-30  # of the complex step: its square vanishes beside any gradient that is not 0
@@ -50,16 +50,16 @@ class Rule(ABC):
     def roundings(
         self, n: int, parameter: Array, gradient: Array, slots: Mapping[str, Array], dtype: str
     ) -> dict[str, Array]:
-        """What the rule's own operations may round off in ``dtype``, of each result, given the gradient.
+        """Bound the roundings of the rule's own operations in ``dtype``, for each result, given the gradient.
 
         Counted for Keras and for PyTorch, whichever rounds more often: one u for every constant, product, sum, root
         and quotient, carried to first order through what follows.
         """
 
-    def carried(
+    def propagated(
         self, n: int, parameter: Array, gradient: Array, slots: Mapping[str, Array], width: Array
     ) -> dict[str, Array]:
-        """How far each result moves where the gradient moves by at most ``width``: first order, slopes by complex step.
+        """Bound each result's change where the gradient moves by up to ``width``: first order, slopes by complex step.
 
         The slope is the largest of those at the gradient and at either end, since Adam's changes fast where the
         gradient is small against what it divides by.
@@ -113,8 +113,8 @@ class Momentum(Rule):
         """See :meth:`Rule.roundings`: 3 on ``k m`` (one for PyTorch's form), 2 on ``lr g``, the sum; 2 more on m."""
         u = _unit(dtype)
         moved = self.step(n, parameter, gradient, slots)
-        kept, new = np.abs(self.momentum * exact(slots["momentum"])), np.abs(moved["momentum"])
-        of_m = u * (3 * kept + 2 * np.abs(self.learning_rate * exact(gradient)) + new)
+        decayed, new = np.abs(self.momentum * exact(slots["momentum"])), np.abs(moved["momentum"])
+        of_m = u * (3 * decayed + 2 * np.abs(self.learning_rate * exact(gradient)) + new)
         return {PARAMETER: of_m + u * (2 * new + np.abs(moved[PARAMETER])), "momentum": of_m}
 
 

@@ -1,4 +1,4 @@
-"""PCEN's gain and root, each a function of single values, with derivatives; and what an error in them is relative to.
+"""Compute PCEN's gain and root at single points, with derivatives, and the size that an error in each is relative to.
 
 An error is relative to the value itself, but where the exact value crosses zero, as no arithmetic has a relative error
 there. The derivative to alpha, ``-v log(eps + M)``, counts relative to at least v; that to r, ``w^r log w - delta^r log
@@ -16,7 +16,7 @@ from parity.oracle.arrays import Array
 
 @dataclass(frozen=True)
 class Exact:
-    """What is true at every point.
+    """True values at every point.
 
     Attributes:
         value: float64.

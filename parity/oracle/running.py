@@ -1,4 +1,4 @@
-"""Running-error arithmetic: numbers with a bound on what rounding has done to them, propagated operation by operation.
+"""Propagate bounds on rounding errors, operation by operation: running-error arithmetic.
 
 A :class:`Running` holds what an operation should give (from the float64 oracle) and how far a faithful implementation
 may be off. Every operation adds its own roundings, counted, to what its operands bring along. The bounds are worst
@@ -7,7 +7,7 @@ cases; a faithful implementation can come near them, never beyond, while the ass
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from parity.oracle.arrays import Array, exact
 
+# What autograd does more than an adjoint as it is written here: a product or two for each factor of a gradient.
+EXTRA = 4.0
 # Assumed of the elementary functions, in units of u. The libraries document one to two units in the last place, two to
 # four u; the suite checks these figures on dense points.
 EXP = 4.0  # relative, of exp and expm1
@@ -27,7 +29,7 @@ TRIGONOMETRIC = 4.0  # absolute, of sin and cos: an argument of hundreds is redu
 
 @dataclass(frozen=True)
 class Precision:
-    """How numbers are rounded.
+    """Rounding of numbers and of sums.
 
     Attributes:
         u: half a unit in the last place of 1, of every result.
@@ -75,6 +77,18 @@ class Running:
         array = np.asarray(exact(value), dtype=np.float64)
         return cls(array, roundings * precision.u * np.abs(array), precision)
 
+    @classmethod
+    def stack(cls, parts: Sequence[Running], axis: int) -> Running:
+        """Parts of one shape side by side along a new axis."""
+        value, error = (np.stack(list(arrays), axis=axis) for arrays in _apart(parts))
+        return cls(value, error, parts[0].precision)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Running], axis: int) -> Running:
+        """Parts one after the other along an axis."""
+        value, error = (np.concatenate(list(arrays), axis=axis) for arrays in _apart(parts))
+        return cls(value, error, parts[0].precision)
+
     @property
     def size(self) -> Array:
         """The largest magnitude that the implementation may hold."""
@@ -84,6 +98,10 @@ class Running:
         """A result whose operands' errors come to ``error``, after ``n`` roundings of its own."""
         own = n * self.precision.u
         return Running(value, error + own * (np.abs(value) + error) + self.precision.tiny, self.precision)
+
+    def reformed(self) -> Running:
+        """A factor of a gradient that another implementation may form with a few operations more."""
+        return self.rounded(self.value, self.error, EXTRA)
 
     def __neg__(self) -> Running:
         return Running(-self.value, self.error, self.precision)
@@ -159,8 +177,8 @@ class Running:
 
         value = limit(self.value)
         error = np.maximum(limit(self.value + self.error) - value, value - limit(self.value - self.error))
-        beyond = value != self.value
-        return Running(value, error + np.where(beyond, 4 * self.precision.u * np.abs(value), 0.0), self.precision)
+        is_limited = value != self.value
+        return Running(value, error + np.where(is_limited, 4 * self.precision.u * np.abs(value), 0.0), self.precision)
 
     def sum(self, axis: int | tuple[int, ...], keepdims: bool = False) -> Running:
         """The sum along axes, in any order."""
@@ -197,6 +215,20 @@ class Running:
         """A gradient behind a limit: kept where open, dropped where not, and either where that is uncertain."""
         value = np.where(open_, self.value, 0.0)
         return Running(value, np.where(uncertain, self.size, np.where(open_, self.error, 0.0)), self.precision)
+
+    def limited(self, parameter: Array, low: float | None, high: float | None) -> Running:
+        """The gradient to a clamped parameter. The limit is a rounded constant: on it, either side is faithful."""
+        open_ = np.ones(parameter.shape, dtype=bool)
+        uncertain = np.zeros(parameter.shape, dtype=bool)
+        for limit, inside in ((low, np.greater_equal), (high, np.less_equal)):
+            if limit is not None:
+                open_ &= inside(parameter, limit)
+                uncertain |= np.abs(parameter - limit) <= 4 * self.precision.u * abs(limit)
+        return self.passed(open_, uncertain)
+
+
+def _apart(parts: Sequence[Running]) -> tuple[list[Array], list[Array]]:
+    return [part.value for part in parts], [part.error for part in parts]
 
 
 def bilinear(f: Callable[[Array, Array], Array], a: Running, b: Running, value: Array, n: float) -> Running:

@@ -1,4 +1,4 @@
-"""The smoother computed as a scan over pairs of frames: its values, and how far rounding may have moved each of them.
+"""PCEN over any number of frames, its smoother a scan over pairs of them: values, adjoint and running error.
 
 ``h[t] = a h[t-1] + v[t]`` by odd-even reduction: two frames become one, ``v[2i+1] + a v[2i]``, with the factor squared;
 the half as many frames are solved the same way, and the frames left out follow, ``h[2i] = v[2i] + a h[2i-1]``.
@@ -45,6 +45,8 @@ BLOCK, SEGMENT = 256, 1 << 18
 # The oracle's own: extended precision where the machine has it.
 OWN = float(np.finfo(np.longdouble).eps) / 2
 STORED = 2.0**-53
+# Of r log1p(v / delta): beyond it the root may be computed by subtracting delta^r, which costs two bits at most.
+SUBTRACTED = 0.5
 
 
 def recurrence(v: Array, a: NDArray[Any], initial: Array) -> Array:
@@ -151,3 +153,84 @@ def _twice(x: Running) -> Running:
 def given(x: object, dtype: str) -> Running:
     """Numbers that an implementation holds exactly, in the precision that it computes in."""
     return Running.given(x, Precision.of(dtype))
+
+
+class PcenBounds:
+    """One run: the oracle's values with what rounding may have done to each.
+
+    Args:
+        x: energies [..., C, T], >= 0, as the implementation holds them.
+        s, alpha, delta, r: the parameters as they act, [C] each; r the root, delta >= 0.
+        eps: of the gain, rounded to the implementation's precision.
+        dtype: ``float32`` or ``float64``.
+
+    Attributes:
+        m: the smoother, from the first frame on.
+        out: the output.
+    """
+
+    def __init__(self, x: Array, s: Array, alpha: Array, delta: Array, r: Array, eps: float, dtype: str) -> None:
+        self.s = exact(s)
+        self.x = given(x, dtype)
+        self.alpha, self.delta, self.r = (given(exact(p)[:, np.newaxis], dtype) for p in (alpha, delta, r))
+        self.m = average(self.x, self.s, self.x[..., 0])
+        with np.errstate(all="ignore"):  # delta = 0 divides; what comes of it is not taken
+            self.base = Running.given(eps, self.x.precision, 1.0) + self.m
+            self.divisor = self.base.power(self.alpha)
+            self.scaled = self.x / self.divisor
+            self.log_ratio = (self.scaled / self.delta).monotone(np.log1p, LOG)
+            self.exponent = self.r * self.log_ratio
+            self.far = self.exponent.value > SUBTRACTED
+            self.inner = self.scaled + self.delta
+            self.rest, self.power = self.delta.power(self.r), self.inner.power(self.r)
+            rooted = self.rest * self.exponent.monotone(np.expm1, EXP)
+            rooted = _either_way(rooted, self.power - self.rest, self.far)
+            self.out = self._either(rooted, self.scaled.power(self.r))
+
+    def _either(self, positive: Running, zero: Running) -> Running:
+        """Bands with delta > 0, and those with delta = 0; a power of 0 is exact."""
+        at_rest = np.broadcast_to(self.scaled.value == 0, zero.value.shape)
+        error = np.where(at_rest & (zero.value == 0), 0.0, zero.error)
+        none = np.broadcast_to(self.delta.value == 0, zero.value.shape)
+        return Running(
+            np.where(none, zero.value, positive.value), np.where(none, error, positive.error), self.x.precision
+        )
+
+    def gradients(self, cotangent: Array) -> dict[str, Running]:
+        """Gradient of ``sum(cotangent * output)`` to x [..., C, T] and to s, alpha, delta and r, [C] each; delta > 0.
+
+        Source: the adjoints of :mod:`parity.oracle.pcen`.
+        """
+        d = Running.given(exact(cotangent), self.x.precision)
+        one = Running.given(np.ones(1), self.x.precision)
+        shape = self.s.shape
+        with np.errstate(all="ignore"):
+            slope = self.r * self.delta.power(self.r - one)
+            slope = _either_way(slope, self.r * (self.rest / self.delta))
+            tilted = (self.r - one) * self.log_ratio
+            d_v = _either_way(slope * tilted.exp(), self.r * (self.power / self.inner))
+            near = self.exponent.monotone(np.expm1, EXP) * self.delta.log() + self.exponent.exp() * self.log_ratio
+            far = self.power * self.inner.log() - self.rest * self.delta.log()
+            d_scaled = (d * d_v).reformed()
+            d_delta = (d * slope * tilted.monotone(np.expm1, EXP)).reformed()
+            d_r = (d * _either_way(self.rest * near, far, self.far)).reformed()
+            d_divisor = (-(d_scaled * (self.scaled / self.divisor))).reformed()
+            d_base = (d_divisor * self.alpha * self.base.power(self.alpha - one)).reformed()
+            d_alpha = (d_divisor * self.divisor * self.base.log()).reformed()
+            through, d_s, d_first = average_adjoint(self.x, self.s, self.x[..., 0], self.m, d_base)
+            d_x = (d_scaled / self.divisor + through).reformed()
+        first = (d_x[..., 0] + d_first).reformed()
+        value, error = d_x.value.copy(), d_x.error.copy()
+        value[..., 0], error[..., 0] = first.value, first.error
+        return {
+            "x": Running(value, error, self.x.precision),
+            "s": d_s,
+            "alpha": summed(d_alpha, shape),
+            "delta": summed(d_delta, shape),
+            "r": summed(d_r, shape),
+        }
+
+
+def _either_way(x: Running, other: Running, where: NDArray[np.bool_] | bool = True) -> Running:
+    """One value computed in either of two forms, the other only ``where`` it does not cancel: the larger error."""
+    return Running(x.value, np.where(where, np.maximum(x.error, other.error), x.error), x.precision)

@@ -1,4 +1,4 @@
-"""Sinc filters, the windows of the original's ``utils``, and the initial cutoffs.
+"""Sinc filters as functions and as a stage, the windows of the original's ``utils``, and the initial cutoffs.
 
 Source: ``leaf_audio/impulse_responses.py``, ``leaf_audio/convolution.py``, ``leaf_audio/utils.py`` and
 ``leaf_audio/initializers.py``; SincNet section 2 (https://arxiv.org/abs/1808.00158).
@@ -7,10 +7,13 @@ Source: ``leaf_audio/impulse_responses.py``, ``leaf_audio/convolution.py``, ``le
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
+from parity.oracle import correlation
 from parity.oracle.arrays import Array, clamp, clamp_adjoint, exact
+from parity.oracle.chain import Chain, Stage
 
 Rounded = Callable[[Array], Array]
 TAPS_RATE = 16000.0  # Hz at which ``SincConv1D`` samples its filters, whatever its sample rate
@@ -125,3 +128,46 @@ def initial_cutoffs(n_filters: int, rate: float, min_low: float, min_band: float
 def _summed(d: Array, shape: tuple[int, ...]) -> Array:
     axes = tuple(i for i, n in enumerate(shape) if n == 1 and d.shape[i] != 1)
     return d.sum(axis=axes, keepdims=True) if axes else d
+
+
+@dataclass(frozen=True)
+class SincConv(Stage):
+    """Convolution of a mono signal with sinc filters under a Hamming window.
+
+    Attributes:
+        name: of the variable [C, 2], see :func:`cutoffs`.
+        window: taps, odd; with an even one the original's filters have one tap more than its window, and it fails.
+        stride: samples.
+        padding: ``"same"``, ``"centered"`` or ``"valid"``.
+        min_low, min_band: Hz.
+        rate: Hz, of the upper limit.
+    """
+
+    name: str
+    window: int
+    stride: int
+    padding: str
+    min_low: float
+    min_band: float
+    rate: float
+
+    def apply(self, c: Chain) -> None:
+        """See :meth:`Stage.apply`.
+
+        Raises:
+            ValueError: an even window.
+        """
+        if self.window % 2 == 0:
+            raise ValueError(f"window={self.window}: must be odd")
+        limits = self.min_low, self.min_band, self.rate
+        held = c.variable(self.name)
+        low, high = (c.rounded(edge) for edge in cutoffs(held, *limits))
+        hamming = window("HAMMING", self.window)
+        filters = c.rounded(band_pass(low, high, self.window, TAPS_RATE, c.rounded)) * hamming
+
+        def learn(d: Array) -> None:
+            d_edges = band_pass_adjoint(low, high, self.window, TAPS_RATE, c.rounded(d * hamming), c.rounded)
+            d_low, d_high = (c.rounded(d) for d in d_edges)
+            c.set_gradient(self.name, cutoffs_adjoint(held, *limits, d_low, d_high))
+
+        correlation.apply(c, filters, self.stride, self.padding, learn)

@@ -1,4 +1,4 @@
-"""What the original computes by Fourier transforms, without one: correlations that wrap around, and spectra as sums.
+"""Compute without Fourier transforms what the original does by them: correlations that wrap around, and spectra.
 
 Source: ``fft_conv1d`` and ``overlap_add_conv1d`` in ``leaf_audio/convolution.py``, ``amplitude`` in
 ``leaf_audio/impulse_responses.py``, ``MelFilterbanks`` in ``leaf_audio/frontend.py``.
@@ -6,10 +6,14 @@ Source: ``fft_conv1d`` and ``overlap_add_conv1d`` in ``leaf_audio/convolution.py
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from parity.oracle.arrays import Array, exact
+from parity.oracle.chain import Chain, Stage
+from parity.oracle.mel import mel_matrix
 
 
 def upper_power_of_2(n: int) -> int:
@@ -18,7 +22,7 @@ def upper_power_of_2(n: int) -> int:
 
 
 def _indices(n: int, n_taps: int, shift: int) -> NDArray[np.int64]:
-    """Which sample tap k meets at output t: ``(t - shift + k) mod n``, [n, n_taps]."""
+    """Index of the sample that tap k meets at output t: ``(t - shift + k) mod n``, [n, n_taps]."""
     return (np.arange(n)[:, np.newaxis] - shift + np.arange(n_taps)) % n
 
 
@@ -187,3 +191,54 @@ def mel_energies_adjoint(x: Array, matrix: Array, window: Array, stride: int, n_
     for i in range(frames.shape[1]):
         d_x[:, i * stride : i * stride + frames.shape[-1]] += d_frames[:, i]
     return d_x[:, : x.shape[1]]
+
+
+@dataclass(frozen=True)
+class FftConv(Stage):
+    """Circular convolution of a mono signal with free filters, variable [W, 1, C]."""
+
+    name: str
+
+    def apply(self, c: Chain) -> None:
+        filters = c.variable(self.name)[:, 0].T
+        filters = filters + c.transform_noise(filters)
+
+        def adjoint(x: Array, d: Array) -> Array:
+            d_x, d_filters = fft_conv_adjoint(x[:, 0], filters, d + c.transform_noise(d))
+            c.set_gradient(self.name, c.product_rounded(d_filters, x, d).T)
+            return c.product_rounded(d_x, d, filters)[:, np.newaxis]
+
+        c.then(lambda x: fft_conv(x[:, 0] + c.transform_noise(x[:, 0]), filters), adjoint)
+
+
+@dataclass(frozen=True)
+class MelEnergies(Stage):
+    """Mel filters on squared magnitudes of a mono signal: [B, 1, T] to [B, C, frames].
+
+    Attributes:
+        n_filters: C.
+        n_fft, window, stride: samples.
+        sample_rate, min_freq, max_freq: Hz.
+    """
+
+    n_filters: int
+    n_fft: int
+    window: int
+    stride: int
+    sample_rate: float
+    min_freq: float
+    max_freq: float
+
+    def apply(self, c: Chain) -> None:
+        # a rounding of the edges moves all triangles alike
+        low, high = (float(c.rounded(edge)) for edge in (self.min_freq, self.max_freq))
+        matrix = c.rounded(mel_matrix(self.n_filters, self.n_fft // 2 + 1, self.sample_rate, low, high))
+        window = hann(self.window)
+        window = window + c.noise(np.ones(len(window)))  # a difference of 1 and a cosine
+        geometry = window, self.stride, self.n_fft
+
+        def adjoint(x: Array, d: Array) -> Array:
+            d_x = mel_energies_adjoint(x[:, 0], matrix, *geometry, d)
+            return np.asarray((d_x + c.transform_noise(d_x))[:, np.newaxis])
+
+        c.then(lambda x: mel_energies(x[:, 0] + c.transform_noise(x[:, 0]), matrix, *geometry), adjoint)

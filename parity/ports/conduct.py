@@ -81,7 +81,7 @@ def _fields(context: Context) -> dict[str, Any]:
     }  # fmt: skip
 
 
-class _Conduct(purity.Probe):
+class _Conduct(purity.PurityProbe):
     """The rungs' probe, on a port."""
 
     def __init__(self, port: Port, again: str) -> None:

@@ -11,9 +11,10 @@ import numpy as np
 
 from parity.adapters.canonical import checked
 from parity.cases.case import Case
-from parity.checks.expected import Arrays, Expected
 from parity.checks.grid import (
+    Arrays,
     Context,
+    Expected,
     compare_algebraic,
     compare_algebraic_gradients,
     compare_forward,

@@ -16,8 +16,7 @@ from parity.adapters.canonical import Variables
 from parity.adapters.refusals import SIMPLIFIED, reject_options, require_carried, same_function
 from parity.adapters.rungs import RUNGS, rung_of
 from parity.oracle.arrays import Array
-from parity.oracle.config import LeafConfig
-from parity.oracle.frontend import FLOOR, LOG_OFFSET, NORM_EPS
+from parity.oracle.config import FLOOR, LOG_OFFSET, NORM_EPS, LeafConfig
 
 if TYPE_CHECKING:
     import leaf

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from parity.adapters import canonical
 from parity.adapters.canonical import Variables
 from parity.adapters.refusals import SIMPLIFIED
-from parity.oracle.frontend import FLOOR
+from parity.oracle.config import FLOOR
 from parity.weights.frontends import CONVOLUTIONS, FIXED, FrontendConfig
 
 OF_KERAS = ("Conv1D", "FFTConv1D")  # they name and store their kernel alike

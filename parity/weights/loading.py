@@ -147,7 +147,7 @@ def leaf_of(config: FrontendConfig, padding: str, learn_logs: bool) -> leaf.Leaf
         ValueError: as :class:`leaf.Leaf`; or the configuration is another frontend's.
     """
     import leaf
-    from parity.oracle.frontend import FLOOR
+    from parity.oracle.config import FLOOR
 
     if (config.frontend, config.conv1d_cls, config.compression) != ("Leaf", "GaborConv1D", "pcen"):
         raise ValueError(f"settings {config}: must be those of Leaf with PCEN, as leaf's state dict has it")

@@ -14,8 +14,8 @@ from leaf import Leaf
 from parity import convert
 from parity.adapters.og_leaf import OgLeafAdapter
 from parity.criteria import OfMax
-from parity.oracle.config import LeafConfig
-from parity.oracle.frontend import SIMPLIFIED, LeafOracle
+from parity.oracle.config import SIMPLIFIED, LeafConfig
+from parity.oracle.leaf import LeafOracle
 from parity_tests.arguments.torch_subjects import OF_TORCH
 from parity_tests.refusals import refused
 

@@ -84,7 +84,7 @@ def test_what_is_no_audio_is_refused_by_name(tf_leaf, name, kind):
 def test_small_windows(tf_leaf, window):
     """TensorFlow keeps the lower of two limits that cross, and rung 1 does as it does."""
     from parity.adapters.tf_leaf import TfLeafAdapter
-    from parity.oracle.frontend import LeafOracle
+    from parity.oracle.leaf import LeafOracle
 
     config, port, x = given(window)
     module = TfLeafAdapter().build(config)

@@ -20,7 +20,9 @@ from parity.checks.grid import Context
 from parity.criteria import AtMost, Exactly, OfMax
 from parity.oracle import Box, Geometry, approximation, plan_groups
 from parity.oracle.approximation import Frontend, bands
-from parity.oracle.filterbank import clamped, filterbank
+from parity.oracle.chain import Chain
+from parity.oracle.geometry import clamped
+from parity.oracle.leaf import Filterbank
 
 EXACT = OfMax(2e-14, "the same function in float64: a hundred roundings of 2^-53, a phase counting by its envelope")
 PAGE = Path(__file__).parents[2] / "docs" / "the-error-of-efficientleaf.md"
@@ -160,8 +162,10 @@ def test_account_of_none_and_all_is_the_oracles_filterbank(setting):
         frozenset(): Geometry.of_leaf(40, f.window, f.hop, "centered"),
     }
     for on, geometry in geometries.items():
-        stages = filterbank(accounted.kernel, accounted.width, accounted.x, geometry)
-        assert EXACT(accounted.energies(on), np.concatenate([stage.pool for stage in stages], axis=1)).passes
+        variables = {"kernel": accounted.kernel, "learnable_pooling/kernel": accounted.width.reshape(1, 1, -1, 1)}
+        chain = Chain(accounted.x[:, np.newaxis], variables)
+        Filterbank(geometry).apply(chain)
+        assert EXACT(accounted.energies(on), chain.x).passes
 
 
 @pytest.mark.parametrize(("arguments", "named"), [

@@ -7,10 +7,9 @@ import pytest
 import torch
 
 import efficientleaf
-from parity.checks.compressions import DRAWS, compressions
-from parity.checks.normalised import EPS, Normalised
+from parity.checks.compressions import DRAWS, EPS, Normalised, compressions
 from parity.criteria import AtMost
-from parity.oracle import norm
+from parity.oracle import compression
 
 STAGES = ("log1p", "median", "batchnorm", "output")
 TINY = np.finfo(np.float64).tiny
@@ -31,7 +30,7 @@ def test_every_stage_is_measured_in_both_precisions():
 
 
 def test_draws_reach_both_sides_of_the_eps_of_the_norm():
-    variances = [norm.log1p(d.energies(), np.full(d.n_bands, 5.0)).var(axis=(0, 2)).min() for d in DRAWS]
+    variances = [compression.log1p(d.energies(), np.full(d.n_bands, 5.0)).var(axis=(0, 2)).min() for d in DRAWS]
     assert min(variances) < EPS < max(variances)
 
 
@@ -42,7 +41,7 @@ def test_draws_have_even_and_odd_numbers_of_frames():
 @pytest.mark.parametrize("draw", DRAWS, ids=str)
 def test_no_rounding_decides_which_frame_is_the_median(draw):
     # a band's frames, in float32, differ by more than a power, a product and a logarithm can lose
-    ordered = np.sort(norm.log1p(draw.energies(), np.full(draw.n_bands, 6.0)), axis=-1)
+    ordered = np.sort(compression.log1p(draw.energies(), np.full(draw.n_bands, 6.0)), axis=-1)
     roundings = 2 * 64 * np.finfo(np.float32).eps * ordered[..., 1:]
     assert (np.diff(ordered, axis=-1) > roundings).all()
 

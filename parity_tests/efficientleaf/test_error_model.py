@@ -13,7 +13,7 @@ from efficientleaf import EfficientLeaf
 from parity.checks.grid import Context
 from parity.criteria import AtMost, Verdict
 from parity.oracle.approximation import SOURCES, bound, difference, energies, response, tail, tones_bound
-from parity.oracle.convolution import correlate
+from parity.oracle.correlation import correlate
 from parity.oracle.gabor import gabor
 
 SHOWN = (0, 4, 7, 12, 17, 22, 27, 32, 39)  # of 40 bands: each group's, and both ends of the first

@@ -10,13 +10,11 @@ from hypothesis import strategies as st
 
 import leaf
 from efficientleaf import EfficientLeaf, GroupedGaborFilterbank, LogTBN
-from parity.checks.expected import Expected
-from parity.checks.grid import Context, compare_algebraic_gradients
+from parity.checks.grid import Context, Expected, compare_algebraic_gradients
 from parity.criteria import OfMax, RelativeL2, status
-from parity.oracle import SIMPLIFIED, Box, Geometry, LeafOracle, plan_groups
-from parity.oracle import norm as oracle_norm
+from parity.oracle import SIMPLIFIED, Box, Geometry, LeafOracle, compression, plan_groups
 from parity.oracle.config import LeafConfig
-from parity.oracle.filterbank import clamped
+from parity.oracle.geometry import clamped
 
 EXACT = OfMax(2e-14, "the same function in float64: a hundred roundings of 2^-53, a phase counting by its envelope")
 GRADIENT = RelativeL2(1e-12, "as the forward pass, and sums over stages, bands and frames that may cancel two digits")
@@ -137,8 +135,8 @@ def logtbn(seed, n_bands):
 
 def stacked(x, a):
     """Plain and median-filtered logarithms, as 2 C bands."""
-    logs = oracle_norm.log1p(x, a)
-    return np.concatenate([logs, oracle_norm.subtract_median(logs)], axis=1)
+    logs = compression.log1p(x, a)
+    return np.concatenate([logs, compression.subtract_median(logs)], axis=1)
 
 
 DRAWN = {"seed": st.integers(0, 2**31 - 1), "n_bands": st.integers(1, 5), "n_frames": st.integers(2, 40)}
@@ -149,7 +147,7 @@ def test_logtbn_in_training(ledger, seed, n_bands, n_frames):
     module, a, gamma, beta = logtbn(seed, n_bands)
     x = energies(seed, n_bands, n_frames)
     inside = stacked(x, a)
-    expected = oracle_norm.standardise(inside, gamma[:, None], beta[:, None], BN_EPS, (0, 2))
+    expected = compression.standardise(inside, gamma[:, None], beta[:, None], BN_EPS, (0, 2))
     where = context("LogTBN", f"seed={seed},n_bands={n_bands},n_frames={n_frames}")
     audio = torch.from_numpy(x).requires_grad_()
     output = module.train()(audio)
@@ -157,10 +155,10 @@ def test_logtbn_in_training(ledger, seed, n_bands, n_frames):
 
     cotangent = np.random.default_rng([seed, 3]).standard_normal(inside.shape)
     output.backward(torch.from_numpy(cotangent).reshape(output.shape))
-    d, d_gamma, d_beta = oracle_norm.standardise_adjoint(inside, gamma[:, None], BN_EPS, (0, 2), cotangent)
-    logs = oracle_norm.log1p(x, a)
-    d = d[:, :n_bands] + oracle_norm.subtract_median_adjoint(logs, d[:, n_bands:])
-    d_x, d_a = oracle_norm.log1p_adjoint(x, a, d)
+    d, d_gamma, d_beta = compression.standardise_adjoint(inside, gamma[:, None], BN_EPS, (0, 2), cotangent)
+    logs = compression.log1p(x, a)
+    d = d[:, :n_bands] + compression.subtract_median_adjoint(logs, d[:, n_bands:])
+    d_x, d_a = compression.log1p_adjoint(x, a, d)
     norm = module.TBN.bn
     check(ledger, where, "input", "input gradient", GRADIENT, audio.grad, d_x)
     for name, got, wanted in (("log1p.a", module.log1p.a, d_a), ("bn.weight", norm.weight, d_gamma),
@@ -193,8 +191,8 @@ def test_logtbn_in_evaluation(ledger, seed, n_bands, n_frames):
 def test_logtbn_replaces_or_appends(append, shape):
     x = energies(0, 4, 9)
     module = LogTBN(4, affine=False, median_filter=True, append_filtered=append).double()
-    filtered = oracle_norm.subtract_median(np.log1p(x))
-    expected = oracle_norm.standardise(filtered, 1.0, 0.0, BN_EPS, (0, 2))
+    filtered = compression.subtract_median(np.log1p(x))
+    expected = compression.standardise(filtered, 1.0, 0.0, BN_EPS, (0, 2))
     got = module(torch.from_numpy(x))
     assert got.shape == shape
     assert EXACT((got[:, 1] if append else got).numpy(), expected).passes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parity.checks.nonfinite import beyond
+from parity.checks.nonfinite import nonfinite
 from parity.checks.purity import purity
 
 
@@ -13,6 +13,6 @@ def test_is_a_function(ledger):
         ledger.check(measurement)
 
 
-def test_beyond_the_domain(ledger):
-    for measurement in beyond("efficientleaf"):
+def test_nonfinite(ledger):
+    for measurement in nonfinite("efficientleaf"):
         ledger.check(measurement)

@@ -22,7 +22,7 @@ from leaf import Leaf
 from parity.checks.tolerance import (
     KINDS,
     TOLERANCES,
-    Draw,
+    BandDraw,
     banks,
     clips,
     draw,
@@ -44,7 +44,7 @@ def held(tolerance):
 def mel(seed=0, n_samples=8000, n_filters=40):
     bank = ToleranceFilterbank(n_filters, 60.0, 7800.0, 16000, 401, 160, tolerance=MIDDLE)
     values = (p.detach().double().numpy() for p in bank.parameters())
-    return Draw(seed, 16000, 401, 160, *values, n_samples)
+    return BandDraw(seed, 16000, 401, 160, *values, n_samples)
 
 
 def worst(drawn, tolerance, dtype=torch.float64):

@@ -14,8 +14,7 @@ from parity.adapters.rungs import RUNGS
 from parity.cases.case import Case
 from parity.criteria import OfMax
 from parity.oracle import Box, LeafOracle
-from parity.oracle.config import LeafConfig
-from parity.oracle.frontend import FLOOR
+from parity.oracle.config import FLOOR, LeafConfig
 from parity.weights.converting import Wrapped
 from parity_tests.instrument.weights import SMALL, held, loaded, same_bits
 

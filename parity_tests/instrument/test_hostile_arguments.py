@@ -181,7 +181,7 @@ def test_library_that_is_missing_is_named(arguments, library, folder, monkeypatc
 
     for name in [name for name in sys.modules if name.split(".")[0] == library] + [library]:
         monkeypatch.setitem(sys.modules, name, None)
-    for name in ("parity.checks.search", "parity.cases.strategies", "parity.report.table", "parity.checks.long_runs"):
+    for name in ("parity.checks.search", "parity.cases.strategies", "parity.report.table", "parity.checks.long"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.chdir(folder)
     said = refused(folder, *arguments)

@@ -8,14 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from parity.cases import values
-from parity.cases.drawing import FIXED, subjects
-from parity.cases.public_names import KINDS, PROPERTIES, PUBLIC, PublicName, public
-from parity.cases.signatures import SIGNATURES
-from parity.cases.subjects import ARGUMENTS, SETTINGS, Subject
+from parity.cases.fixed import FIXED
+from parity.cases.public_names import KINDS, PROPERTIES, PUBLIC, SIGNATURES, PublicName, public
+from parity.cases.strategies import subjects
+from parity.cases.subjects import ARGUMENTS, SETTINGS, Subject, draw_variable
 from parity.checks import original
-from parity.criteria.bits import Compared, differing, table
-from parity.criteria.outcome import Outcome, real_parts
+from parity.criteria.outcome import Compared, Outcome, differing, real_parts, table
 
 COMPUTING = [entry.name for entry in PUBLIC if entry.properties]
 
@@ -116,14 +114,14 @@ def test_default_weights_keep_what_initialisers_give():
 
 def test_outside_weights_lie_beyond_limits():
     rng = np.random.default_rng(0)
-    kernel = values.draw_variable("kernel", (400, 2), "outside", "GaborConv1D", 101, rng)
+    kernel = draw_variable("kernel", (400, 2), "outside", "GaborConv1D", 101, rng)
     assert kernel[:, 0].min() < 0
     assert kernel[:, 0].max() > np.pi
-    smooth = values.draw_variable("PCEN/EMA/smooth", (400,), "outside", "GaborConv1D", 101, rng)
+    smooth = draw_variable("PCEN/EMA/smooth", (400,), "outside", "GaborConv1D", 101, rng)
     assert smooth.min() < 0
     assert smooth.max() > 1
     with pytest.raises(ValueError, match="variable 'gain'"):
-        values.draw_variable("gain", (3,), "trained", "GaborConv1D", 101, rng)
+        draw_variable("gain", (3,), "trained", "GaborConv1D", 101, rng)
 
 
 SUBJECT = Subject.of("SquaredModulus", (1, 2, 2))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity.checks import long_runs
+from parity.checks import long
 from parity.checks.long import CASES, KINDS, LONG_SMOOTHING, LONGEST_WHOLE, SMOOTHING, drawn, sweep
 from parity.report import lengths, recorded
 
@@ -19,14 +19,14 @@ def tables():
         steps.append(total)
         return lambda: steps.append(-1)
 
-    found = long_runs.tables([40, 3], 6, progress)
+    found = long.tables([40, 3], 6, progress)
     assert sum(steps) == 0  # every step that was announced was taken
     return found
 
 
 @pytest.fixture
 def root(tmp_path):
-    for source in long_runs.SOURCES:
+    for source in long.SOURCES:
         (tmp_path / source).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / source).write_text("pass\n")
     return tmp_path
@@ -42,7 +42,7 @@ def test_a_row_for_each_length_and_smoothing(tables):
 def test_a_row_that_does_not_hold(tables, column, value):
     for table in tables:
         rows = [*table.rows[1:], {**table.rows[0], column: value}]
-        assert not long_runs.Table("long", "", "", rows).holds
+        assert not long.LongTable("long", "", "", rows).holds
 
 
 def test_the_longest_are_run_one_at_a_time():

@@ -10,16 +10,19 @@ from hypothesis import strategies as st
 
 from parity.cases.case import Case
 from parity.criteria import OfMax
-from parity.oracle import LeafOracle, measured_init, mel_matrix
-from parity.oracle import norm as oracle_norm
+from parity.oracle import LeafOracle, compression, measured_init, mel_matrix
 from parity.oracle.config import LeafConfig
-from parity.oracle.convolution import correlate, same_pads
-from parity.oracle.gabor import gabor, gaussian_window
+from parity.oracle.correlation import correlate
+from parity.oracle.gabor import gabor
+from parity.oracle.geometry import same_pads
 from parity.oracle.pcen import normalise, smoother
+from parity.oracle.pooling import gaussian_window
+from parity_tests.instrument import second_formulation
 
 mpmath.mp.dps = 40
 COMPLEX_STEP = OfMax(1e-11, "float64 sums over a thousand samples, and the cancellation of the drawn cotangent")
 POINT = OfMax(1e-13, "phase mu t up to 300 rad times 2^-53, a few roundings beside it")
+SECOND = OfMax(2e-11, "float64 in another order; the subtraction of two powers loses digits where energies are small")
 STEP = 1e-30
 
 CONFIGS = {
@@ -55,6 +58,27 @@ def test_adjoints_equal_complex_steps(config, n_samples):
         terms = oracle.stages(moved, at)["output"].imag / STEP * cotangent
         scale = np.abs(terms).sum() + np.abs(gradient * direction).sum()
         verdict = COMPLEX_STEP(np.array([np.sum(gradient * direction), scale]), np.array([np.sum(terms), scale]))
+        assert verdict.passes, f"{name}: {verdict}"
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+@pytest.mark.parametrize("n_samples", [1, 19, 333])
+@pytest.mark.parametrize("weights", ["trained", "outside"])
+def test_the_oracle_equals_a_second_formulation(config, n_samples, weights):
+    case = Case(config=config, weights=weights, n_samples=n_samples, batch=2, seed=4)
+    variables, x, oracle = case.variables(), case.input(), LeafOracle(config)
+    output = oracle.stages(variables, x)["output"]
+    cotangent = case.cotangent(output.shape)
+    expected, slopes = second_formulation.run(
+        variables, x, cotangent, config.window, config.stride, is_same=config.padding == "same",
+        compression=config.compression, floor=config.pcen_floor,
+    )  # fmt: skip
+    assert SECOND(output, expected).passes
+    gradients = oracle.gradients(variables, x, cotangent)
+    assert set(slopes) - set(gradients) <= {name for name in slopes if "simple_rnn" in name}  # fixed
+    for name, gradient in gradients.items():
+        # a gradient that vanishes, of a clamped parameter or of a norm over one frame, is judged against 1
+        verdict = SECOND(np.append(gradient, 1.0), np.append(slopes[name], 1.0))
         assert verdict.passes, f"{name}: {verdict}"
 
 
@@ -140,12 +164,12 @@ def test_efficientleaf_compression_adjoints_equal_complex_steps(function):
     x, direction, d = (rng.uniform(0.1, 2, (2, 3, 9)) for _ in range(3))
     a, gamma = np.array([5.0, 0.0, -1.0]), np.array([[0.5], [1.0], [2.0]])
     forward, adjoint = {
-        "log1p": (lambda v: oracle_norm.log1p(v, a), lambda: oracle_norm.log1p_adjoint(x, a, d)[0]),
+        "log1p": (lambda v: compression.log1p(v, a), lambda: compression.log1p_adjoint(x, a, d)[0]),
         "standardise": (
-            lambda v: oracle_norm.standardise(v, gamma, 0.0, 1e-5, (0, 2)),
-            lambda: oracle_norm.standardise_adjoint(x, gamma, 1e-5, (0, 2), d)[0],
+            lambda v: compression.standardise(v, gamma, 0.0, 1e-5, (0, 2)),
+            lambda: compression.standardise_adjoint(x, gamma, 1e-5, (0, 2), d)[0],
         ),
-        "subtract_median": (oracle_norm.subtract_median, lambda: oracle_norm.subtract_median_adjoint(x, d)),
+        "subtract_median": (compression.subtract_median, lambda: compression.subtract_median_adjoint(x, d)),
     }[function]
     numeric = np.sum(forward(x + 1j * STEP * direction).imag / STEP * d)
     assert COMPLEX_STEP(np.array([np.sum(adjoint() * direction)]), np.array([numeric])).passes

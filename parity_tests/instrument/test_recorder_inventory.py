@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fixtures import inventory, kinds, store
-from parity.cases.drawing import COMPRESSIONS
 from parity.cases.public_names import PUBLIC, public
+from parity.cases.strategies import COMPRESSIONS
 from parity.cases.subjects import Subject
 from parity.criteria import OfMax
 from parity_tests.refusals import refused

@@ -8,7 +8,7 @@ import pytest
 from fixtures import lessons, store
 from parity.adapters.canonical import KERNEL
 from parity.criteria import AtMost, OfMax
-from parity.oracle.filterbank import Box
+from parity.oracle.geometry import Box
 from parity_tests.taught import LESSONS, MEANINGFUL, Step, recorded
 
 REDRAWN = OfMax(2.0**-23, "sine and exponential may differ in their last float64 bit from processor to processor")

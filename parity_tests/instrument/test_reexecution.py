@@ -10,12 +10,27 @@ import pytest
 
 from parity.adapters.canonical import expected_shapes
 from parity.adapters.rungs import RUNGS
-from parity.checks.reexecution import factors_of, measure
-from parity.checks.reexecution.calibration import CASES, MOVED, NOTHING, Arrays, Draw, Inputs, calibration_cases, moved
-from parity.checks.reexecution.executions import BASE, Execution
-from parity.checks.reexecution.factors import pooled_ratio, rms
-from parity.checks.reexecution.ways import TORCH_WAYS, Runner, compiled, plainly
-from parity.checks.reexecution.worker import Worker, load, main, save
+from parity.checks.executions import (
+    BASE,
+    CASES,
+    MOVED,
+    NOTHING,
+    TORCH_WAYS,
+    Arrays,
+    Draw,
+    Execution,
+    Executor,
+    Inputs,
+    Worker,
+    calibration_cases,
+    compiled,
+    load,
+    main,
+    moved,
+    plainly,
+    save,
+)
+from parity.checks.factors import factors_of, measure, pooled_ratio, rms
 from parity.criteria import Exactly, OfMax, PooledAccuracy
 from parity.criteria.criterion import unit_roundoff
 
@@ -147,7 +162,7 @@ def test_every_tap_and_tensor_of_a_reference_has_its_k(reference):
 
 def test_a_port_many_times_less_accurate_fails_at_every_stage(reference):
     """Ten times: at the windows the criterion's one rounding is twice the reference's own error."""
-    factors, runner = measure(reference), Runner(reference)
+    factors, runner = measure(reference), Executor(reference)
     good, bad = ({key: PooledAccuracy() for key in factors.k} for _ in range(2))
     for case in calibration_cases(reference):
         inputs = Inputs.of(case)
@@ -172,7 +187,7 @@ def test_the_certificate_holds_what_was_executed(reference):
 
 @pytest.mark.parametrize("way", TORCH_WAYS)
 def test_every_way_computes_the_same_function(way):
-    runner = Runner("og_leaf")
+    runner = Executor("og_leaf")
     for case in CASES[:6:5]:
         inputs = Inputs.of(case)
         plain, other = runner(inputs, plainly), runner(inputs, TORCH_WAYS[way])
@@ -190,7 +205,7 @@ def test_a_graph_is_traced_where_one_is_asked_for():
         compiled(module)
         modules.append(module)
 
-    run = Runner("tf_leaf", prepare)(Inputs.of(CASES[0]), plainly)
+    run = Executor("tf_leaf", prepare)(Inputs.of(CASES[0]), plainly)
     (module,) = modules
     for layer in (module, module._complex_conv, module._pooling, module._compress_fn, module._compress_fn.ema):
         assert layer.call.experimental_get_tracing_count() > 0
@@ -199,7 +214,7 @@ def test_a_graph_is_traced_where_one_is_asked_for():
 
 def test_a_process_of_its_own_brings_back_what_it_computed(tmp_path):
     main(["og_leaf", str(tmp_path / "arrays.npz")])
-    runner = Runner("og_leaf")
+    runner = Executor("og_leaf")
     for case, run in zip(CASES, load(tmp_path / "arrays.npz"), strict=True):
         here = runner(Inputs.of(case), plainly)
         assert run.keys() == here.keys()

@@ -10,8 +10,7 @@ import torch
 from parity.cases.case import Case
 from parity.criteria import AtMost, OfMax, judged, soundness
 from parity.oracle import LeafBounds, LeafOracle, Precision, Running
-from parity.oracle.bounds import Correlation
-from parity.oracle.bounds_adjoint import gradients as adjoint
+from parity.oracle.correlation import Correlation
 from parity.oracle.running import EXP, LOG, POWER, TRIGONOMETRIC, bilinear
 
 SINGLE = Precision.of("float32")
@@ -140,7 +139,7 @@ def test_the_arithmetic_computes_leaf(text, subtracts):
         assert SECOND(stage.value, stages[name]).passes, name
     cotangent = case.cotangent(stages["output"].shape)
     gradients = oracle.gradients(variables, x, cotangent)
-    found = adjoint(LeafBounds(oracle, variables, x, Precision.of("float64"), subtracts), cotangent)
+    found = LeafBounds(oracle, variables, x, Precision.of("float64"), subtracts).gradients(cotangent)
     assert set(found) == set(gradients)
     for name, gradient in found.items():
         # where a gradient's terms cancel, so do the digits of either formulation
@@ -153,8 +152,8 @@ def test_the_arithmetic_computes_leaf(text, subtracts):
 def test_one_operation_is_within_all_of_them(text):
     case = Case.parse(text)
     variables, x, oracle = case.variables(), case.input(), LeafOracle(case.config)
-    errors = LeafBounds(oracle, variables, x, SINGLE).forward()
-    once = LeafBounds(oracle, variables, x, Precision.of("float32", one_operation=True)).forward()
+    errors = LeafBounds(oracle, variables, x, SINGLE).errors()
+    once = LeafBounds(oracle, variables, x, Precision.of("float32", one_operation=True)).errors()
     for name, error in errors.items():
         assert (once[name] <= error).all()
 

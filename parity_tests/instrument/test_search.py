@@ -24,13 +24,13 @@ def test_every_case_is_counted_and_the_worst_is_kept():
 
 
 def test_a_violation_is_reported(monkeypatch):
-    honest = search.alone
+    honest = search.against_oracle
 
     def spoiled(*args, **kwargs):
         for m in honest(*args, **kwargs):
             yield replace(m, observed=2 * m.bound) if m.criterion == "soundness" and m.stage == "pool" else m
 
-    monkeypatch.setattr(search, "alone", spoiled)
+    monkeypatch.setattr(search, "against_oracle", spoiled)
     found, _ = search.search("leaf", 3)
     assert found.violations
     assert found.nearest[0] == "forward, pool"

@@ -16,7 +16,7 @@ from parity.adapters.rungs import RUNGS
 from parity.checks import training
 from parity.checks.training_steps import CASES, interior, out_and_back, require_interior
 from parity.criteria import OfMax
-from parity.criteria.envelope import FALSE_ALARM, Carried, Envelope
+from parity.criteria.direct import FALSE_ALARM, Envelope, PropagatedBound
 from parity.oracle.optimizers import Adam, Momentum, Sgd
 
 SAME = OfMax(1e-14, "the same rule in float64: a few dozen roundings of 1.1e-16")
@@ -136,7 +136,7 @@ def test_a_learned_logarithm_is_refused():
 def test_carried_is_the_change_to_first_order(rule):
     slots = {"momentum": G[1], "velocity": G[2] ** 2}
     width = np.full(20, 2.0**-22)
-    carried = rule.carried(3, P, G[0], slots, width)
+    carried = rule.propagated(3, P, G[0], slots, width)
     ends = [rule.step(3, P, G[0] + side * width, slots) for side in (-1, 1)]
     for key, bound in carried.items():
         assert SECOND_ORDER(np.abs(ends[1][key] - ends[0][key]) / 2, bound).passes
@@ -150,7 +150,7 @@ def test_roundings_hold_single_precision():
         exact, roundings = rule.step(3, p, g, slots), rule.roundings(3, p, g, slots, "float32")
         for key, values in in_float32(rule, p, g, slots).items():
             assert values.dtype == np.float32
-            assert Carried("one rounding an operation")(values, exact[key], roundings[key]).passes
+            assert PropagatedBound("one rounding an operation")(values, exact[key], roundings[key]).passes
 
 
 def in_float32(rule, p, g, slots):
@@ -173,7 +173,7 @@ def test_keras_coefficient_is_within_its_rounding():
             powers = [f(1) - np.power(f(beta), f(n)) for beta in (rule.beta_1, rule.beta_2)]
             single = f(0.25) * np.sqrt(powers[1]) / powers[0]
             bound = np.array(rule.coefficient_rounding(n, "float32") * rule.coefficient(n))
-            assert Carried("")(single, np.array(rule.coefficient(n)), bound).passes
+            assert PropagatedBound("")(single, np.array(rule.coefficient(n)), bound).passes
 
 
 def test_one_draw_in_an_envelope_of_one_is_a_ratio_of_gaussians():
@@ -203,9 +203,9 @@ def test_envelope_sees_what_the_reference_cannot_show_of_itself():
 
 def test_carried_accepts_nothing_where_nothing_may_differ():
     one, none = np.ones(2), np.array([1.0, 0.0])
-    assert Carried("")(one, one, np.zeros(2)).passes
-    assert not Carried("")(one + np.array([0.0, 1e-12]), one, none).passes
-    assert not Carried("")(np.array([1.0, np.nan]), one, one).passes
+    assert PropagatedBound("")(one, one, np.zeros(2)).passes
+    assert not PropagatedBound("")(one + np.array([0.0, 1e-12]), one, none).passes
+    assert not PropagatedBound("")(np.array([1.0, np.nan]), one, one).passes
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import leaf
 from parity.checks.grid import Context
 from parity.criteria import judged
-from parity.criteria.envelope import Carried
+from parity.criteria.direct import PropagatedBound
 from parity.oracle import pcen as oracle
 from parity.oracle import pointwise
 from parity.oracle.running import EXP, Precision, Running
@@ -21,7 +21,9 @@ from parity.weights.converting import PARAMETERS, relearned, to_logarithms, to_v
 
 U = 2.0**-24
 AGAIN = "pytest parity_tests/leaf/test_logs.py"
-CARRIED = Carried("a rounded logarithm is |log p| u off its parameter: carried to the result by the float64 oracle")
+PROPAGATED = PropagatedBound(
+    "a rounded logarithm is |log p| u off its parameter: carried to the result by the float64 oracle"
+)
 BANDS, FRAMES, BATCH = 3, 24, 2
 OWN = 2.0**-40  # what float64 makes of a few thousand roundings, relative to the sum of the terms' magnitudes
 SECOND = 1 + 2.0**-8  # errors of 42 u in an exponent: their squares, and products of two
@@ -144,7 +146,7 @@ def check(ledger, a, b, error, drawn, stage="pcen", property="forward", dtype="f
     case = ",".join(f"{n}={v:.4g}" if isinstance(v, float) else f"{n}={v}" for n, v in drawn.items())
     context = Context("leaf", "leaf", "learn_logs=True against False", case, AGAIN, dtype)
     assert judged(error) == 1
-    ledger.check(context.measurement(stage, property, CARRIED(a, b, error), "rounding"))
+    ledger.check(context.measurement(stage, property, PROPAGATED(a, b, error), "rounding"))
 
 
 @given(**DRAWN)
@@ -201,5 +203,5 @@ def test_there_and_back_is_two_roundings(seed, **drawn):
     for name, value in held.items():
         wide, sign = value.astype(np.float64), -1 if name == "r" else 1
         log = np.abs(np.log(wide))
-        assert CARRIED(logarithms[name], sign * np.log(wide), U * log).passes
-        assert CARRIED(back[name], wide, SECOND * (log + 1) * U * wide).passes
+        assert PROPAGATED(logarithms[name], sign * np.log(wide), U * log).passes
+        assert PROPAGATED(back[name], wide, SECOND * (log + 1) * U * wide).passes

@@ -15,8 +15,8 @@ from parity.checks.grid import Context
 from parity.checks.long import KINDS
 from parity.criteria import Exactly, OfMax, Verdict, judged, soundness
 from parity.oracle import scan
-from parity.oracle.normalised import PcenBounds
 from parity.oracle.pcen import smoother, smoother_adjoint
+from parity.oracle.scan import PcenBounds
 from parity_tests.drawn import this_test
 
 N_BANDS = 3

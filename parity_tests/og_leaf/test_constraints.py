@@ -11,7 +11,7 @@ import torch
 import og_leaf
 from og_leaf.constraints import EPSILON, UnitNorm
 from parity.criteria import Exactly, OfMax, RelativeL2, status
-from parity.oracle import kernels, spectral
+from parity.oracle import filters, spectral
 
 ROUNDED = OfMax(1e-6, "float32: a sum of a hundred terms, a root and a division; eight units in the last place")
 SLOPE = RelativeL2(1e-6, "float32: two sums of a hundred terms, a root and a division")
@@ -46,7 +46,7 @@ def test_a_normalised_kernel_has_norm_one_after_any_step(make):
     optimizer = make([layer._kernel])
     og_leaf.project_after_step(optimizer, layer)
     got, moved = stepped(layer, optimizer), stepped(bare, make([bare._kernel]))
-    expected = kernels.unit_norm(moved[:, 0].double().numpy())
+    expected = filters.unit_norm(moved[:, 0].double().numpy())
     assert ROUNDED(got[:, 0].numpy(), expected).passes
     assert not ROUNDED(moved[:, 0].numpy(), expected).passes
 
@@ -103,8 +103,8 @@ def test_unit_norm_and_its_gradient_are_the_oracles():
     out = UnitNorm()(h)
     (slope,) = torch.autograd.grad(out, h, d)
     taps, seeds = (a.detach()[:, 0].double().numpy() for a in (h, d))
-    assert ROUNDED(out.detach()[:, 0].numpy(), kernels.unit_norm(taps)).passes
-    assert SLOPE(slope[:, 0].numpy(), kernels.unit_norm_adjoint(taps, seeds)).passes
+    assert ROUNDED(out.detach()[:, 0].numpy(), filters.unit_norm(taps)).passes
+    assert SLOPE(slope[:, 0].numpy(), filters.unit_norm_adjoint(taps, seeds)).passes
 
 
 @pytest.mark.usefixtures("tensorflow")
@@ -140,8 +140,8 @@ def test_penalty_and_its_gradient_are_the_oracles(coefficients):
     penalty.backward()
     values = w.detach().double().numpy()
     assert penalty.shape == ()
-    assert ROUNDED(penalty.detach().numpy(), kernels.penalty(values, *coefficients)).passes
-    assert SLOPE(w.grad.numpy(), kernels.penalty_adjoint(values, *coefficients)).passes
+    assert ROUNDED(penalty.detach().numpy(), filters.penalty(values, *coefficients)).passes
+    assert SLOPE(w.grad.numpy(), filters.penalty_adjoint(values, *coefficients)).passes
     assert KNOWN(w.grad[0].numpy(), np.zeros((1, 25))).passes
 
 
@@ -186,7 +186,7 @@ def frontend(**settings):
 def test_a_frontends_loss_is_the_sum_over_what_it_learns(settings, counted):
     model = frontend(**settings)
     held = model.state_dict()
-    expected = sum(float(kernels.penalty(held[name].double().numpy(), 0.3, 0.7)) for name in counted)
+    expected = sum(float(filters.penalty(held[name].double().numpy(), 0.3, 0.7)) for name in counted)
     loss = model.regularization_loss()
     assert loss.shape == ()
     assert ROUNDED(loss.detach().numpy(), np.float64(expected)).passes
@@ -206,7 +206,7 @@ def test_any_callable_is_a_penalty():
 def test_the_filters_spectra_are_penalised_once_there_was_an_input():
     layer = og_leaf.FFTConv1D(4, 25, kernel_regularizer=og_leaf.L1L2(0.3, 0.7))
     taps = layer.weight.detach()[:, 0].double().numpy()
-    plain = kernels.penalty(taps, 0.3, 0.7)
+    plain = filters.penalty(taps, 0.3, 0.7)
     assert ROUNDED(layer.regularization_loss().detach().numpy(), plain).passes
     for n_samples in (100, 20):
         layer(torch.zeros(1, 1, n_samples))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity.checks.reexecution.ways import clip_by_clip, clips_last, without_onednn
+from parity.checks.executions import clip_by_clip, clips_last, without_onednn
 from parity.mutation import benign
 from parity_tests.goldens import (
     GOLDENS,

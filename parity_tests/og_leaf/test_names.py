@@ -15,19 +15,17 @@ import og_leaf
 from parity.adapters import composed
 from parity.adapters import subject_torch as adapter
 from parity.cases import subjects
-from parity.cases.drawing import subjects as drawn
 from parity.cases.fixed import FIXED
-from parity.cases.public_names import PUBLIC, public
+from parity.cases.public_names import PUBLIC
+from parity.cases.strategies import subjects as drawn
 from parity.checks.grid import Context
-from parity.checks.subject_rounding import Rounded
+from parity.checks.subjects import Rounded, compare_subject
 from parity.criteria import Exactly
-from parity.report.cells import claimed
 from parity_tests import sort_filters
 
 # SpecAugment draws, and has a file of its own
 NAMES = [entry.name for entry in PUBLIC if entry.properties and entry.name != "SpecAugment"]
 LEARNED = [entry.name for entry in PUBLIC if "weights" in entry.properties]
-SAME_REFUSAL = Exactly("both compute it, or both refuse it")
 SAME_BITS = Exactly("a variable is copied there and back")
 N_DRAWN = 4  # a name: tens of arrays in both precisions, each with eight roundings of the oracle
 N_LIVE = 2
@@ -78,12 +76,6 @@ def context(subject, reference, domain, test, dtype="float32"):
     return Context("og_leaf", reference, domain, str(subject), where, dtype)
 
 
-def property_of(subject, array):
-    if "gradients/" not in array:
-        return "forward"
-    return "input gradient" if array.endswith("gradients/input") else claimed(public(subject.name), "gradient")
-
-
 def check_exact(subject, domain, test, ledger):
     """Both precisions against the oracle, every array and every refusal."""
     single = adapter.run(subject)
@@ -91,12 +83,9 @@ def check_exact(subject, domain, test, ledger):
     double = adapter.run(subject, "float64", single.variables)
     for outcome, dtype, relation in ((single, "float32", "rounding"), (double, "float64", "algebraic")):
         here = context(subject, "oracle", domain, test, dtype)
-        same = SAME_REFUSAL([outcome.refused is not None], [rounded.truth.refused is not None])
-        ledger.check(here.measurement(subject.name, "forward", same, "bitwise"))
+        for measurement in compare_subject(here, outcome, rounded, relation=relation):
+            ledger.check(measurement)
         assert set(outcome.arrays()) <= set(rounded.truth.arrays())
-        for name, array in outcome.arrays().items():
-            for verdict in rounded.judge(name, array):
-                ledger.check(here.measurement(subject.name, property_of(subject, name), verdict, relation))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -126,18 +115,14 @@ def test_drawn_subjects_are_rung_0s(name, ledger):
         theirs = subject_tensorflow.run(subject, "tf_leaf")
         ours = adapter.run(subject, "float32", theirs.variables)
         here = context(subject, "tf_leaf", "drawn subjects", "rung_0s")
-        same = SAME_REFUSAL([ours.refused is not None], [theirs.refused is not None])
-        ledger.check(here.measurement(name, "forward", same, "bitwise"))
         held = [sorted((n, value.shape) for n, value in outcome.variables.items()) for outcome in (ours, theirs)]
         assert held[0] == held[1] or theirs.refused
         # Keras 3 leaves the penalty of a frozen kernel out: the divergence "frozen-penalty"
         penalised = subject.arguments.get("trainable", True)
         expected = {array for array in ours.arrays() if penalised or not array.startswith("loss")}
         assert expected == set(theirs.arrays()) or theirs.gradient_refused
-        rounded = Rounded(subject, theirs.variables)
-        for array, value in theirs.arrays().items():
-            for verdict in rounded.judge(array, ours.arrays()[array], value):
-                ledger.check(here.measurement(name, property_of(subject, array), verdict, "rounding"))
+        for measurement in compare_subject(here, ours, Rounded(subject, theirs.variables), theirs):
+            ledger.check(measurement)
 
     check()
 

@@ -150,7 +150,7 @@ def test_a_power_of_two_of_samples_wraps_around():
 def test_refusals_by_name():
     with pytest.raises(ValueError, match=r"inputs of shape .*: must have at least 2 samples"):
         og_leaf.fft_conv1d(torch.zeros(1, 1, 1), torch.zeros(1, 1, 3))
-    with pytest.raises(ValueError, match=r"filters of shape \(1, 2, 3\): must be \[filters, 1, stages\]"):
+    with pytest.raises(ValueError, match=r"filters of shape \(1, 2, 3\): must be \[filters, 1, taps\]"):
         og_leaf.fft_conv1d(torch.zeros(1, 1, 9), torch.zeros(1, 2, 3))
     with pytest.raises(ValueError, match="fft_length=8: must be at least 2 and the filters' 9 taps"):
         og_leaf.overlap_add_conv1d(torch.zeros(1, 1, 9), torch.zeros(1, 1, 9), fft_length=8)

@@ -8,7 +8,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from parity.cases.case import Case
-from parity.checks.expected import Expected
+from parity.checks.grid import Expected
 from parity.ports.__main__ import load
 from parity.ports.certifying import sample
 from parity.ports.diagnosis import Diagnosis

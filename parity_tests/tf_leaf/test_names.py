@@ -7,8 +7,7 @@ import inspect
 import numpy as np
 import pytest
 
-from parity.cases.public_names import PUBLIC
-from parity.cases.signatures import OBJECT, OF_KERAS, REQUIRED, SIGNATURES, WINDOW_TYPES
+from parity.cases.public_names import OBJECT, OF_KERAS, PUBLIC, REQUIRED, SIGNATURES, WINDOW_TYPES
 from parity.cases.subjects import Subject
 from parity.criteria import OfMax
 from parity_tests import sort_filters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity.checks.nonfinite import beyond
+from parity.checks.nonfinite import nonfinite
 from parity.checks.purity import purity
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
@@ -17,6 +17,6 @@ def test_is_a_function(ledger):
         ledger.check(measurement)
 
 
-def test_beyond_the_domain(ledger):
-    for measurement in beyond("tf_leaf"):
+def test_nonfinite(ledger):
+    for measurement in nonfinite("tf_leaf"):
         ledger.check(measurement)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parity.checks.augment_distribution import chi_squared_tail
-from parity.checks.augmentation import drawn
+from parity.checks.augmentation import chi_squared_tail, drawn
 from parity.criteria import AtMost, Exactly
 from parity_tests.refusals import refused
 from parity_tests.spec_augment import DEFAULTS, against_the_chances, against_the_oracle, features

@@ -83,7 +83,7 @@ def _subject(rung: str, name: str) -> Family:
 
         from parity.adapters import subject_tensorflow
         from parity.adapters import subject_torch as torch
-        from parity.cases import drawing
+        from parity.cases import strategies
 
         made: list[str] = []
         if rung == "og_leaf":
@@ -96,7 +96,7 @@ def _subject(rung: str, name: str) -> Family:
             max_examples=1, database=None, deadline=None, phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )  # fmt: skip
-        @given(subject=drawing.subjects(name))
+        @given(subject=strategies.subjects(name))
         def one(subject: Any) -> None:
             dtype = "float64" if seed % 4 == 0 and rung == "og_leaf" else "float32"
             with warnings.catch_warnings():

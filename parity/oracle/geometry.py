@@ -1,4 +1,4 @@
-"""The Gabor filterbank in groups: LEAF is the case of one group at full rate, EfficientLEAF the general one."""
+"""Windows, hops, paddings and limits of a filterbank, and EfficientLEAF's groups, as data."""
 
 from __future__ import annotations
 
@@ -7,19 +7,36 @@ from itertools import pairwise
 
 import numpy as np
 
-from parity.oracle.arrays import Array, clamp, clamp_adjoint, exact
-from parity.oracle.convolution import (
-    Pads,
-    centered_pads,
-    correlate,
-    correlate_adjoint,
-    depthwise,
-    depthwise_adjoint,
-    same_pads,
-)
-from parity.oracle.gabor import gabor, gabor_adjoint, gaussian_window, gaussian_window_adjoint
+from parity.oracle.arrays import Array, clamp, exact
 
+Pads = tuple[int, int]
 Z = float(np.sqrt(2 * np.log(2)) / np.pi)  # sigma x full width at half maximum of the response, over 2 pi
+
+
+def same_pads(n: int, window: int, stride: int) -> Pads:
+    """TensorFlow's SAME: ``ceil(n / stride)`` frames, the odd sample of padding on the right."""
+    total = max((-(-n // stride) - 1) * stride + window - n, 0)
+    return total // 2, total - total // 2
+
+
+def centered_pads(window: int) -> Pads:
+    """Half a window on both sides, as simplified LEAF and EfficientLEAF pad."""
+    return window // 2, window // 2
+
+
+def pads(n: int, window: int, stride: int, padding: str) -> Pads:
+    """Samples of padding before and behind, for ``"same"``, ``"centered"`` or ``"valid"``.
+
+    Raises:
+        ValueError: fewer samples than ``"valid"`` needs.
+    """
+    if padding.lower() == "same":
+        return same_pads(n, window, stride)
+    if padding == "centered":
+        return centered_pads(window)
+    if n < window:
+        raise ValueError(f"n={n}: must be at least the window's {window} samples")
+    return 0, 0
 
 
 @dataclass(frozen=True)
@@ -75,10 +92,10 @@ class Geometry:
 
     def pads(self, n: int, size: int, stride: int) -> Pads:
         """Padding of a correlation of ``size`` taps over ``n`` samples."""
-        return same_pads(n, size, stride) if self.padding == "same" else centered_pads(size)
+        return pads(n, size, stride, self.padding)
 
     def pooling_scale(self, group: Group) -> float:
-        """What a pooling width is multiplied by on the group's own grid (K/W, as published)."""
+        """Factor of a pooling width on the group's own grid (K/W, as published)."""
         return self.window / (group.conv_stride * group.window_size)
 
 
@@ -113,17 +130,6 @@ def plan_groups(
     return tuple(groups)
 
 
-@dataclass
-class GroupStages:
-    """What one group computed, kept for the adjoint."""
-
-    filters: Array  # [C, 2, W]
-    windows: Array  # [C, K]
-    conv: Array  # [B, C, 2, T]
-    modulus: Array  # [B, C, T]
-    pool: Array  # [B, C, F]
-
-
 def clamped(kernel: Array, width: Array, box: Box) -> tuple[Array, Array, Array]:
     """mu, sigma and pooling width inside their box: kernel [C, 2], width [C] -> three [C]."""
     kernel = exact(kernel)
@@ -132,49 +138,3 @@ def clamped(kernel: Array, width: Array, box: Box) -> tuple[Array, Array, Array]
         clamp(kernel[:, 1], box.sigma_low, box.sigma_high),
         clamp(width, box.width_low, 0.5),
     )
-
-
-def filterbank(kernel: Array, width: Array, x: Array, geometry: Geometry) -> list[GroupStages]:
-    """Pooled energies by group: kernel [C, 2] (mu, sigma), width [C], x [B, T]."""
-    mu, sigma, width = clamped(kernel, width, geometry.box)
-    stages = []
-    for g in geometry.groups:
-        chosen = slice(g.start, g.stop)
-        filters = gabor(mu[chosen], sigma[chosen], g.kernel_size)
-        pads = geometry.pads(x.shape[1], g.kernel_size, g.conv_stride)
-        conv = correlate(x, filters.reshape(-1, g.kernel_size), g.conv_stride, pads)
-        conv = conv.reshape(x.shape[0], g.stop - g.start, 2, -1)
-        modulus = conv[:, :, 0] ** 2 + conv[:, :, 1] ** 2
-        windows = gaussian_window(width[chosen] * geometry.pooling_scale(g), g.window_size)
-        pads = geometry.pads(modulus.shape[-1], g.window_size, g.pool_stride)
-        stages.append(GroupStages(filters, windows, conv, modulus, depthwise(modulus, windows, g.pool_stride, pads)))
-    return stages
-
-
-def filterbank_adjoint(
-    kernel: Array, width: Array, x: Array, geometry: Geometry, stages: list[GroupStages], d: Array
-) -> tuple[Array, Array, Array]:
-    """Adjoint of :func:`filterbank`: cotangent [B, C, F] to (d_kernel [C, 2], d_width [C], d_x [B, T])."""
-    mu, sigma, clamped_width = clamped(kernel, width, geometry.box)
-    d_kernel, d_width, d_x = np.zeros(kernel.shape), np.zeros(width.shape), np.zeros(x.shape)
-    for g, stage in zip(geometry.groups, stages, strict=True):
-        chosen = slice(g.start, g.stop)
-        scale = geometry.pooling_scale(g)
-        pads = geometry.pads(stage.modulus.shape[-1], g.window_size, g.pool_stride)
-        d_modulus, d_windows = depthwise_adjoint(stage.modulus, stage.windows, g.pool_stride, pads, d[:, chosen])
-        d_width[chosen] = scale * gaussian_window_adjoint(clamped_width[chosen] * scale, g.window_size, d_windows)
-        d_conv = 2 * stage.conv * d_modulus[:, :, np.newaxis]
-        pads = geometry.pads(x.shape[1], g.kernel_size, g.conv_stride)
-        flat = stage.filters.reshape(-1, g.kernel_size)
-        d_signal, d_filters = correlate_adjoint(
-            x, flat, g.conv_stride, pads, d_conv.reshape(x.shape[0], flat.shape[0], -1)
-        )
-        d_x += d_signal
-        d_kernel[chosen] = np.stack(
-            gabor_adjoint(mu[chosen], sigma[chosen], g.kernel_size, d_filters.reshape(stage.filters.shape)),
-            axis=1,
-        )
-    box = geometry.box
-    d_kernel[:, 0] = clamp_adjoint(kernel[:, 0], d_kernel[:, 0], 0.0, np.pi)
-    d_kernel[:, 1] = clamp_adjoint(kernel[:, 1], d_kernel[:, 1], box.sigma_low, box.sigma_high)
-    return d_kernel, clamp_adjoint(width, d_width, box.width_low, 0.5), d_x

@@ -1,4 +1,4 @@
-"""G1's k and G3's envelope of a reference, from its own executions."""
+"""Measure G1's k, and the scatter of a reference, from its own executions."""
 
 from __future__ import annotations
 
@@ -10,11 +10,21 @@ from typing import Any
 import numpy as np
 
 from parity.cases.case import Case
-from parity.checks.reexecution.calibration import NOTHING, Arrays, Draw, Inputs, Key, calibration_cases, keyed
-from parity.checks.reexecution.executions import BASE, Execution, executions
+from parity.checks.executions import (
+    BASE,
+    NOTHING,
+    Arrays,
+    Draw,
+    Execution,
+    Inputs,
+    Key,
+    calibration_cases,
+    executions,
+    keyed,
+)
+from parity.checks.grid import Expected
 from parity.criteria.accuracy import UNMEASURED
 from parity.criteria.criterion import unit_roundoff
-from parity.oracle import LeafBounds, LeafOracle, Precision
 
 Errors = dict[Key, tuple[float, float]]  # root mean squares of an array's error and of the oracle
 
@@ -40,8 +50,8 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Envelope:
-    """How far a reference comes to lie from itself: the largest over cases and executions.
+class SelfDifference:
+    """Largest difference of a reference from itself, over cases and executions.
 
     Attributes:
         roundings: the largest difference in an array over the largest one-operation bound in it.
@@ -56,7 +66,7 @@ class Envelope:
 
 @dataclass(frozen=True)
 class Factors:
-    """What executing a reference again has shown.
+    """Results of executing a reference again.
 
     Attributes:
         reference: the rung.
@@ -69,7 +79,7 @@ class Factors:
     reference: str
     k: dict[Key, float]
     evidence: list[Evidence] = field(default_factory=list)
-    envelope: dict[Key, Envelope] = field(default_factory=dict)
+    envelope: dict[Key, SelfDifference] = field(default_factory=dict)
     differing: dict[str, int] = field(default_factory=dict)
 
     def factor(self, property: str, stage: str) -> float:
@@ -114,7 +124,7 @@ def factors_of(reference: str, done: Iterable[Execution], roundings: Sequence[Ar
     cases = calibration_cases(reference)
     unmoved = _exact(cases, NOTHING)
     errors: dict[str, list[Errors]] = {}
-    envelope: dict[Key, Envelope] = {}
+    envelope: dict[Key, SelfDifference] = {}
     differing: dict[str, int] = {}
     base: list[Arrays] = []
     for execution in done:
@@ -138,9 +148,8 @@ def factors_of(reference: str, done: Iterable[Execution], roundings: Sequence[Ar
 
 def one_operation(inputs: Inputs) -> Arrays:
     """The bound of every array as if each operation rounded once."""
-    precision = Precision.of("float32", one_operation=True)
-    bounds = LeafBounds(LeafOracle(inputs.config), inputs.variables, inputs.x, precision)
-    return keyed(bounds.forward(), bounds.gradients(inputs.cotangent))
+    expected = Expected(inputs.config, inputs.variables, inputs.x, inputs.cotangent)
+    return keyed(expected.rounding("float32"), expected.gradient_rounding("float32"))
 
 
 def pooled_ratio(key: Key, variant: str, against: str, errors: Mapping[str, Sequence[Errors]]) -> Evidence:
@@ -182,15 +191,15 @@ def rms(values: np.ndarray) -> float:
     return 0.0 if peak == 0.0 else peak * float(np.sqrt(np.mean((values / peak) ** 2)))
 
 
-def _widen(envelope: dict[Key, Envelope], name: str, run: Arrays, base: Arrays, rounding: Arrays) -> None:
+def _widen(envelope: dict[Key, SelfDifference], name: str, run: Arrays, base: Arrays, rounding: Arrays) -> None:
     for key, values in run.items():
         off = values.astype(np.float64) - base[key]
         roundings = _over(np.max(np.abs(off)), np.max(rounding[key]))
         size = np.max if key[0] == "forward" else np.linalg.norm
         relative = _over(float(size(np.abs(off))), float(size(np.abs(base[key].astype(np.float64)))))
-        held = envelope.get(key, Envelope())
+        held = envelope.get(key, SelfDifference())
         farthest = name if roundings > held.roundings else held.variant
-        envelope[key] = Envelope(max(held.roundings, roundings), max(held.relative, relative), farthest)
+        envelope[key] = SelfDifference(max(held.roundings, roundings), max(held.relative, relative), farthest)
 
 
 def _over(error: float, size: float) -> float:
