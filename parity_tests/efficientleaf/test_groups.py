@@ -18,7 +18,9 @@ from parity.oracle.geometry import clamped
 
 EXACT = OfMax(2e-14, "the same function in float64: a hundred roundings of 2^-53, a phase counting by its envelope")
 GRADIENT = RelativeL2(1e-12, "as the forward pass, and sums over stages, bands and frames that may cancel two digits")
-SCALE_GRADIENT = RelativeL2(2e-11, "the normalisation takes out most of what the exponent scales: three digits cancel")
+SCALE_GRADIENT = RelativeL2(
+    4e-13, "a few roundings of the terms, which cancel as the normalisation takes out what they scale"
+)
 BANK = ("center_freqs", "bandwidths", "pooling_widths")
 PCEN = {"s": "PCEN/EMA/smooth", "alpha": "PCEN/alpha", "delta": "PCEN/delta", "r": "PCEN/root"}
 BN_EPS, MOMENTUM = 1e-5, 0.1  # torch.nn.BatchNorm1d's, which the published implementation takes
@@ -142,6 +144,7 @@ def stacked(x, a):
 DRAWN = {"seed": st.integers(0, 2**31 - 1), "n_bands": st.integers(1, 5), "n_frames": st.integers(2, 40)}
 
 
+@example(seed=11353455, n_bands=1, n_frames=2)  # the terms of the gradient to log1p.a cancel by five digits
 @given(**DRAWN)
 def test_logtbn_in_training(ledger, seed, n_bands, n_frames):
     module, a, gamma, beta = logtbn(seed, n_bands)
@@ -161,10 +164,12 @@ def test_logtbn_in_training(ledger, seed, n_bands, n_frames):
     d_x, d_a = compression.log1p_adjoint(x, a, d)
     norm = module.TBN.bn
     check(ledger, where, "input", "input gradient", GRADIENT, audio.grad, d_x)
-    for name, got, wanted in (("log1p.a", module.log1p.a, d_a), ("bn.weight", norm.weight, d_gamma),
-                              ("bn.bias", norm.bias, d_beta)):  # fmt: skip
-        criterion = SCALE_GRADIENT if name == "log1p.a" else GRADIENT
-        check(ledger, where, name, "parameter gradient", criterion, got.grad, wanted)
+    # beside the sum of its terms' magnitudes, so that the error is relative to that
+    terms = compression.log1p_adjoint(x, a, np.abs(d))[1]
+    scaled = torch.cat([module.log1p.a.grad, torch.from_numpy(terms)])
+    check(ledger, where, "log1p.a", "parameter gradient", SCALE_GRADIENT, scaled, np.append(d_a, terms))
+    for name, got, wanted in (("bn.weight", norm.weight, d_gamma), ("bn.bias", norm.bias, d_beta)):
+        check(ledger, where, name, "parameter gradient", GRADIENT, got.grad, wanted)
 
     # one step of the running statistics from (0, 1), with the unbiased variance
     n = inside.shape[0] * n_frames
