@@ -19,10 +19,11 @@ from parity.report.claims import Measurement
 from parity.report.measurements import MeasurementLog
 
 N_READ = 4  # cases by which it is told whether the adapter reads a stage elsewhere
+EXAMPLES = 32  # cases, if nothing is said
 FEWER = 5  # a case in so many has weights on their limits as well, and in so many makes a round trip
 
 
-def certify(port: Port, examples: int = 32, seed: int = 0) -> type:
+def certify(port: Port, examples: int = EXAMPLES, seed: int = 0) -> type:
     """A class of tests that certify a port; to be bound to a name that begins with ``Test``.
 
     The tests hand what they measure to the ``ledger``, so that ``pytest FILE --certificate DIR`` writes a certificate.
@@ -69,7 +70,7 @@ def certify(port: Port, examples: int = 32, seed: int = 0) -> type:
     return Suite
 
 
-def examine(port: Port, examples: int = 32, seed: int = 0) -> Diagnosis:
+def examine(port: Port, examples: int = EXAMPLES, seed: int = 0) -> Diagnosis:
     """Measure everything on drawn cases, and say what departs.
 
     Args:
