@@ -251,8 +251,9 @@ class Diagnosis:
         for name in _ordered(self.slopes):
             ties = [s for s in self.slopes[name] if s.tie is not slopes.NO_TIE and not s.holds]
             free = [s for s in self.slopes[name] if s.tie is slopes.NO_TIE and not s.holds]
-            if self._reach(name) & {*self.pairs}:
-                free = []  # the gradient of another function: what is wrong is the function
+            # the gradient of another function: what is wrong there is the function
+            wrong = {p.case for stage in self._reach(name) for p in self.pairs.get(stage, ())}
+            free = [s for s in free if s.case not in wrong]
             if what := slopes.explain([*ties, *free]):
                 n_held = sum(s.holds for s in self.slopes[name])
                 label = "gradient to the energies" if name == "pool" else f"gradient to {name}"

@@ -299,6 +299,21 @@ def _other_eps(eps: float) -> Formula:
     return lambda s, values: pcen(s, values, eps=eps)
 
 
+OTHER_MU = (("pi / 2", np.pi / 2), ("2 pi", 2 * np.pi), ("3", 3.0), ("1", 1.0))
+
+
+def _mu_below(high: float) -> Formula:
+    return lambda s, v: filters(s, np.clip(s.given_mu, 0.0, high), s.sigma)
+
+
+def _sigma_within(low: float, times: float) -> Formula:
+    return lambda s, v: filters(s, s.mu, np.clip(s.given_sigma, low, times * s.window * Z))
+
+
+def _width_within(n: int, high: float) -> Formula:
+    return lambda s, v: windows(s, np.clip(s.given_width, n / s.window, high), s.half, s.half)
+
+
 def _shifted(taps: float) -> Formula:
     return lambda s, v: filters(s, s.mu, s.sigma, taps)
 
@@ -336,6 +351,12 @@ OTHERS: dict[str, dict[str, Formula]] = {
         ),
         "does not limit sigma from above": lambda s, v: filters(s, s.mu, np.maximum(s.given_sigma, 4 * Z)),
         "does not limit sigma from below": lambda s, v: filters(s, s.mu, np.minimum(s.given_sigma, s.window * Z)),
+        **{f"limits mu above at {text}, not at pi": _mu_below(high) for text, high in OTHER_MU},
+        "limits sigma above at twice of LEAF's": _sigma_within(4 * Z, 2.0),
+        **{
+            f"limits sigma below at {n} sqrt(2 log 2) / pi, where it is 4": _sigma_within(n * Z, 1.0)
+            for n in (1, 3, 5, 6, 8)
+        },
         "is in the order of rising mu": lambda s, v: v["filters"][np.argsort(s.mu[:, 0], kind="stable")],
     },
     "windows": {
@@ -347,6 +368,8 @@ OTHERS: dict[str, dict[str, Formula]] = {
         "counts its width in K / 2, where (K - 1) / 2 is meant": lambda s, v: windows(s, s.width, s.half, s.window / 2),
         "sums to 1": lambda s, v: v["windows"] / v["windows"].sum(axis=1, keepdims=True),
         "lacks the 1 / 2 of the exponent": lambda s, v: v["windows"] ** 2,
+        **{f"limits its width below at {n} / K, where it is 2": _width_within(n, 0.5) for n in (1, 3, 4)},
+        **{f"limits its width above at {high}, where it is 0.5": _width_within(2, high) for high in (0.4, 0.6, 1.0)},
         "does not limit its width": lambda s, v: windows(s, s.given_width, s.half, s.half),
         "does not limit its width from above": lambda s, v: windows(
             s, np.maximum(s.given_width, 2 / s.window), s.half, s.half

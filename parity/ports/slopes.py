@@ -137,6 +137,11 @@ def _elsewhere(slopes: Sequence[Slope]) -> Iterator[str]:
     if not np.any(got):
         yield "is zero: nothing flows back"
         return
+    if slopes[0].name == canonical.KERNEL:
+        for column, parameter in enumerate(("mu", "sigma")):
+            if not any(np.any(s.got[:, column]) for s in slopes) and any(np.any(s.wanted[:, column]) for s in slopes):
+                yield f"is zero for {parameter}: nothing flows back to it"
+                return
     beyond = (wanted == 0) & (got != 0)
     if np.any(beyond) and not np.any(wanted[beyond]):
         yield f"is not zero beyond a limit: {int(beyond.sum())} values, where TensorFlow's is"

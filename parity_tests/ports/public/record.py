@@ -75,7 +75,7 @@ def page(rows: list[dict[str, Any]]) -> str:
     """The page in Markdown."""
     lines = [
         "# Public ports of LEAF, examined", "",
-        "What the public PyTorch ports do that the original, or the rung that they claim to be, does not. Each line was",
+        "What the public PyTorch ports do that the original, or the rung that they claim to be, does not. All was",
         "measured by the command that stands with it; the page is written from the recorded results",
         "(`python -m parity_tests.ports.public.record page`). The adapters are in",
         "[`parity_tests/ports/public`](../parity_tests/ports/public); to examine your own port:",
