@@ -6,6 +6,7 @@ everywhere.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -99,13 +100,18 @@ def telling(port: Port, turn: int = 0) -> Case:
     return Case(config, "trained", "noise", n_samples, batch, 1.0)
 
 
-def on_limits(case: Case) -> tuple[Variables, Variables]:
-    """The weights of a case with some of them on their limits, and the same a little inside, but for the smoother's."""
+def on_limits(case: Case, without: Sequence[str] = ()) -> tuple[Variables, Variables]:
+    """The weights of a case with some of them on their limits, and the same a little inside, but for the smoother's.
+
+    Args:
+        case: the case.
+        without: variables that have no limits, as logarithms have none.
+    """
     on = checked(case.variables(), case.config)
     inside = {name: value.copy() for name, value in on.items()}
     rng = np.random.default_rng([case.seed, 3])
     for name, limits in LIMITS.items():
-        if name not in on:
+        if name not in on or name in without:
             continue
         chosen = rng.random(on[name].shape) < 0.5
         chosen.flat[0] = True  # at least one

@@ -158,7 +158,7 @@ class Examination:
 
     def limits(self, case: Case) -> Limits:
         """What the port is held against where weights lie on their limits."""
-        weights, inside = on_limits(case)
+        weights, inside = on_limits(case, self.port.logs)
         on = self.expected(case, weights)
         # the smoother's limits need no moving: there is an oracle without them
         free = replace(on.expected, variables=inside, conventions=Conventions(clip_smooth=False))

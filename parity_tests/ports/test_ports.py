@@ -12,8 +12,10 @@ import pytest
 import torch
 from torch import nn
 
+import leaf
 import og_leaf
 import parity
+from parity.adapters.efficientleaf import EfficientLeafAdapter
 from parity.adapters.leaf import LeafAdapter
 from parity.adapters.og_leaf import OgLeafAdapter
 from parity.oracle.config import LeafConfig
@@ -85,6 +87,42 @@ def test_faithful_port_passes_in_whatever_layout(name):
     found = examine(replace(port, initial=False), examples=6)
     assert found.findings == []
     assert {m.stage for m in found.measured} >= {*port.stages, "output", "input", "kernel"}
+
+
+def by_logarithms(config):
+    module = LeafAdapter().build(config)
+    module.compression = leaf.PCEN(config.n_filters, eps=config.pcen_floor, clamp=1e-5, learn_logs=True)
+    return module
+
+
+GROUPS = {"num_groups": 2, "conv_win_factor": 4.77, "stride_factor": 4.0}
+CLAIMED = {
+    "log, none and PCEN": Port(
+        "compressions", "og_leaf", OgLeafAdapter().build, ORIGINAL, {"pool": "_pooling"},
+        configs={**SMALL, "compression": ("log", "none", "pcen")},
+    ),
+    "parameters kept as logarithms": Port(
+        "logarithms", "leaf", by_logarithms, SIMPLIFIED, {"pool": "filterbank", "pcen": "compression"}, configs=SMALL,
+        logs=("PCEN/alpha", "PCEN/delta", "PCEN/root", "PCEN/EMA/smooth"), weights=("trained",), double=False,
+    ),
+    "groups of filters": Port(
+        "groups", "efficientleaf", lambda config: EfficientLeafAdapter().build(config, **GROUPS), SIMPLIFIED,
+        {"pool": "filterbank", "pcen": "compression"}, configs=SMALL, groups=GROUPS, audio="b1t",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CLAIMED)
+def test_what_a_rung_holds_can_be_claimed(name):
+    found = examine(replace(CLAIMED[name], initial=False), examples=6)
+    assert found.findings == []
+    assert "pool" in found.holding
+
+
+def test_other_groups_are_another_function():
+    configs = {"sample_rate": 4000, "n_filters": 3}
+    other = replace(CLAIMED["groups of filters"], groups={**GROUPS, "num_groups": 1}, configs=configs, initial=False)
+    assert "pool" in examine(other, examples=4).departs
 
 
 def test_parts_that_lie_otherwise_than_was_said_are_refused():
