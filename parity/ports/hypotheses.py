@@ -1,6 +1,6 @@
 """What is wrong with a stage, in a sentence: named hypotheses, each tried on what the port made of a few cases.
 
-A hypothesis is another formula (:data:`parity.ports.formulas.OTHERS`), a shift along time, an offset, a factor, another
+A hypothesis is another formula (:data:`parity.ports.others.OTHERS`), a shift along time, an offset, a factor, another
 order of filters, another limit of a parameter, or several of them. It explains a case if what it leaves is rounding.
 """
 
@@ -15,7 +15,8 @@ import numpy as np
 from parity.adapters import canonical
 from parity.cases.case import Case
 from parity.oracle.arrays import Array
-from parity.ports.formulas import ORDER, OTHERS, Setting, frames_apart
+from parity.ports.formulas import ORDER, Setting
+from parity.ports.others import OTHERS, frames_apart
 
 ROUNDING = 2.0**-17  # of the largest value: what float32 leaves of a hypothesis that is right
 LESS = 1 / 32  # and of the departure itself
@@ -137,6 +138,8 @@ def _moved(guess: Guess, pairs: Sequence[Pair]) -> Iterator[str]:
 
 def guesses(stage: str, pair: Pair, seen: Sequence[str]) -> Iterator[Guess]:
     """Every hypothesis that explains one case; combinations only where none explains it by itself."""
+    if pair.got.shape[:-1] != pair.wanted.shape[:-1]:  # another number of filters or clips, or other axes
+        return
     labels = [(sentence, name) for name in _between(stage, seen, pair) for sentence in OTHERS[name]]
     found = list(_beside((), stage, pair))
     for label in labels:
