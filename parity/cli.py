@@ -87,6 +87,7 @@ app = typer.Typer(
     help="Certify a ladder of LEAF implementations.",
 )  # fmt: skip
 certificate = typer.Typer(no_args_is_help=True, help="What a run of the suite has certified.")
+port = typer.Typer(no_args_is_help=True, help="Certify a port of LEAF that is not of this ladder.")
 
 
 def _version(asked: bool) -> None:
@@ -388,4 +389,50 @@ def summary(
     typer.echo(table)
 
 
+@port.command("check", cls=Once)
+@refusing(*WRONG)
+def port_check(
+    file: Annotated[Path, typer.Argument(help="a Python file with PORT = parity.Port(...)")],
+    name: Annotated[str | None, typer.Option(help="of one port, where the file has several")] = None,
+    examples: Annotated[int, typer.Option(help="cases to draw")] = 32,
+    seed: Annotated[int, typer.Option(help="of the draws")] = 0,
+) -> None:
+    """Run the ports of a file and say where each departs from what it claims to be; ends with 1 if one does."""
+    from parity.weights.outputs import require_file
+
+    require_file("file", file)
+    if examples < 1:
+        raise ValueError(f"examples={examples}: must be at least 1")
+    from parity.ports.checking import check
+
+    found = check(file, examples, seed, name)
+    for diagnosis in found:
+        typer.echo(str(diagnosis))
+    raise typer.Exit(0 if all(diagnosis.holds for diagnosis in found) else 1)
+
+
+@port.command("init", cls=Once)
+@refusing(*WRONG)
+def port_init(
+    source: Annotated[str, typer.Argument(help="MODULE:CLASS, importable from here")],
+    into: Annotated[Path | None, typer.Option(help="a Python file to write; else it is printed")] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace the file")] = False,
+) -> None:
+    """Write the first draft of a port's description, by what its module has and gives."""
+    from parity.weights.outputs import Output
+
+    to = None if into is None else Output("into", into, {}, force=force)
+    if to is not None:
+        to.check()
+    from parity.ports.drafting import draft
+
+    text = draft(source)
+    if to is not None:
+        to.write(text.encode())
+        typer.echo(f"written: {into}; run: leaf-ladder port check {into}")
+    else:
+        typer.echo(text, nl=False)
+
+
 app.add_typer(certificate, name="certificate")
+app.add_typer(port, name="port")

@@ -24,9 +24,9 @@ def faults() -> tuple[Fault, ...]:
 
 def benign() -> tuple[Benign, ...]:
     """Every reformulation that must pass."""
-    from parity.mutation import efficientleaf, leaf, og_leaf, tf_leaf
+    from parity.mutation import efficientleaf, leaf, og_leaf_benign, tf_leaf
 
-    return (*tf_leaf.BENIGN, *og_leaf.BENIGN, *leaf.BENIGN, *efficientleaf.BENIGN)
+    return (*tf_leaf.BENIGN, *og_leaf_benign.BENIGN, *leaf.BENIGN, *efficientleaf.BENIGN)
 
 
 @cache

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from parity.cases.case import Case
 from parity.ports.examination import OPTION, Examination
+from parity.ports.judging import misread
 from parity.ports.port import Port
 from parity.weights.outputs import require_file
 
@@ -42,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, ValueError, SyntaxError) as error:
         parser.error(str(error))
     examination = Examination(port, file=str(given.file))
+    examination.prepare()
+    examination.misread = misread(examination, [examination.expected(case)])
     if given.on_limits:
         examination.run_on_limits(case)
     else:
@@ -53,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         print(render_measurements(examination.measured, colour=sys.stdout.isatty()))
     print(examination.diagnosis())
-    return int(not all(m.holds for m in examination.measured))
+    return int(not (all(m.holds for m in examination.measured) and examination.diagnosis().holds))
 
 
 if __name__ == "__main__":

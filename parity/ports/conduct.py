@@ -26,15 +26,28 @@ REFUSED: dict[str, tuple[tuple[int, ...], str]] = {
 SMALL = LeafConfig(n_filters=3, sample_rate=4000)
 
 
+def calls(port: Port, again: str) -> Iterator[Measurement]:
+    """The port called again and again: see :mod:`parity.checks.purity`."""
+    yield from _caught(port, again, _Conduct(port, again).calls({"n_filters": _n_filters(port)}))
+
+
 def is_a_function(port: Port, again: str) -> Iterator[Measurement]:
-    """The port called again and again, and beside others of its own: see :mod:`parity.checks.purity`."""
-    probe = _Conduct(port, again)
-    n_filters = port.allowed("n_filters")
-    arguments = {"n_filters": SMALL.n_filters if n_filters is None else n_filters[0]}
+    """The port called again and again, and beside others of its own, of its own width where it has no other."""
+    yield from calls(port, again)
+    widths = port.allowed("n_filters")
+    if widths is None or purity.WIDER in widths:
+        beside = _Conduct(port, again).side_by_side({"n_filters": _n_filters(port)})
+        yield from _caught(port, again, beside)
+
+
+def _n_filters(port: Port) -> int:
+    widths = port.allowed("n_filters")
+    return SMALL.n_filters if widths is None else int(widths[0])
+
+
+def _caught(port: Port, again: str, measured: Iterator[Measurement]) -> Iterator[Measurement]:
     try:
-        yield from probe.calls(arguments)
-        if n_filters is None or purity.WIDER in n_filters:
-            yield from probe.side_by_side(arguments)
+        yield from measured
     except Exception as error:  # a backward through an input that was changed in place, for one
         context = Context(port.name, port.name, "purity", "a call", again)
         verdict = Verdict("status", float("inf"), 0.0, f"{type(error).__name__}: {error}")
@@ -46,9 +59,11 @@ def refuses(port: Port, again: str) -> Iterator[Measurement]:
     from parity.ports.adapter import PortAdapter
 
     config = port.held(SMALL)
-    rung, module = reference(port).build(config), PortAdapter(port).build(config).inner
+    rung, module = reference(port).build(config, **port.groups), PortAdapter(port).build(config).inner
     for what, (shape, dtype) in REFUSED.items():
         x = np.ones(shape, dtype=dtype)
+        if port.audio == "bt1" and len(shape) == 3:
+            x = x.swapaxes(1, 2)
         if port.audio == "bt" and what in ("no samples", "integers", "another float type"):
             x = x[:, 0]
         accepted, expected = _accepts(module, x), _accepts(rung, x)

@@ -1,92 +1,147 @@
-"""Where a port departs from the rung that it claims to be: the first stage, what follows it, and what holds."""
+"""Where a port departs from the rung that it claims to be, what is wrong there, what only inherits, and what holds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import combinations
+
+import numpy as np
 
 from parity.adapters import canonical
-from parity.ports.port import ON_LIMITS, STAGES, TOGETHER, Port
-from parity.report.claims import GATES, Measurement
+from parity.cases.case import Case
+from parity.oracle.config import LeafConfig
+from parity.ports import hypotheses, slopes
+from parity.ports.hypotheses import Pair
+from parity.ports.port import FORCED, ON_LIMITS, PLAIN, STAGES, TOGETHER, Port
+from parity.ports.slopes import Slope
+from parity.report.claims import Measurement
 
-# What each stage is computed from.
-FROM: dict[str, tuple[str, ...]] = {
-    "filters": (),
-    "windows": (),
-    "conv": ("filters",),
-    "modulus": ("conv",),
-    "pool": ("modulus", "windows"),
-    "floor": ("pool",),
-    "ema": ("floor",),
-    "pcen": ("floor", "ema"),
-    "norm": ("pcen",),
-    "output": ("norm",),
-}
 # Gradients run the other way, so the last parameter's comes first.
 BACKWARDS = (
     canonical.BETA, canonical.GAMMA, canonical.ROOT, canonical.DELTA, canonical.ALPHA, canonical.SMOOTH,
     canonical.POOLING, canonical.KERNEL, canonical.PREEMP, "input",
 )  # fmt: skip
 ORDER = (*STAGES, "output", *BACKWARDS)
+# The stage that each variable acts in.
+ACTS = {
+    canonical.BETA: "norm", canonical.GAMMA: "norm", canonical.ROOT: "pcen", canonical.DELTA: "pcen",
+    canonical.ALPHA: "pcen", canonical.SMOOTH: "ema", canonical.POOLING: "windows", canonical.KERNEL: "filters",
+    canonical.PREEMP: "conv", "input": "conv",
+}  # fmt: skip
+PCEN_FLOORS = (1e-6, 1e-12)
+CONDITIONS: dict[str, Callable[[Case], bool]] = {
+    "the window is even": lambda case: case.config.window % 2 == 0,
+    "n_samples mod stride is not 1": lambda case: case.n_samples % case.config.stride != 1,
+    "n_samples mod stride is 0": lambda case: case.n_samples % case.config.stride == 0,
+    "the clip is shorter than the window": lambda case: case.n_samples < case.config.window,
+    "there is one frame": lambda case: case.n_samples <= case.config.stride,
+    "there are several frames": lambda case: case.n_samples > case.config.stride,
+    "there are several clips": lambda case: case.batch > 1,
+    "there is one filter": lambda case: case.config.n_filters == 1,
+    "parameters lie beyond their limits": lambda case: case.weights.startswith("outside"),
+    "pcen_floor is 1e-6": lambda case: case.config.pcen_floor == PCEN_FLOORS[0],
+    "pcen_floor is 1e-12": lambda case: case.config.pcen_floor == PCEN_FLOORS[1],
+    "mean_var_norm is asked for": lambda case: case.config.mean_var_norm,
+    "pre-emphasis is asked for": lambda case: case.config.preemp,
+    "compression is log": lambda case: case.config.compression == "log",
+    "compression is none": lambda case: case.config.compression == "none",
+    "sample_rate is not 16000": lambda case: case.config.sample_rate != LeafConfig().sample_rate,
+}
+ROOM = 12  # columns of a ratio and of a count
 
 
 @dataclass(frozen=True)
-class Departure:
-    """One stage or gradient that does not hold.
+class Finding:
+    """One thing that is wrong.
 
     Attributes:
-        stage: a stage, ``output``, or the variable of a gradient (``input``: the audio).
-        worst: the measurement that says it best.
-        n_cases: on how many cases; 0, where all of them together are judged.
+        where: a stage, ``gradient to PCEN/alpha``, ``initial kernel``, ``parameters``, ...
+        what: sentences.
+        ratio: the largest of error to bound.
+        on: of how many cases; empty where that says nothing.
+        example: two values and their index.
+        again: the command that shows it.
+        stage: the stage or variable.
     """
 
-    stage: str
-    worst: Measurement
-    n_cases: int
+    where: str
+    what: tuple[str, ...]
+    ratio: float = math.inf
+    on: str = ""
+    example: str = ""
+    again: str = ""
+    stage: str = ""
 
-    @property
-    def where(self) -> str:
-        """``stage "pool"`` or ``the gradient to PCEN/alpha``."""
-        if self.worst.property == "forward":
-            return f'stage "{self.stage}"'
-        return f"the gradient to {self.stage}" + (", on the limits" if _on_limits(self.worst) else "")
-
-    @property
-    def how(self) -> str:
-        """The criterion, and by how much."""
-        m = self.worst
-        size = m.reason if m.criterion == "status" else f"{m.ratio:.2g} times its bound"
-        return f"{m.criterion}, {size}" + ("" if m.dtype == "float32" else f", in {m.dtype}")
+    def __str__(self) -> str:
+        size = f"{self.ratio:.2g}" if math.isfinite(self.ratio) else "-"
+        lines = [f"  {size:<{ROOM}}{self.on:<{ROOM}}{self.where}: {'; '.join(self.what)}"]
+        pad = " " * (2 + 2 * ROOM)
+        return "\n".join([*lines, *(f"{pad}{text}" for text in (self.example, self.again) if text)])
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the measurements of a port's stages and gradients say.
+    """What the measurements of a port say.
 
     Attributes:
         port: the port.
         measured: all of them, in any order.
-        not_carried: parameters of the port that no variable of LEAF is mapped to.
+        pairs: by stage, what departs on the reference's own input.
+        held: by stage, the cases on which it holds there.
+        slopes: by variable, gradients on the reference's own cotangents, and on limits.
+        found: what is found beside stages and gradients.
+        errors: exceptions and the cases that raised them.
+        double: what is said of float64.
+        is_function: it has no gradients.
+        misread: stages that are read elsewhere than where they are computed.
+        constants: buffers that the output depends on and LEAF has not.
     """
 
     port: Port
     measured: Sequence[Measurement]
-    not_carried: tuple[str, ...] = ()
+    pairs: Mapping[str, list[Pair]] = field(default_factory=dict)
+    held: Mapping[str, list[Case]] = field(default_factory=dict)
+    slopes: Mapping[str, list[Slope]] = field(default_factory=dict)
+    found: tuple[Finding, ...] = ()
+    errors: Mapping[str, list[Case]] = field(default_factory=dict)
+    double: str = ""
+    is_function: bool = False
+    misread: tuple[str, ...] = ()
+    constants: tuple[str, ...] = ()
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """Everything that is wrong, in the order of the computation, then of the gradients, then the rest."""
+        return [*self._stages(), *self._gradients(), *self._float64(), *self.found, *self._errors()]
+
+    @cached_property
+    def adapter_faults(self) -> list[Finding]:
+        """Stages that alone are wrong while everything after them holds: the adapter reads something else."""
+        return [
+            Finding(f'stage "{name}"', (
+                "is read elsewhere than where it is computed: all that follows holds; mend the adapter",
+            ), stage=name, example=_example(name, self.pairs.get(name, ())))
+            for name in self.misread
+        ]  # fmt: skip
 
     @property
-    def departures(self) -> list[Departure]:
-        """What does not hold, in the order of the computation and then of the gradients.
+    def holds(self) -> bool:
+        """Whether nothing is wrong, in the port and in its adapter."""
+        return not (self.findings or self.adapter_faults)
 
-        What departs in float64 alone comes last: a constant that is kept in float32 is another matter than a formula.
-        """
-        failed: dict[str, list[Measurement]] = {}
-        for m in self.measured:
-            if not m.holds:
-                failed.setdefault(m.stage, []).append(m)
-        found = [
-            Departure(stage, min(failed[stage], key=_telling), _n_cases(failed[stage])) for stage in _ordered(failed)
-        ]
-        return sorted(found, key=lambda d: d.worst.dtype != "float32")
+    @property
+    def departs(self) -> list[str]:
+        """The stages and variables of all findings."""
+        return [finding.stage for finding in self.findings]
+
+    @cached_property
+    def inherits(self) -> list[str]:
+        """What departs end to end and holds on the reference's own input, or follows from a stage that departs."""
+        own = {*self.departs, *self.misread}
+        return [name for name in _ordered({m.stage for m in self.measured if not m.holds}) if name not in own]
 
     @property
     def holding(self) -> list[str]:
@@ -97,90 +152,216 @@ class Diagnosis:
     @property
     def unseen(self) -> list[str]:
         """The stages that the port has, in some configuration that it holds, and does not show."""
-        return [stage for stage in self.port.known_stages if stage not in self.port.taps]
+        return [stage for stage in self.port.known_stages if stage not in self.port.stages and not self._has(stage)]
 
     @property
-    def suspects(self) -> list[str]:
-        """The unseen stages that lie between the first departure and what holds before it."""
-        if not self.departures or self.departures[0].stage not in FROM:
-            return []
-        found, todo = set[str](), [*FROM[self.departures[0].stage]]
-        while todo:
-            stage = todo.pop()
-            if stage not in self.port.taps:
-                found.add(stage)
-                todo += FROM[stage]
-        return [stage for stage in self.unseen if stage in found]
+    def not_covered(self) -> list[str]:
+        """What the verdict says nothing about."""
+        out = [f"stages {', '.join(self.unseen)}"] if self.unseen else []
+        if self.double != "supported":
+            out.append("float64")
+        if self.is_function:
+            out += ["gradients", "training", "initial values", "state"]
+        else:
+            out += [] if self.port.initial else ["initial values"]
+            out += (
+                [] if self.port.step else ["training: no step that brings parameters back into their limits was given"]
+            )
+            out += [] if any(s.name == "pool" for s in self.slopes.get("pool", ())) else ["the tie at the floor"]
+        options = [name for name, values in PLAIN.items() if self.port.allowed(name) == values]
+        return [*out, *([f"other {', '.join(options)}"] if options else []), "CUDA"]
 
     @property
-    def stands_alone(self) -> bool:
-        """Whether the first departure is a stage, and nothing that comes behind it departs."""
-        departures = [d for d in self.departures if d.worst.property == "forward"]
-        return len(departures) == 1 and departures[0].stage != "output"
+    def verdict(self) -> str:
+        """``certified``, or how many departures there are, or that the adapter is to be mended first."""
+        if self.findings:
+            n = len(self.findings)
+            return f"departs from {self.port.claims} in {n} place{'s' if n > 1 else ''}"
+        if self.adapter_faults:
+            return f"cannot be judged as {self.port.claims}: the adapter misreads {', '.join(self.misread)}"
+        declared = f", with {', '.join(self.port.extra)} that LEAF has not (declared)" if self.port.extra else ""
+        return f"is {self.port.claims}{declared}"
 
     def __str__(self) -> str:
-        port, departures = self.port, self.departures
-        if not departures:
-            return "\n".join([f"{port.name} is {port.claims}", *self._rest()])
-        first = departures[0]
-        m = first.worst
-        lines = [
-            f"{port.name} departs from {port.claims} first at {first.where} ({first.how}; {self._on(first)})",
-            f"  case:           {m.case}",
-            f"  again:          {m.reproduce}",
-        ]
-        if self.suspects:
-            lines.append(f"  or before it:   {', '.join(self.suspects)} (not seen)")
-        if self.stands_alone:
-            lines.append("  but:            nothing behind it departs: is the stage read where it should be?")
-        lines += [f"  departs, too:   {d.where} ({d.how}; {self._on(d)})" for d in departures[1:]]
-        return "\n".join([*lines, *self._rest()])
+        head = f"{self.port.name} {self.verdict} ({_n_cases(self.measured)} cases)"
+        wrong = [*self.findings, *self.adapter_faults]
+        table = [f"  {'error/bound':<{ROOM}}{'cases':<{ROOM}}what", *map(str, wrong)] if wrong else []
+        return "\n".join([head, *table, *self._rest()])
 
     def row(self) -> dict[str, str]:
         """For the certificate."""
-        departures = self.departures
+        first = self.findings[0] if self.findings else None
         return {
             "port": self.port.name,
             "claims": self.port.claims,
-            "first_departure": f"{departures[0].where} ({departures[0].how})" if departures else "none",
-            "departs": ", ".join(d.stage for d in departures),
+            "first_departure": f"{first.where}: {'; '.join(first.what)}" if first else "none",
+            "departs": ", ".join(finding.where for finding in self.findings),
             "holds": ", ".join(self.holding),
-            "not_seen": ", ".join(self._not_seen()),
+            "not_seen": ", ".join([*self.unseen, *([] if self.double == "supported" else ["float64"])]),
         }
 
-    def _on(self, departure: Departure) -> str:
+    def _has(self, stage: str) -> bool:
+        return any(m.stage == stage for m in self.measured)
+
+    def _rest(self) -> Iterator[str]:
+        stages = [name for name in self.holding if name not in BACKWARDS]
+        gradients = [name for name in self.holding if name in BACKWARDS]
+        if self.inherits:
+            yield f"  inherit from these: {', '.join(self.inherits)}"
+        yield f"  stages hold:        {', '.join(stages) or 'none'}"
+        yield f"  gradients hold:     {', '.join(gradients) or 'none'}"
+        yield f"  float64:            {self.double}"
+        if self.constants:
+            names = ", ".join(self.constants)
+            yield f"  depends on buffers: {names} (constants that LEAF has not; a checkpoint may change them)"
+        yield f"  not covered:        {'; '.join(self.not_covered)}"
+
+    def _forced(self) -> list[str]:
+        """The stages that are handed on as the reference has them."""
+        return [n for n, stage in self.port.stages.items() if isinstance(stage, str) and n not in self.misread]
+
+    def _stages(self) -> Iterator[Finding]:
+        seen = [*self._forced(), *(self.pairs if self.is_function else ())]
+        for name in _ordered(set(self.pairs) - set(self.misread)):
+            pairs = self.pairs[name]
+            held = self.held.get(name, [])
+            what = hypotheses.explain(name, pairs, [n for n in seen if n != name])
+            where = _condition([p.case for p in pairs], held)
+            what = [f"{what[0]}{where}", *what[1:]]
+            yield self._finding(
+                f'stage "{name}"', what, name, FORCED, len(pairs), len(pairs) + len(held), _example(name, pairs)
+            )
+        own = set(self.pairs)
+        for name in _ordered({m.stage for m in self.measured if m.property == "forward" and not m.holds} - own):
+            failed = [
+                m
+                for m in self.measured
+                if m.stage == name and not m.holds and m.dtype == "float32" and m.property == "forward"
+            ]
+            if failed and not _before(name) & own and name not in self.misread:
+                text = (
+                    "loses digits: no case departs by itself, all of them together do"
+                    if all(m.criterion == "accuracy" for m in failed)
+                    else "rounds more than its operations explain"
+                )
+                own.add(name)
+                yield self._finding(f'stage "{name}"', [text], name, "", 0, 0, "")
+
+    def _gradients(self) -> Iterator[Finding]:
+        for name in _ordered(self.slopes):
+            ties = [s for s in self.slopes[name] if s.tie is not slopes.NO_TIE and not s.holds]
+            free = [s for s in self.slopes[name] if s.tie is slopes.NO_TIE and not s.holds]
+            # the gradient of another function: what is wrong there is the function
+            wrong = {p.case for stage in self._reach(name) for p in self.pairs.get(stage, ())}
+            free = [s for s in free if s.case not in wrong]
+            if what := slopes.explain([*ties, *free]):
+                n_held = sum(s.holds for s in self.slopes[name])
+                label = "gradient to the energies" if name == "pool" else f"gradient to {name}"
+                yield self._finding(
+                    label, what, name, ON_LIMITS if ties else FORCED, len(ties + free), len(ties + free) + n_held, ""
+                )
+        told = set(self.slopes) - {"pool"}
+        for name in _ordered({m.stage for m in self.measured if not m.holds and m.stage in BACKWARDS} - told):
+            missing = [m for m in self.measured if m.stage == name and not m.holds and "no gradient" in m.reason]
+            if missing:
+                yield self._finding(
+                    f"gradient to {name}", ["is missing: the parameter does not require one"], name, "", 0, 0, ""
+                )
+
+    def _float64(self) -> Iterator[Finding]:
+        """What departs in float64 alone: a constant that is kept in float32, for one."""
+        single = {m.stage for m in self.measured if not m.holds and m.dtype == "float32"}
+        if single:
+            return
+        for name in _ordered({m.stage for m in self.measured if not m.holds and m.dtype == "float64"})[:1]:
+            yield self._finding(f'"{name}" in float64', ["departs in float64 and holds in float32"], name, "", 0, 0, "")
+
+    def _errors(self) -> Iterator[Finding]:
         n_cases = _n_cases(self.measured)
-        if departure.n_cases:
-            return f"on {departure.n_cases} of {n_cases} cases"
-        return f"over all {n_cases} cases together"
+        for what, cases in self.errors.items():
+            where = _condition(cases, [c for held in self.held.values() for c in held if c not in cases], most=2)
+            small = min(cases, key=_size)
+            yield Finding(
+                "exception",
+                (f"in {what}{where}",),
+                on=f"{len(cases)}/{n_cases}",
+                again=self._again(small),
+                stage="exception",
+            )
 
-    def _rest(self) -> Iterable[str]:
-        taps = [name for name in self.holding if name in FROM]
-        gradients = [name for name in self.holding if name not in FROM]
-        yield f"  taps hold:      {', '.join(taps) or 'none'}"
-        yield f"  gradients hold: {', '.join(gradients) or 'none'}"
-        if unseen := self._not_seen():
-            yield f"  not seen:       {', '.join(unseen)}"
-        if self.not_carried:
-            yield f"  no such in LEAF: {', '.join(self.not_carried)} (parameters, left at their initial values)"
+    def _finding(self, where: str, what: Sequence[str], name: str, kind: str, n: int, of: int, example: str) -> Finding:
+        failed = [m for m in self.measured if m.stage == name and not m.holds]
+        failed = [m for m in failed if kind and m.domain.endswith(kind)] or failed
+        worst = max(failed, key=lambda m: m.ratio, default=None)
+        finite = [m.ratio for m in failed if math.isfinite(m.ratio)]
+        ratio = max(finite, default=math.inf)
+        pairs = self.pairs.get(name, []) if kind == FORCED else []
+        again = self._again(_smallest(pairs).case) if pairs else worst.reproduce if worst else ""
+        return Finding(where, tuple(what), ratio, f"{n}/{of}" if of else "", example, again, name)
 
-    def _not_seen(self) -> list[str]:
-        return self.unseen + ([] if self.port.double else ["float64"])
+    def _again(self, case: Case) -> str:
+        commands = [m.reproduce for m in self.measured if m.case == str(case) and "--on-limits" not in m.reproduce]
+        return commands[0] if commands else ""
+
+    def _reach(self, name: str) -> set[str]:
+        """The stages between a variable and the first one that is handed on as the reference has it."""
+        out, todo = set[str](), [ACTS[name]] if name in ACTS else []
+        while todo:
+            stage = todo.pop()
+            out.add(stage)
+            if stage not in self._forced():
+                todo += [after for after, before in hypotheses.FROM.items() if stage in before and after not in out]
+        return out
 
 
-def _ordered(taps: Iterable[str]) -> list[str]:
-    return sorted(taps, key=lambda stage: (ORDER.index(stage) if stage in ORDER else len(ORDER), stage))
+def _condition(failing: Sequence[Case], held: Sequence[Case], most: int = 1) -> str:
+    """What all failing cases have in common and no other has: one condition, or up to ``most``."""
+    if not held:
+        return ""
+    shared = [text for text, applies in CONDITIONS.items() if all(map(applies, failing))]
+    for n in range(1, most + 1):
+        for chosen in combinations(shared, n):
+            if not any(all(CONDITIONS[text](case) for text in chosen) for case in held):
+                return f", only where {' and '.join(chosen)}"
+    return ""
 
 
-def _telling(m: Measurement) -> tuple[bool, bool, int, float, str]:
-    """float32 before float64, the status before numbers, the direct difference before the rest; then the largest."""
-    criteria = ("status", "direct", *GATES)
-    return m.dtype != "float32", _on_limits(m), criteria.index(m.criterion), -m.ratio, m.case
+def _smallest(pairs: Sequence[Pair]) -> Pair:
+    """The pair that a reader can follow: not silence, where another shows it."""
+    return min(pairs, key=lambda p: (not p.tells, _size(p.case)))
 
 
-def _on_limits(m: Measurement) -> bool:
-    return m.domain.endswith(ON_LIMITS)
+def _size(case: Case) -> tuple[bool, int]:
+    return case.signal == "silence", case.n_samples * case.config.n_filters * case.batch
+
+
+def _example(name: str, pairs: Sequence[Pair]) -> str:
+    if not pairs:
+        return ""
+    p = _smallest(pairs)
+    if p.got.ndim != p.wanted.ndim or p.got.shape[:-1] != p.wanted.shape[:-1]:
+        return f"{name} has shape {p.got.shape}, must have {p.wanted.shape}"
+    apart = np.abs(np.nan_to_num(p.got[p.shared] - p.wanted[p.shared], nan=np.inf))
+    shape = "" if p.got.shape == p.wanted.shape else f", shape {p.got.shape}, must be {p.wanted.shape}"
+    if not apart.size:
+        return f"{name} has shape {p.got.shape}, must have {p.wanted.shape}"
+    index = tuple(int(i) for i in np.unravel_index(int(apart.argmax()), apart.shape))
+    return f"{name}{list(index)} is {p.got[index]:.7g}, must be {p.wanted[index]:.7g}{shape}"
+
+
+def _before(stage: str) -> set[str]:
+    """The stages that a stage is computed from, at whatever distance; itself too."""
+    out, todo = set[str](), [stage]
+    while todo:
+        name = todo.pop()
+        out.add(name)
+        todo += hypotheses.FROM.get(name, ())
+    return out
+
+
+def _ordered(names: Iterable[str]) -> list[str]:
+    return sorted(names, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
 
 
 def _n_cases(measured: Iterable[Measurement]) -> int:
-    return len({(m.case, m.domain) for m in measured if m.case != TOGETHER})
+    return len({m.case for m in measured if m.case != TOGETHER})

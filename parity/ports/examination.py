@@ -1,10 +1,16 @@
-"""Running a port: each case on the claimed rung, the oracle and the port, held to what the rungs are held to."""
+"""Running a port: each case on the claimed rung, the oracle and the port, held to what the rungs are held to.
+
+A case is run three times: end to end in float32; with each stage computed from the reference's own, forward and back,
+so that a stage that is wrong is told from one that only inherits; and in float64, where the port computes in it.
+"""
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,30 +28,26 @@ from parity.checks.grid import (
     kind_of,
 )
 from parity.checks.grid import pooled as pooled_accuracy
-from parity.criteria import Exactly, PooledAccuracy, Verdict, norm, one_operation, soundness, status
+from parity.criteria import AtMost, Exactly, PooledAccuracy, Verdict, norm, one_operation, peak, soundness, status
 from parity.oracle import Conventions
+from parity.oracle.arrays import exact
 from parity.oracle.config import LeafConfig
-from parity.ports.diagnosis import Diagnosis
-from parity.ports.drawing import on_limits
-from parity.ports.port import ON_LIMITS, TOGETHER, Port, reference
+from parity.ports.diagnosis import Diagnosis, Finding
+from parity.ports.drawing import on_limits, telling
+from parity.ports.formulas import OWN, Setting
+from parity.ports.held import Against, Held, Limits
+from parity.ports.hypotheses import Pair
+from parity.ports.judging import FOLLOWS, adapter_of, apart, feeding, fits
+from parity.ports.layouts import AdapterError
+from parity.ports.port import FORCED, ON_LIMITS, TOGETHER, Port
+from parity.ports.slopes import Slope, at_the_floor, ratios
 from parity.report.claims import Measurement
 
 OPTION = "--on-limits"
 CARRIED = Exactly("carried, not computed: every bit survives")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the gradients on the limits are held against.
-
-    Attributes:
-        on: the case with weights on their limits.
-        inside: the same a little inside, or without the limit, where the bounds are taken: on a limit they allow the
-            gradient of either side.
-    """
-
-    on: Expected
-    inside: Expected
+MOST_TURNS = 16  # configurations by which layouts are found, where a stage is not in all of them
+DOUBLE = 2.0**-40  # of the largest value: between what float64 leaves of a formula and what float32 does
+FLOAT32 = AtMost(DOUBLE, "float64 leaves some 2^-48 of LEAF's output, float32 some 2^-22")
 
 
 @dataclass
@@ -57,21 +59,83 @@ class Examination:
         file: the file that describes it, for the command that repeats a case.
         this_test: the command that repeats all of it.
         measured: every measurement so far.
+        pairs: by stage, what the port made of it from the reference's own input where that departs.
+        slopes: by variable, gradients that depart.
+        found: what is found beside stages and gradients.
+        errors: exceptions of the port, by what was asked of it.
     """
 
     port: Port
     file: str = "FILE"
     this_test: str = "pytest FILE"
     measured: list[Measurement] = field(default_factory=list)
+    pairs: dict[str, list[Pair]] = field(default_factory=dict)
+    held_cases: dict[str, list[Case]] = field(default_factory=dict)
+    slopes: dict[str, list[Slope]] = field(default_factory=dict)
+    found: list[Finding] = field(default_factory=list)
+    errors: dict[str, list[Case]] = field(default_factory=dict)
+    misread: tuple[str, ...] = ()
+    constants: tuple[str, ...] = ()
     _pools: dict[tuple[str, str], PooledAccuracy] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        from parity.ports.adapter import PortAdapter
+        self.against = Against(self.port)
+        self.telling = telling(self.port)
+        built = self.port.build(self.telling.config)
+        self.adapter = adapter_of(self.port, built)
 
-        self.adapter = PortAdapter(self.port)
-        self.reference = reference(self.port)
+    @cached_property
+    def is_function(self) -> bool:
+        """Whether the port is a function, which has no gradients and nothing to hand on to its stages."""
+        from parity.ports.functions import FunctionAdapter
 
-    def context(self, case: Case | str, dtype: str = "float32", *, limits: bool = False) -> Context:
+        return isinstance(self.adapter, FunctionAdapter)
+
+    @cached_property
+    def double(self) -> str:
+        """What can be said of float64: ``supported``, or why it is not claimed."""
+        if self.port.double is False or self.is_function:
+            return "not claimed"
+        held = self.expected(self.telling)
+        try:
+            module = self.module_of(held.expected, "float64")
+            y = self.adapter.output(module, exact(held.expected.x))
+        except Exception as error:
+            return f"not supported ({_said(error)})"
+        if y.dtype != np.float64:
+            return f"not supported (the output is {y.dtype})"
+        wanted = held.expected.stages["output"]
+        apart = peak(y - wanted) / peak(wanted) if y.shape == wanted.shape else 0.0
+        # a port that departs in float32 as well says nothing of its float64
+        single = self.adapter.output(self.module_of(held.expected, "float32"), held.expected.x)
+        if (
+            single.shape == wanted.shape
+            and peak(single - wanted) <= FLOAT32_OUTPUT * peak(wanted)
+            and not FLOAT32(apart).passes
+        ):
+            return f"computes in float32 ({apart:.1g} of the largest value from the float64 oracle)"
+        return "supported"
+
+    def prepare(self) -> None:
+        """Find the axes of the stages; what cannot be found is refused before anything is measured.
+
+        Raises:
+            AdapterError: a parameter, a submodule or a layout that the port does not bear out.
+        """
+        for turn in range(MOST_TURNS):
+            case = telling(self.port, turn)
+            if case.config in [telling(self.port, before).config for before in range(turn)]:
+                continue
+            held = self.expected(case)
+            module = self.module_of(held.expected, "float32")
+            try:
+                self.adapter.find_layouts(module, held.expected.x, held.stages)
+            except AdapterError:
+                raise
+            except Exception:  # of the port, which every case will raise again
+                continue
+
+    def context(self, case: Case | str, dtype: str = "float32", *, kind: str = "") -> Context:
         """What the measurements of one case have in common."""
         again = (
             f"python -m parity.ports {shlex.quote(self.file)} {shlex.quote(self.port.name)} {shlex.quote(str(case))}"
@@ -79,9 +143,9 @@ class Examination:
         return Context(
             rung=self.port.name,
             reference=self.port.claims if dtype == "float32" else "oracle",
-            domain=f"{self.port.domain}, {ON_LIMITS}" if limits else self.port.domain,
+            domain=f"{self.port.domain}, {kind}" if kind else self.port.domain,
             case=str(case),
-            reproduce=f"{again} {OPTION}" if limits else again,
+            reproduce=f"{again} {OPTION}" if kind == ON_LIMITS else again,
             dtype=dtype,
             with_norm=isinstance(case, Case) and case.config.mean_var_norm,
             pools=self._pools,
@@ -89,52 +153,43 @@ class Examination:
             # G1's k stays 2: executing the reference again shows what its own formulas round, not what others do
         )
 
-    def expected(self, case: Case, variables: Mapping[str, np.ndarray] | None = None) -> Expected:
-        """What the port is held against on a case: of the reference, only the stages that the port shows."""
-        weights = checked(case.variables() if variables is None else variables, case.config)
-        standing, x = self.reference.build(case.config), case.input()
-        self.reference.write(standing, weights)
-        taps = self.reference.stages(standing, x)
-        cotangent = case.cotangent(taps["output"].shape)
-        return Expected(
-            config=case.config,
-            variables=weights,
-            x=x,
-            cotangent=cotangent,
-            reference={name: stage for name, stage in taps.items() if name in (*self.port.taps, "output")},
-            reference_gradients={
-                name: slope
-                for name, slope in self.reference.gradients(standing, x, cotangent).items()
-                if name in self._trained(case.config)
-            },
-        )
+    def expected(self, case: Case, variables: Mapping[str, np.ndarray] | None = None) -> Held:
+        """What the port is held against on a case."""
+        return self.against.expected(case, (*self._shown(case), "output"), self._trained(case.config), variables)
 
     def limits(self, case: Case) -> Limits:
         """What the port is held against where weights lie on their limits."""
-        weights, inside = on_limits(case)
+        weights, inside = on_limits(case, self.port.logs)
         on = self.expected(case, weights)
         # the smoother's limits need no moving: there is an oracle without them
-        return Limits(on, replace(on, variables=inside, conventions=Conventions(clip_smooth=False)))
+        free = replace(on.expected, variables=inside, conventions=Conventions(clip_smooth=False))
+        return Limits(on, free, inside)
 
-    def run(self, case: Case, expected: Expected | None = None) -> None:
+    def run(self, case: Case, held: Held | None = None) -> None:
         """Measure every stage and gradient of a case.
 
         Args:
             case: that the port holds.
-            expected: of that case, if it is at hand.
+            held: what it is held against, if that is at hand.
         """
-        expected = expected or self.expected(case)
-        for dtype in self.dtypes:
-            self.measured += self._case(case, expected, dtype)
+        held = held or self.expected(case)
+        self.measured += self._end_to_end(held, "float32")
+        if not self.is_function:
+            self.measured += self._forced(held)
+        else:
+            self.measured += self._local(held)
+        if self.double == "supported":
+            self.measured += self._end_to_end(held, "float64")
 
     def run_on_limits(self, case: Case, limits: Limits | None = None) -> None:
-        """Measure the gradients of a case some of whose weights lie on their limits.
+        """Measure the gradients of a case some of whose weights lie on their limits, and at the floor of the energies.
 
         TensorFlow's convention is the reference: on a limit the gradient is that of the function inside, whole.
         """
+        if self.is_function:
+            return
         limits = limits or self.limits(case)
-        for dtype in self.dtypes:
-            self.measured += self._on_limits(case, limits, dtype)
+        self.measured += self._on_limits(limits)
 
     def finish(self) -> None:
         """Judge what is judged over all cases together."""
@@ -148,80 +203,196 @@ class Examination:
         module = self.adapter.build(case.config)
         self.adapter.write(module, sent)
         for name, values in self.adapter.read(module).items():
+            if name in self.port.logs:
+                continue  # computed, not carried
             verdict = CARRIED(values.view(np.uint32), sent[name].view(np.uint32))
             self.measured.append(self.context(case).measurement(name, "bridge round trip", verdict, "bitwise"))
 
     def diagnosis(self) -> Diagnosis:
         """What has been measured so far says."""
-        module = self.adapter.build(self.port.held(LeafConfig(n_filters=2, sample_rate=4000)))
-        return Diagnosis(self.port, self.measured, self.adapter.not_carried(module))
+        return Diagnosis(
+            self.port, self.measured, dict(self.pairs), dict(self.held_cases), dict(self.slopes), tuple(self.found),
+            dict(self.errors), self.double, self.is_function, self.misread, self.constants,
+        )  # fmt: skip
 
-    @property
-    def dtypes(self) -> tuple[str, ...]:
-        """The types that are claimed."""
-        return ("float32", "float64") if self.port.double else ("float32",)
+    def _shown(self, case: Case) -> tuple[str, ...]:
+        if self.is_function:
+            module = self.adapter.build(case.config)
+            self.adapter.write(module, checked(case.variables(), case.config))
+            return tuple(self.adapter.stages(module, case.input()))
+        return tuple(self.port.stages)
 
-    def _case(self, case: Case, expected: Expected, dtype: str) -> Iterator[Measurement]:
-        context = self.context(case, dtype)
-        module = self._module(expected, dtype)
-        taps = _answer(lambda: self.adapter.stages(module, expected.x))
-        if isinstance(taps, Verdict):
-            yield context.measurement("output", "forward", taps, "rounding")
+    def _end_to_end(self, held: Held, dtype: str) -> Iterator[Measurement]:
+        context, expected = self.context(held.case, dtype), held.expected
+        module = self.module_of(expected, dtype)
+        stages = self._answer("a forward", held.case, lambda: self.adapter.stages(module, expected.x))
+        if stages is None:
+            verdict = _broken("the port raised an exception")
+            yield context.measurement("output", "status", verdict, "rounding")
             return
-        yield from (compare_forward if dtype == "float32" else compare_algebraic)(context, taps, expected)
-        slopes = self._gradients(module, expected)
-        if isinstance(slopes, Verdict):
-            yield context.measurement("input", "input gradient", slopes, "rounding")
+        yield from (compare_forward if dtype == "float32" else compare_algebraic)(context, stages, expected)
+        if self.is_function or stages["output"].shape != expected.cotangent.shape:
+            return
+        got = self._answer("a backward", held.case, lambda: self._gradients(module, expected))
+        if got is None:
+            yield context.measurement("input", "status", _broken("the port raised an exception"), "rounding")
             return
         for name in expected.gradients:
-            if name not in slopes:
+            if name not in got and self.port.parameters.get(name, "") is not None:
                 verdict = _broken("no gradient: the parameter does not require one")
                 yield context.measurement(name, kind_of(name), verdict, "rounding")
-        yield from (compare_gradients if dtype == "float32" else compare_algebraic_gradients)(context, slopes, expected)
+        yield from (compare_gradients if dtype == "float32" else compare_algebraic_gradients)(context, got, expected)
 
-    def _on_limits(self, case: Case, limits: Limits, dtype: str) -> Iterator[Measurement]:
-        context, on = self.context(case, dtype, limits=True), limits.on
-        slopes = self._gradients(self._module(on, dtype), on)
-        if isinstance(slopes, Verdict):
-            yield context.measurement("input", "input gradient", slopes, "rounding")
+    def _forced(self, held: Held) -> Iterator[Measurement]:
+        """Each stage on the reference's own input, each gradient from the reference's own cotangent."""
+        context, expected = self.context(held.case, kind=FORCED), held.expected
+        module = self.module_of(expected, "float32")
+        forced = self._answer(
+            "a stage on the reference's input", held.case,
+            lambda: self.adapter.forced(
+                module, expected.x, held.stages, held.cotangents, expected.cotangent, self.misread
+            ),
+        )  # fmt: skip
+        if forced is None:
             return
-        rounding, errors = limits.inside.gradient_rounding(dtype), limits.inside.gradient_errors(dtype)
-        for name, values in slopes.items():
-            reference = on.reference_gradients[name] if dtype == "float32" else on.gradients[name]
-            state = status(values, reference)
+        # functions are read, not replaced: what follows them is held against what it makes of theirs
+        own = {n: y for n, y in forced.stages.items() if not isinstance(self.port.stages.get(n), str)}
+        yield from self._judged(context, held, forced.stages, own)
+        rounding = expected.gradient_rounding("float32")
+        for name, values in forced.gradients.items():
+            if name not in expected.reference_gradients:
+                continue
+            wanted = expected.reference_gradients[name]
+            verdict = status(values, wanted)
+            if verdict.passes:
+                verdict = one_operation(values, wanted, rounding[name], norm)
+            yield context.measurement(name, kind_of(name), verdict, "rounding")
+            slope = Slope(held.case, values, wanted, expected.variables.get(name), name)
+            self.slopes.setdefault(name, []).append(replace(slope, holds=verdict.passes))
+
+    def _local(self, held: Held) -> Iterator[Measurement]:
+        """Of a function: each stage against what the formula makes of the function's own stages before it."""
+        module = self.module_of(held.expected, "float32")
+        stages = self._answer("a forward", held.case, lambda: self.adapter.stages(module, held.expected.x))
+        if stages is not None:
+            yield from self._judged(self.context(held.case, kind=FORCED), held, stages, stages)
+
+    def _judged(self, context: Context, held: Held, stages: Arrays, own: Arrays) -> Iterator[Measurement]:
+        setting, rounding = Setting(held.expected), held.expected.rounding("float32")
+        errors, exact_stages = held.expected.errors("float32"), held.expected.stages
+        for name in held.expected.reference:
+            if name not in stages:
+                continue
+            got, wanted = stages[name], held.stages[name]
+            before = {n: y for n, y in own.items() if n != name and n in OWN and fits(y, held.stages[n])}
+            verdict = apart(got, wanted, rounding.get(name), exact_stages.get(name), errors.get(name))
+            if not verdict.passes and (feeds := feeding(name, before)):
+                theirs = setting.compute(name, {n: _given(before[n]) for n in feeds})
+                if got.shape == theirs.shape:
+                    # the bounds are those of the reference's values, not of these
+                    verdict = FOLLOWS(float(peak(got - theirs) / (peak(theirs) or 1.0)))
+                    wanted = theirs
+            yield context.measurement(name, "forward", verdict, "rounding")
+            if verdict.passes:
+                self.held_cases.setdefault(name, []).append(held.case)
+            else:
+                least = peak(rounding[name]) if name in rounding else 0.0
+                pair = Pair(
+                    held.case,
+                    setting,
+                    got.astype(np.float64),
+                    np.asarray(wanted, dtype=np.float64),
+                    least,
+                    errors.get(name),
+                )
+                self.pairs.setdefault(name, []).append(pair)
+
+    def _on_limits(self, limits: Limits) -> Iterator[Measurement]:
+        held, expected = limits.on, limits.on.expected
+        context = self.context(held.case, kind=ON_LIMITS)
+        module = self.module_of(expected, "float32")
+        fits = self._answer(
+            "a forward", held.case, lambda: self.adapter.output(module, expected.x).shape == expected.cotangent.shape
+        )
+        got = self._answer("a backward", held.case, lambda: self._gradients(module, expected)) if fits else {}
+        rounding, errors = limits.inside.gradient_rounding("float32"), limits.inside.gradient_errors("float32")
+        for name, values in (got or {}).items():
+            wanted = expected.reference_gradients[name]
+            state = status(values, wanted)
             yield context.measurement(name, kind_of(name), state, "rounding")
             if state.passes:
-                direct = one_operation(values, reference, rounding[name], norm)
+                direct = one_operation(values, wanted, rounding[name], norm)
                 yield context.measurement(name, kind_of(name), direct, "rounding")
-                if dtype == "float32":
-                    sound = soundness(values, on.gradients[name], errors[name])
-                    yield context.measurement(name, kind_of(name), sound, "rounding")
+                sound = soundness(values, expected.gradients[name], errors[name])
+                yield context.measurement(name, kind_of(name), sound, "rounding")
+        forced = self._answer("a backward", held.case, lambda: self._both(limits))
+        if forced is not None:
+            on, inside = forced
+            for name, slope in ratios(held.case, on, inside, expected.variables).items():
+                self.slopes.setdefault(name, []).append(slope)
+                yield context.measurement(name, kind_of(name), slope.tie, "rounding")
+        floor = self._answer("a backward", held.case, lambda: at_the_floor(self.adapter, module, held, self.port))
+        if floor is not None:
+            self.slopes.setdefault("pool", []).append(floor)
+            yield context.measurement("pool", "input gradient", floor.tie, "rounding")
 
-    def _module(self, expected: Expected, dtype: str) -> Any:
+    def _both(self, limits: Limits) -> tuple[Arrays, Arrays]:
+        """The gradients with weights on their limits, and a little inside, each stage on the reference's own input."""
+        held, out = limits.on, []
+        # all of one sign: what is asked is a ratio, which sums that cancel would not tell
+        back, seeds = {name: np.abs(d) for name, d in held.cotangents.items()}, np.abs(held.expected.cotangent)
+        for weights in (held.expected.variables, limits.moved):
+            module = self.adapter.build(held.expected.config)
+            self.adapter.write(module, dict(weights))
+            run = self.adapter.forced(module, held.expected.x, held.stages, back, seeds)
+            out.append(run.gradients)
+        return out[0], out[1]
+
+    def module_of(self, expected: Expected, dtype: str) -> Any:
         """The port with the weights of a case."""
         module = self.adapter.build(expected.config, dtype)
         self.adapter.write(module, dict(expected.variables))
         return module
 
-    def _gradients(self, module: Any, expected: Expected) -> Arrays | Verdict:
+    def _gradients(self, module: Any, expected: Expected) -> Arrays:
         """The port's gradients, of those that LEAF has."""
-        slopes = _answer(lambda: self.adapter.gradients(module, expected.x, expected.cotangent))
-        if isinstance(slopes, Verdict):
-            return slopes
-        return {name: slope for name, slope in slopes.items() if name in expected.gradients}
+        slopes = self.adapter.gradients(module, expected.x, expected.cotangent)
+        return {name: slope for name, slope in slopes.items() if name in expected.reference_gradients}
 
     def _trained(self, config: LeafConfig) -> set[str]:
         """The gradients that the port has."""
+        if self.is_function:
+            return set()
         entries = self.adapter.entries(self.adapter.build(config))
         return {"input"} | {name for name, e in entries.items() if all(t.requires_grad for t in e.tensors)}
 
+    def _answer(self, what: str, case: Case, run: Callable[[], Any]) -> Any:
+        """What the port answers; an exception is kept as one, and None given."""
+        try:
+            return run()
+        except Exception as error:
+            said = _without_numbers(_said(error))
+            alike = next(
+                (known for known in self.errors if _without_numbers(known).endswith(said)), f"{what}: {_said(error)}"
+            )
+            if case not in self.errors.setdefault(alike, []):
+                self.errors[alike].append(case)
+            return None
 
-def _answer(run: Callable[[], Arrays]) -> Arrays | Verdict:
-    """What the port answers; an error, whatever it is, is an answer: of the status criterion."""
-    try:
-        return run()
-    except Exception as error:
-        return _broken(f"{type(error).__name__}: {error}")
+
+FLOAT32_OUTPUT = 2.0**-14  # of the largest value: a port that is this near computes the same function
+
+
+def _given(values: np.ndarray) -> Any:
+    return lambda setting, stages: exact(values)
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+
+
+def _without_numbers(text: str) -> str:
+    return re.sub(r"\d+", "n", text)
 
 
 def _broken(what: str) -> Verdict:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import InitVar, dataclass, field, fields
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
@@ -13,16 +14,17 @@ from parity.adapters import canonical
 from parity.adapters.rungs import RUNGS
 from parity.cases.case import WEIGHTS
 from parity.oracle.config import LeafConfig
+from parity.ports import layouts
 
 if TYPE_CHECKING:
     from parity.adapters.base import Adapter
 
-CLAIMS = ("og_leaf", "leaf")
-LAYOUTS = ("bct", "btc")
+CLAIMS = ("og_leaf", "leaf", "efficientleaf")
 ON_LIMITS = "on the limits"  # of the domain where weights lie on them
 TOGETHER = "all drawn cases"  # the case of what is judged over all of them
-AUDIO = ("bt", "b1t")
-PARTS = ("interleaved", "blocks")
+FORCED = "on the reference's input"  # of the domain where each stage is computed from the reference's own
+AUDIO = ("bt", "b1t", "bt1")
+PARTS = ("", "interleaved", "blocks")
 # The stages that can be read off a port, in the order of the computation.
 STAGES = ("filters", "windows", "conv", "modulus", "pool", "floor", "ema", "pcen", "norm")
 # What a port is drawn with, where its `configs` do not say more: trainable PCEN, and nothing before or after.
@@ -32,39 +34,51 @@ PLAIN: Mapping[str, tuple[Any, ...]] = {
     "preemp": (False,),
     "mean_var_norm": (False,),
 }
-PADDING = {"og_leaf": ("same",), "leaf": ("centered",)}
+PADDING = {"og_leaf": ("same",), "leaf": ("centered",), "efficientleaf": ("centered",)}
+GROUPING = ("num_groups", "conv_win_factor", "stride_factor")
 
 Build = Callable[[LeafConfig], Any]
 Stage = str | Callable[[Any, Any], Any]
-Keys = str | tuple[str, ...]
+Keys = str | tuple[str, ...] | None
 
 
 @dataclass(frozen=True)
 class Port:
-    """A PyTorch module that claims to be a rung of the ladder.
+    """An implementation that claims to be a rung of the ladder.
 
     Attributes:
         name: of the port, as the certificate calls it.
-        claims: the rung that it claims to be: ``"og_leaf"`` (the original: TensorFlow's SAME padding) or ``"leaf"``
-            (simplified LEAF: centred padding, unless ``configs`` says ``{"padding": "same"}``).
-        build: from a :class:`parity.oracle.config.LeafConfig` to a module; its initial values do not matter.
+        claims: the rung that it claims to be: ``"og_leaf"`` (the original: TensorFlow's SAME padding), ``"leaf"``
+            (simplified LEAF: centred padding, unless ``configs`` says ``{"padding": "same"}``) or ``"efficientleaf"``.
+        build: from a :class:`parity.oracle.config.LeafConfig` to a fresh PyTorch module; or to a function of audio
+            [B, T] and a dictionary of parameters by canonical names, NumPy arrays all, which gives the output or a
+            dictionary of stages with ``"output"`` among them.
         parameters: canonical name to state-dict key. ``kernel`` [C, 2] may be two keys: centres, then sigmas.
             The names are ``kernel``, ``learnable_pooling/kernel``, ``PCEN/alpha``, ``PCEN/delta``, ``PCEN/root``,
-            ``PCEN/EMA/smooth``, and those of :mod:`parity.adapters.canonical` for whatever else is held.
-        taps: where a stage of ``STAGES`` can be read: the name of a submodule, whose output is taken, or a function
-            of the module and the audio as it was given. What is left out is not seen.
-        layout: of the output: ``"bct"`` is [B, C, frames], ``"btc"`` is [B, frames, C].
-        taps_layout: the same of the stages; as ``layout``, if not given.
-        audio: how the module takes its audio: ``"bt"`` is [B, T], ``"b1t"`` is [B, 1, T].
-        parts: real and imaginary parts of ``filters`` and ``conv``: ``"interleaved"``, or in two ``"blocks"``; says
-            nothing where they are complex.
+            ``PCEN/EMA/smooth``, and those of :mod:`parity.adapters.canonical` for whatever else is held. None: the
+            port has no such parameter, although it takes the option; the reference keeps its initial value. A
+            function takes all parameters by their canonical names and needs no table.
+        stages: where a stage of ``STAGES`` can be read: the name of a submodule, whose output is taken; that name and
+            ``:input``, whose input is taken; or a function of the module and the audio as it was given. What is left
+            out is not seen.
+        layout: axes of the output, such as ``"bct"`` or ``"btc"``; found by its shape if not given.
+        stages_layout: the same of the stages, for all or by stage: ``{"windows": "1kc1", "conv": "b cp t"}``, see
+            :mod:`parity.ports.layouts`; found by shape and values if not given.
+        audio: how the module takes its audio: ``"bt"`` is [B, T], ``"b1t"`` is [B, 1, T], ``"bt1"`` is [B, T, 1].
+        parts: real and imaginary parts of ``filters`` and ``conv`` on one axis: ``"interleaved"``, or in two
+            ``"blocks"``; found by their values if not given.
         configs: the values that a field of the configuration may take, one or a tuple of them. What is not named is
             drawn, but for ``PLAIN``.
         weights: the kinds of weights to draw, see :class:`parity.cases.case.Case`; by default, for ``og_leaf`` with
             those outside of every limit, for ``leaf`` with those outside of the limits that it has.
         holds: whether a drawn configuration can be held, where ``configs`` cannot say it.
-        double: whether ``.double()`` makes it compute in float64; otherwise float64 is not claimed.
+        double: whether ``.double()`` makes it compute in float64. None finds out; False does not claim it.
         accepts: inputs that the rung refuses and the port takes, declared: see :data:`parity.ports.conduct.REFUSED`.
+        extra: parameters and buffers that LEAF has not, declared by their keys; whatever else is found is a departure.
+        logs: canonical names of the parameters that are kept as logarithms; of ``PCEN/root``, that of its inverse.
+        initial: whether fresh modules are held to the rung's initial values.
+        groups: of ``efficientleaf``: ``num_groups``, ``conv_win_factor`` and ``stride_factor``.
+        step: what a training loop calls on the module after each update, to bring parameters back into their limits.
 
     Raises:
         ValueError: a name, a stage, a field or a choice that does not exist.
@@ -73,40 +87,60 @@ class Port:
     name: str
     claims: str
     build: Build
-    parameters: Mapping[str, Keys]
-    taps: Mapping[str, Stage] = field(default_factory=dict)
-    layout: str = "bct"
-    taps_layout: str = ""
+    parameters: Mapping[str, Keys] = field(default_factory=dict)
+    stages: Mapping[str, Stage] = field(default_factory=dict)
+    layout: str = ""
+    stages_layout: str | Mapping[str, str] = ""
     audio: str = "bt"
-    parts: str = "interleaved"
+    parts: str = ""
     configs: Mapping[str, Any] = field(default_factory=dict)
     weights: tuple[str, ...] = ()
     holds: Callable[[LeafConfig], bool] = lambda config: True
-    double: bool = True
+    double: bool | None = None
     accepts: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+    logs: tuple[str, ...] = ()
+    initial: bool = True
+    groups: Mapping[str, Any] = field(default_factory=dict)
+    step: Callable[[Any], object] | None = None
+    taps: InitVar[Mapping[str, Stage] | None] = None
+    taps_layout: InitVar[str | None] = None
 
-    def __post_init__(self) -> None:
-        for name, allowed in (
-            ("claims", CLAIMS),
-            ("layout", LAYOUTS),
-            ("taps_layout", ("", *LAYOUTS)),
-            ("audio", AUDIO),
-            ("parts", PARTS),
-        ):
+    def __post_init__(self, taps: Mapping[str, Stage] | None, taps_layout: str | None) -> None:
+        for old, new, given in (("taps", "stages", taps), ("taps_layout", "stages_layout", taps_layout)):
+            if given is not None:
+                warnings.warn(f"{old}: is {new} now; the old name goes in 0.3", DeprecationWarning, stacklevel=3)
+                object.__setattr__(self, new, given)
+        for name, allowed in (("claims", CLAIMS), ("audio", AUDIO), ("parts", PARTS)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}={getattr(self, name)!r}: must be one of {allowed}")
-        for what, given, known in (
-            ("taps", self.taps, STAGES),
+        for what, names, known in (
+            ("stages", self.stages, STAGES),
             ("weights", self.weights, WEIGHTS),
             ("parameters", self.parameters, _VARIABLES),
+            ("logs", self.logs, _VARIABLES),
+            ("groups", self.groups, GROUPING),
             ("configs", self.configs, tuple(f.name for f in fields(LeafConfig))),
         ):
-            if unknown := [name for name in given if name not in known]:
+            if unknown := [name for name in names if name not in known]:
                 raise ValueError(f"{what}={unknown}: must be among {known}")
-        if self.claims == "leaf" and any(self.allowed(name) != values for name, values in PLAIN.items()):
-            raise ValueError(f"configs={dict(self.configs)}: leaf holds no other {', '.join(PLAIN)} than {PLAIN}")
-        if missing := [name for name in canonical.expected_shapes(self.held(_PLAIN)) if name not in self.parameters]:
+        if self.claims != "og_leaf" and any(self.allowed(name) != values for name, values in PLAIN.items()):
+            held = f"{self.claims} holds no other {', '.join(PLAIN)} than {PLAIN}"
+            raise ValueError(f"configs={dict(self.configs)}: {held}")
+        for stage in ("output", *self.stages):
+            layouts.parse(stage, self.given_layout(stage))
+        needed = canonical.expected_shapes(self.held(_PLAIN)) if self.parameters else ()
+        if missing := [name for name in needed if name not in self.parameters]:
             raise ValueError(f"parameters: must name {missing} as well")
+
+    def given_layout(self, stage: str) -> str:
+        """What was said of a stage's axes; empty where nothing was."""
+        if stage == "output":
+            return self.layout
+        if not isinstance(self.stages_layout, str):
+            return self.stages_layout.get(stage, "")
+        # one text for all stages is about those that have time and channels
+        return self.stages_layout if stage not in ("filters", "windows") else ""
 
     def allowed(self, name: str) -> tuple[Any, ...] | None:
         """The values that a field of the configuration may take; None: any."""
@@ -129,7 +163,7 @@ class Port:
                 turn //= len(allowed)
         return config.with_(**changes)
 
-    def stages(self, config: LeafConfig) -> tuple[str, ...]:
+    def stages_of(self, config: LeafConfig) -> tuple[str, ...]:
         """The stages that a frontend of this configuration has, whether the port shows them or not."""
         absent = set() if config.compression in ("pcen", "fixed_pcen") else {"ema", "pcen"}
         return tuple(s for s in STAGES if s not in absent and (s != "norm" or config.mean_var_norm))
@@ -139,7 +173,9 @@ class Port:
         """The stages of all configurations that are held."""
         kinds = product(self.allowed("compression") or (), self.allowed("mean_var_norm") or ())
         had = {
-            stage for kind, norm in kinds for stage in self.stages(_PLAIN.with_(compression=kind, mean_var_norm=norm))
+            stage
+            for kind, norm in kinds
+            for stage in self.stages_of(_PLAIN.with_(compression=kind, mean_var_norm=norm))
         }
         return tuple(stage for stage in STAGES if stage in had)
 
@@ -148,6 +184,7 @@ class Port:
         """Where the claim is made, in words."""
         padding = "/".join(map(str, self.allowed("padding") or ()))
         own = [f"{name}={value}" for name, value in self.configs.items() if name != "padding"]
+        own += [f"{name}={value}" for name, value in self.groups.items()]
         own += [f"weights={'/'.join(dict.fromkeys(self.weights))}"] if self.weights else []
         return ", ".join(["drawn", f"padding={padding}", *own])
 

@@ -7,18 +7,21 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 
+from torch import nn
+
 from parity.cases.case import Case
-from parity.checks.grid import Expected
 from parity.ports.__main__ import load
-from parity.ports.certifying import sample
 from parity.ports.diagnosis import Diagnosis
-from parity.ports.examination import Examination, Limits
+from parity.ports.drawing import sample
+from parity.ports.examination import Examination
+from parity.ports.held import Held, Limits
+from parity.ports.judging import misread
 from parity.ports.port import Port
 from parity_tests.ports.flawed import FlawedLeaf
 
 FOLDER = Path(__file__).parent
 CERTIFY = FOLDER / "certify_flawed.py"
-SMALL = {"sample_rate": (2000, 4000)}
+SMALL = {"sample_rate": (2000, 4000, 11025)}
 ORIGINAL = {
     "kernel": "_complex_conv._kernel",
     "learnable_pooling/kernel": "_pooling.kernel",
@@ -38,7 +41,7 @@ SIMPLIFIED = {
     "PCEN/root": "compression.r",
     "PCEN/EMA/smooth": "compression.s",
 }
-N_CASES, N_ON_LIMITS, MOST_SAMPLES = 8, 2, 700
+N_CASES, N_ON_LIMITS, MOST_SAMPLES = 6, 1, 500
 
 
 @cache
@@ -47,11 +50,14 @@ def described() -> Port:
     return load(CERTIFY, "flawed")
 
 
-def flawed(bugs: Collection[str], **changes: object) -> Port:
-    """The port of ``certify_flawed.py`` with these bugs, on small configurations."""
+def flawed(bugs: Collection[str], *changes_of_module, **changes: object) -> Port:
+    """The port of ``certify_flawed.py`` with these bugs, on small configurations, its module changed by functions."""
 
-    def build(config):
-        return FlawedLeaf(config.n_filters, config.window, config.stride, config.pcen_floor, bugs)
+    def build(config) -> nn.Module:
+        module = FlawedLeaf(config.n_filters, config.window, config.stride, config.pcen_floor, bugs)
+        for change in changes_of_module:
+            change(module)
+        return module
 
     return replace(described(), build=build, configs=SMALL, **changes)
 
@@ -72,7 +78,7 @@ class Bench:
         return [replace(case, n_samples=min(case.n_samples, MOST_SAMPLES)) for case in drawn]
 
     @cached_property
-    def expected(self) -> list[Expected]:
+    def held(self) -> list[Held]:
         return [Examination(self.port).expected(case) for case in self.cases]
 
     @cached_property
@@ -80,11 +86,13 @@ class Bench:
         return [Examination(self.port).limits(case) for case in self.cases[:N_ON_LIMITS]]
 
     def examine(self, port: Port) -> Diagnosis:
-        """Everything but the behaviour."""
+        """Stages and gradients, on limits too."""
         examination = Examination(port)
-        for case, expected in zip(self.cases, self.expected, strict=True):
-            examination.run(case, expected)
-        for case, limits in zip(self.cases, self.limits, strict=False):
-            examination.run_on_limits(case, limits)
+        examination.prepare()
+        examination.misread = misread(examination, self.held[:4])
+        for held in self.held:
+            examination.run(held.case, held)
+        for limits in self.limits:
+            examination.run_on_limits(limits.on.case, limits)
         examination.finish()
         return examination.diagnosis()

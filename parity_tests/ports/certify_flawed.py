@@ -14,7 +14,7 @@ PORT = Port(
         "PCEN/root": "pcen.root",
         "PCEN/EMA/smooth": "pcen.smoother.s",
     },
-    taps={
+    stages={
         "windows": lambda port, audio: port.pooling.window(),
         "conv": "gabor",
         "modulus": "energy",
@@ -22,5 +22,6 @@ PORT = Port(
         "ema": "pcen.smoother",
     },
     audio="b1t",
+    initial=False,
 )
 TestFlawed = certify(PORT)

@@ -10,7 +10,7 @@ import pytest
 from parity_tests.house.empty import build_wheel, install
 from parity_tests.ports.bench import CERTIFY, FOLDER
 
-NEEDED = ("pytest", "hypothesis", "rich", "jinja2")
+NEEDED = ("pytest", "rich", "jinja2")
 EXAMPLES = 3
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the environment is made of symbolic links")
 
@@ -41,7 +41,7 @@ def test_environment_has_no_tensorflow(environment):
 def test_flawed_port_is_refused_and_its_first_bug_named(environment):
     done, certificate = certify(environment, CERTIFY.name, "flawed")
     assert done.returncode == 1, done.stdout + done.stderr
-    assert 'flawed departs from og_leaf first at stage "windows" (direct, ' in done.stdout
+    assert 'stage "windows": is centred on K / 2 and K / 2 wide' in done.stdout
     assert "flawed <- og_leaf" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert certificate["verdict"] == "failed"
@@ -52,8 +52,7 @@ def test_flawed_port_is_refused_and_its_first_bug_named(environment):
     assert certificate["environment"]["packages"]["tensorflow"] is None
     assert "flawed" in (environment.cwd / "flawed" / "index.html").read_text()
 
-    command = next(line for line in done.stdout.splitlines() if line.startswith("  again:"))
-    assert f"python -m parity.ports {CERTIFY.name} flawed " in command
+    assert f"python -m parity.ports {CERTIFY.name} flawed " in done.stdout
 
 
 def test_repaired_port_is_certified(environment):

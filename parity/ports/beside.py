@@ -1,0 +1,255 @@
+"""What a port is held to beside stages and gradients: nothing extra, nothing shared, its start, its training step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from parity.adapters import canonical
+from parity.checks.initial import CONSTANTS, MEASURED, analytic_errors
+from parity.criteria import AtMost, peak
+from parity.criteria.criterion import unit_roundoff
+from parity.oracle import Box, Precision, analytic_init, measured_init, measured_init_margin
+from parity.oracle.arrays import Array
+from parity.oracle.config import LeafConfig
+from parity.ports.conduct import calls, refuses
+from parity.ports.diagnosis import Finding
+
+if TYPE_CHECKING:
+    from parity.ports.examination import Examination
+
+STARTS = AtMost(64 * unit_roundoff("float32"), "of the value: pi, a logarithm under a root, quotients and products")
+PROJECTED = AtMost(4 * unit_roundoff("float32"), "of the value: a limit is a constant of up to four operations")
+DECIDED = 2.0**-18  # of the peak: what a bin must be off its threshold for two float32 mel matrices to agree on it
+Check = Callable[["Examination"], Iterator[Finding]]
+LOW, HIGH = 60.0, 7800.0  # of the rungs' initial band, Hz
+MOVE = 1.0  # of a tensor whose part in the output is asked for
+
+
+def beside(examination: Examination, checks: Sequence[Check] = ()) -> list[Finding]:
+    """All but the start, or the checks that are given; an exception of the port is a finding."""
+    if examination.is_function:
+        return []
+    found: list[Finding] = []
+    for check in checks or (extra, shared, conduct, training):
+        try:
+            found += check(examination)
+        except Exception as error:
+            text = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+            found.append(Finding(check.__name__, (f"could not be looked at: {text}",), stage=check.__name__))
+    return found
+
+
+def extra(examination: Examination) -> Iterator[Finding]:
+    """Trainable parameters that LEAF has not, and buffers that a forward in training changes."""
+    module, port = _fresh(examination), examination.port
+    held = dict(module.inner.named_parameters())
+    for name in examination.adapter.not_carried(module):
+        if name in port.extra or not held[name].requires_grad:
+            continue
+        change = influence(examination, module, held[name])
+        does = (
+            f"moved by {MOVE:g}, it changes the output by {change:.2g} of its largest value"
+            if change
+            else "it has no part in the output"
+        )
+        yield Finding(
+            "parameters",
+            (f"{name} {list(held[name].shape)} is trainable and LEAF has no such parameter; {does}",),
+            stage=name,
+        )
+    module.train()
+    before = {name: _copy(b) for name, b in module.inner.named_buffers()}
+    module(_audio(examination))
+    after = {name: _copy(b) for name, b in module.inner.named_buffers()}
+    for name in before:
+        if name not in port.extra and not np.array_equal(before[name], after.get(name, np.empty(0)), equal_nan=True):
+            yield Finding("buffers", (f"{name} changes with every forward in training",), stage=name)
+
+
+def constants(examination: Examination) -> list[str]:
+    """Buffers that the output depends on and LEAF has not: constants, which a checkpoint may replace."""
+    if examination.is_function:
+        return []
+    module = _fresh(examination)
+    entries = examination.adapter.entries(module)
+    mapped = {id(t) for entry in entries.values() for t in entry.tensors}
+    unmapped = [(n, b) for n, b in module.inner.named_buffers() if id(b) not in mapped and b.is_floating_point()]
+    unmapped += [(n, p) for n, p in module.inner.named_parameters() if id(p) not in mapped and not p.requires_grad]
+    return [name for name, tensor in unmapped if influence(examination, module, tensor)]
+
+
+def influence(examination: Examination, module: Any, tensor: Any) -> float:
+    """How far the output moves with a tensor, of its largest value."""
+    import torch
+
+    x = _audio(examination)
+    with torch.no_grad():
+        first = _copy(module(x))
+        kept = tensor.clone()
+        tensor.add_(MOVE)
+        second = _copy(module(x))
+        tensor.copy_(kept)
+    if first.shape != second.shape or not np.isfinite(second).all():
+        return float("inf")
+    return peak(second - first) / (peak(first) or 1.0)
+
+
+def shared(examination: Examination) -> Iterator[Finding]:
+    """Parameters of one instance that are another's as well, at whatever width the port has."""
+    import torch
+
+    first, second = _fresh(examination), _fresh(examination)
+    pointers = {p.data_ptr(): name for name, p in first.inner.named_parameters() if p.numel()}
+    same = [name for name, p in second.inner.named_parameters() if p.data_ptr() in pointers]
+    if same:
+        yield Finding(
+            "instances", (f"every instance has the same {', '.join(same)}: training one moves all",), stage="instances"
+        )
+        return
+    x = _audio(examination)
+    for turned in (False, True):
+        pair = [_fresh(examination), _fresh(examination)]
+        moved, other = pair[::-1] if turned else pair
+        with torch.no_grad():
+            before = _copy(other(x))
+            for tensor in [*moved.parameters(), *moved.buffers()]:
+                if tensor.is_floating_point():
+                    tensor.mul_(2).add_(MOVE)
+            moved(x)
+            after = _copy(other(x))
+        if not np.array_equal(before, after, equal_nan=True):
+            yield Finding(
+                "instances", ("what is done to one instance changes the output of another",), stage="instances"
+            )
+            return
+
+
+def conduct(examination: Examination) -> Iterator[Finding]:
+    """State, inputs that are changed, and inputs that the rung refuses; what is shared is told by :func:`shared`."""
+    failed = [m for m in calls(examination.port, examination.this_test) if not m.holds]
+    if failed:
+        what = ", ".join(m.case.removeprefix("held: ") for m in failed)
+        reason = f" ({failed[-1].reason})" if failed[-1].case == "a call" else ""
+        yield Finding("conduct", (f"is no function of its input; not as it was: {what}{reason}",), stage="conduct")
+    for m in refuses(examination.port, examination.this_test):
+        if m.holds:
+            continue
+        if m.criterion == "divergence":
+            yield Finding("refusals", (f"accepts={m.case!r} is declared, but the port refuses it",), stage="refusals")
+        else:
+            yield Finding(
+                "refusals",
+                (f"an input with {m.case}: the port and {examination.port.claims} do not both refuse it",),
+                stage="refusals",
+            )
+
+
+def initial(examination: Examination) -> Iterator[Finding]:
+    """What a fresh module starts from."""
+    port = examination.port
+    if not port.initial:
+        return
+    wanted = [(40, 16000), *((n, rate) for n, rate in MEASURED if rate in (8000, 22050))]
+    done = set()
+    for n_filters, rate in wanted:
+        config = port.held(LeafConfig(n_filters=n_filters, sample_rate=rate))
+        if config in done or not port.holds(config) or config.n_filters < port.groups.get("num_groups", 1):
+            continue
+        done.add(config)
+        read = examination.adapter.read(examination.adapter.build(config))
+        where = f" at {config.n_filters} filters, {config.sample_rate} Hz"
+        found = list(_kernel(port.claims, config, read[canonical.KERNEL]))
+        if found:
+            yield Finding("initial values", (f"{'; '.join(found)}{where}",), stage="initial kernel")
+        for name, values in read.items():
+            start = CONSTANTS.get(name)
+            if name == canonical.KERNEL or start is None or name in (canonical.RNN_KERNEL, canonical.RNN_RECURRENT):
+                continue
+            exact = np.broadcast_to(np.asarray(start, dtype=np.float64), values.shape)
+            if not STARTS(peak(values - exact) / peak(exact) if np.any(exact) else peak(values)).passes:
+                text = f"{name} starts from {values.flat[0]:.4g}, must be {exact.flat[0]:.4g}"
+                found.append(text)
+                yield Finding("initial values", (text,), stage=f"initial {name}")
+        if found:
+            return  # one rate shows it
+
+
+def _kernel(claims: str, config: LeafConfig, got: Array) -> Iterator[str]:
+    n, rate = config.n_filters, config.sample_rate
+    if claims == "og_leaf":
+        exact = measured_init(n)  # of 16 kHz, whatever the rate
+        off = np.abs(got / np.where(exact == 0, 1, exact) - 1) > STARTS.limit
+        off &= (measured_init_margin(n) > DECIDED)[:, np.newaxis]
+    else:
+        exact = analytic_init(n, rate, LOW, min(HIGH, rate / 2))
+        off = np.abs(got - exact) > analytic_errors(n, rate, Precision.of("float32"))
+    for column, name, unit in ((0, "centres", " rad/sample"), (1, "sigmas", "")):
+        bad = off[:, column]
+        if np.any(bad):
+            apart = np.abs(got[:, column] - exact[:, column])
+            c = int(np.argmax(np.where(bad, apart / np.abs(exact[:, column]), 0)))
+            size = (
+                f"{apart[bad].max():.2g}{unit}"
+                if unit
+                else f"{100 * np.abs(got[bad, 1] / exact[bad, 1] - 1).max():.2g} %"
+            )
+            yield (
+                f"{int(bad.sum())} of {n} initial {name} off by up to {size} "
+                f"(kernel[{c}, {column}] is {got[c, column]:.5g}, must be {exact[c, column]:.5g})"
+                f"{_band(claims, config, got) if column == 0 else ''}"
+            )
+
+
+def _band(claims: str, config: LeafConfig, got: Array) -> str:
+    """Another band, or another rate, if the initial values are those of one."""
+    n, rate = config.n_filters, config.sample_rate
+    start = measured_init if claims == "og_leaf" else analytic_init
+    for text, r, low, high in (
+        ("up to half of the sample rate", rate, LOW, rate / 2),
+        ("from 0 to half of the sample rate", rate, 0.0, rate / 2),
+        (f"of {rate} Hz, not of 16000", rate, LOW, min(HIGH, rate / 2)),
+        (f"of {rate} Hz, not of 16000, beyond half of that", rate, LOW, HIGH),
+    ):  # fmt: skip
+        theirs = start(n, r, low, high)
+        if np.abs(got[:, 0] - theirs[:, 0]).max() <= STARTS.limit * np.pi:
+            return f": centres are those of a band {text}"
+    return ""
+
+
+def training(examination: Examination) -> Iterator[Finding]:
+    """After an update that leaves their limits, mu and sigma are brought back to them, as Keras does."""
+    port = examination.port
+    if port.step is None:
+        return
+    case = replace(examination.telling, weights="outside")
+    module, variables = examination.adapter.build(case.config), case.variables()
+    examination.adapter.write(module, dict(variables))
+    port.step(module.inner)
+    after, box = examination.adapter.read(module)[canonical.KERNEL], Box.of_leaf(case.config.window)
+    low, high = np.array([0.0, box.sigma_low]), np.array([np.pi, box.sigma_high])
+    wanted = np.clip(variables[canonical.KERNEL].astype(np.float64), low, high)
+    apart = np.abs(after - wanted)
+    if not PROJECTED(float((apart / np.maximum(wanted, unit_roundoff("float32"))).max())).passes:
+        index = tuple(int(i) for i in np.unravel_index(int(apart.argmax()), apart.shape))
+        text = f"kernel{list(index)} is {after[index]:.5g}, must be {wanted[index]:.5g}"
+        yield Finding(
+            "training step", (f"mu and sigma are not brought back into their limits: {text}",), stage="training step"
+        )
+
+
+def _fresh(examination: Examination) -> Any:
+    return examination.adapter.build(examination.telling.config)
+
+
+def _audio(examination: Examination) -> Any:
+    import torch
+
+    return torch.from_numpy(examination.telling.input())
+
+
+def _copy(tensor: Any) -> np.ndarray:
+    return np.array(tensor.detach().cpu().numpy())

@@ -1,0 +1,236 @@
+"""LEAF's stages as formulas that can be swapped for others, in float64: what a port may compute instead.
+
+The values of a case come from the oracle; from the first stage that is swapped on they are computed anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from parity.adapters import canonical
+from parity.checks.grid import Arrays, Expected
+from parity.oracle.arrays import Array, clamp_adjoint, exact
+from parity.oracle.compression import standardise, standardise_adjoint
+from parity.oracle.config import FLOOR, LOG_OFFSET, NORM_EPS
+from parity.oracle.correlation import correlate, depthwise, depthwise_adjoint
+from parity.oracle.pcen import normalise, normalise_adjoint, smoother, smoother_adjoint
+
+Z = float(np.sqrt(2 * np.log(2)) / np.pi)
+Values = dict[str, Array]
+Formula = Callable[["Setting", Values], Array]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One case: its configuration, weights and audio, and the stages that the oracle makes of them.
+
+    Attributes:
+        expected: of the case.
+    """
+
+    expected: Expected
+
+    @cached_property
+    def v(self) -> Values:
+        """The weights in float64."""
+        return {name: exact(value) for name, value in self.expected.variables.items()}
+
+    @property
+    def grouped(self) -> bool:
+        """Whether filters are computed in groups, whose inner stages nobody sees."""
+        return len(self.expected.oracle.geometry.groups) > 1
+
+    @property
+    def window(self) -> int:
+        """Samples of a filter and of a pooling window."""
+        return self.expected.config.window
+
+    @property
+    def x(self) -> Array:
+        """The audio after the pre-emphasis, [B, T]."""
+        x = exact(self.expected.x)
+        if not self.expected.config.preemp:
+            return x
+        return correlate(x, self.v[canonical.PREEMP].reshape(1, 2), 1, (0, 1))[:, 0]
+
+    @property
+    def half(self) -> float:
+        """Half of a window, whose middle this is."""
+        return (self.window - 1) / 2
+
+    @property
+    def given_mu(self) -> Array:
+        """Centres as they were given [C, 1]."""
+        return self.v[canonical.KERNEL][:, :1]
+
+    @property
+    def given_sigma(self) -> Array:
+        """Sigmas as they were given [C, 1]."""
+        return self.v[canonical.KERNEL][:, 1:]
+
+    @property
+    def given_width(self) -> Array:
+        """Pooling widths as they were given [C, 1]."""
+        return self.v[canonical.POOLING].reshape(-1, 1)
+
+    @property
+    def gamma(self) -> Array:
+        """Of the instance normalisation [C, 1]."""
+        return self.v[canonical.GAMMA][:, np.newaxis]
+
+    @property
+    def beta(self) -> Array:
+        """Of the instance normalisation [C, 1]."""
+        return self.v[canonical.BETA][:, np.newaxis]
+
+    @property
+    def mu(self) -> Array:
+        """Centres inside their limits, rad/sample [C, 1]."""
+        return np.clip(self.given_mu, 0.0, np.pi)
+
+    @property
+    def sigma(self) -> Array:
+        """Sigmas inside their limits, samples [C, 1]."""
+        box = self.expected.oracle.geometry.box
+        return np.maximum(np.minimum(self.v[canonical.KERNEL][:, 1:], box.sigma_high), box.sigma_low)
+
+    @property
+    def width(self) -> Array:
+        """Pooling widths inside their limits, in half windows [C, 1]."""
+        box = self.expected.oracle.geometry.box
+        return np.maximum(np.minimum(self.v[canonical.POOLING].reshape(-1, 1), 0.5), box.width_low)
+
+    def pads(self, n: int, stride: int) -> tuple[int, int]:
+        """The reference's padding of n samples."""
+        return self.expected.oracle.geometry.pads(n, self.window, stride)
+
+    def compute(self, stage: str, swapped: Mapping[str, Formula]) -> Array:
+        """A stage, with these formulas in the place of LEAF's own."""
+        values: Values = dict(self.expected.stages)
+        changed = False
+        for name in ORDER:
+            if name in swapped:
+                values[name], changed = swapped[name](self, values), True
+            elif changed and name in values and name != "output":
+                values[name] = OWN[name](self, values)
+            if name == "output" and changed and "output" not in swapped:
+                values["output"] = self.output(values)
+            if name == stage:
+                break
+        return values[stage]
+
+    def output(self, values: Values) -> Array:
+        """The output from the stages before it."""
+        kind = self.expected.config.compression
+        if self.expected.config.mean_var_norm:
+            return values["norm"]
+        if kind == "none":
+            return values["floor"]
+        return np.log(values["floor"] + LOG_OFFSET) if kind == "log" else values["pcen"]
+
+    def compressed(self, values: Values) -> Array:
+        """What the normalisation takes."""
+        kind = self.expected.config.compression
+        if kind == "none":
+            return values["floor"]
+        return np.log(values["floor"] + LOG_OFFSET) if kind == "log" else values["pcen"]
+
+
+def filters(s: Setting, mu: Array, sigma: Array, shift: float = 0.0) -> Array:
+    """Gabor wavelets [C, 2, W] around a tap."""
+    t = np.arange(-(s.window // 2), (s.window + 1) // 2) - shift
+    envelope = np.exp(-(t**2) / (2 * sigma**2)) / (np.sqrt(2 * np.pi) * sigma)
+    return np.stack([envelope * np.cos(mu * t), envelope * np.sin(mu * t)], axis=1)
+
+
+def windows(s: Setting, width: Array, centre: float, half: float) -> Array:
+    """Gaussians [C, K] around a tap."""
+    t = np.arange(s.window) - centre
+    return np.asarray(np.exp(-0.5 * (t / (width * half)) ** 2))
+
+
+def conv(s: Setting, values: Values, pads: tuple[int, int], x: Array | None = None) -> Array:
+    """The filters over the audio, [B, C, 2, T]."""
+    kernels = values["filters"].reshape(-1, s.window)
+    x = s.x if x is None else x
+    return correlate(x, kernels, 1, pads).reshape(x.shape[0], -1, 2, x.shape[1] + sum(pads) - s.window + 1)
+
+
+def pool(s: Setting, values: Values, pads: tuple[int, int]) -> Array:
+    """The windows over the energies, [B, C, F]."""
+    return depthwise(values["modulus"], values["windows"], s.expected.config.stride, pads)
+
+
+def parameters(s: Setting) -> tuple[Array, Array, Array, Array]:
+    """alpha, delta, 1 / root and s, inside the original's limits."""
+    low = s.expected.conventions.delta_low
+    delta = s.v[canonical.DELTA] if low is None else np.maximum(s.v[canonical.DELTA], low)
+    held = s.v.get(canonical.SMOOTH, np.zeros(1))
+    smooth = np.clip(held, 0, 1) if s.expected.conventions.clip_smooth else held
+    return np.minimum(s.v[canonical.ALPHA], 1), delta, 1 / np.maximum(s.v[canonical.ROOT], 1), smooth
+
+
+def gains(s: Setting) -> tuple[Array, Array]:
+    """What the smoother multiplies the frame and its state by."""
+    if s.expected.config.compression == "fixed_pcen":
+        return np.diag(s.v[canonical.RNN_KERNEL]), np.diag(s.v[canonical.RNN_RECURRENT])
+    smooth = parameters(s)[3]
+    return smooth, 1 - smooth
+
+
+def pcen(s: Setting, values: Values, eps: float | None = None, **changes: Array) -> Array:
+    """The gain and the root, with some of their parameters changed."""
+    alpha, delta, r, _ = parameters(s)
+    used = {"m": values["ema"], "alpha": alpha, "delta": delta, "r": r, **changes}
+    added = s.expected.config.pcen_floor if eps is None else eps
+    with np.errstate(all="ignore"):
+        return normalise(values["floor"], used["m"], used["alpha"], used["delta"], used["r"], added)
+
+
+def norm(s: Setting, values: Values) -> Array:
+    """Instance normalisation, [B, C, F]."""
+    gamma, beta = s.gamma, s.beta
+    return standardise(s.compressed(values), gamma, beta, NORM_EPS, axes=(2,))
+
+
+ORDER = ("filters", "windows", "conv", "modulus", "pool", "floor", "ema", "pcen", "norm", "output")
+OWN: dict[str, Formula] = {
+    "filters": lambda s, v: filters(s, s.mu, s.sigma),
+    "windows": lambda s, v: windows(s, s.width, s.half, s.half),
+    "conv": lambda s, v: conv(s, v, s.pads(s.x.shape[1], 1)),
+    "modulus": lambda s, v: v["conv"][:, :, 0] ** 2 + v["conv"][:, :, 1] ** 2,
+    "pool": lambda s, v: pool(s, v, s.pads(v["modulus"].shape[-1], s.expected.config.stride)),
+    "floor": lambda s, v: np.maximum(v["pool"], FLOOR),
+    "ema": lambda s, v: smoother(v["floor"], *gains(s)),
+    "pcen": pcen,
+    "norm": norm,
+}
+
+
+def cotangents(expected: Expected) -> Arrays:
+    """The oracle's cotangent of every stage, for the cotangent of the output."""
+    s, d = Setting(expected), exact(expected.cotangent)
+    stages, config, out = expected.stages, expected.config, {"output": exact(expected.cotangent)}
+    if config.mean_var_norm:
+        out["norm"] = d
+        d, *_ = standardise_adjoint(s.compressed(dict(stages)), s.gamma, NORM_EPS, (2,), d)
+    floor = stages["floor"]
+    if config.compression == "log":
+        d = d / (floor + LOG_OFFSET)
+    elif config.compression != "none":
+        out["pcen"] = d
+        alpha, delta, r, _ = parameters(s)
+        d, d_m, *_ = normalise_adjoint(floor, stages["ema"], alpha, delta, r, config.pcen_floor, d)
+        out["ema"] = d_m
+        d = d + smoother_adjoint(floor, *gains(s), d_m)[0]
+    out["floor"] = d
+    out["pool"] = clamp_adjoint(stages["pool"], d, low=FLOOR)
+    if not s.grouped:
+        pads = s.pads(stages["modulus"].shape[-1], config.stride)
+        out["modulus"], _ = depthwise_adjoint(stages["modulus"], stages["windows"], config.stride, pads, out["pool"])
+        out["conv"] = 2 * stages["conv"] * out["modulus"][:, :, np.newaxis]
+    return out

@@ -1,0 +1,378 @@
+"""What is wrong with a stage, in a sentence: named hypotheses, each tried on what the port made of a few cases.
+
+A hypothesis is another formula (:data:`parity.ports.others.OTHERS`), a shift along time, an offset, a factor, another
+order of filters, another limit of a parameter, or several of them. It explains a case if what it leaves is rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+
+from parity.adapters import canonical
+from parity.cases.case import Case
+from parity.oracle.arrays import Array
+from parity.ports.formulas import ORDER, Setting
+from parity.ports.others import OTHERS, frames_apart
+
+ROUNDING = 2.0**-17  # of the largest value: what float32 leaves of a hypothesis that is right
+LESS = 1 / 32  # and of the departure itself
+Labels = tuple[tuple[str, str], ...]  # sentences, and the stages that they are about
+MOST_PAIRS = 8
+DIGITS = 4
+MOST_SHIFT = 2  # samples or frames that a stage is tried to be late or early
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What a port made of a stage, and what it should be.
+
+    Attributes:
+        case: that both were made of.
+        setting: of the case.
+        got, wanted: canonical.
+        rounding: the largest one-operation bound of a value.
+        errors: the running-error bound of each value.
+        tried: the stage by other formulas, computed once.
+    """
+
+    case: Case
+    setting: Setting
+    got: Array
+    wanted: Array
+    rounding: float = 0.0
+    errors: Array | None = None
+    tried: dict[Labels, Array | None] = field(default_factory=dict, repr=False)
+
+    @property
+    def shared(self) -> tuple[slice, ...]:
+        """What both have, where one is longer."""
+        return tuple(slice(0, min(a, b)) for a, b in zip(self.got.shape, self.wanted.shape, strict=True))
+
+    @property
+    def tells(self) -> bool:
+        """Whether it can show anything: the same axes, and not silence."""
+        sounds = self.case.signal != "silence"
+        return sounds and self.got.ndim == self.wanted.ndim
+
+
+@dataclass(frozen=True)
+class Guess:
+    """One hypothesis that explains a case.
+
+    Attributes:
+        formulas: each the end of a sentence, and the stage that it is about.
+        order: of the filters, where it is another.
+        factor, offset, shift: beside them; 1, 0 and 0 where there is none.
+    """
+
+    formulas: Labels = ()
+    factor: float = 1.0
+    offset: float = 0.0
+    shift: int = 0
+    order: tuple[int, ...] = ()
+
+    @property
+    def cost(self) -> int:
+        """How much it says: the simpler explanation is the better."""
+        beside = (self.factor != 1) + (self.offset != 0) + 3 * (self.shift != 0) + (self.order != ())
+        return 2 * len(self.formulas) + beside
+
+    def sentences(self, stage: str) -> list[str]:
+        """Each of its parts."""
+        unit = "samples" if stage in ("conv", "modulus") else "taps" if stage in ("filters", "windows") else "frames"
+        out = [sentence if name == stage else f"{sentence} ({name})" for sentence, name in self.formulas]
+        if self.shift:
+            way = "late" if self.shift > 0 else "early"
+            out.append(f"is {abs(self.shift)} {unit if abs(self.shift) != 1 else unit[:-1]} {way}")
+        if self.factor != 1:
+            out.append("has the opposite sign" if self.factor == -1 else f"is {self.factor:g} times what it should be")
+        if self.order:
+            out.append(f"has its filters in the order {', '.join(map(str, self.order))}")
+        if self.offset:
+            out.append(f"is {abs(self.offset):g} too {'large' if self.offset > 0 else 'small'} everywhere")
+        return out
+
+
+def explain(stage: str, pairs: Sequence[Pair], seen: Sequence[str]) -> list[str]:
+    """Sentences that together explain what departs at a stage.
+
+    Args:
+        stage: where.
+        pairs: the cases that depart.
+        seen: the stages that were forced; what lies unseen before the stage is tried as well.
+    """
+    telling = sorted((p for p in pairs if p.tells), key=lambda p: p.got.size)
+    wide = [p for p in telling if p.got.shape[-1] > 2 * MOST_SHIFT] or telling  # one frame is explained by too much
+    chosen = [*wide[: MOST_PAIRS - 2], *[p for p in wide[MOST_PAIRS - 2 :] if p.got.shape != p.wanted.shape][:2]]
+    proposed = dict.fromkeys(guess for pair in chosen for guess in guesses(stage, pair, seen))
+    explained = {guess: {n for n, pair in enumerate(chosen) if _explains(guess, stage, pair)} for guess in proposed}
+    left, out = set(range(len(chosen))), list[str]()
+    while left and explained:
+        best = max(explained, key=lambda g: (len(explained[g] & left), -g.cost))
+        if not explained[best] & left:
+            break
+        out += [sentence for sentence in best.sentences(stage) if sentence not in out]
+        out += [text for text in _moved(best, [chosen[n] for n in explained[best]]) if text not in out]
+        left -= explained[best]
+    if chosen and not left:
+        out += [sentence for sentence in shapes(pairs) if sentence not in out]
+    else:
+        found = limits(stage, chosen) or shapes(pairs) or _sizes([chosen[n] for n in left] or list(pairs))
+        out += [sentence for sentence in found if sentence not in out]
+    return out
+
+
+def _moved(guess: Guess, pairs: Sequence[Pair]) -> Iterator[str]:
+    """How far frames lie from where they should be, if the hypothesis pads otherwise."""
+    for label in guess.formulas:
+        apart = [(frames_apart(label, p.setting), p.case.config.sample_rate) for p in pairs]
+        known = [(n, rate) for n, rate in apart if n]
+        if known:
+            n, rate = max(known, key=lambda each: abs(each[0]) / each[1])
+            yield f"frames lie up to {abs(n)} samples ({1000 * abs(n) / rate:.3g} ms) {'early' if n > 0 else 'late'}"
+
+
+def guesses(stage: str, pair: Pair, seen: Sequence[str]) -> Iterator[Guess]:
+    """Every hypothesis that explains one case; combinations only where none explains it by itself."""
+    if pair.got.shape[:-1] != pair.wanted.shape[:-1]:  # another number of filters or clips, or other axes
+        return
+    labels = [(sentence, name) for name in _between(stage, seen, pair) for sentence in OTHERS[name]]
+    found = list(_beside((), stage, pair))
+    for label in labels:
+        found += _beside((label,), stage, pair)
+    if not found:
+        for a, b in combinations(labels, 2):
+            if a[1] != b[1]:
+                found += _beside((a, b), stage, pair)
+    yield from found
+
+
+def _explains(guess: Guess, stage: str, pair: Pair) -> bool:
+    """Whether a hypothesis that explains some case explains this one."""
+    values = _tried(pair, stage, guess.formulas)
+    if values is None or not _comparable(values, pair):
+        return False
+    got, there = _overlap(values, pair, guess.shift)
+    if got.shape != there.shape or not got.size:
+        return False
+    if guess.order:
+        if len(guess.order) != there.shape[_channels(there)]:
+            return False
+        there = there[_along(there.ndim, np.array(guess.order))]
+    return _near(got, guess.factor * there + guess.offset, _allowed(pair, got))
+
+
+def _between(stage: str, seen: Sequence[str], pair: Pair) -> list[str]:
+    """The stages whose formula may be what departs at this one: itself, and what is not seen before it."""
+    if pair.setting.grouped and stage == "pool":
+        return []
+    out, have = [], pair.setting.expected.stages
+    todo = [stage]
+    while todo:
+        name = todo.pop()
+        if name not in out and (name in have):
+            out.append(name)
+            todo += [before for before in FROM[name] if before not in seen]
+    return [name for name in reversed(ORDER) if name in out]
+
+
+def _tried(pair: Pair, stage: str, formulas: Labels) -> Array | None:
+    """The stage with these formulas; None where this case does not have them, as a clip shorter than a window."""
+    if formulas not in pair.tried:
+        try:
+            with np.errstate(all="ignore"):
+                swapped = {name: OTHERS[name][sentence] for sentence, name in formulas}
+                pair.tried[formulas] = pair.setting.compute(stage, swapped) if formulas else pair.wanted
+        except (ValueError, IndexError, KeyError):
+            pair.tried[formulas] = None
+    return pair.tried[formulas]
+
+
+def _comparable(values: Array, pair: Pair) -> bool:
+    return values.ndim == pair.got.ndim and values.shape[:-1] == pair.got.shape[:-1]
+
+
+def _overlap(values: Array, pair: Pair, shift: int) -> tuple[Array, Array]:
+    """The port's values and those of a hypothesis, where both are."""
+    if shift == 0:
+        return pair.got, values
+    n = max(min(values.shape[-1], pair.got.shape[-1]) - abs(shift), 0)
+    return pair.got[..., max(shift, 0) : max(shift, 0) + n], values[..., max(-shift, 0) : max(-shift, 0) + n]
+
+
+def _near(got: Array, there: Array, allowed: Array) -> bool:
+    """Whether two arrays differ by no more than is allowed, and are NaN in the same places."""
+    with np.errstate(invalid="ignore"):
+        return bool(((np.abs(got - there) <= allowed) | (np.isnan(got) & np.isnan(there)) | (got == there)).all())
+
+
+def _allowed(pair: Pair, got: Array) -> Array:
+    """What a hypothesis that is right may leave, of each value."""
+    scale = float(np.abs(got[np.isfinite(got)]).max(initial=0))
+    everywhere = min(max(ROUNDING * scale, 4 * pair.rounding), LESS * _departure(pair))
+    alike = pair.errors is not None and pair.errors.shape == got.shape
+    return np.maximum(everywhere, pair.errors if alike and pair.errors is not None else 0.0)
+
+
+def _beside(formulas: Labels, stage: str, pair: Pair) -> Iterator[Guess]:
+    """The values as they are, or shifted, with a factor and an offset."""
+    values = _tried(pair, stage, formulas)
+    if values is None or not _comparable(values, pair):
+        return
+    if formulas and values.shape == pair.wanted.shape and np.array_equal(values, pair.wanted):
+        return
+    plain = list(_affine(formulas, values, pair, 0))
+    yield from plain
+    if plain or formulas:
+        return
+    for shift in range(-MOST_SHIFT, MOST_SHIFT + 1):
+        if shift and values.shape[-1] > 2 * MOST_SHIFT:
+            yield from _affine(formulas, values, pair, shift)
+
+
+def _affine(formulas: Labels, values: Array, pair: Pair, shift: int) -> Iterator[Guess]:
+    got, there = _overlap(values, pair, shift)
+    if got.shape != there.shape or not got.size:
+        return
+    allowed = _allowed(pair, got)
+
+    def fits(factor: float, offset: float) -> bool:
+        return _near(got, factor * there + offset, allowed)
+
+    if (formulas or shift) and fits(1.0, 0.0):
+        yield Guess(formulas, shift=shift)
+    if not np.isfinite(got).all() or not np.isfinite(there).all():
+        return
+    offset = _short(float(np.median(got - there)))
+    if abs(offset) > np.median(allowed) and fits(1.0, offset):
+        yield Guess(formulas, offset=offset, shift=shift)
+        return
+    if fits(1.0, 0.0) or not np.any(there):
+        return
+    factor = _short(float(np.vdot(there, got) / np.vdot(there, there)))
+    if factor not in (0.0, 1.0) and got.size > 1 and fits(factor, 0.0):
+        yield Guess(formulas, factor=factor, shift=shift)
+        return
+    if got.size > 2 and np.ptp(there) > 0:
+        centred = there - there.mean()
+        factor = _short(float(np.vdot(centred, got) / np.vdot(centred, centred)))
+        offset = _short(float((got - factor * there).mean()))
+        if factor not in (0.0, 1.0) and offset and fits(factor, offset):
+            yield Guess(formulas, factor=factor, offset=offset, shift=shift)
+    order = _order(got, there)
+    if order is not None and (np.abs(got - there[_along(got.ndim, order)]) <= allowed).all():
+        yield Guess(formulas, shift=shift, order=tuple(int(c) for c in order))
+
+
+def _channels(values: Array) -> int:
+    """The axis of the filters: filters [C, 2, W] and windows [C, K] have it first."""
+    return 0 if values.ndim == 2 else 1
+
+
+def _order(got: Array, there: Array) -> Array | None:
+    """Where each filter of the port is in the reference, if it is another permutation than none."""
+    axis = _channels(got)
+    if got.ndim < 2 or got.shape[axis] < 2:
+        return None
+    a, b = (np.moveaxis(x, axis, 0).reshape(x.shape[axis], -1) for x in (got, there))
+    nearest = np.array([int(np.abs(b - row).sum(axis=1).argmin()) for row in a])
+    moved = sorted(nearest) == list(range(len(a))) and list(nearest) != list(range(len(a)))
+    return nearest if moved else None
+
+
+def _along(ndim: int, order: Array) -> tuple[slice | Array, ...]:
+    return (order,) if ndim == 2 else (slice(None), order)
+
+
+def limits(stage: str, pairs: Sequence[Pair]) -> list[str]:
+    """Which limit a parameter seems to have, read off filters and windows that depart alone."""
+    if stage not in ("filters", "windows"):
+        return []
+    rows: list[tuple[str, float, float, float]] = []
+    for p in pairs:
+        if p.got.shape != p.wanted.shape:
+            continue
+        bad = np.abs(p.got - p.wanted).reshape(len(p.got), -1).max(axis=1) > ROUNDING * np.abs(p.wanted).max()
+        for c in np.flatnonzero(bad):
+            rows += list(_acting(stage, p, int(c)))
+    out = []
+    for name in dict.fromkeys(row[0] for row in rows):
+        acting = np.array([row[1:] for row in rows if row[0] == name])
+        constant, scaled = acting[:, 0], acting[:, 0] * acting[:, 2]
+        for values, unit in ((constant, ""), (scaled, " / window")):
+            if np.ptp(values) <= 2.0**-8 * np.abs(values).max():
+                out.append(f"acts as if {name} were limited at {np.median(values):.4g}{unit}")
+                break
+    return out
+
+
+def _acting(stage: str, pair: Pair, c: int) -> Iterator[tuple[str, float, float, float]]:
+    """The parameter that a filter or window was made with, what was given, and the window's length."""
+    s = pair.setting
+    if stage == "windows":
+        t = np.arange(s.window) - (s.window - 1) / 2
+        peak, edge = pair.got[c, (s.window - 1) // 2], pair.got[c, (s.window - 1) // 4]
+        if 0 < edge < peak:
+            spread = t[(s.window - 1) // 4] ** 2 - t[(s.window - 1) // 2] ** 2
+            acting = float(np.sqrt(spread / (2 * np.log(peak / edge))) / ((s.window - 1) / 2))
+            yield "the pooling width", acting, float(s.v[canonical.POOLING].reshape(-1)[c]), s.window
+        return
+    size = np.hypot(*pair.got[c])
+    middle = s.window // 2
+    if middle + 1 < len(size) and 0 < size[middle + 1] < size[middle]:
+        acting = float(1 / np.sqrt(2 * np.log(size[middle] / size[middle + 1])))
+        if abs(acting / float(s.sigma[c, 0]) - 1) > 2.0**-10:
+            yield "sigma", acting, float(s.v[canonical.KERNEL][c, 1]), 1 / s.window
+
+
+def shapes(pairs: Sequence[Pair]) -> list[str]:
+    """What is said of a stage that has another number of frames, samples or taps."""
+    more = sorted(
+        {a - b for p in pairs if p.got.ndim == p.wanted.ndim for a, b in [(p.got.shape[-1], p.wanted.shape[-1])]}
+    )
+    if not more or more == [0]:
+        p = pairs[0]
+        return [f"has shape {p.got.shape}, must have {p.wanted.shape}"] if p.got.shape != p.wanted.shape else []
+    sizes = [f"{abs(n)} too {'long' if n > 0 else 'short'}" for n in more if n]
+    return [f"is {' or '.join(sizes)} on its last axis"]
+
+
+def _sizes(pairs: Sequence[Pair]) -> list[str]:
+    largest = 0.0
+    for p in pairs:
+        if p.got.ndim == p.wanted.ndim and (scale := float(np.abs(p.wanted).max(initial=0))):
+            largest = max(largest, _departure(p) / scale)
+    if not all(np.isfinite(p.got).all() for p in pairs):
+        return ["is not finite"]
+    return [f"departs by up to {largest:.2g} of its largest value, in no way that is known here"]
+
+
+def _departure(pair: Pair) -> float:
+    if pair.got.ndim != pair.wanted.ndim:
+        return float("inf")
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(pair.got[pair.shared] - pair.wanted[pair.shared])
+    return float(apart[np.isfinite(apart)].max(initial=0)) or float("inf")
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
+
+
+# What each stage is computed from.
+FROM: dict[str, tuple[str, ...]] = {
+    "filters": (),
+    "windows": (),
+    "conv": ("filters",),
+    "modulus": ("conv",),
+    "pool": ("modulus", "windows"),
+    "floor": ("pool",),
+    "ema": ("floor",),
+    "pcen": ("floor", "ema"),
+    "norm": ("pcen", "floor"),
+    "output": ("norm", "pcen", "floor"),
+}

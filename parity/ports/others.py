@@ -1,0 +1,240 @@
+"""What a port may compute instead of LEAF's own formulas, by stage; each is the end of a sentence about the stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from parity.adapters import canonical
+from parity.oracle.arrays import Array, exact
+from parity.oracle.compression import standardise
+from parity.oracle.config import FLOOR, LOG_OFFSET, NORM_EPS
+from parity.oracle.geometry import same_pads
+from parity.oracle.pcen import smoother
+from parity.ports.formulas import Formula, Setting, Values, Z, conv, filters, gains, parameters, pcen, pool, windows
+
+
+def _zero_start(s: Setting, values: Values) -> Array:
+    x, (gain_in, gain_back) = values["floor"], gains(s)
+    padded = np.concatenate([np.zeros_like(x[..., :1]), x], axis=-1)
+    return smoother(padded, gain_in, gain_back)[..., 1:]
+
+
+OTHER_FLOORS = ("1e-12", "1e-10", "1e-8", "1e-7", "1e-6", "1e-4", "1e-3", "0.01")
+
+
+def _total(s: Setting, n: int) -> int:
+    return sum(same_pads(n, s.window, s.expected.config.stride))
+
+
+# Other paddings of the pooling: zeros before and after n samples.
+POOL_PADS: dict[str, Callable[[Setting, int], tuple[int, int]]] = {
+    "pads K // 2 zeros on both sides": lambda s, n: (s.window // 2, s.window // 2),
+    "pads (K - 1) // 2 zeros before and K // 2 after": lambda s, n: ((s.window - 1) // 2, s.window // 2),
+    "pads (K - 1) // 2 zeros on both sides": lambda s, n: ((s.window - 1) // 2, (s.window - 1) // 2),
+    "pads the odd zero before": lambda s, n: (_total(s, n) - _total(s, n) // 2, _total(s, n) // 2),
+    "pads all zeros before": lambda s, n: (_total(s, n), 0),
+    "pads all zeros after": lambda s, n: (0, _total(s, n)),
+    "pads nothing": lambda s, n: (0, 0),
+    "pads K - 1 zeros before": lambda s, n: (s.window - 1, 0),
+    "pads TensorFlow's SAME": lambda s, n: same_pads(n, s.window, s.expected.config.stride),
+}
+
+
+def frames_apart(label: tuple[str, str], s: Setting) -> int:
+    """How many samples earlier than the reference's a frame begins by a padding of the pooling; 0 if it is none."""
+    sentence, stage = label
+    if stage != "pool" or sentence not in POOL_PADS:
+        return 0
+    n = s.x.shape[1]
+    return POOL_PADS[sentence](s, n)[0] - s.pads(n, s.expected.config.stride)[0]
+
+
+def _padded_pool(pads: Callable[[Setting, int], tuple[int, int]]) -> Formula:
+    return lambda s, v: pool(s, v, pads(s, v["modulus"].shape[-1]))
+
+
+def _reflected(s: Setting, values: Values) -> Array:
+    pads = s.pads(s.x.shape[1], 1)
+    return conv(s, values, (0, 0), np.pad(s.x, [(0, 0), pads], mode="reflect"))
+
+
+def _unbiased(s: Setting, values: Values) -> Array:
+    y = s.compressed(values)
+    n = y.shape[-1]
+    gamma, beta = s.gamma, s.beta
+    centred = y - y.mean(axis=2, keepdims=True)
+    return np.asarray(
+        gamma * centred / np.sqrt((centred**2).sum(axis=2, keepdims=True) / max(n - 1, 1) + NORM_EPS) + beta
+    )
+
+
+def _limited(low: float) -> Formula:
+    return lambda s, v: np.maximum(v["pool"], low)
+
+
+def _other_eps(eps: float) -> Formula:
+    return lambda s, values: pcen(s, values, eps=eps)
+
+
+OTHER_MU = (("pi / 2", np.pi / 2), ("2 pi", 2 * np.pi), ("3", 3.0), ("1", 1.0))
+
+
+def _mu_below(high: float) -> Formula:
+    return lambda s, v: filters(s, np.clip(s.given_mu, 0.0, high), s.sigma)
+
+
+def _sigma_within(low: float, times: float) -> Formula:
+    return lambda s, v: filters(s, s.mu, np.clip(s.given_sigma, low, times * s.window * Z))
+
+
+def _width_within(n: int, high: float) -> Formula:
+    return lambda s, v: windows(s, np.clip(s.given_width, n / s.window, high), s.half, s.half)
+
+
+def _shifted(taps: float) -> Formula:
+    return lambda s, v: filters(s, s.mu, s.sigma, taps)
+
+
+def _causal_preemp(s: Setting, values: Values) -> Array:
+    a, b = s.v[canonical.PREEMP].reshape(2)
+    x = exact(s.expected.x)
+    before = np.pad(x, [(0, 0), (1, 0)])[:, :-1]
+    return conv(s, values, s.pads(x.shape[1], 1), a * before + b * x)
+
+
+OTHERS: dict[str, dict[str, Formula]] = {
+    "filters": {
+        "is conjugate: the imaginary parts are negated": lambda s, v: v["filters"] * [[[1.0], [-1.0]]],
+        "has real and imaginary parts exchanged": lambda s, v: v["filters"][:, ::-1],
+        "lies one tap later": _shifted(1.0),
+        "lies one tap earlier": _shifted(-1.0),
+        "lies half a tap later": _shifted(0.5),
+        "lies half a tap earlier": _shifted(-0.5),
+        "is not divided by sqrt(2 pi) sigma": lambda s, v: v["filters"] * (np.sqrt(2 * np.pi) * s.sigma)[:, None],
+        "is divided by sigma twice": lambda s, v: v["filters"] / s.sigma[:, None],
+        "has norm 1": lambda s, v: v["filters"] / np.sqrt((v["filters"] ** 2).sum(axis=(1, 2), keepdims=True)),
+        "has an envelope of exp(-t^2 / sigma^2), without the 2": lambda s, v: (
+            filters(s, s.mu, s.sigma / 2**0.5) / 2**0.5
+        ),
+        "does not limit mu to [0, pi]": lambda s, v: filters(s, s.given_mu, s.sigma),
+        "does not limit sigma": lambda s, v: filters(s, s.mu, s.given_sigma),
+        "limits neither mu nor sigma": lambda s, v: filters(s, s.given_mu, s.given_sigma),
+        "limits sigma below at half of LEAF's": lambda s, v: filters(
+            s, s.mu, np.clip(s.given_sigma, 2 * Z, s.window * Z)
+        ),
+        "limits sigma above at half of LEAF's": lambda s, v: filters(
+            s, s.mu, np.clip(s.given_sigma, 4 * Z, s.window * Z / 2)
+        ),
+        "does not limit sigma from above": lambda s, v: filters(s, s.mu, np.maximum(s.given_sigma, 4 * Z)),
+        "does not limit sigma from below": lambda s, v: filters(s, s.mu, np.minimum(s.given_sigma, s.window * Z)),
+        **{f"limits mu above at {text}, not at pi": _mu_below(high) for text, high in OTHER_MU},
+        "limits sigma above at twice of LEAF's": _sigma_within(4 * Z, 2.0),
+        **{
+            f"limits sigma below at {n} sqrt(2 log 2) / pi, where it is 4": _sigma_within(n * Z, 1.0)
+            for n in (1, 3, 5, 6, 8)
+        },
+        "is in the order of rising mu": lambda s, v: v["filters"][np.argsort(s.mu[:, 0], kind="stable")],
+    },
+    "windows": {
+        "is centred on K / 2 and K / 2 wide, where (K - 1) / 2 is meant": lambda s, v: windows(
+            s, s.width, s.window / 2, s.window / 2
+        ),
+        "is centred on K / 2, where (K - 1) / 2 is meant": lambda s, v: windows(s, s.width, s.window / 2, s.half),
+        "is centred on K // 2, where (K - 1) / 2 is meant": lambda s, v: windows(s, s.width, s.window // 2, s.half),
+        "counts its width in K / 2, where (K - 1) / 2 is meant": lambda s, v: windows(s, s.width, s.half, s.window / 2),
+        "sums to 1": lambda s, v: v["windows"] / v["windows"].sum(axis=1, keepdims=True),
+        "lacks the 1 / 2 of the exponent": lambda s, v: v["windows"] ** 2,
+        **{f"limits its width below at {n} / K, where it is 2": _width_within(n, 0.5) for n in (1, 3, 4)},
+        **{f"limits its width above at {high}, where it is 0.5": _width_within(2, high) for high in (0.4, 0.6, 1.0)},
+        "does not limit its width": lambda s, v: windows(s, s.given_width, s.half, s.half),
+        "does not limit its width from above": lambda s, v: windows(
+            s, np.maximum(s.given_width, 2 / s.window), s.half, s.half
+        ),
+        "does not limit its width from below": lambda s, v: windows(s, np.minimum(s.given_width, 0.5), s.half, s.half),
+    },
+    "conv": {
+        "pads W // 2 zeros on both sides": lambda s, v: conv(s, v, (s.window // 2, s.window // 2)),
+        "pads W // 2 zeros before and (W - 1) // 2 after": lambda s, v: conv(
+            s, v, (s.window // 2, (s.window - 1) // 2)
+        ),
+        "pads all zeros before": lambda s, v: conv(s, v, (s.window - 1, 0)),
+        "pads all zeros after": lambda s, v: conv(s, v, (0, s.window - 1)),
+        "pads nothing": lambda s, v: conv(s, v, (0, 0)),
+        "pads by reflection": _reflected,
+        "is conjugate: the imaginary parts are negated": lambda s, v: v["conv"] * [[1.0], [-1.0]],
+        "has real and imaginary parts exchanged": lambda s, v: v["conv"][:, :, ::-1],
+        "ignores the pre-emphasis": lambda s, v: conv(s, v, s.pads(s.x.shape[1], 1), exact(s.expected.x)),
+        "has a pre-emphasis of the sample before, where the original takes the one after": _causal_preemp,
+    },
+    "modulus": {
+        "is the modulus, not its square": lambda s, v: np.sqrt(v["modulus"]),
+        "is the sum of magnitudes, not of squares": lambda s, v: np.abs(v["conv"]).sum(axis=2),
+        "has real parts alone": lambda s, v: v["conv"][:, :, 0] ** 2,
+        "has imaginary parts alone": lambda s, v: v["conv"][:, :, 1] ** 2,
+    },
+    "pool": {sentence: _padded_pool(pads) for sentence, pads in POOL_PADS.items()},
+    "floor": {
+        "adds 1e-5, where the larger of the two is meant": lambda s, v: v["pool"] + FLOOR,
+        "has no lower limit of 1e-5": lambda s, v: v["pool"],
+        **{f"has a lower limit of {low}, not of 1e-5": _limited(float(low)) for low in OTHER_FLOORS},
+    },
+    "ema": {
+        "starts from 0, not from the first frame": _zero_start,
+        "exchanges s and 1 - s": lambda s, v: smoother(v["floor"], *gains(s)[::-1]),
+        "does not limit s to [0, 1]": lambda s, v: smoother(
+            v["floor"], s.v[canonical.SMOOTH], 1 - s.v[canonical.SMOOTH]
+        ),
+        "is one frame behind": lambda s, v: np.concatenate([v["ema"][..., :1], v["ema"][..., :-1]], axis=-1),
+        "is not smoothed": lambda s, v: v["floor"],
+        "runs from the last frame to the first": lambda s, v: smoother(v["floor"][..., ::-1], *gains(s))[..., ::-1],
+        "starts from the mean of all frames": lambda s, v: smoother(
+            np.concatenate([v["floor"].mean(-1, keepdims=True), v["floor"]], -1), *gains(s)
+        )[..., 1:],
+        "takes the energies without their lower limit": lambda s, v: smoother(v["pool"], *gains(s)),
+    },
+    "pcen": {
+        "does not subtract delta^(1 / root)": lambda s, v: (
+            v["pcen"] + parameters(s)[1][:, None] ** parameters(s)[2][:, None]
+        ),
+        "raises to the root, not to 1 / root": lambda s, v: pcen(s, v, r=1 / parameters(s)[2]),
+        "does not limit alpha at 1": lambda s, v: pcen(s, v, alpha=s.v[canonical.ALPHA]),
+        "does not limit the root at 1": lambda s, v: pcen(s, v, r=1 / s.v[canonical.ROOT]),
+        "limits neither alpha nor the root": lambda s, v: pcen(
+            s, v, alpha=s.v[canonical.ALPHA], r=1 / s.v[canonical.ROOT]
+        ),
+        "limits delta at 0": lambda s, v: pcen(s, v, delta=np.maximum(s.v[canonical.DELTA], 0)),
+        "limits delta at 1": lambda s, v: pcen(s, v, delta=np.maximum(s.v[canonical.DELTA], 1)),
+        "divides by the energies, not by the smoothed": lambda s, v: pcen(s, v, m=v["floor"]),
+        "takes alpha for 1": lambda s, v: pcen(s, v, alpha=np.ones_like(s.v[canonical.ALPHA])),
+        "adds 1e-6 to the smoother, whatever was asked": _other_eps(1e-6),
+        "adds 1e-12 to the smoother, whatever was asked": _other_eps(1e-12),
+        "adds 1e-5 to the smoother, whatever was asked": _other_eps(1e-5),
+        "adds 1e-8 to the smoother, whatever was asked": _other_eps(1e-8),
+        "adds nothing to the smoother": _other_eps(0.0),
+        "subtracts delta, not delta^(1 / root)": lambda s, v: (
+            v["pcen"] + (parameters(s)[1] ** parameters(s)[2] - parameters(s)[1])[:, None]
+        ),
+    },
+    "norm": {
+        "is not applied: the option is ignored": lambda s, v: s.compressed(v),
+        "divides by the unbiased variance": _unbiased,
+        "ignores gamma and beta": lambda s, v: standardise(
+            s.compressed(v), np.ones(()), np.zeros(()), NORM_EPS, axes=(2,)
+        ),
+        "adds 1e-5 to the variance, not 1e-6": lambda s, v: standardise(
+            s.compressed(v), s.gamma, s.beta, 1e-5, axes=(2,)
+        ),
+        "has one mean for all filters": lambda s, v: standardise(
+            s.compressed(v), s.gamma, s.beta, NORM_EPS, axes=(1, 2)
+        ),
+    },
+    "output": {
+        "has a log offset of 1e-6, not 1e-5": lambda s, v: np.log(v["floor"] + 1e-6),
+        "has no log offset": lambda s, v: np.log(v["floor"]),
+        "is log(1 + x)": lambda s, v: np.log1p(v["floor"]),
+        "is log10, not the natural logarithm": lambda s, v: np.log10(v["floor"] + LOG_OFFSET),
+        "is not compressed": lambda s, v: v["floor"],
+    },
+}

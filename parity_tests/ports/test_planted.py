@@ -1,0 +1,145 @@
+"""Defects planted two at a time into a faithful port of a foreign style: each pair is named in one run."""
+
+from __future__ import annotations
+
+import types
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from parity_tests.ports.bench import Bench, flawed
+from parity_tests.ports.flawed import same
+
+STAGES = {**flawed(()).stages, "floor": "pcen:input", "pcen": "pcen"}
+
+
+def conjugate(module):
+    filters = module.gabor.filters
+    sign = torch.tensor([1.0, -1.0])
+    module.gabor.filters = lambda: filters() * sign.to(filters().dtype).repeat(len(filters()) // 2)[:, None]
+
+
+def unlimited_sigma(module):
+    def filters(self):
+        sigma = self.sigma[:, None]
+        t = torch.arange(self.size, dtype=sigma.dtype) - self.size // 2
+        phase = self.mu.clamp(0, torch.pi)[:, None] * t
+        envelope = torch.exp(-(t**2) / (2 * sigma**2)) / ((2 * torch.pi) ** 0.5 * sigma)
+        return torch.stack([envelope * torch.cos(phase), envelope * torch.sin(phase)], dim=1).flatten(0, 1)
+
+    module.gabor.filters = types.MethodType(filters, module.gabor)
+
+
+def halved(module):
+    energy = module.energy.forward
+    module.energy.forward = lambda x: energy(x) / 2
+
+
+def unit_windows(module):
+    window = module.pooling.window
+    module.pooling.window = lambda: window() / window().sum(dim=1, keepdim=True)
+
+
+def centred(module):
+    def forward(self, x):
+        pads = (self.size // 2, self.size // 2)
+        return F.conv1d(F.pad(x, pads), self.window()[:, None], stride=self.stride, groups=len(self.width))
+
+    module.pooling.forward = types.MethodType(forward, module.pooling)
+
+
+def late(module):
+    def forward(self, x):
+        padded = same(x, self.size, self.stride)
+        y = F.conv1d(padded, self.window()[:, None], stride=self.stride, groups=len(self.width))
+        return y.roll(1, dims=-1)
+
+    module.pooling.forward = types.MethodType(forward, module.pooling)
+
+
+def other_floor(module):
+    module.forward = lambda x: module.pcen(module.pooling(module.energy(module.gabor(x))).clamp(min=1e-3))
+
+
+def half_at_the_floor(module):
+    def forward(x):
+        energies = module.pooling(module.energy(module.gabor(x)))
+        return module.pcen(torch.maximum(energies, torch.full_like(energies, 1e-5)))
+
+    module.forward = forward
+
+
+def exchanged(module):
+    smooth = module.pcen.smoother
+
+    def forward(self, x):
+        s = 1 - self.s.clamp(0, 1)
+        state, frames = x[..., 0], []
+        for frame in x.unbind(-1):
+            state = s * frame + (1 - s) * state
+            frames.append(state)
+        return torch.stack(frames, dim=-1)
+
+    smooth.forward = types.MethodType(forward, smooth)
+
+
+def not_subtracted(module):
+    pcen = module.pcen.forward
+    module.pcen.forward = lambda x: pcen(x) + (module.pcen.delta ** (1 / module.pcen.root.clamp(min=1)))[:, None]
+
+
+def detached(module):
+    smoother = module.pcen.smoother.forward
+
+    def forward(x):
+        kept = smoother(x)
+        return kept.detach() + (x - x.detach()) * 0
+
+    module.pcen.smoother.forward = forward
+
+
+def double_gradient(module):
+    module.pooling.width.register_hook(lambda d: 2 * d)
+
+
+NAMED = {
+    conjugate: ("conv", "is conjugate: the imaginary parts are negated"),
+    unlimited_sigma: ("conv", "does not limit sigma (filters)"),
+    halved: ("modulus", "is 0.5 times what it should be"),
+    unit_windows: ("windows", "sums to 1"),
+    centred: ("pool", "pads K // 2 zeros on both sides"),
+    late: ("pool", "is 1 frame late"),
+    other_floor: ("floor", "has a lower limit of 1e-3, not of 1e-5"),
+    half_at_the_floor: ("pool", "half of the gradient at an energy of 1e-5, the floor, where TensorFlow's is whole"),
+    exchanged: ("ema", "exchanges s and 1 - s"),
+    not_subtracted: ("pcen", "does not subtract delta^(1 / root)"),
+    detached: ("PCEN/EMA/smooth", "is zero: nothing flows back"),
+    double_gradient: ("learnable_pooling/kernel", "is 2 times what it should be"),
+}
+PAIRS = [
+    (conjugate, not_subtracted), (unlimited_sigma, exchanged), (halved, half_at_the_floor), (unit_windows, detached),
+    (centred, other_floor), (late, conjugate), (halved, double_gradient),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def bench():
+    return Bench(flawed((), stages=STAGES))
+
+
+def test_every_defect_is_planted_once():
+    assert {defect for pair in PAIRS for defect in pair} == set(NAMED)
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: " and ".join(defect.__name__ for defect in pair))
+def test_both_of_two_defects_are_named_in_one_run(pair, bench):
+    found = bench.examine(flawed((), *pair, stages=STAGES))
+    said = {(finding.stage, sentence.partition(", only")[0]) for finding in found.findings for sentence in finding.what}
+    assert said >= {NAMED[defect] for defect in pair}, str(found)
+    # and nothing besides, but for a number that goes with a name
+    assert {finding.stage for finding in found.findings} == {NAMED[defect][0] for defect in pair}
+
+
+def test_without_a_defect_nothing_is_named(bench):
+    assert bench.examine(flawed((), stages=STAGES)).findings == []

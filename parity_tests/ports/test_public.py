@@ -1,0 +1,51 @@
+"""The public ports, where they are importable, and the page that is made of what was recorded of them."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+
+import pytest
+
+from parity.ports.certifying import examine
+from parity.ports.checking import described
+from parity_tests.ports.public.record import HERE, PAGE, RECORDED, REPOSITORIES, page
+
+MODULES = {
+    "denfed": "leaf_audio_pytorch.frontend",
+    "sarthak": "leaf_pytorch.frontend",
+    "speechbrain": "speechbrain.lobes",
+    "cpjku": "model.OG_leaf",
+}
+
+
+def recorded():
+    return json.loads(RECORDED.read_text(encoding="utf-8"))
+
+
+def importable(name):
+    try:
+        return find_spec(name) is not None
+    except ImportError:
+        return False
+
+
+def test_page_is_made_of_what_was_recorded():
+    assert PAGE.read_text(encoding="utf-8") == page(recorded())
+
+
+@pytest.mark.parametrize("file", REPOSITORIES)
+def test_every_port_that_is_described_is_recorded(file):
+    described_here = {port.name for port in described(HERE / f"certify_{file}.py")}
+    assert described_here == {row["port"] for row in recorded() if row["repository"] == REPOSITORIES[file][0]}
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("file", REPOSITORIES)
+def test_port_departs_as_recorded(file):
+    if not importable(MODULES[file]):
+        pytest.skip(f"{REPOSITORIES[file][0]} is not importable as {MODULES[file]}")
+    rows = {row["port"]: row for row in recorded()}
+    for port in described(HERE / f"certify_{file}.py"):
+        found = examine(port)
+        assert [f.where for f in found.findings] == [f["where"] for f in rows[port.name]["findings"]], str(found)
