@@ -81,6 +81,23 @@ def test_no_package_index_but_the_users_own(text):
     assert found == set()
 
 
+# the project is on no index: it is installed from a clone, and a hint names the libraries that are missing
+ITSELF = re.compile(r"pip install [^\n`]*leaf[-_]ladder|(?<!\")leaf-ladder\[")
+
+
+def test_nothing_asks_an_index_for_the_project(text):
+    found = {name for name, content in text.items() if ITSELF.search(content)}
+    assert found <= {"parity_tests/house/test_files.py"}
+    for said in ("python -m pip install leaf-ladder", "pip install 'leaf-ladder[report]'", "needs leaf-ladder[report]"):
+        assert ITSELF.search(said)
+
+
+def test_hints_at_what_to_install_are_made_in_one_place(text):
+    packages = ("tf_leaf/", "og_leaf/", "leaf/", "efficientleaf/", "parity/")
+    found = {n for n, content in text.items() if n.startswith(packages) and "python -m pip install" in content}
+    assert found == {"parity/weights/outputs.py"}
+
+
 def environments() -> set[str]:
     tox = configparser.ConfigParser(interpolation=None)
     tox.read(ROOT / "tox.ini")
