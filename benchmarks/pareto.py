@@ -5,17 +5,23 @@ Draws ``docs/pareto.png`` and prints, for each published setting, which toleranc
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from parity.report import recorded
+from parity.weights.outputs import replace_file
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "pareto.png"
 CASE, COMPRESSION = "8 x 1 s", "pcen"
+ERROR = "error, speech"  # the column of the README's table
 PUBLISHED, TOLERANCE = "EfficientLEAF, published", "EfficientLEAF, tolerance"
 Row = dict[str, Any]
 
@@ -36,16 +42,10 @@ def points(rows: Iterable[Row], of: str) -> list[Row]:
     return [
         row
         for row in rows
-        if row["case"] == CASE and row["of"] == of and row["compression"] == COMPRESSION and error(row) is not None
+        if row["case"] == CASE and row["of"] == of and row["compression"] == COMPRESSION and row[ERROR] is not None
         # the gain of its groups is not put back: its error is that of 8G-opt
         if row["front end"] != "8G-opt, published code"
     ]
-
-
-def error(row: Row) -> float | None:
-    """The larger of noise and speech, gain put back."""
-    both = [row["error, noise"], row["error, speech"]]
-    return None if None in both else max(both)
 
 
 def dominance(rows: Sequence[Row], of: str) -> list[Row]:
@@ -55,58 +55,68 @@ def dominance(rows: Sequence[Row], of: str) -> list[Row]:
     for theirs in points(rows, of):
         if theirs["kind"] != PUBLISHED or "code" in theirs["front end"] or not ours:
             continue
-        better = [row for row in ours if (error(row) or 0.0) <= (error(theirs) or 0.0)]
+        better = [row for row in ours if row[ERROR] <= theirs[ERROR]]
         nearest = min(better or ours, key=lambda row: row["ms"])
         found.append({
             "of": of,
             "published setting": theirs["front end"],
             "ours": nearest["front end"],
             "time, ours over theirs": nearest["ms"] / theirs["ms"],
-            "error, ours over theirs": (error(nearest) or 0.0) / (error(theirs) or 1.0),
-            "dominated": nearest["ms"] <= theirs["ms"] and (error(nearest) or 0.0) <= (error(theirs) or 0.0),
+            "error, ours over theirs": nearest[ERROR] / theirs[ERROR],
+            "dominated": nearest["ms"] <= theirs["ms"] and nearest[ERROR] <= theirs[ERROR],
         })  # fmt: skip
     return found
 
 
-def draw(rows: Sequence[Row], path: Path) -> None:
+def draw(rows: Sequence[Row]) -> Figure:
     """Two panels, forward and with backward; LEAF itself, whose error is rounding, is among the points."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    looks = {
-        "LEAF": ("s", "black"),
-        PUBLISHED: ("o", "tab:red"),
-        TOLERANCE: ("^", "tab:blue"),
-    }
-    figure, panels = pyplot.subplots(1, 2, figsize=(11, 4.5), sharey=True, layout="constrained")
+    looks = {"LEAF": ("s", "black"), PUBLISHED: ("o", "tab:red"), TOLERANCE: ("^", "tab:blue")}
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
     for panel, of in zip(panels, ("forward", "forward and backward"), strict=True):
         for kind, (marker, colour) in looks.items():
             chosen = [row for row in points(rows, of) if row["kind"] == kind]
-            x = [row["times mel"] for row in chosen]
-            y = [max(error(row) or 0.0, 1e-8) for row in chosen]
+            x, y = [row["times mel"] for row in chosen], [row[ERROR] for row in chosen]
             panel.loglog(x, y, marker, color=colour, label=kind)
             if kind == TOLERANCE:
                 panel.loglog(x, y, "-", color=colour, linewidth=0.8)
-            for row, a, b in zip(chosen, x, y, strict=True):
-                panel.annotate(row["front end"].removeprefix("tolerance "), (a, b), xytext=(5, 4),
-                               textcoords="offset points", fontsize=7)  # fmt: skip
         panel.axvline(1.0, color="grey", linewidth=0.8, linestyle=":")
-        panel.set_title(f"{CASE}, {of}", fontsize=10)
-        panel.set_xlabel("time, mel spectrograms")
+        panel.set(title=f"8 clips of 1 s, {of}", xlabel="time, in mel spectrograms", xlim=(0.8, 600), ylim=(1e-7, 2))
         panel.grid(True, which="major", linewidth=0.3)
-    panels[0].set_ylabel("error of the energies against LEAF's, gain put back")
-    panels[0].legend(fontsize=8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
-    pyplot.close(figure)
+    panels[0].set_ylabel("error on speech: |difference| / |LEAF's energies|,\nworst band, gain of the stride put back")
+    panels[0].legend(fontsize=8, loc="upper right")
+    figure.draw_without_rendering()  # sizes are known from here on
+    for panel, of in zip(panels, ("forward", "forward and backward"), strict=True):
+        _label(panel, [(row["times mel"], row[ERROR], row["front end"]) for row in points(rows, of)])
+    return figure
+
+
+def _label(panel: Axes, named: Sequence[tuple[float, float, str]]) -> None:
+    """A name beside every point, on the first side where it covers neither a point nor another name."""
+    placed = [
+        Bbox.from_extents(x - 5, y - 5, x + 5, y + 5) for x, y in (panel.transData.transform(p[:2]) for p in named)
+    ]
+    if (legend := panel.get_legend()) is not None:
+        placed.append(legend.get_window_extent())
+    for x, y, name in named:
+        for dx, dy, side in ((8, -3, "left"), (-8, -3, "right"), (0, 9, "center"), (0, -14, "center"),
+                             (8, 9, "left"), (8, -14, "left"), (-8, 9, "right"), (-8, -14, "right")):  # fmt: skip
+            text = panel.annotate(name, (x, y), xytext=(dx, dy), textcoords="offset points", fontsize=8, ha=side)
+            box = text.get_window_extent()
+            if panel.bbox.containsx(box.x0) and panel.bbox.containsx(box.x1) and not box.count_overlaps(placed):
+                placed.append(box)
+                break
+            text.remove()
+        else:
+            raise ValueError(f"{name}: there is no room for its name")
 
 
 def main(path: Annotated[Path, typer.Argument(help="of the picture")] = PICTURE) -> None:
     """Draw the picture and print what dominates what."""
     rows = table().rows
-    draw(rows, path)
+    png = io.BytesIO()
+    draw(rows).savefig(png, format="png", dpi=130)
+    replace_file(path, png.getvalue())
     for of in ("forward", "forward and backward"):
         for row in dominance(rows, of):
             typer.echo(", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))

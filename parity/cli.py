@@ -18,13 +18,14 @@ try:
     import typer
     from typer.core import TyperCommand
 except ModuleNotFoundError:
-    sys.exit("the leaf-ladder command needs typer: python -m pip install typer")
+    from parity.weights.outputs import missing
+
+    sys.exit(str(missing("the leaf-ladder command", "typer")))
 
 ROOT = Path(__file__).resolve().parents[1]
 P = ParamSpec("P")
 R = TypeVar("R")
 WRONG = (OSError, TypeError, ValueError)  # what a wrong argument or file raises
-PACKAGES = {"keras": "tensorflow"}  # where the package that brings a module is called otherwise
 
 
 class Once(TyperCommand):
@@ -57,10 +58,11 @@ def refusing(*errors: type[Exception]) -> Callable[[Callable[P, R]], Callable[P,
             except BrokenPipeError:
                 raise
             except ModuleNotFoundError as error:
+                from parity.weights.outputs import missing
+
                 text = str(error)
                 if "pip install" not in text:
-                    library = (error.name or "").split(".")[0]
-                    text = f"this needs {library}: python -m pip install {PACKAGES.get(library, library)}"
+                    text = str(missing("this", (error.name or "").split(".")[0]))
             except errors as error:
                 text = str(error) or type(error).__name__
             typer.echo(" ".join(text.split()), err=True)
@@ -369,7 +371,7 @@ def summary(
     path: Annotated[Path, typer.Argument(help="certificate.json, or the folder that holds it")],
     into: Annotated[Path | None, typer.Option(help="a Markdown file: written between its two summary comments")] = None,
 ) -> None:
-    """Print what was measured on the goldens and on speech, and the line on the instrument, in Markdown."""
+    """Print what was measured on the goldens and on speech as a table in Markdown, and the line on the instrument."""
     from parity.report.certificate import Certificate
     from parity.report.instrument import line
     from parity.report.summary import insert, markdown
@@ -382,11 +384,11 @@ def summary(
         to.check()
     found = Certificate.read(path)
     table = markdown(found.claims)
-    if found.evidence:
-        table += f"\n\nThe instrument: {line(found)}."
     if to is not None:
         to.write(insert(to.path.read_text(encoding="utf-8"), table).encode())
     typer.echo(table)
+    if found.evidence:
+        typer.echo(f"\nThe instrument: {line(found)}.")
 
 
 @port.command("check", cls=Once)

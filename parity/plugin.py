@@ -53,10 +53,10 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     from importlib.util import find_spec
 
-    if missing := [name for name in NEEDED if find_spec(name) is None]:
-        raise pytest.UsageError(
-            f"--certificate needs {' and '.join(missing)}: python -m pip install {' '.join(missing)}"
-        )
+    if absent := [name for name in NEEDED if find_spec(name) is None]:
+        from parity.weights.outputs import missing
+
+        raise pytest.UsageError(str(missing("--certificate", *absent)))
     from parity.report.session import Certifier
 
     config.pluginmanager.register(Certifier(config, directory, ledger_of(config)), "leaf-ladder-certifier")

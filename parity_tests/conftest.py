@@ -8,6 +8,8 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from parity.weights.outputs import missing
+
 # On a CPU, TensorFlow has gradients of grouped convolutions (ChannelWiseLearnablePooling1D) in oneDNN alone, which it
 # switches on by itself only where the CPU has AVX-512 VNNI.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -27,15 +29,15 @@ def tensorflow() -> None:
     if importlib.util.find_spec("tensorflow") is not None:
         return
     if os.environ.get("CI"):
-        pytest.fail("TensorFlow is not installed: python -m pip install tensorflow")
+        pytest.fail(str(missing("this test", "tensorflow")))
     pytest.skip("TensorFlow is not installed")
 
 
 @pytest.fixture(scope="session")
 def onnx() -> None:
     """Asks for ONNX and its runtime, as :func:`tensorflow` does for TensorFlow."""
-    missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
-    if missing and os.environ.get("CI"):
-        pytest.fail(f"not installed: python -m pip install {' '.join(missing)}")
-    if missing:
-        pytest.skip(f"{', '.join(missing)}: not installed")
+    absent = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
+    if absent and os.environ.get("CI"):
+        pytest.fail(str(missing("this test", *absent)))
+    if absent:
+        pytest.skip(f"{', '.join(absent)}: not installed")

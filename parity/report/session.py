@@ -20,7 +20,7 @@ from parity.report.cells import verdicts
 from parity.report.certificate import Certificate
 from parity.report.environment import describe
 from parity.report.measurements import MeasurementLog
-from parity.weights.outputs import Output, replace_file
+from parity.weights.outputs import Output, missing, replace_file
 
 CLIP = Path("fixtures", "speech", "arctic_a0009.wav")
 
@@ -177,7 +177,7 @@ class Certifier:
                 return {**gallery.draw(clip), **lengths.draw(self.config.rootpath)}
             except Exception as error:  # whatever it is, the measurements still have to be written
                 if isinstance(error, ModuleNotFoundError) and error.name in ("matplotlib", "soundfile"):
-                    notes.append(f"no pictures: {error}")
+                    notes.append(f"no pictures: {missing('drawing them', error.name)}")
                 else:
                     failures.append(f"the pictures could not be drawn: {type(error).__name__}: {error}")
         return {}

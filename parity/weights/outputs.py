@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 PREFIX = ".leaf-ladder-"  # of what is being made; the rest of its name is random, and no run looks for it
 LIBRARIES = {".h5": "h5py", ".hdf5": "h5py", ".keras": "h5py", ".safetensors": "safetensors"}  # of files of weights
+PACKAGES = {"keras": "tensorflow"}  # where the package that brings a module is called otherwise
 ENDING = ("SIGTERM", "SIGHUP")  # SIGINT is an exception by itself
 
 
@@ -66,6 +67,19 @@ def require_weights(name: str, path: Path) -> None:
         require_library(library, f"{name}={str(path)!r}")
 
 
+def missing(what: str, *libraries: str) -> ModuleNotFoundError:
+    """The one hint at what to install: it names the libraries, never an extra of a package that is on no index.
+
+    Args:
+        what: needs them; the beginning of the message.
+        libraries: names of modules; at least one.
+    """
+    packages = " ".join(dict.fromkeys(PACKAGES.get(library, library) for library in libraries))
+    return ModuleNotFoundError(
+        f"{what} needs {' and '.join(libraries)}: python -m pip install {packages}", name=libraries[0]
+    )
+
+
 def require_library(library: str, what: str) -> None:
     """Refuse what needs a library that is not installed; nothing is imported.
 
@@ -73,7 +87,7 @@ def require_library(library: str, what: str) -> None:
         ModuleNotFoundError: names what needs it, and how to install it.
     """
     if find_spec(library) is None:
-        raise ModuleNotFoundError(f"{what} needs {library}: python -m pip install {library}", name=library)
+        raise missing(what, library)
 
 
 def require_checkout(name: str, root: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parity.weights.frontends import FrontendConfig, build
-from parity.weights.outputs import Output, require_file
+from parity.weights.outputs import Output, missing, require_file
 
 if TYPE_CHECKING:
     from torch import nn
@@ -280,8 +280,6 @@ _FIELDS = ("format", "version", "rung", "dtype", "config", "options")
 def _safetensors() -> Any:
     try:
         import safetensors.torch
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"a {SUFFIX} file needs safetensors: python -m pip install safetensors", name=error.name
-        ) from None
+    except ModuleNotFoundError:
+        raise missing(f"a {SUFFIX} file", "safetensors") from None
     return safetensors.torch

@@ -12,7 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MOST_LINES = 450  # a file holds one whole idea; beyond this it holds two
 SOURCES = ("tf_leaf", "og_leaf", "leaf", "efficientleaf", "parity", "parity_tests", "fixtures", "benchmarks")
-LEFT_OUT = {".git", ".tox", ".venv", "venv", "build", "certificate", "__pycache__"}
+LEFT_OUT = {".git", ".tox", ".venv", "venv", "build", "certificate", "site", "__pycache__"}
+DOCS = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")}
 MACHINE = re.compile(r"(?<![\w.~-])/(?:work|tmp|root|home|Users|mnt|opt)/")
 HOSTS = {"arxiv.org", "doi.org", "github.com", "pytorch.org", "www.festvox.org", "opensource.org", "www.apache.org"}
 # an index other than the public one is a matter of the machine, never of the repository
@@ -81,6 +82,23 @@ def test_no_package_index_but_the_users_own(text):
     assert found == set()
 
 
+# the project is on no index: it is installed from a clone, and a hint names the libraries that are missing
+ITSELF = re.compile(r"pip install [^\n`]*leaf[-_]ladder|(?<!\")leaf-ladder\[")
+
+
+def test_nothing_asks_an_index_for_the_project(text):
+    found = {name for name, content in text.items() if ITSELF.search(content)}
+    assert found <= {"parity_tests/house/test_files.py"}
+    for said in ("python -m pip install leaf-ladder", "pip install 'leaf-ladder[report]'", "needs leaf-ladder[report]"):
+        assert ITSELF.search(said)
+
+
+def test_hints_at_what_to_install_are_made_in_one_place(text):
+    packages = ("tf_leaf/", "og_leaf/", "leaf/", "efficientleaf/", "parity/")
+    found = {n for n, content in text.items() if n.startswith(packages) and "python -m pip install" in content}
+    assert found == {"parity/weights/outputs.py"}
+
+
 def environments() -> set[str]:
     tox = configparser.ConfigParser(interpolation=None)
     tox.read(ROOT / "tox.ini")
@@ -90,7 +108,7 @@ def environments() -> set[str]:
 
 @pytest.mark.parametrize(
     "name",
-    ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", ".ci/run", "fixtures/README.md", "docs/certify-your-port.md"],
+    ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", ".ci/run", "fixtures/README.md", *sorted(DOCS)],
 )
 def test_tox_environments_that_are_named_exist(name, text):
     assert set(re.findall(r"tox -e ([\w-]+)", text[name])) <= environments()
@@ -120,7 +138,7 @@ def test_the_oldest_versions_are_those_that_the_project_allows(text):
 def test_the_workflow_runs_toxs_commands_on_every_python(text):
     workflow = text[".github/workflows/ci.yml"]
     assert set(re.findall(r"tox -e (\w+)", workflow)) <= environments()
-    assert {"lint", "torch", "oldest", "coverage"} <= set(re.findall(r"tox -e (\w+)", workflow))
+    assert {"lint", "docs", "torch", "oldest", "coverage"} <= set(re.findall(r"tox -e (\w+)", workflow))
     assert ".ci/run" in workflow
     tox = configparser.ConfigParser(interpolation=None)
     tox.read(ROOT / "tox.ini")
@@ -148,7 +166,9 @@ def test_every_package_is_typed_and_listed(text):
             assert init.parent.relative_to(ROOT).as_posix().replace("/", ".") in listed
 
 
-@pytest.mark.parametrize("left", [".venv", ".tox", "venv", "build", "certificate", ".hypothesis", ".mypy_cache"])
+@pytest.mark.parametrize(
+    "left", [".venv", ".tox", "venv", "build", "certificate", "site", ".hypothesis", ".mypy_cache"]
+)
 def test_what_tools_leave_makes_no_commit_dirty(left):
     # tox leaves a file .venv that tells editors where its environment is, and a folder may be a link
     for name in (left, f"{left}/inside"):

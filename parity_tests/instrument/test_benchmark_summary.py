@@ -1,4 +1,4 @@
-"""The README's figures on speed are those on record."""
+"""The figures that pages show of times, errors and memory are those on record."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import pytest
 
 from benchmarks.summary import filled
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
 
 
-def test_the_readmes_table_is_what_is_on_record():
-    page = README.read_text(encoding="utf-8")
-    assert filled(page) == page
+@pytest.mark.parametrize("page", ["README.md", "docs/performance.md", "docs/long-audio.md"])
+def test_tables_are_what_is_on_record(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert filled(text) == text
 
 
-def test_a_page_without_its_comments_is_refused():
-    with pytest.raises(ValueError, match="<!-- frontends -->"):
-        filled("nothing")
+@pytest.mark.parametrize("page", ["nothing", "<!-- frontends -->", "<!-- /frontends --><!-- frontends -->"])
+def test_a_page_without_its_comments_is_refused(page):
+    with pytest.raises(ValueError, match=r"<!-- /?frontends -->"):
+        filled(page)

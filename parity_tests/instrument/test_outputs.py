@@ -10,7 +10,15 @@ import sys
 
 import pytest
 
-from parity.weights.outputs import Output, check_all, replace_file, require_checkout, require_file, require_library
+from parity.weights.outputs import (
+    Output,
+    check_all,
+    missing,
+    replace_file,
+    require_checkout,
+    require_file,
+    require_library,
+)
 from parity_tests.refusals import refused
 
 
@@ -151,3 +159,8 @@ def test_records_are_kept_in_a_clone_alone(tmp_path):
 
 def test_library_that_is_missing_is_named():
     refused(lambda: require_library("no_such_library", "this"), ModuleNotFoundError, "python -m pip install no_such_l")
+
+
+def test_hint_names_packages_not_modules():
+    said = str(missing("this", "h5py", "keras", "tensorflow"))
+    assert said == "this needs h5py and keras and tensorflow: python -m pip install h5py tensorflow"

@@ -18,6 +18,7 @@ from parity.weights.checkpoints.keras3 import Keras3
 from parity.weights.checkpoints.named import LegacyH5, Named
 from parity.weights.checkpoints.objects import GRAPH, Objects
 from parity.weights.checkpoints.tensors import SafeTensors
+from parity.weights.outputs import missing
 
 KINDS = (
     "the prefix of a TensorFlow checkpoint, or a folder with one; a Keras .h5, .weights.h5 or .keras file; .npz; "
@@ -92,21 +93,15 @@ def _keras(path: Path) -> Contents:
 def _groups(path: Path, source: Callable[[], AbstractContextManager[BinaryIO]]) -> Groups:
     try:
         return groups(path, source)
-    except ModuleNotFoundError as error:
-        raise _needs("h5py", path, error) from None
+    except ModuleNotFoundError:
+        raise missing(f"source={str(path)!r}: reading it", "h5py") from None
 
 
 def _safetensors(path: Path) -> Contents:
     try:
         return SafeTensors(path)
-    except ModuleNotFoundError as error:
-        raise _needs("safetensors", path, error) from None
-
-
-def _needs(package: str, path: Path, error: ModuleNotFoundError) -> ModuleNotFoundError:
-    return ModuleNotFoundError(
-        f"source={str(path)!r}: reading it needs {package}: python -m pip install {package}", name=error.name
-    )
+    except ModuleNotFoundError:
+        raise missing(f"source={str(path)!r}: reading it", "safetensors") from None
 
 
 READERS: dict[str, Callable[[Path], Contents]] = {

@@ -1,0 +1,50 @@
+"""The site: every page is in its contents, and nothing on it is older than what it speaks of."""
+
+from __future__ import annotations
+
+import re
+from types import SimpleNamespace
+
+import pytest
+
+from parity_tests.house.empty import ROOT, module
+
+hooks = module(ROOT / "docs" / "hooks.py")
+
+NAV = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+PAGES = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+RUNGS = ("tf_leaf", "og_leaf", "leaf", "efficientleaf", "parity")
+
+
+def test_every_page_is_in_the_contents():
+    assert set(re.findall(r": (\S+\.md)$", NAV, re.MULTILINE)) == PAGES | {"tutorial.md"}
+
+
+@pytest.mark.parametrize("package", RUNGS)
+def test_every_package_has_its_page(package):
+    assert f"\n::: {package}\n" in (ROOT / "docs" / "api" / f"{package}.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("text", "shown"), [
+    ("[`x`](../parity/x.py)", "`x` (`parity/x.py` in the clone)"), ("[a page](index.md)", "[a page](index.md)"),
+    ("see [it](tutorial.ipynb)", "see [it](tutorial.md)"), ("![a picture](ladder.png)", "![a picture](ladder.png)"),
+])  # fmt: skip
+def test_links_out_of_the_docs_become_paths(text, shown):
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="index.md"))
+    assert hooks.on_page_markdown(text, page, None, None) == shown
+
+
+def test_versions_are_those_that_the_suite_runs_with():
+    page = (ROOT / "docs" / "compatibility.md").read_text(encoding="utf-8")
+    pins = {
+        name: re.search(rf"^{name}==([\d.]+)", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)[1]
+        for name in ("torch", "tensorflow-cpu", "keras", "numpy")
+    }
+    for name, version in pins.items():
+        assert re.search(rf"\| `{name}` \|.*\| {re.escape(version)} \|", page), name
+
+
+def test_terms_are_defined_once():
+    page = (ROOT / "docs" / "how-it-is-certified.md").read_text(encoding="utf-8")
+    terms = re.findall(r"^\*\*([^*]+)\*\*$", page, re.MULTILINE)
+    assert len(terms) == len(set(terms)) >= 10
