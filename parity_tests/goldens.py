@@ -14,11 +14,11 @@ from parity.adapters.rungs import RUNGS
 from parity.checks.executions import Arrays, Inputs, Way, plainly
 from parity.checks.grid import Context, Expected, compare_forward, compare_gradients, pooled
 from parity.checks.initial import DECIDED
-from parity.checks.steps import INNER_TAPS
+from parity.checks.steps import INNER_STAGES
 from parity.criteria import OfMax, status
 from parity.mutation.planting import Benign
 from parity.oracle import measured_init_margin
-from parity.report.claims import TAPS, Measurement
+from parity.report.claims import STAGES, Measurement
 from parity.report.measurements import MeasurementLog
 
 GOLDENS = store.names()
@@ -60,7 +60,7 @@ def context(rung: str, name: str) -> Context:
         with_norm=golden(name).config.mean_var_norm,
         singly=False,
         # the output and the gradients are held to their limits as they stand
-        literal=lambda stage: stage not in INNER_TAPS,
+        literal=lambda stage: stage not in INNER_STAGES,
     )
 
 
@@ -144,7 +144,7 @@ def check_benign(change: Benign, names: Iterable[str] = GOLDENS) -> None:
         with change.plant():
             holding(m for name in GOLDENS for m in initial(change.rung, name))
         return
-    before = TAPS[: TAPS.index(change.stage)]
+    before = STAGES[: STAGES.index(change.stage)]
     own = {name: ran(change.rung, name) for name in GOLDENS}
     with change.plant():
         planted = {name: run(change.rung, name) for name in names if touched(change, name)}

@@ -29,7 +29,7 @@ from parity.criteria import Exactly, PooledAccuracy, one_operation, peak, soundn
 from parity.oracle import Box, Geometry, Group, LeafBounds, LeafOracle, Precision
 from parity.oracle.arrays import exact
 from parity.oracle.config import LeafConfig
-from parity.report.claims import TAPS, Measurement
+from parity.report.claims import STAGES, Measurement
 from parity.weights.converting import convert
 
 
@@ -68,7 +68,7 @@ STEPS: dict[str, Step] = {
 
 
 N_AGAIN = 3  # executions of the reference beside the first, where an array is judged by itself
-INNER_TAPS = frozenset(TAPS) - {"output", "input"}
+INNER_STAGES = frozenset(STAGES) - {"output", "input"}
 
 
 @dataclass
@@ -102,7 +102,7 @@ class Runner:
             pools=self.pools,
             singly=self.literal,
             factor=self.factor,
-            literal=(lambda name: name not in INNER_TAPS) if self.literal else (lambda name: False),
+            literal=(lambda name: name not in INNER_STAGES) if self.literal else (lambda name: False),
         )
 
     def factor(self, property: str, stage: str) -> float:

@@ -24,7 +24,7 @@ from parity.checks.grid import (
 )
 from parity.checks.steps import STEPS, Runner, Step
 from parity.mutation.planting import Benign, Fault
-from parity.report.claims import PROPERTIES, TAPS, Measurement
+from parity.report.claims import PROPERTIES, STAGES, Measurement
 
 Check = Callable[[], Iterator[Measurement]]
 
@@ -106,7 +106,7 @@ class Trial:
 def order(m: Measurement) -> tuple[int, int, str]:
     """The order of the computation: initial values, stages, gradients, steps."""
     early = 0 if m.stage in ("mel", "init") else 1
-    place = TAPS.index(m.stage) if m.stage in TAPS else len(TAPS)
+    place = STAGES.index(m.stage) if m.stage in STAGES else len(STAGES)
     kind = PROPERTIES.index("forward") if m.property == "forward" else len(PROPERTIES) + PROPERTIES.index(m.property)
     return (early, 100 * kind + place, m.stage)
 

@@ -11,7 +11,7 @@ from typing import Any
 from parity.report.claims import Claim
 from parity.weights.outputs import replace_file, require_file
 
-SCHEMA = 3
+SCHEMA = 4
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ PROPERTIES = (
     "trajectory",
     "bridge round trip",
 )
-TAPS = (
+STAGES = (
     "mel",
     "init",
     "filters",
@@ -41,7 +41,7 @@ TAPS = (
     "input",
 )
 RELATIONS = ("bitwise", "algebraic", "rounding", "approximate", "divergent")
-GATES = ("status", "accuracy", "soundness", "direct", "divergence")
+CRITERIA = ("status", "accuracy", "soundness", "direct", "divergence")
 UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
 SLACK_LIMIT = 20.0
 
@@ -59,7 +59,7 @@ class Measurement:
         property: one of ``PROPERTIES``.
         domain: where the relation is claimed, for example ``goldens`` or ``drawn, padding=same``.
         dtype: ``float32`` or ``float64``.
-        criterion: one of ``GATES``.
+        criterion: one of ``CRITERIA``.
         relation: one of ``RELATIONS``.
         observed: the error measured.
         bound: what it must not exceed.
@@ -90,7 +90,7 @@ class Measurement:
     at_least: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, allowed in (("criterion", GATES), ("relation", RELATIONS), ("property", PROPERTIES)):
+        for name, allowed in (("criterion", CRITERIA), ("relation", RELATIONS), ("property", PROPERTIES)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}={getattr(self, name)!r}: must be one of {allowed}")
         for name in ("observed", "bound", "at_least"):
@@ -194,9 +194,9 @@ class Claim:
             _place(RUNGS, m.reference),
             _place(PROPERTIES, m.property),
             m.domain,
-            _place(TAPS, m.stage),
+            _place(STAGES, m.stage),
             m.dtype,
-            _place(GATES, m.criterion),
+            _place(CRITERIA, m.criterion),
             _place(RELATIONS, m.relation),
         )
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import parity.criteria
 
-GATES = {name for name in parity.criteria.__all__ if isinstance(getattr(parity.criteria, name), type)}
+CRITERIA = {name for name in parity.criteria.__all__ if isinstance(getattr(parity.criteria, name), type)}
 TOLERANCES = {"rtol", "atol", "rel", "abs", "rel_tol", "abs_tol", "tol", "tolerance"}
 # Every one of them has a tolerance: written there, or worse, the library's default.
 APPROXIMATE = {
@@ -44,7 +44,7 @@ def _offences(tree: ast.AST, constants: set[str]) -> Iterator[tuple[int, str]]:
             yield node.lineno, "approximate"
         if name in COMPARING and any(_holds_float(argument, constants) for argument in node.args):
             yield node.lineno, "comparison"
-        if name in GATES and _literal_numbers(node) and not _has_reason(node):
+        if name in CRITERIA and _literal_numbers(node) and not _has_reason(node):
             yield node.lineno, "criterion without a reason"
         for keyword in node.keywords:
             if keyword.arg in TOLERANCES and _holds_float(keyword.value, constants):
@@ -69,7 +69,7 @@ def _constants(tree: ast.AST) -> set[str]:
 
 def _holds_float(node: ast.AST, constants: set[str]) -> bool:
     """Whether a float literal or a name for one is inside, but for criteria that have a reason."""
-    if isinstance(node, ast.Call) and _name(node.func) in GATES and _has_reason(node):
+    if isinstance(node, ast.Call) and _name(node.func) in CRITERIA and _has_reason(node):
         return False
     if isinstance(node, ast.Constant):
         return isinstance(node.value, (float, complex))

@@ -15,6 +15,7 @@ import og_leaf
 from fixtures import record
 from parity.cli import app
 from parity.ports.__main__ import main as ports
+from parity.report.certificate import SCHEMA
 
 # by name: what stands at a path
 PATHS = ("gone", "no/such/folder", "folder", "pipe", "/dev/zero", "/dev/null", "/proc/self/status", "/proc/self/mem",
@@ -41,7 +42,7 @@ def folder(tmp_path_factory):
         (where / f"empty{suffix}").write_text("")
     (where / "deep.json").write_text("[" * 100_000)
     (where / "list.json").write_text("[1, 2]")
-    (where / "certificate.json").write_text(json.dumps({"schema": 3}))
+    (where / "certificate.json").write_text(json.dumps({"schema": SCHEMA}))
     (where / "folder" / "certificate.json").write_text("{")
     return where
 

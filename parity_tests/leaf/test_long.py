@@ -19,7 +19,7 @@ from parity_tests.drawn import this_test
 TEN_MINUTES = 60_000
 FINITE = Exactly("within the domain nothing overflows and nothing is undefined")
 GROWTH = AtMost(1.5, "a term's roundings grow with the logarithm of the length, and a maximum with what it is taken of")
-TAPS = {"x": "input", "s": "PCEN/EMA/smooth", "alpha": "PCEN/alpha", "delta": "PCEN/delta", "r": "PCEN/root"}
+STAGES = {"x": "input", "s": "PCEN/EMA/smooth", "alpha": "PCEN/alpha", "delta": "PCEN/delta", "r": "PCEN/root"}
 
 
 def check(ledger, case: LongCase, domain: str, energies: np.ndarray | None = None) -> None:
@@ -37,7 +37,7 @@ def check(ledger, case: LongCase, domain: str, energies: np.ndarray | None = Non
     ledger.check(measured("pcen", "forward", done.out, done.true_out))
     for name, got in done.gradients.items():
         kind = "input gradient" if name == "x" else "parameter gradient"
-        ledger.check(measured(TAPS[name], kind, got, done.true_gradients[name]))
+        ledger.check(measured(STAGES[name], kind, got, done.true_gradients[name]))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.kind)

@@ -24,7 +24,7 @@ SAME_BITS = Exactly("the same operations on the same numbers")
 SECOND = OfMax(1e-12, "the recurrence frame by frame in float64, 3000 frames of three roundings each")
 # Dynamo itself makes an instance of a function's class
 own_warning = pytest.mark.filterwarnings("default:.*should not be instantiated:DeprecationWarning")
-TAPS = {"m": "ema", "x": "input", "s": "PCEN/EMA/smooth", "initial": "input"}
+STAGES = {"m": "ema", "x": "input", "s": "PCEN/EMA/smooth", "initial": "input"}
 
 # every block boundary: an odd frame is left over at one level or another
 lengths = st.one_of(
@@ -84,7 +84,7 @@ def test_every_frame_and_gradient_is_under_its_bound(ledger, dtype):
         for name, got in ran(exponential_moving_average, x, s, first, d).items():
             verdict = held(got, true[name])
             kind_of = {"m": "forward", "s": "parameter gradient"}.get(name, "input gradient")
-            ledger.check(context.measurement(TAPS[name], kind_of, verdict, "rounding"))
+            ledger.check(context.measurement(STAGES[name], kind_of, verdict, "rounding"))
 
     check()
 
