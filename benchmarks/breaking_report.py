@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from parity.checks import breaking as probes
+from parity.report.markdown import insert, table
 from parity.report.recorded import keep
 from parity.weights.outputs import replace_file
 
@@ -75,7 +76,7 @@ def routes() -> str:
     """Markdown: what each route does, measured now, in every rung that can be imported."""
     kinds = [k for k in probes.KINDS if k != "tf_leaf" or importlib.util.find_spec("tensorflow")]
     head = ("route", *(f"`{kind}`" for kind in kinds))
-    lines = [head, ("---",) * len(head)]
+    lines: list[tuple[str, ...]] = []
     lines.append(("SGD on delta alone, from 2, towards louder features, 100 steps", *map(_descent, kinds)))
     lines.append(("gradient to delta (`leaf`: to its logarithm), at delta = 1e-12", *(_steep(k, 1e-12) for k in kinds)))
     lines.append(("the same at delta = 0", *("not held" if k == "leaf" else _steep(k, 0.0) for k in kinds)))
@@ -84,7 +85,7 @@ def routes() -> str:
     clamped = [_lost(probes.over_silence(k, 0.0, 1e-5)) if k.startswith("leaf") else "has none" for k in kinds]
     lines.append(("the same with the layer's own `clamp=1e-5`", *clamped))
     lines.append(("silence, floor or eps 1e-12", *(_lost(probes.over_silence(k, 1e-12)) for k in kinds)))
-    return _table(lines)
+    return table(head, lines)
 
 
 def training(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -95,21 +96,7 @@ def training(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         cells.setdefault(tuple(row[k] for k in setting), {})[row["parameters"]] = _ended(row)
     body = [(*map(str, key), cell["linear"], cell.get("log", "")) for key, cell in cells.items()]
-    return _table([head, ("---",) * len(head), *body])
-
-
-def insert(text: str, name: str, table: str) -> str:
-    """The text with the table between the comments of that name.
-
-    Raises:
-        ValueError: it has no such comments.
-    """
-    opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
-    before, found, rest = text.partition(opening)
-    _, end, after = rest.partition(closing)
-    if not (found and end):
-        raise ValueError(f"must hold {opening} and then {closing}")
-    return f"{before}{opening}\n{table}\n{closing}{after}"
+    return table(head, body)
 
 
 def _ended(row: Mapping[str, Any]) -> str:
@@ -132,7 +119,3 @@ def _lost(outcome: probes.TrialOutcome) -> str:
         return "finite"
     gradients = sum(not np.isfinite(g).all() for g in outcome.gradients.values())
     return f"NaN in {outcome.nan:.0%} of the output, {gradients} of {len(outcome.gradients)} gradients"
-
-
-def _table(lines: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks.error_budget import ACCOUNT, ALL, GAINED, PUBLISHED, Account, published
 from parity.oracle.approximation import SOURCES, tail
 from parity.oracle.arrays import Array
+from parity.report.markdown import insert, table
 from parity.weights.outputs import replace_file
 
 OPTIMISED = "8g-opt"
@@ -24,8 +25,8 @@ def write(page: Path) -> None:
         ValueError: the page lacks the comments that hold a table.
     """
     text = page.read_text(encoding="utf-8")
-    for name, table in tables().items():
-        text = insert(text, name, table)
+    for name, made in tables().items():
+        text = insert(text, name, made)
     replace_file(page.with_suffix(".png"), picture(published(OPTIMISED)))
     replace_file(page, text.encode())
 
@@ -37,9 +38,9 @@ def tables() -> dict[str, str]:
 
 
 def sources() -> str:
-    """What each source is."""
+    """Describe each source: what EfficientLEAF computes there, and what LEAF does."""
     head = ("source", "what it is", "EfficientLEAF, published", "LEAF: `exact=` puts back")
-    return _table([head, *((f"`{s.name}`", s.title, s.published, s.exact) for s in ACCOUNT)])
+    return table(head, [(f"`{s.name}`", s.title, s.published, s.exact) for s in ACCOUNT])
 
 
 def settings(accounts: dict[str, Account]) -> str:
@@ -49,7 +50,7 @@ def settings(accounts: dict[str, Account]) -> str:
     rows += [("all but `gain`", GAINED)]
     rows += [(f"all but `gain`, `{name}`", GAINED - {name}) for name in ("kernel", "rate", "width")]
     rows += [("all: as published", ALL)]
-    return _table([head, *((title, *(_mean(a.size(on)) for a in accounts.values())) for title, on in rows)])
+    return table(head, [(title, *(_mean(a.size(on)) for a in accounts.values())) for title, on in rows])
 
 
 def groups(account: Account) -> str:
@@ -65,7 +66,7 @@ def groups(account: Account) -> str:
     chosen, leaf, rated = account.bands(ALL), account.bands(()), account.bands({"rate"})
     plan = [(b.stride, b.reach) for b in chosen]
     starts = [c for c in range(len(plan)) if c == 0 or plan[c] != plan[c - 1]]
-    rows: list[Sequence[str]] = [head]
+    rows = []
     for start, stop in zip(starts, [*starts[1:], len(plan)], strict=True):
         band = slice(start, stop)
         hertz = [b.mu * 8000 / np.pi for b in chosen[band]]
@@ -78,7 +79,7 @@ def groups(account: Account) -> str:
             _share(float(sampled)),
             *(" / ".join(_share(float(v[i][band].mean())) for v in (measured, expected, bound)) for i in range(4)),
         ))  # fmt: skip
-    return _table(rows)
+    return table(head, rows)
 
 
 def picture(account: Account) -> bytes:
@@ -119,27 +120,9 @@ def picture(account: Account) -> bytes:
     return out.getvalue()
 
 
-def insert(text: str, name: str, table: str) -> str:
-    """The text with the table between the comments of that name.
-
-    Raises:
-        ValueError: it has no such comments.
-    """
-    opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
-    before, found, rest = text.partition(opening)
-    _, end, after = rest.partition(closing)
-    if not (found and end):
-        raise ValueError(f"page: must hold {opening} and then {closing}")
-    return f"{before}{opening}\n{table}\n{closing}{after}"
-
-
 def _mean(size: Array) -> str:
     return f"{_share(float(size.mean()))} ({_share(float(size.max()))})" if size.any() else "none"
 
 
 def _share(value: float) -> str:
     return "0" if value == 0 else f"{100 * value:.2g} %"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], ["---"] * len(rows[0]), *rows[1:]))

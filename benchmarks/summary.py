@@ -1,4 +1,4 @@
-"""What is on record of times, errors and memory, as tables of the pages that have comments for them.
+"""Write what is on record of times, errors and memory into the pages that have comments for its tables.
 
 ``python -m benchmarks.summary README.md docs/performance.md docs/long-audio.md`` writes them.
 """
@@ -12,13 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from parity.report import recorded
+from parity.report.markdown import insert, table
 from parity.weights.outputs import replace_file
 
 ROOT = Path(__file__).parents[1]
-MARKS = {
-    "frontends": True,
-    "all frontends": False,
-}  # what lies between a page's comments; whether it is the short table
 CASES = ("1 x 1 s", "8 x 1 s")
 Row = dict[str, Any]
 
@@ -32,7 +29,8 @@ def frontends(rows: Sequence[Row], short: bool = False) -> str:
     """
     cases = CASES[1:] if short else CASES
     head = ["front end", *(f"forward, {case}" for case in cases), "with backward, 8 x 1 s"]
-    lines = [[*head, *([] if short else ["multiply-adds a sample"]), "error on speech"]]
+    head += [*([] if short else ["multiply-adds a sample"]), "error on speech"]
+    lines = []
     for name, compression in dict.fromkeys((row["front end"], row["compression"]) for row in rows):
         if (name.startswith("mel") and name != "mel") or (short and compression == "logtbn"):
             continue
@@ -43,7 +41,7 @@ def frontends(rows: Sequence[Row], short: bool = False) -> str:
             error = None
         operations = [] if short else ["" if cost is None else f"{cost:.0f}"]
         lines.append([_called(own[0], short), *times, *operations, "" if error is None else f"{error:.1e}"])
-    return _rendered(lines)
+    return table(head, lines)
 
 
 def filled(page: str) -> str:
@@ -57,39 +55,30 @@ def filled(page: str) -> str:
     if not found:
         raise ValueError(f"page: must hold one of {', '.join(f'<!-- {mark} -->' for mark in TABLES)}")
     for mark in found:
-        record, table = TABLES[mark]
-        before, opening, rest = page.partition(f"<!-- {mark} -->")
-        _, closing, after = rest.partition(f"<!-- /{mark} -->")
-        if not closing:
-            raise ValueError(f"page: must hold <!-- /{mark} --> after {opening}")
+        record, made = TABLES[mark]
         if record not in kept:
-            raise ValueError(f"{record}: is not on record")
-        page = f"{before}{opening}\n{table(kept[record])}\n{closing}{after}"
+            raise ValueError(f"page: <!-- {mark} --> must be on record, {recorded.FOLDER / record}.json is not there")
+        page = insert(page, mark, made(kept[record]))
     return page
 
 
 def streaming(rows: Sequence[Row]) -> str:
     """Speed and memory of ``leaf-ladder features`` on hours of audio."""
-    return _rendered([
-        ["front end", "audio", "times real time", "resident memory"],
-        *([f"`{row['frontend']}`", f"{row['hours']:.2g} h", f"{row['times real time']:.0f}",
-           f"{row['resident memory, MB']:.0f} MB"] for row in rows),
+    head = ("front end", "audio", "times real time", "resident memory")
+    return table(head, [
+        (f"`{row['frontend']}`", f"{row['hours']:.2g} h", f"{row['times real time']:.0f}",
+         f"{row['resident memory, MB']:.0f} MB") for row in rows
     ])  # fmt: skip
 
 
 def smoother(rows: Sequence[Row]) -> str:
     """The smoother's scan against walks over the frames."""
-    return _rendered([
-        ["frames", "of", "ms a million frames", "over our own frame loop", "over the published one"],
-        *([f"{row['frames']}", row["of"], f"{row['ms a million frames']:.0f}",
-           _times(row["times faster than the frame loop"]),
-           _times(row["times faster than the published frame loop"])] for row in rows),
+    head = ("frames", "of", "ms a million frames", "over our own frame loop", "over the published one")
+    return table(head, [
+        (f"{row['frames']}", row["of"], f"{row['ms a million frames']:.0f}",
+         _times(row["times faster than the frame loop"]),
+         _times(row["times faster than the published frame loop"])) for row in rows
     ])  # fmt: skip
-
-
-def _rendered(lines: Sequence[Sequence[str]]) -> str:
-    head, *rows = lines
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows))
 
 
 def _times(ratio: float) -> str:

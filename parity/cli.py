@@ -374,7 +374,8 @@ def summary(
     """Print what was measured on the goldens and on speech as a table in Markdown, and the line on the instrument."""
     from parity.report.certificate import Certificate
     from parity.report.instrument import line
-    from parity.report.summary import insert, markdown
+    from parity.report.markdown import insert
+    from parity.report.summary import MARK, markdown
     from parity.weights.outputs import Output, require_file
 
     # what lies around the two comments is kept, so that any file that has them may be written
@@ -385,7 +386,7 @@ def summary(
     found = Certificate.read(path)
     table = markdown(found.claims)
     if to is not None:
-        to.write(insert(to.path.read_text(encoding="utf-8"), table).encode())
+        to.write(insert(to.path.read_text(encoding="utf-8"), MARK, table).encode())
     typer.echo(table)
     if found.evidence:
         typer.echo(f"\nThe instrument: {line(found)}.")

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from parity.divergences import DIVERGENCES
 from parity.divergences.quirks import PORTS, QUIRKS
+from parity.report.markdown import insert, table
 from parity.report.table import brief
 from parity.weights.outputs import replace_file
 
@@ -18,12 +18,12 @@ COMMAND = "python -m parity.report.quirks"
 
 
 def quirks() -> str:
-    """What the original does, and what became of it."""
+    """List what the original does, and what became of it."""
     rows = [
         (f"`{q.file}`", q.statement, q.here if q.divergence is None else f"{q.here} (`{q.divergence}`)", q.reason)
         for q in QUIRKS
     ]
-    return _table(("file", "the original", "`tf_leaf`, `og_leaf`", "because"), rows)
+    return table(("file", "the original", "`tf_leaf`, `og_leaf`", "because"), rows)
 
 
 def divergences() -> str:
@@ -37,17 +37,17 @@ def divergences() -> str:
         )
         for d in DIVERGENCES
     ]
-    return _table(("between", "what differs", "kind", "size"), rows)
+    return table(("between", "what differs", "kind", "size"), rows)
 
 
 def ports() -> str:
-    """What public ports make of the original."""
+    """List where public ports depart from the original."""
     rows = [
         (f"{port.name} ({port.framework}; {port.looked_at})" if i == 0 else "", departure.what, departure.size)
         for port in PORTS
         for i, departure in enumerate(port.departures)
     ]
-    return _table(("port", "what it does", "size"), rows)
+    return table(("port", "what it does", "size"), rows)
 
 
 SECTIONS = {"quirks": quirks, "divergences": divergences, "ports": ports}
@@ -59,19 +59,9 @@ def filled(page: str) -> str:
     Raises:
         ValueError: a table's comments are missing; names them.
     """
-    for name, table in SECTIONS.items():
-        opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
-        before, found, rest = page.partition(opening)
-        _, ended, after = rest.partition(closing)
-        if not (found and ended):
-            raise ValueError(f"page: must hold {opening} and then {closing}")
-        page = f"{before}{opening}\n{table()}\n{closing}{after}"
+    for name, section in SECTIONS.items():
+        page = insert(page, name, section())
     return page
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from parity.report.claims import Claim
+from parity.report.markdown import table
 
 DOMAINS = ("goldens", "speech")
-OPENING, CLOSING = "<!-- summary -->", "<!-- /summary -->"
+MARK = "summary"  # of the comments that a page has for the table
 
 
 def markdown(claims: Sequence[Claim]) -> str:
@@ -16,7 +17,7 @@ def markdown(claims: Sequence[Claim]) -> str:
     Only differences that are measured against the reference's own size count: where terms cancel, a gradient is judged
     against float64 instead and has no such figure.
     """
-    rows = ["| step | on | output | input gradient | parameter gradients |", "|---|---|---|---|---|"]
+    rows = []
     plain = [
         c for c in claims if c.worst.criterion == "direct" and c.worst.dtype == "float32" and c.worst.domain in DOMAINS
     ]
@@ -30,21 +31,8 @@ def markdown(claims: Sequence[Claim]) -> str:
         ]
         rung, reference, domain = step
         off = ", approximation off" if rung == "efficientleaf" else ""  # as every step to it is taken
-        rows.append(f"| `{rung}`{off} <- {reference} | {domain} | {' | '.join(cells)} |")
-    return "\n".join(rows)
-
-
-def insert(text: str, table: str) -> str:
-    """The text with the table between its summary comments.
-
-    Raises:
-        ValueError: it has no such comments.
-    """
-    before, opening, rest = text.partition(OPENING)
-    _, closing, after = rest.partition(CLOSING)
-    if not (opening and closing):
-        raise ValueError(f"must hold {OPENING} and then {CLOSING}")
-    return f"{before}{opening}\n{table}\n{closing}{after}"
+        rows.append((f"`{rung}`{off} <- {reference}", domain, *cells))
+    return table(("step", "on", "output", "input gradient", "parameter gradients"), rows)
 
 
 def _worst(claims: Sequence[Claim]) -> str:

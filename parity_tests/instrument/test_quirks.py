@@ -32,8 +32,3 @@ def test_every_mended_quirk_is_a_divergence_from_the_original(quirk):
 def test_the_page_is_what_the_data_says():
     page = (ROOT / "docs" / "the-originals-quirks.md").read_text(encoding="utf-8")
     assert filled(page) == page
-
-
-def test_a_page_without_its_comments_is_refused():
-    with pytest.raises(ValueError, match="<!-- quirks -->"):
-        filled("nothing")
