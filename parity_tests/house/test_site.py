@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from parity.mutation import benign, faults
 from parity_tests.house.empty import ROOT, module
 
 hooks = module(ROOT / "docs" / "hooks.py")
@@ -42,6 +43,12 @@ def test_versions_are_those_that_the_suite_runs_with():
     }
     for name, version in pins.items():
         assert re.search(rf"\| `{name}` \|.*\| {re.escape(version)} \|", page), name
+
+
+def test_readme_counts_what_is_planted():
+    page = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    counts = re.search(r"(\d+) of (\d+) bugs that were planted .* none of (\d+) rewritings", page).groups()
+    assert [int(n) for n in counts] == [len(faults()), len(faults()), len(benign())]
 
 
 def test_terms_are_defined_once():

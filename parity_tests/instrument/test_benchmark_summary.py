@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,19 @@ ROOT = Path(__file__).parents[2]
 def test_tables_are_what_is_on_record(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     assert filled(text) == text
+
+
+@pytest.mark.parametrize("of", ["forward", "forward and backward"])
+def test_ratios_of_leaf_are_those_of_the_times(of):
+    record = json.loads((ROOT / "benchmarks" / "results" / "frontends.json").read_text(encoding="utf-8"))
+    ms = {
+        (row["front end"], row["compression"]): row["ms"]
+        for row in record["rows"] if row["case"] == "8 x 1 s" and row["of"] == of
+    }  # fmt: skip
+    (line,) = re.findall(r"^\| `leaf` \| (\w+)x \| (\w+)x \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
+    shown = dict(zip(("forward", "forward and backward"), line, strict=True))[of]
+    ratio = ms["leaf", "pcen"] / ms["mel", "log"]
+    assert shown == f"{float(f'{ratio:.2g}'):g}"
 
 
 @pytest.mark.parametrize("page", ["nothing", "<!-- frontends -->", "<!-- /frontends --><!-- frontends -->"])
