@@ -144,8 +144,8 @@ def compression(stage: str, which: int) -> Detector:
 
 
 def of_efficientleaf(case: str, dtype: str) -> Context:
-    """What the measurements of rung 3 against the oracle have in common."""
-    return Context("efficientleaf", "oracle", "resolution", case, "leaf-ladder certify", dtype)
+    """Make the common part of rung 3's measurements against the oracle."""
+    return Context("efficientleaf", "oracle", "resolution", case, "tox -e faults", dtype)
 
 
 N_BESIDE = 8  # groups whose kernel and stride stand beside a threshold

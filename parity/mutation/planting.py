@@ -179,7 +179,7 @@ def shifted(where: str, expression: str, inside: str = "") -> Callable[[float], 
 
 
 def _forget() -> None:
-    """What a module keeps of its filters was computed by the code as it was."""
+    """Drop the filters that modules keep: the code as it was computed them."""
     if "leaf._runtime.cache" in sys.modules:
         sys.modules["leaf._runtime.cache"].ParameterCache.generation += 1
 
@@ -218,7 +218,8 @@ def _function(where: str) -> FunctionType:
         found = found.fget
     elif isinstance(found, staticmethod):
         found = found.__func__
-    assert isinstance(found, FunctionType), f"{where}: must be a function"
+    if not isinstance(found, FunctionType):
+        raise TypeError(f"where={where!r}: must name a function, a property or a static method, not {found!r}")
     return found
 
 
@@ -235,7 +236,7 @@ def _compiled(where: str, edits: tuple[Edit, ...]) -> FunctionType:
     replacing = _Replacing({id(_node(definition, edit)): edit for edit in edits})
     replacing.visit(definition)
     if replacing.left:
-        raise NotPlantedError(f"{where}: {edits} must not stand inside of each other")
+        raise NotPlantedError(f"{where}: expressions of edits={edits} must not stand inside of each other")
     # inside of a function that has a __class__, a method may say super(); annotations stay text, as in this file
     body = textwrap.indent(ast.unparse(ast.fix_missing_locations(definition)), "    ")
     namespace = dict(_function(where).__globals__)
@@ -265,8 +266,8 @@ def _only(within: ast.AST, wanted: ast.AST, edit: Edit) -> ast.AST:
     text = ast.dump(wanted)
     found = [node for node in ast.walk(within) if type(node) is type(wanted) and ast.dump(node) == text]
     if len(found) != 1:
-        times = f"must stand there once, is there {len(found)} times"
-        raise NotPlantedError(f"{edit.where}: {ast.unparse(wanted)!r} {times}")
+        times = f"must stand in the function once, stands there {len(found)} times"
+        raise NotPlantedError(f"{edit.where}: expression={ast.unparse(wanted)!r}: {times}")
     return found[0]
 
 
@@ -282,7 +283,9 @@ def _default(definition: ast.FunctionDef, edit: Edit) -> ast.AST:
     for argument, value in defaults.items():
         if (ast.dump(argument), ast.dump(value)) == text:
             return value
-    raise NotPlantedError(f"{edit.where}: there is no argument {edit.inside!r}")
+    raise NotPlantedError(
+        f"{edit.where}: inside={edit.inside!r}: must be an argument and its default, as written there"
+    )
 
 
 def _walked(node: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], ast.AST]]:

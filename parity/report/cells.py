@@ -20,7 +20,7 @@ _PLAIN = (LeafConfig(),)
 # the rungs that have every public name of the original
 WHOLE = ("tf_leaf", "og_leaf")
 # float32 numbers behind bfloat16 convolutions: the stages from the first convolution on
-AUTOCAST_TAPS = ("conv", "modulus", "pool", "floor", "ema", "pcen", "output")
+AUTOCAST_STAGES = ("conv", "modulus", "pool", "floor", "ema", "pcen", "output")
 
 
 @dataclass(frozen=True, order=True)
@@ -45,7 +45,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a cell.
+    """The state of a cell.
 
     Attributes:
         cell: the cell.
@@ -92,7 +92,7 @@ def _of(rung: Rung) -> Iterator[Cell]:
     if rung.level:  # a trajectory is held inside the spread of the rung below; rung 0 has none
         yield from (Cell(rung.name, "trajectory", name, "float32") for name in canonical.expected_shapes(LeafConfig()))
     if rung.framework == "torch":
-        yield from (Cell(rung.name, "forward", stage, "bfloat16") for stage in rung.stages if stage in AUTOCAST_TAPS)
+        yield from (Cell(rung.name, "forward", stage, "bfloat16") for stage in rung.stages if stage in AUTOCAST_STAGES)
 
 
 def _of_names(rung: Rung) -> Iterator[Cell]:
@@ -102,7 +102,7 @@ def _of_names(rung: Rung) -> Iterator[Cell]:
 
 
 def verdicts(claims: Sequence[Claim]) -> list[Verdict]:
-    """What the claims make of every cell, in the grid's order."""
+    """Judge every cell by the claims that stand in it, in the grid's order."""
     standing: dict[Cell, list[Claim]] = {}
     for claim in claims:
         m = claim.worst

@@ -92,7 +92,7 @@ MISSING = {
     "twice, and not said which": ("middle", "", "2 times"),
     "gone from what is around it": ("0.25", "middle or 1.0", "0 times"),
     "what is around it gone": ("middle", "middle or 2.0", "0 times"),
-    "an argument without that default": ("9", "size: int = 9", "no argument"),
+    "an argument without that default": ("9", "size: int = 9", "must be an argument"),
 }
 
 
