@@ -1,4 +1,4 @@
-"""Whether a tolerance is held on drawn banks and hostile signals: ``python -m benchmarks.tolerance [--record]``."""
+"""Test that a tolerance is held on drawn banks and hostile signals: ``python -m benchmarks.tolerance [--record]``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the site makes of the pages: the notebook as a page, and links that lead out of ``docs/`` as plain paths."""
+"""Turn the notebook into a page of the site, and links that lead out of ``docs/`` into plain paths."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """What lies beside ``docs/`` in the clone has no page: its path stands in for the link."""
+    """Show links out of ``docs/`` as paths in the clone: the site has no page for what lies there."""
     depth = page.file.src_uri.count("/")
     markdown = markdown.replace(f"]({NOTEBOOK})", "](tutorial.md)")
     return markdown if depth else OUTSIDE.sub(lambda found: f"{found[1]} (`{found[2]}` in the clone)", markdown)

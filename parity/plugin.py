@@ -82,7 +82,7 @@ def ledger_of(config: pytest.Config) -> MeasurementLog:
 
 @pytest.fixture(scope="session")
 def ledger(pytestconfig: pytest.Config) -> MeasurementLog:
-    """Where a test hands in what it measured: ``ledger.check(Measurement(...))`` records, then asserts."""
+    """Take what a test measured: ``ledger.check(Measurement(...))`` records it, then asserts."""
     return ledger_of(pytestconfig)
 
 

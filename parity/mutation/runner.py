@@ -86,7 +86,7 @@ class Trial:
 
     @property
     def killed(self) -> bool:
-        """Whether anything was noticed."""
+        """Tell whether anything was noticed."""
         return bool(self.failed) or bool(self.raised)
 
     @property

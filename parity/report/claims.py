@@ -104,7 +104,7 @@ class Measurement:
 
     @builtins.property
     def key(self) -> Key:
-        """What the claim is that this measurement belongs to."""
+        """The key of the claim that this measurement belongs to."""
         return (
             self.rung,
             self.reference,

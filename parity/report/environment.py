@@ -1,4 +1,4 @@
-"""Where a certificate was made: versions, commit, processor, threads. Imports no further library."""
+"""Describe where a certificate was made: versions, commit, processor, threads. Imports no further library."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class EvidenceCache:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
-        """Where a marked test's evidence still holds, take it in place of the test; else have the test run."""
+        """Take a marked test's evidence in place of the test while it holds; else have the test run."""
         if not (self.reuse and _is_marked(pyfuncitem)):
             return None
         kept = read(self._file(pyfuncitem), pyfuncitem.nodeid, state(pyfuncitem.path.parent))
@@ -104,7 +104,7 @@ def write(file: Path, test: str, found: str, measured: str, rows: dict[str, list
 
 
 def read(file: Path, test: str, found: str) -> dict[str, Any] | None:
-    """What is kept of a test, or None where it does not hold: another hash, torn, edited, or not there."""
+    """Read what is kept of a test; None where it does not hold: another hash, torn, edited, or not there."""
     try:
         entry = json.loads(file.read_text(encoding="utf-8"))
         digest = entry.pop("sha256")

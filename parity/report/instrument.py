@@ -1,4 +1,4 @@
-"""What the certificate says of the instrument itself: could it have failed, how fine does it see, what did it cover."""
+"""Say what the certificate knows of the instrument: the faults it found, its resolution, the cases it covered."""
 
 from __future__ import annotations
 
@@ -74,19 +74,19 @@ def _mutants(record: dict[str, Any]) -> str:
 
 
 def of_the_ladder(claims: Sequence[Claim]) -> bool:
-    """Whether a rung is among the candidates: a certificate of a port alone has no cell of the grid to fill."""
+    """Tell whether a rung is among the candidates: a certificate of a port alone has no cell of the grid to fill."""
     return any(claim.worst.rung in RUNGS for claim in claims)
 
 
 def cells_line(found: Sequence[Verdict]) -> str:
-    """How many cells of the grid are in which state."""
+    """Count the cells of the grid by their state."""
     counts = Counter(v.state for v in found)
     states = ", ".join(f"{counts[state]} {state}" for state in ("certified", "declared", "failed", "empty"))
     return f"{len(found)} cells: {states}"
 
 
 def tightness(claims: Sequence[Claim]) -> list[tuple[str, str, str, float]]:
-    """How near the running-error bound comes: (rung, property, stage, bound over the worst error seen)."""
+    """List how near the running-error bound comes: (rung, property, stage, bound over the worst error seen)."""
     return [
         (c.worst.rung, c.worst.property, c.worst.stage, c.slack)
         for c in claims

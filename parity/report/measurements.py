@@ -1,4 +1,4 @@
-"""What keeps the worst measurement of each kind while the tests run. The standard library alone."""
+"""Keep the worst measurement of each kind while the tests run. The standard library alone."""
 
 from __future__ import annotations
 

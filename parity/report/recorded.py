@@ -1,4 +1,4 @@
-"""What runs too long for the certificate has measured: data with its commit, and stale once that has changed."""
+"""Keep what runs too long for the certificate have measured, with their commit; it is stale once a source changes."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def keep(
 
 
 def output(name: str, root: Path) -> Output:
-    """Where a record goes: a record may be replaced, another file may not."""
+    """Name the file of a record: a record may be replaced, another file may not."""
     return Output("record", root / FOLDER / f"{name}.json", ours=lambda path: _record(path) is not None)
 
 

@@ -1,4 +1,4 @@
-"""What the pages tell a reader to type runs as it stands, in an empty folder, from the installed wheel."""
+"""Run what the pages tell a reader to type, as it stands, in an empty folder, from the installed wheel."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ MEMORY = 8 << 30  # bytes that a mutant may take beside what the imports take
 
 
 class Seen(NamedTuple):
-    """What a test did on the original: CPU seconds, and the rungs' functions that ran, as ``path:name``."""
+    """Record a test's run on the original: CPU seconds, and the rungs' functions that ran, as ``path:name``."""
 
     seconds: float
     functions: frozenset[str]
