@@ -45,6 +45,13 @@ def unit_roundoff(dtype: str) -> float:
     return float(np.finfo(dtype).eps) / 2
 
 
+def quotient(error: float, size: float) -> float:
+    """``error / size``; 0 of no error, whatever the size, and infinite of any other where the size is 0."""
+    if error == 0.0:
+        return 0.0
+    return error / size if size else float("inf")
+
+
 REASON = "shape, dtype and the places of NaN and infinity are equal"
 
 

@@ -30,8 +30,9 @@ from parity.checks.executions import (
     plainly,
     save,
 )
-from parity.checks.factors import factors_of, measure, pooled_ratio, rms
+from parity.checks.factors import factors_of, measure, pooled_ratio
 from parity.criteria import Exactly, OfMax, PooledAccuracy
+from parity.criteria.accuracy import rms
 from parity.criteria.criterion import unit_roundoff
 
 U = unit_roundoff("float32")
