@@ -60,7 +60,7 @@ def hub_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def reversed_axes(name: str, rank: int) -> bool:
-    """Whether PyTorch has a variable's axes the other way round."""
+    """Tell whether PyTorch has a variable's axes the other way round."""
     return name in TAPS and rank == 3
 
 
@@ -112,7 +112,9 @@ def from_simplified(arrays: dict[str, Array]) -> dict[str, Array]:
 
 
 def holds_logarithms(arrays: Mapping[str, Array]) -> bool | None:
-    """Whether the PCEN of a state dict of ``leaf`` holds logarithms; None where its values do not tell, or are none.
+    """Tell whether the PCEN of a state dict of ``leaf`` holds logarithms.
+
+    None where it has no such values, or they do not tell.
 
     Values of ``s`` are not negative and those of ``r``, the root's inverse, above 0. Logarithms of ``s`` are not
     above 0, and those of ``r``, the root's, below 1: a root of e has no use.
@@ -126,10 +128,10 @@ def holds_logarithms(arrays: Mapping[str, Array]) -> bool | None:
 
 
 def is_simplified(found: Any) -> bool:
-    """Whether names are those of a state dict of ``leaf`` or ``efficientleaf``."""
+    """Tell whether names are those of a state dict of ``leaf`` or ``efficientleaf``."""
     return CENTRES in found
 
 
 def is_state_dict(found: Any) -> bool:
-    """Whether names are those of a state dict that holds a frontend, and not the original's."""
+    """Tell whether names are those of a state dict that holds a frontend, and not the original's."""
     return any(name in STATE_DICT for name in found)

@@ -256,7 +256,7 @@ class LongTable:
 
     @property
     def holds(self) -> bool:
-        """Whether every value is finite and under its bound."""
+        """Tell whether every value is finite and under its bound."""
         return all(row["not finite"] == 0 and all(row[name] <= 1 for name in OF_BOUND) for row in self.rows)
 
     def rendered(self) -> Rendered:

@@ -35,7 +35,7 @@ class Accuracy:
 
     @staticmethod
     def applies(oracle: Array) -> bool:
-        """Whether the array is large enough to be judged by itself; smaller ones are pooled."""
+        """Tell whether the array is large enough to be judged by itself; smaller ones are pooled."""
         finite = oracle[np.isfinite(oracle)]
         return finite.size >= SMALLEST and np.unique(finite).size >= SMALLEST
 

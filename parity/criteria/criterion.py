@@ -29,7 +29,7 @@ class Verdict:
 
     @property
     def passes(self) -> bool:
-        """Whether the error is inside the bound."""
+        """Tell whether the error is inside the bound."""
         return bool(self.observed <= self.bound)
 
 

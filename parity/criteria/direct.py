@@ -79,7 +79,7 @@ def norm(values: Array) -> float:
 
 
 def _finite_alike(candidate: Array, reference: Array) -> bool:
-    """Whether the two are finite at the same places: what is not is left out of every difference."""
+    """Tell whether the two are finite at the same places; other places are left out of every difference."""
     return np.array_equal(np.isfinite(candidate), np.isfinite(reference))
 
 

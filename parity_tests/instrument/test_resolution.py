@@ -1,4 +1,4 @@
-"""How fine the certificate sees: that a constant can be changed where it stands, and a few that are noticed."""
+"""Resolution of the certificate: a constant can be changed where it stands, and a few small changes are noticed."""
 
 from __future__ import annotations
 
