@@ -50,7 +50,7 @@ SIMPLIFIED = {
 }
 
 
-def hub_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+def original_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The original's shape of a variable from PyTorch's."""
     if name == canonical.POOLING_2D:
         return (1, int(np.prod(shape)), 1, 1)
@@ -70,9 +70,9 @@ def state_dict_name(name: str, shape: tuple[int, ...]) -> str:
     return canonical.POOLING_2D if known == canonical.POOLING and len(shape) == 4 and shape[-1] > 1 else known
 
 
-def to_hub(name: str, array: Array) -> Array:
+def to_original(name: str, array: Array) -> Array:
     """PyTorch's array in the original's layout."""
-    shape = hub_shape(name, array.shape)
+    shape = original_shape(name, array.shape)
     return array.transpose() if reversed_axes(name, array.ndim) else array.reshape(shape)
 
 
@@ -81,7 +81,7 @@ def from_state_dict(arrays: dict[str, Array]) -> dict[str, Array]:
     out = {}
     for name, array in arrays.items():
         known = state_dict_name(name, array.shape)
-        out[known or name] = to_hub(known, array) if known else array
+        out[known or name] = to_original(known, array) if known else array
     return out
 
 

@@ -103,7 +103,7 @@ class OgLeafAdapter(TorchAdapter):
         """
         held = {} if isinstance(module, MelFilterbanks) else _held(module)
         return {
-            name: Entry((t,), layouts.hub_shape(name, tuple(t.shape)), reverse=layouts.reversed_axes(name, t.ndim))
+            name: Entry((t,), layouts.original_shape(name, tuple(t.shape)), reverse=layouts.reversed_axes(name, t.ndim))
             for name, t in held.items()
         }
 

@@ -103,7 +103,7 @@ class LongRun:
 
 
 def run(case: LongCase, energies: Array | None = None) -> LongRun:
-    """LongRun ``leaf.PCEN`` in float32 forward and backward, and the float64 oracle with its bounds.
+    """Run ``leaf.PCEN`` in float32 forward and backward, and the float64 oracle with its bounds.
 
     Args:
         case: what to run.

@@ -76,7 +76,7 @@ def test_data_imports_numpy_alone(name):
     assert packages(ROOT / name) <= {"numpy", "parity", "fixtures"}
 
 
-def test_gates_and_claims_import_no_framework():
+def test_criteria_and_claims_import_no_framework():
     for path in [*files("parity/criteria"), *files("parity/divergences"), ROOT / "parity/report/claims.py"]:
         assert packages(path) <= {"numpy", "parity"}, path
 
