@@ -29,7 +29,7 @@ class Adapter(ABC):
 
     @abstractmethod
     def owns(self, module: Any) -> bool:
-        """Whether the module is this rung's."""
+        """Tell whether the module is this rung's."""
 
     @abstractmethod
     def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> Any:

@@ -10,13 +10,7 @@ import torch
 import efficientleaf
 from parity.adapters import canonical
 from parity.adapters.canonical import Variables
-from parity.adapters.leaf import (
-    PlainAdapter,
-    band_of,
-    pcen_of,
-    pcen_stages,
-    require_plain,
-)
+from parity.adapters.leaf import PlainAdapter, pcen_stages, plain_arguments, require_plain
 from parity.adapters.refusals import reject_options
 from parity.oracle.config import LeafConfig
 from parity.oracle.geometry import Box
@@ -78,17 +72,8 @@ class EfficientLeafAdapter(PlainAdapter):
             )
         if "exact_for" in options:
             options = exact_options(config, options["exact_for"])
-        min_freq, max_freq = band_of(config.sample_rate)  # of a start that is overwritten
-        module = efficientleaf.EfficientLeaf(
-            n_filters=config.n_filters,
-            min_freq=min_freq,
-            max_freq=max_freq,
-            sample_rate=config.sample_rate,
-            window_len=config.window_len,
-            window_stride=config.window_stride,
-            compression=pcen_of(config),
-            **{"num_groups": min(4, config.n_filters), **options},
-        )
+        options = {"num_groups": min(4, config.n_filters), **options}
+        module = efficientleaf.EfficientLeaf(**plain_arguments(config), **options)
         return module.to(getattr(torch, dtype)).eval()
 
     def forward_stages(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -50,7 +50,7 @@ SIMPLIFIED = {
 }
 
 
-def hub_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+def original_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The original's shape of a variable from PyTorch's."""
     if name == canonical.POOLING_2D:
         return (1, int(np.prod(shape)), 1, 1)
@@ -60,7 +60,7 @@ def hub_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def reversed_axes(name: str, rank: int) -> bool:
-    """Whether PyTorch has a variable's axes the other way round."""
+    """Tell whether PyTorch has a variable's axes the other way round."""
     return name in TAPS and rank == 3
 
 
@@ -70,9 +70,9 @@ def state_dict_name(name: str, shape: tuple[int, ...]) -> str:
     return canonical.POOLING_2D if known == canonical.POOLING and len(shape) == 4 and shape[-1] > 1 else known
 
 
-def to_hub(name: str, array: Array) -> Array:
+def to_original(name: str, array: Array) -> Array:
     """PyTorch's array in the original's layout."""
-    shape = hub_shape(name, array.shape)
+    shape = original_shape(name, array.shape)
     return array.transpose() if reversed_axes(name, array.ndim) else array.reshape(shape)
 
 
@@ -81,7 +81,7 @@ def from_state_dict(arrays: dict[str, Array]) -> dict[str, Array]:
     out = {}
     for name, array in arrays.items():
         known = state_dict_name(name, array.shape)
-        out[known or name] = to_hub(known, array) if known else array
+        out[known or name] = to_original(known, array) if known else array
     return out
 
 
@@ -112,7 +112,9 @@ def from_simplified(arrays: dict[str, Array]) -> dict[str, Array]:
 
 
 def holds_logarithms(arrays: Mapping[str, Array]) -> bool | None:
-    """Whether the PCEN of a state dict of ``leaf`` holds logarithms; None where its values do not tell, or are none.
+    """Tell whether the PCEN of a state dict of ``leaf`` holds logarithms.
+
+    None where it has no such values, or they do not tell.
 
     Values of ``s`` are not negative and those of ``r``, the root's inverse, above 0. Logarithms of ``s`` are not
     above 0, and those of ``r``, the root's, below 1: a root of e has no use.
@@ -126,10 +128,10 @@ def holds_logarithms(arrays: Mapping[str, Array]) -> bool | None:
 
 
 def is_simplified(found: Any) -> bool:
-    """Whether names are those of a state dict of ``leaf`` or ``efficientleaf``."""
+    """Tell whether names are those of a state dict of ``leaf`` or ``efficientleaf``."""
     return CENTRES in found
 
 
 def is_state_dict(found: Any) -> bool:
-    """Whether names are those of a state dict that holds a frontend, and not the original's."""
+    """Tell whether names are those of a state dict that holds a frontend, and not the original's."""
     return any(name in STATE_DICT for name in found)

@@ -55,6 +55,20 @@ def pcen_of(config: LeafConfig) -> leaf.PCEN:
     )
 
 
+def plain_arguments(config: LeafConfig) -> dict[str, Any]:
+    """The arguments that the frontends of rungs 2 and 3 share; the band is that of a start that is overwritten."""
+    min_freq, max_freq = band_of(config.sample_rate)
+    return {
+        "n_filters": config.n_filters,
+        "min_freq": min_freq,
+        "max_freq": max_freq,
+        "sample_rate": config.sample_rate,
+        "window_len": config.window_len,
+        "window_stride": config.window_stride,
+        "compression": pcen_of(config),
+    }
+
+
 def pcen_entries(compression: Any, n_filters: int) -> dict[str, Entry]:
     """The PCEN parameters by canonical name; learned logarithms are carried as the values that they stand for.
 
@@ -137,17 +151,7 @@ class LeafAdapter(PlainAdapter):
         """See :meth:`Adapter.build`; there are no options."""
         reject_options("leaf", options)
         require_plain("leaf", config)
-        min_freq, max_freq = band_of(config.sample_rate)  # of a start that is overwritten
-        module = leaf.Leaf(
-            n_filters=config.n_filters,
-            min_freq=min_freq,
-            max_freq=max_freq,
-            sample_rate=config.sample_rate,
-            window_len=config.window_len,
-            window_stride=config.window_stride,
-            compression=pcen_of(config),
-            padding=config.padding,
-        )
+        module = leaf.Leaf(**plain_arguments(config), padding=config.padding)
         return module.to(getattr(torch, dtype)).eval()
 
     def forward_stages(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:

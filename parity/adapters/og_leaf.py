@@ -18,13 +18,8 @@ from og_leaf.pooling import ChannelWiseLearnablePooling1D, GaussianLowpass, Lear
 from og_leaf.postprocessing import ExponentialMovingAverage, PCENLayer
 from parity.adapters import canonical, layouts
 from parity.adapters.base import Entry, TorchAdapter
-from parity.adapters.refusals import (
-    compression_of,
-    config_of_original,
-    reject_options,
-    require_leaf,
-    require_same_padding,
-)
+from parity.adapters.original import arguments_of, built_compression, compression_of, config_of_original
+from parity.adapters.refusals import reject_options, require_leaf, require_same_padding
 from parity.oracle.config import FLOOR, LeafConfig
 
 
@@ -81,33 +76,9 @@ class OgLeafAdapter(TorchAdapter):
         """See :meth:`Adapter.build`; there are no options."""
         reject_options("og_leaf", options)
         require_same_padding("og_leaf", config)
-        return Leaf(
-            n_filters=config.n_filters,
-            sample_rate=config.sample_rate,
-            window_len=config.window_len,
-            window_stride=config.window_stride,
-            compression_fn=self._compression(config, getattr(torch, dtype)),
-            preemp=config.preemp,
-            mean_var_norm=config.mean_var_norm,
-            dtype=getattr(torch, dtype),
-        ).eval()
-
-    def _compression(self, config: LeafConfig, dtype: torch.dtype) -> Any:
-        if config.compression == "none":
-            return None
-        if config.compression == "log":
-            return log_compression
-        return PCENLayer(
-            num_channels=config.n_filters,
-            alpha=0.96,
-            smooth_coef=0.04,
-            delta=2.0,
-            floor=config.pcen_floor,
-            trainable=True,
-            learn_smooth_coef=config.compression == "pcen",
-            per_channel_smooth_coef=config.per_channel_smooth,
-            dtype=dtype,
-        )
+        kind: torch.dtype = getattr(torch, dtype)
+        compress = built_compression(config, PCENLayer, log_compression, num_channels=config.n_filters, dtype=kind)
+        return Leaf(**arguments_of(config), compression_fn=compress, dtype=kind).eval()
 
     def config(self, module: Any) -> LeafConfig:
         """See :meth:`Adapter.config`; of LEAF's own filters and pooling alone."""
@@ -132,7 +103,7 @@ class OgLeafAdapter(TorchAdapter):
         """
         held = {} if isinstance(module, MelFilterbanks) else _held(module)
         return {
-            name: Entry((t,), layouts.hub_shape(name, tuple(t.shape)), reverse=layouts.reversed_axes(name, t.ndim))
+            name: Entry((t,), layouts.original_shape(name, tuple(t.shape)), reverse=layouts.reversed_axes(name, t.ndim))
             for name, t in held.items()
         }
 

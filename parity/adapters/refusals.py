@@ -1,4 +1,4 @@
-"""Refusals of adapters, and configurations of rungs 0 and 1. Imports no framework."""
+"""Refuse what a rung cannot hold, or what is not carried between rungs. Imports no framework."""
 
 from __future__ import annotations
 
@@ -111,35 +111,3 @@ def require_leaf(module: Any) -> None:
                 f"{type(module).__name__} with {name}={shown}: must have {allowed} to be carried as LEAF; load_weights "
                 "carries other frontends between og_leaf and tf_leaf"
             )
-
-
-def config_of_original(module: Any, compression: dict[str, Any], preemp: bool) -> LeafConfig:
-    """The configuration of a module with the original's attributes (rungs 0 and 1)."""
-    return LeafConfig(
-        n_filters=module.n_filters,
-        sample_rate=module.sample_rate,
-        window_len=module.window_len,
-        window_stride=module.window_stride,
-        padding="same",
-        preemp=preemp,
-        mean_var_norm=module._instance_norm is not None,
-        **compression,
-    )
-
-
-def compression_of(compress: Any, pcen: type, learned: bool, n_smooth: int, log: Any, none: bool) -> dict[str, Any]:
-    """The configuration's compression fields of a module of rung 0 or 1.
-
-    Raises:
-        ValueError: the compression is unknown.
-    """
-    if isinstance(compress, pcen):
-        floor = float(compress._floor)  # type: ignore[attr-defined]
-        if not learned:
-            return {"compression": "fixed_pcen", "pcen_floor": floor}
-        return {"compression": "pcen", "per_channel_smooth": n_smooth > 1, "pcen_floor": floor}
-    if compress is log:
-        return {"compression": "log"}
-    if none:
-        return {"compression": "none"}
-    raise ValueError(f"compression_fn={compress!r}: must be a PCENLayer, log_compression or None to be carried")

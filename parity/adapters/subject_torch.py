@@ -288,7 +288,7 @@ def _activation(kind: str) -> Any:
 
 
 def _is_penalised(module: Any) -> bool:
-    """Whether Keras would list a loss for it."""
+    """Tell whether Keras would list a loss for the module."""
     parts = [part for part in module.modules() if isinstance(part, Regularized)]
     preemp = getattr(module, "_preemp_conv", None) is not None and module._preemp_regularizer is not None
     return preemp or any(part.kernel_regularizer is not None for part in parts)

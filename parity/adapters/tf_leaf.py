@@ -12,13 +12,8 @@ import tf_leaf
 from parity.adapters import canonical
 from parity.adapters.base import Adapter
 from parity.adapters.canonical import Variables
-from parity.adapters.refusals import (
-    compression_of,
-    config_of_original,
-    reject_options,
-    require_leaf,
-    require_same_padding,
-)
+from parity.adapters.original import arguments_of, built_compression, compression_of, config_of_original
+from parity.adapters.refusals import reject_options, require_leaf, require_same_padding
 from parity.oracle.config import FLOOR, LeafConfig
 from tf_leaf import impulse_responses, melfilters
 
@@ -41,32 +36,8 @@ class TfLeafAdapter(Adapter):
         """See :meth:`Adapter.build`; there are no options."""
         reject_options("tf_leaf", options)
         require_same_padding("tf_leaf", config)
-        return tf_leaf.Leaf(
-            n_filters=config.n_filters,
-            sample_rate=config.sample_rate,
-            window_len=config.window_len,
-            window_stride=config.window_stride,
-            compression_fn=self._compression(config, dtype),
-            preemp=config.preemp,
-            mean_var_norm=config.mean_var_norm,
-            dtype=dtype,
-        )
-
-    def _compression(self, config: LeafConfig, dtype: str) -> Any:
-        if config.compression == "none":
-            return None
-        if config.compression == "log":
-            return tf_leaf.log_compression
-        return tf_leaf.PCENLayer(
-            alpha=0.96,
-            smooth_coef=0.04,
-            delta=2.0,
-            floor=config.pcen_floor,
-            trainable=True,
-            learn_smooth_coef=config.compression == "pcen",
-            per_channel_smooth_coef=config.per_channel_smooth,
-            dtype=dtype,
-        )
+        compress = built_compression(config, tf_leaf.PCENLayer, tf_leaf.log_compression, dtype=dtype)
+        return tf_leaf.Leaf(**arguments_of(config), compression_fn=compress, dtype=dtype)
 
     def config(self, module: Any) -> LeafConfig:
         """See :meth:`Adapter.config`; of LEAF's own filters and pooling alone."""

@@ -21,7 +21,13 @@ Float32 = NDArray[np.float32]
 SIGNALS = ("noise", "tone", "chirp", "impulse_first", "impulse_last", "dc", "silence", "loud_and_weak")
 WEIGHTS = ("default", "trained", "drawn", "outside", "outside_shared")
 
-_PARSERS: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "bool": lambda text: text == "True"}
+# by type: how a field is read, and what it must be
+_PARSERS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "int": (int, "a whole number"),
+    "float": (float, "a number"),
+    "bool": ({"True": True, "False": False}.__getitem__, "True or False"),
+    "str": (str, "text"),
+}
 
 
 @dataclass(frozen=True)
@@ -75,9 +81,11 @@ class Case:
             name, _, value = item.partition("=")
             if name not in own and name not in of_config:
                 raise ValueError(f"case field {name!r}: must be one of {sorted([*own, *of_config])}")
-            kind = str((own.get(name) or of_config[name]).type)
-            parsed = _PARSERS.get(kind, str)(value)
-            (case_args if name in own else config_args)[name] = parsed
+            parser, allowed = _PARSERS[str((own.get(name) or of_config[name]).type)]
+            try:
+                (case_args if name in own else config_args)[name] = parser(value)
+            except (KeyError, ValueError):
+                raise ValueError(f"{name}={value!r}: must be {allowed}") from None
         return cls(config=LeafConfig(**config_args), **case_args)  # type: ignore[arg-type]
 
     def variables(self) -> dict[str, Float32]:

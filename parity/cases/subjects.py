@@ -301,7 +301,7 @@ class Subject:
 
     @property
     def takes_input(self) -> bool:
-        """Whether it has an input; initialisers, ``Gabor`` and ``window`` have none."""
+        """Tell whether the name takes an input; initialisers, ``Gabor`` and ``window`` have none."""
         return self.name not in WITHOUT_INPUT
 
     @property

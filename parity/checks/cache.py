@@ -152,7 +152,7 @@ class _Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @contextmanager
 def invalidation(way: str) -> Iterator[None]:
-    """How the cache notices a change of a parameter on the CPU: by comparing values, or by its version."""
+    """Choose how the cache notices a change of a parameter on the CPU: by comparing values, or by its version."""
     own = leaf._runtime.cache.at_hand
     if way == "by version":
         leaf._runtime.cache.at_hand = lambda t: False

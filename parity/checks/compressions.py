@@ -323,7 +323,7 @@ class CompressionProbe:
                 tensors[name].copy_(torch.as_tensor(values[name]))
 
     def fill_norm(self, bn: Any) -> dict[str, Array]:
-        """EnergyDraw the norm's parameters and running statistics, and put them there."""
+        """Draw the norm's parameters and running statistics, and put them there."""
         n = bn.num_features
         drawn = {
             "weight": self.draw.uniform(10, 0.5, 2, n), "bias": self.draw.uniform(11, -1, 1, n),

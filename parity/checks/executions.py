@@ -75,8 +75,7 @@ def _plain(case: Case) -> Case:
 
 @dataclass(frozen=True)
 class Draw:
-    """Whether every number of the input (the audio, and the cotangent that the gradients start from) is moved by one
-    unit in the last place, down, not at all or up, at random.
+    """Move each number of the audio and of the cotangent down by an ulp, not at all or up, at random.
 
     Attributes:
         seed: of the movement; 0 is none.

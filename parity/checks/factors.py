@@ -23,8 +23,8 @@ from parity.checks.executions import (
     keyed,
 )
 from parity.checks.grid import Expected
-from parity.criteria.accuracy import UNMEASURED
-from parity.criteria.criterion import unit_roundoff
+from parity.criteria.accuracy import UNMEASURED, rms
+from parity.criteria.criterion import quotient, unit_roundoff
 
 Errors = dict[Key, tuple[float, float]]  # root mean squares of an array's error and of the oracle
 
@@ -185,22 +185,12 @@ def _errors(run: Arrays, exact: Arrays) -> Errors:
     return {key: (rms(values.astype(np.float64) - exact[key]), rms(exact[key])) for key, values in run.items()}
 
 
-def rms(values: np.ndarray) -> float:
-    """Root mean square, scaled first so that squares neither overflow nor vanish."""
-    peak = float(np.max(np.abs(values), initial=0.0))
-    return 0.0 if peak == 0.0 else peak * float(np.sqrt(np.mean((values / peak) ** 2)))
-
-
 def _widen(envelope: dict[Key, SelfDifference], name: str, run: Arrays, base: Arrays, rounding: Arrays) -> None:
     for key, values in run.items():
         off = values.astype(np.float64) - base[key]
-        roundings = _over(np.max(np.abs(off)), np.max(rounding[key]))
+        roundings = quotient(float(np.max(np.abs(off))), float(np.max(rounding[key])))
         size = np.max if key[0] == "forward" else np.linalg.norm
-        relative = _over(float(size(np.abs(off))), float(size(np.abs(base[key].astype(np.float64)))))
+        relative = quotient(float(size(np.abs(off))), float(size(np.abs(base[key].astype(np.float64)))))
         held = envelope.get(key, SelfDifference())
         farthest = name if roundings > held.roundings else held.variant
         envelope[key] = SelfDifference(max(held.roundings, roundings), max(held.relative, relative), farthest)
-
-
-def _over(error: float, size: float) -> float:
-    return 0.0 if error == 0.0 else float(error / size) if size else float("inf")

@@ -103,7 +103,7 @@ class LongRun:
 
 
 def run(case: LongCase, energies: Array | None = None) -> LongRun:
-    """LongRun ``leaf.PCEN`` in float32 forward and backward, and the float64 oracle with its bounds.
+    """Run ``leaf.PCEN`` in float32 forward and backward, and the float64 oracle with its bounds.
 
     Args:
         case: what to run.
@@ -256,7 +256,7 @@ class LongTable:
 
     @property
     def holds(self) -> bool:
-        """Whether every value is finite and under its bound."""
+        """Tell whether every value is finite and under its bound."""
         return all(row["not finite"] == 0 and all(row[name] <= 1 for name in OF_BOUND) for row in self.rows)
 
     def rendered(self) -> Rendered:

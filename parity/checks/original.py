@@ -36,7 +36,7 @@ LEFT_OUT = ("WindowType", "SpecAugment")
 
 
 def missing() -> str | None:
-    """Why the original cannot be imported here and what to do about it, or ``None`` if it can."""
+    """Say why the original cannot be imported here and what to do about it; ``None`` if it can."""
     if importlib.util.find_spec("leaf_audio") is None:
         return "leaf_audio is not on the path: clone google-research/leaf-audio and put it in PYTHONPATH"
     if importlib.util.find_spec("tf_keras") is None:

@@ -216,7 +216,7 @@ def projection(setting: Setting) -> Iterator[Measurement]:
 
 
 def certain(setting: Setting, variables: dict[str, Array], geometry: Geometry, dtype: str) -> list[bool]:
-    """Whether each group's kernel length and stride stand farther from every threshold than rounding reaches."""
+    """Tell of each group whether kernel length and stride stand farther from every threshold than rounding reaches."""
     mu, sigma, _ = clamped(variables[canonical.KERNEL], variables[canonical.POOLING].reshape(-1), geometry.box)
     out = []
     for group in geometry.groups:

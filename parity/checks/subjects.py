@@ -135,6 +135,8 @@ def _constants(candidate: Array, true: Array) -> Iterator[Verdict]:
     state = status(candidate, true.astype(candidate.dtype))
     yield state
     if state.passes:
-        verdict = CONSTANTS[str(candidate.dtype)](candidate, true)
+        criterion = CONSTANTS[str(candidate.dtype)]
         # next to nothing, of which no digit can be right, is judged against 1
-        yield verdict if norm(np.nan_to_num(true)) > ULP["float64"] else status(np.zeros(1), np.zeros(1))
+        if norm(np.nan_to_num(true)) <= ULP["float64"]:
+            candidate, true = np.append(candidate, 1.0), np.append(true, 1.0)
+        yield criterion(candidate, true)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from parity.criteria.criterion import Array, Verdict, unit_roundoff
+from parity.criteria.criterion import Array, Verdict, quotient, unit_roundoff
 from parity.criteria.direct import peak
 
 UNMEASURED = 2.0  # k where the reference was not executed again
@@ -35,7 +35,7 @@ class Accuracy:
 
     @staticmethod
     def applies(oracle: Array) -> bool:
-        """Whether the array is large enough to be judged by itself; smaller ones are pooled."""
+        """Tell whether the array is large enough to be judged by itself; smaller ones are pooled."""
         finite = oracle[np.isfinite(oracle)]
         return finite.size >= SMALLEST and np.unique(finite).size >= SMALLEST
 
@@ -54,9 +54,9 @@ class Accuracy:
         c, o = c[finite], o[finite]
         u = unit_roundoff(self.dtype)
         ratios = []
-        for size in (_rms, peak):
+        for size in (rms, peak):
             err = max(size(r[finite] - o) for r in executions)
-            ratios.append(_ratio(size(c - o), self.k * err + u * size(o)))
+            ratios.append(quotient(size(c - o), self.k * err + u * size(o)))
         reason = self.reason + (f"; the largest of {len(executions)} executions" if again else "")
         return Verdict("accuracy", max(ratios), 1.0, reason)
 
@@ -82,12 +82,12 @@ class PooledAccuracy:
         c, r, o = (np.asarray(a, dtype=np.float64) for a in (candidate, reference, oracle))
         finite = np.isfinite(c) & np.isfinite(r) & np.isfinite(o)
         c, r, o = c[finite], r[finite], o[finite]
-        rounding = unit_roundoff(self.dtype) * _rms(o)
-        unit = _rms(c - o) + _rms(r - o) + rounding
+        rounding = unit_roundoff(self.dtype) * rms(o)
+        unit = rms(c - o) + rms(r - o) + rounding
         if unit == 0.0 or rounding == 0.0:
             return
         self.n_arrays += 1
-        for name, value in (("candidate", _rms(c - o)), ("reference", _rms(r - o)), ("rounding", rounding)):
+        for name, value in (("candidate", rms(c - o)), ("reference", rms(r - o)), ("rounding", rounding)):
             self._sums[name] += (value / unit) ** 2
 
     def verdict(self, k: float = UNMEASURED) -> Verdict:
@@ -95,18 +95,13 @@ class PooledAccuracy:
         c, r, rounding = (float(np.sqrt(self._sums[name])) for name in ("candidate", "reference", "rounding"))
         criterion = Accuracy(k, self.dtype)
         reason = f"{criterion.reason}; pooled over {self.n_arrays} small arrays"
-        return Verdict("accuracy", _ratio(c, k * r + rounding), 1.0, reason)
+        return Verdict("accuracy", quotient(c, k * r + rounding), 1.0, reason)
 
 
-def _rms(values: Array) -> float:
+def rms(values: Array) -> float:
+    """The root mean square, scaled first so that squares neither overflow nor vanish; 0 of nothing."""
     largest = peak(values)
     return 0.0 if largest == 0 else largest * float(np.sqrt(np.mean((values / largest) ** 2)))
-
-
-def _ratio(left: float, right: float) -> float:
-    if left == 0.0:
-        return 0.0
-    return left / right if right else float("inf")
 
 
 REASON = "running-error bound, value by value: each operation's roundings, counted and propagated in float64"

@@ -29,7 +29,7 @@ class Verdict:
 
     @property
     def passes(self) -> bool:
-        """Whether the error is inside the bound."""
+        """Tell whether the error is inside the bound."""
         return bool(self.observed <= self.bound)
 
 
@@ -43,6 +43,13 @@ def finite_pair(candidate: Array, reference: Array) -> tuple[Array, Array]:
 def unit_roundoff(dtype: str) -> float:
     """Half the spacing at 1: 2^-24 in float32, 2^-53 in float64."""
     return float(np.finfo(dtype).eps) / 2
+
+
+def quotient(error: float, size: float) -> float:
+    """``error / size``; 0 of no error, whatever the size, and infinite of any other where the size is 0."""
+    if error == 0.0:
+        return 0.0
+    return error / size if size else float("inf")
 
 
 REASON = "shape, dtype and the places of NaN and infinity are equal"

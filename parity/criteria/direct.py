@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from parity.criteria.criterion import Array, Verdict, finite_pair
+from parity.criteria.criterion import Array, Verdict, finite_pair, quotient
 
 Size = Callable[[Array], float]
 ONE_OPERATION = "twice the one-operation bound: each operation rounds once, sums are exact, propagated in float64"
@@ -64,7 +64,7 @@ def one_operation(candidate: Array, reference: Array, rounding: Array, size: Siz
     if not _finite_alike(candidate, reference):
         return Verdict("direct", np.inf, 1.0, ONE_OPERATION)
     whole = 2 * size(rounding) if np.isfinite(rounding).all() else np.inf
-    return Verdict("direct", _relative(size(a - b), whole), 1.0, ONE_OPERATION)
+    return Verdict("direct", quotient(size(a - b), whole), 1.0, ONE_OPERATION)
 
 
 def peak(values: Array) -> float:
@@ -79,7 +79,7 @@ def norm(values: Array) -> float:
 
 
 def _finite_alike(candidate: Array, reference: Array) -> bool:
-    """Whether the two are finite at the same places: what is not is left out of every difference."""
+    """Tell whether the two are finite at the same places; other places are left out of every difference."""
     return np.array_equal(np.isfinite(candidate), np.isfinite(reference))
 
 
@@ -87,13 +87,7 @@ def _apart(candidate: Array, reference: Array, size: Size) -> float:
     if not _finite_alike(candidate, reference):
         return float("inf")
     a, b = finite_pair(candidate, reference)
-    return _relative(size(a - b), size(b))
-
-
-def _relative(error: float, scale: float) -> float:
-    if error == 0.0:
-        return 0.0
-    return error / scale if scale else float("inf")
+    return quotient(size(a - b), size(b))
 
 
 FALSE_ALARM = 1e-3  # the chance that a faithful candidate leaves any of the envelopes that are judged together

@@ -122,7 +122,7 @@ class Compared:
 
     @property
     def equal(self) -> bool:
-        """Whether every bit was."""
+        """Tell whether the two agreed to the bit on every subject."""
         return not self.differing and not self.divided
 
 

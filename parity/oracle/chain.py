@@ -49,7 +49,7 @@ class Chain:
 
     @property
     def rounds(self) -> bool:
-        """Whether the chain rounds at random."""
+        """Tell whether the chain rounds at random."""
         return self._rng is not None
 
     def noise(self, values: Array) -> Array:

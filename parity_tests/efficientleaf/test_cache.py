@@ -1,4 +1,4 @@
-"""What rung 3 keeps between calls and what it freezes, in every order of calls and after every change."""
+"""Rung 3 keeps and freezes its filters soundly, in every order of calls and after every change."""
 
 from __future__ import annotations
 

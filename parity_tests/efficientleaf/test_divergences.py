@@ -1,4 +1,4 @@
-"""Where rung 3 is not rung 2, or not the published implementation: each difference exists, with its declared size."""
+"""Differences of rung 3 from rung 2 and from the published implementation: each exists, with its declared size."""
 
 from __future__ import annotations
 

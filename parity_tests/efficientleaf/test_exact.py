@@ -9,7 +9,7 @@ from parity_tests.drawn import check_alone, check_drawn, check_round_trips, chec
 INSIDE = ("drawn", "drawn", "trained")
 
 
-def test_every_tap_and_gradient(ledger):
+def test_every_stage_and_gradient(ledger):
     check_drawn("efficientleaf", ledger, plain=True, padding="centered", weights=INSIDE)
 
 

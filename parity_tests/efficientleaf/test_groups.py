@@ -19,7 +19,7 @@ from parity.oracle.geometry import clamped
 EXACT = OfMax(2e-14, "the same function in float64: a hundred roundings of 2^-53, a phase counting by its envelope")
 GRADIENT = RelativeL2(1e-12, "as the forward pass, and sums over stages, bands and frames that may cancel two digits")
 SCALE_GRADIENT = RelativeL2(
-    4e-13, "a few roundings of the terms, which cancel as the normalisation takes out what they scale"
+    4e-13, "one rounding of the terms before the norm, which are up to 3e3 times as large as behind it; observed: 1e-13"
 )
 BANK = ("center_freqs", "bandwidths", "pooling_widths")
 PCEN = {"s": "PCEN/EMA/smooth", "alpha": "PCEN/alpha", "delta": "PCEN/delta", "r": "PCEN/root"}
@@ -164,7 +164,7 @@ def test_logtbn_in_training(ledger, seed, n_bands, n_frames):
     d_x, d_a = compression.log1p_adjoint(x, a, d)
     norm = module.TBN.bn
     check(ledger, where, "input", "input gradient", GRADIENT, audio.grad, d_x)
-    # beside the sum of its terms' magnitudes, so that the error is relative to that
+    # beside the sum of the magnitudes of its terms behind the norm, so that the error is relative to that
     terms = compression.log1p_adjoint(x, a, np.abs(d))[1]
     scaled = torch.cat([module.log1p.a.grad, torch.from_numpy(terms)])
     check(ledger, where, "log1p.a", "parameter gradient", SCALE_GRADIENT, scaled, np.append(d_a, terms))

@@ -28,7 +28,7 @@ def bank(n_filters=40, tolerance=TOLERANCE, **rest):
 
 @pytest.fixture
 def made(monkeypatch):
-    """How often plans and tables are made."""
+    """Count the plans and tables that are made."""
     counts = {"plans": 0, "tables": 0}
 
     def counting(name, function):

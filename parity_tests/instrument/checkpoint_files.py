@@ -21,7 +21,7 @@ SETTINGS = {"n_filters", "sample_rate", "window_len", "window_stride", "conv1d_c
 
 @cache
 def manifest() -> dict[str, Any]:
-    """What was recorded."""
+    """Read the list of the recorded files."""
     return dict(json.loads((FOLDER / "manifest.json").read_text("utf-8")))
 
 
@@ -94,6 +94,6 @@ def tensorflow_frontend(name: str) -> Any:
 
 
 def criterion(name: str) -> OfMax:
-    """How near to the recorded output: more where a norm divides by a standard deviation."""
+    """The criterion for the recorded output; wider where a norm divides by a standard deviation."""
     settings = config(name)
     return FORWARD_NORM if settings.mean_var_norm or settings.compression == "layer_norm" else FORWARD

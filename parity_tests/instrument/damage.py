@@ -237,7 +237,7 @@ def cases(made: list[Original], n_files: int, seed: int) -> Iterator[tuple[int, 
 
 @dataclass
 class Count:
-    """How many were refused, loaded unchanged, or loaded with other numbers where no checksum tells."""
+    """Counts of the files that were refused, loaded unchanged, or loaded with other numbers where no checksum tells."""
 
     refused: int = 0
     unchanged: int = 0

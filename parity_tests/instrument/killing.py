@@ -45,7 +45,7 @@ class Features:
         command("features", folder / "in.wav", folder / "out.npy", "--n-filters", 1, "--force")
 
     def content(self, folder: Path) -> Any:
-        """What is in place; raises if it is torn."""
+        """Read the file in place; raises if it is torn."""
         return np.load(folder / "out.npy").tobytes()
 
 
@@ -78,7 +78,7 @@ class Convert:
         command("convert", folder / "new.pt", target, "--config", "window_len=2", "--to", "leaf", "--clip", clip)
 
     def content(self, folder: Path) -> Any:
-        """What is in place; raises if it is torn."""
+        """Read the file in place; raises if it is torn."""
         from parity import load
 
         module = load(folder / "w.safetensors")
@@ -116,7 +116,7 @@ class Recorder:
         record.main(["--source", "tf_leaf", "--kind", "frontends", "--replace", "--out", str(folder)])
 
     def content(self, folder: Path) -> Any:
-        """What is in place; raises if it is torn."""
+        """Read the file in place; raises if it is torn."""
         from fixtures import store
 
         place = folder / "goldens"

@@ -27,7 +27,7 @@ HOLDS = "def test_holds(ledger): ledger.check(measurement())\n"
 
 @dataclass(frozen=True)
 class Run:
-    """What a scratch run left behind."""
+    """Results of a scratch run."""
 
     status: int
     out: str

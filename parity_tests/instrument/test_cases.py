@@ -55,6 +55,14 @@ def test_refuses(text, named):
         Case.parse(text)
 
 
+@pytest.mark.parametrize("text", ["preemp='true': must be True or False", "batch='two': must be a whole number",
+                                  "amplitude='': must be a number"])  # fmt: skip
+def test_a_value_that_cannot_be_read_is_named_with_what_is_allowed(text):
+    name, value = text.split(":")[0].split("=")
+    with pytest.raises(ValueError, match=f"^{text}$"):
+        Case.parse(f"seed=1,{name}={value[1:-1]}")
+
+
 @pytest.mark.parametrize(("rate", "same", "centred"), [(16000, 401, 401), (22050, 552, 551), (11025, 276, 275)])
 def test_windows_of_both_geometries(rate, same, centred):
     config = LeafConfig(sample_rate=rate)

@@ -29,7 +29,7 @@ def test_no_cell_comes_twice():
 
 
 @pytest.mark.parametrize("rung", RUNGS)
-def test_every_tap_of_a_rung_has_cells_in_both_types(rung):
+def test_every_stage_of_a_rung_has_cells_in_both_types(rung):
     for dtype in ("float32", "float64"):
         stages = {c.stage for c in cells() if (c.rung, c.property, c.dtype) == (rung, "forward", dtype)}
         assert stages - {entry.name for entry in PUBLIC} == set(RUNGS[rung].stages)

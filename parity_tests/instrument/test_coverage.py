@@ -1,4 +1,4 @@
-"""What the strategies draw: no class of cases is missed, and one that is missed is named."""
+"""The strategies draw every class of cases, and one that is missed is named."""
 
 from __future__ import annotations
 

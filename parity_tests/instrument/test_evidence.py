@@ -43,7 +43,7 @@ class Suite:
     folder: Path
 
     def run(self, *options: str) -> tuple[str, dict]:
-        """Which of the tests ran, and the certificate."""
+        """Run the suite; return the names of the tests that ran, and the certificate."""
         ran = self.folder / "ran"
         ran.unlink(missing_ok=True)
         env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "PYTHONPATH"))}

@@ -1,4 +1,4 @@
-"""What Keras 3 writes of ``tf_leaf``: weights, archives, checkpoints and exports, alone and inside a trained model."""
+"""Keras 3's files of ``tf_leaf``: weights, archives, checkpoints and exports, alone and inside a trained model."""
 
 from __future__ import annotations
 

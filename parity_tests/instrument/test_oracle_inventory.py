@@ -253,6 +253,15 @@ def test_a_change_of_a_thousand_roundings_is_noticed():
     assert not all(v.passes for v in rounded.judge("losses", off["losses"]))
 
 
+@pytest.mark.parametrize(("value", "passes"), [(2.0**-60, True), (0.5, False)])
+def test_a_constant_that_should_be_next_to_nothing_is_judged_against_1(value, passes):
+    subject = next(s for s in FIXED["window"] if subject_oracle.run(s).output.size > 1)
+    rounded = Rounded(subject, {})
+    nothing = np.zeros_like(rounded.truth.output)
+    verdicts = list(rounded.judge("output", nothing + value, nothing))
+    assert all(v.passes for v in verdicts) == passes
+
+
 def test_the_envelope_is_that_of_its_draws(monkeypatch):
     drawn, run = [], subject_oracle.run
     monkeypatch.setattr(subject_oracle, "run", lambda *given: drawn.append(given) or run(*given))

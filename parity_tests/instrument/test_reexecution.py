@@ -30,8 +30,9 @@ from parity.checks.executions import (
     plainly,
     save,
 )
-from parity.checks.factors import factors_of, measure, pooled_ratio, rms
+from parity.checks.factors import factors_of, measure, pooled_ratio
 from parity.criteria import Exactly, OfMax, PooledAccuracy
+from parity.criteria.accuracy import rms
 from parity.criteria.criterion import unit_roundoff
 
 U = unit_roundoff("float32")
@@ -99,7 +100,7 @@ def test_no_k_comes_from_what_is_not_finite_or_never_errs():
         synthetic(Execution("perfect", NOTHING, exact()))
 
 
-def test_errors_are_pooled_as_the_gate_pools_them():
+def test_errors_are_pooled_as_the_criterion_pools_them():
     key = ("forward", "pool")
     runs = {"one": off(), "other": [{key: a[key].astype(np.float32)} for a in exact()]}
     sizes = {
@@ -145,7 +146,7 @@ def test_moving_changes_the_input_and_nothing_else():
             assert SAME_BITS(other.variables[name], values).passes, name
 
 
-def test_every_tap_and_tensor_of_a_reference_has_its_k(reference):
+def test_every_stage_and_tensor_of_a_reference_has_its_k(reference):
     factors = measure(reference)
     stages = {stage for property, stage in factors.k if property == "forward"}
     assert stages == set(RUNGS[reference].stages) - {"mel", "init"}  # initial values are no function of audio

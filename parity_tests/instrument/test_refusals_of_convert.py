@@ -1,4 +1,4 @@
-"""What a rung cannot hold is refused by name, with what would be accepted."""
+"""``convert`` refuses by name what a rung cannot hold, and says what it would accept."""
 
 from __future__ import annotations
 

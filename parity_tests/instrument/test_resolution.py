@@ -1,4 +1,4 @@
-"""How fine the certificate sees: that a constant can be changed where it stands, and a few that are noticed."""
+"""Resolution of the certificate: a constant can be changed where it stands, and a few small changes are noticed."""
 
 from __future__ import annotations
 
@@ -211,12 +211,12 @@ def test_a_constant_of_the_original_is_seen_at_its_stage(constant):
     assert OF_CONSTANTS(resolution(constant)).passes
 
 
-def test_no_other_tap_is_looked_at():
+def test_no_other_stage_is_looked_at():
     elsewhere = replace(listed("leaf", "window-exponent")[0], stage="filters")
     assert KNOWN(resolution(elsewhere), math.inf).passes
 
 
-def test_a_tap_that_is_not_measured_is_no_resolution():
+def test_a_stage_that_is_not_measured_is_no_resolution():
     nowhere = replace(listed("leaf", "window-exponent")[0], stage="norm")
     with pytest.raises(ValueError, match="norm must be measured"):
         resolution(nowhere)

@@ -1,4 +1,4 @@
-"""Where the original's PCEN ends in NaN or infinity: what rung 2 makes of the same."""
+"""Rung 2 on each way in which the original's PCEN ends in NaN or infinity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What rung 2 keeps between calls, in every order of calls and after every change."""
+"""Rung 2 keeps its filters soundly between calls, in every order of calls and after every change."""
 
 from __future__ import annotations
 

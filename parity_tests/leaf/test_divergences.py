@@ -1,4 +1,4 @@
-"""Where rung 2 is not rung 1, or not the published implementation: each difference exists, with its declared size."""
+"""Differences of rung 2 from rung 1 and from the published implementation: each exists, with its declared size."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ DRAWN = {
 
 
 def values(s, alpha, delta, r, seed):
-    """What the linear parameters hold: each band a little beside the drawn value, within the domain."""
+    """Values of the linear parameters: each band a little beside the drawn value, within the domain."""
     spread = np.random.default_rng(seed).uniform(-0.3, 0, (4, BANDS)) * np.array([0, 1, 1])
     low = {"s": -6, "alpha": -2, "delta": -12, "r": -2}
     drawn = dict(zip(low, (s, alpha, delta, r), strict=True))
@@ -124,7 +124,7 @@ def magnitudes(x, p, eps, d):
 
 
 def moved(f, p, by):
-    """How far ``f`` moves at most where each parameter moves by a share of itself: the sum over the parameters.
+    """Bound the movement of ``f`` where each parameter moves by a share of itself: the sum over the parameters.
 
     s stays below 1, as the exponential of what is not positive does: beyond, the smoother would swing.
     """

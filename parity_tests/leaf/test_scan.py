@@ -57,7 +57,7 @@ def ran(function, x, s, first, d) -> dict[str, np.ndarray]:
 
 
 def expected(x, s, first, d, dtype) -> dict[str, scan.Running]:
-    """What is true of it, with the running errors."""
+    """The oracle's average and gradients, with their running errors."""
     x_, first_ = scan.given(x, dtype), scan.given(first, dtype)
     m = scan.average(x_, s, first_)
     gradients = scan.average_adjoint(x_, s, first_, m, scan.given(d, dtype))

@@ -1,4 +1,4 @@
-"""What rung 1's layers are built of where an argument is left out, given as None or not of the usual type."""
+"""Rung 1's layers where an argument is left out, given as None or not of the usual type."""
 
 from __future__ import annotations
 

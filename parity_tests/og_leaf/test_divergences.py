@@ -1,4 +1,4 @@
-"""Where rung 1 is not rung 0: each difference exists, with its declared size."""
+"""Differences of rung 1 from rung 0: each exists, with its declared size."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from parity_tests.drawn import check_alone, check_drawn, check_round_trips, chec
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
 
-def test_every_tap_and_gradient(ledger):
+def test_every_stage_and_gradient(ledger):
     check_drawn("og_leaf", ledger)
 
 

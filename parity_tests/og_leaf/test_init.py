@@ -1,4 +1,4 @@
-"""What a fresh frontend of rung 1 starts from: mel filters, Gabor parameters, constants."""
+"""Initial values of a frontend of rung 1: mel filters, Gabor parameters, constants."""
 
 from __future__ import annotations
 

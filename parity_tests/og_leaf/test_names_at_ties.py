@@ -1,4 +1,4 @@
-"""Where two values tie or a limit is met, rung 1's layers have TensorFlow's gradient, and its way of rounding up."""
+"""Rung 1's layers have TensorFlow's gradient at ties and limits, and its way of rounding up."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ CANCELLED = {"gradients/input", "gradients/delta", "gradients/EMA/smooth"}
 
 
 def arrays_of(case, outcome):
-    """What is compared: all but what only rounding makes."""
+    """Pick the arrays to compare: all but those that are rounding alone."""
     dropped = CANCELLED if case.startswith("alpha") else set()
     return {name: value for name, value in outcome.arrays().items() if name not in dropped}
 

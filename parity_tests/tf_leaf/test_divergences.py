@@ -1,4 +1,4 @@
-"""Where rung 0 is not the original: each difference exists, with its declared size."""
+"""Differences of rung 0 from the original: each exists, with its declared size."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.usefixtures("tensorflow")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_every_tap_and_gradient(dtype, ledger):
+def test_every_stage_and_gradient(dtype, ledger):
     check_alone("tf_leaf", ledger, dtype)
 
 

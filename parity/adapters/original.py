@@ -1,0 +1,76 @@
+"""Configurations of rungs 0 and 1, which have the original's arguments and attributes. Imports no framework."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from parity.oracle.config import LeafConfig
+
+
+def arguments_of(config: LeafConfig) -> dict[str, Any]:
+    """The arguments of ``Leaf`` that the two rungs share, but for the compression."""
+    return {
+        "n_filters": config.n_filters,
+        "sample_rate": config.sample_rate,
+        "window_len": config.window_len,
+        "window_stride": config.window_stride,
+        "preemp": config.preemp,
+        "mean_var_norm": config.mean_var_norm,
+    }
+
+
+def built_compression(config: LeafConfig, pcen: Any, log: Any, **own: Any) -> Any:
+    """A fresh compression with LEAF's values; the inverse of :func:`compression_of`.
+
+    Args:
+        config: of the frontend.
+        pcen: the rung's ``PCENLayer``.
+        log: the rung's ``log_compression``.
+        **own: further arguments of the layer.
+    """
+    if config.compression == "none":
+        return None
+    if config.compression == "log":
+        return log
+    return pcen(
+        alpha=0.96,
+        smooth_coef=0.04,
+        delta=2.0,
+        floor=config.pcen_floor,
+        trainable=True,
+        learn_smooth_coef=config.compression == "pcen",
+        per_channel_smooth_coef=config.per_channel_smooth,
+        **own,
+    )
+
+
+def config_of_original(module: Any, compression: dict[str, Any], preemp: bool) -> LeafConfig:
+    """The configuration of a module with the original's attributes (rungs 0 and 1)."""
+    return LeafConfig(
+        n_filters=module.n_filters,
+        sample_rate=module.sample_rate,
+        window_len=module.window_len,
+        window_stride=module.window_stride,
+        padding="same",
+        preemp=preemp,
+        mean_var_norm=module._instance_norm is not None,
+        **compression,
+    )
+
+
+def compression_of(compress: Any, pcen: type, learned: bool, n_smooth: int, log: Any, none: bool) -> dict[str, Any]:
+    """The configuration's compression fields of a module of rung 0 or 1.
+
+    Raises:
+        ValueError: the compression is unknown.
+    """
+    if isinstance(compress, pcen):
+        floor = float(compress._floor)  # type: ignore[attr-defined]
+        if not learned:
+            return {"compression": "fixed_pcen", "pcen_floor": floor}
+        return {"compression": "pcen", "per_channel_smooth": n_smooth > 1, "pcen_floor": floor}
+    if compress is log:
+        return {"compression": "log"}
+    if none:
+        return {"compression": "none"}
+    raise ValueError(f"compression_fn={compress!r}: must be a PCENLayer, log_compression or None to be carried")
