@@ -43,8 +43,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start collecting when a certificate is asked for."""
     config.addinivalue_line("markers", "certificate_evidence: what the test notes may be kept beside the certificate")
     directory = config.getoption("--certificate")
-    if directory is None and config.getoption("--certificate-reuse-evidence"):
-        raise pytest.UsageError("--certificate-reuse-evidence: must be given with --certificate, beside which it lies")
+    for option in ("--certificate-complete", "--certificate-reuse-evidence"):
+        if directory is None and config.getoption(option):
+            raise pytest.UsageError(f"{option}: must be given with --certificate")
     if directory is None or config.getoption("collectonly", False):
         return
     if hasattr(config, "workerinput"):  # a pytest-xdist worker measures; the process that started it writes

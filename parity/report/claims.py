@@ -58,7 +58,7 @@ class Measurement:
         stage: the stage, ``input`` (the gradient with respect to it) or the name of a canonical variable.
         property: one of ``PROPERTIES``.
         domain: where the relation is claimed, for example ``goldens`` or ``drawn, padding=same``.
-        dtype: ``float32`` or ``float64``.
+        dtype: ``float32``, ``float64`` or ``bfloat16``.
         criterion: one of ``CRITERIA``.
         relation: one of ``RELATIONS``.
         observed: the error measured.

@@ -169,11 +169,3 @@ def test_versions_and_processor_count(change, tmp_path, monkeypatch):
 def test_every_rung_and_the_instrument_count(tmp_path):
     found = {name.partition("/")[0] for name, _ in evidence.sources(tmp_path)}
     assert found == {*evidence.PACKAGES}
-
-
-def test_the_option_needs_a_certificate(tmp_path):
-    (tmp_path / "test_empty.py").write_text("def test(): pass\n")
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", REUSE, "test_empty.py"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "must be given with --certificate" in done.stderr

@@ -85,6 +85,13 @@ def test_failed_measurement_is_told_with_the_command_that_repeats_it(tmp_path):
     assert not done.folder.exists()
 
 
+@pytest.mark.parametrize("option", ["--certificate-complete", "--certificate-reuse-evidence"])
+def test_option_of_a_certificate_is_refused_without_one(option, tmp_path):
+    done = run(tmp_path, HOLDS, option, certificate=False)
+    assert done.status == pytest.ExitCode.USAGE_ERROR
+    assert f"{option}: must be given with --certificate" in done.out
+
+
 def test_progress_is_written_while_it_runs(tmp_path):
     assert "test_scratch.py: 1 passed in" in run(tmp_path, HOLDS).out
 
