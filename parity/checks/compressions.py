@@ -225,7 +225,7 @@ class CompressionProbe:
         """The subtraction of the median alone: the logarithm before and the norm behind are taken out."""
         x, d = self.draw.uniform(3, -3, 3, self.draw.shape), self.draw.uniform(4, -1, 1, self.draw.shape)
         filtered, d_x = compression.subtract_median(x), compression.subtract_median_adjoint(x, d)
-        terms = _filtered_terms(x, np.abs(d))
+        terms = filtered_terms(x, np.abs(d))
         for append in (False, True):
             module = efficientleaf.LogTBN(self.draw.n_bands, median_filter=True, append_filtered=append).to(self.dtype)
             for name in ("log1p", "TBN"):
@@ -295,8 +295,8 @@ class CompressionProbe:
         wanted, moved = stage.adjoint(d), stage.adjoint_moved(d, given)
         errors = [own * size + more for size, more in zip(stage.adjoint_sizes(d), moved, strict=True)]
         d_logs = wanted[0][:, :n] + compression.subtract_median_adjoint(logs, wanted[0][:, n:])
-        terms = np.abs(wanted[0][:, :n]) + _filtered_terms(logs, np.abs(wanted[0][:, n:]))
-        error = errors[0][:, :n] + _filtered_terms(logs, errors[0][:, n:])
+        terms = np.abs(wanted[0][:, :n]) + filtered_terms(logs, np.abs(wanted[0][:, n:]))
+        error = errors[0][:, :n] + filtered_terms(logs, errors[0][:, n:])
         error = error + (self.of_log(a) + self.sum_of(n_frames, 2)) * terms
         d_x, d_a = compression.log1p_adjoint(x, a, d_logs)
         error_x, error_a = compression.log1p_adjoint(x, a, error)
@@ -363,7 +363,7 @@ class CompressionProbe:
             yield self.context.measurement(stage, property, verdict, self.relation)
 
 
-def _filtered_terms(x: Array, size: Array) -> Array:
+def filtered_terms(x: Array, size: Array) -> Array:
     """The absolute terms of the adjoint of ``x - median(x)``: the median's own frame has those of all."""
     median = np.arange(x.shape[-1]) == compression.median_index(x)
     return np.asarray(size + median * size.sum(axis=-1, keepdims=True))
