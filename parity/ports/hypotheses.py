@@ -325,7 +325,7 @@ def _acting(stage: str, pair: Pair, c: int) -> Iterator[tuple[str, float, float,
     middle = s.window // 2
     if middle + 1 < len(size) and 0 < size[middle + 1] < size[middle]:
         acting = float(1 / np.sqrt(2 * np.log(size[middle] / size[middle + 1])))
-        if abs(acting / float(s.sigma[c, 0]) - 1) > 2.0**-10:
+        if abs(acting / float(s.sigma[c]) - 1) > 2.0**-10:
             yield "sigma", acting, float(s.v[canonical.KERNEL][c, 1]), 1 / s.window
 
 
