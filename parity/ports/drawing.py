@@ -44,8 +44,12 @@ def sample(port: Port, examples: int, seed: int = 0) -> list[Case]:
     """Cases that the port holds: every kind of signal, weight and length comes in turn, the rest is drawn.
 
     Raises:
-        ValueError: the port holds hardly any configuration.
+        ValueError: no examples, a seed below 0, or a port that holds hardly any configuration.
     """
+    if examples < 1:
+        raise ValueError(f"examples={examples}: must be at least 1")
+    if seed < 0:
+        raise ValueError(f"seed={seed}: must be at least 0")
     rng = np.random.default_rng([seed, 5])
     decks: dict[str, list[Any]] = {}
 

@@ -47,6 +47,7 @@ OPTION = "--on-limits"
 CARRIED = Exactly("carried, not computed: every bit survives")
 MOST_TURNS = 16  # configurations by which layouts are found, where a stage is not in all of them
 DOUBLE = 2.0**-40  # of the largest value: between what float64 leaves of a formula and what float32 does
+FLOAT32_OUTPUT = 2.0**-14  # of the largest value: a port that is this near computes the same function
 FLOAT32 = AtMost(DOUBLE, "float64 leaves some 2^-48 of LEAF's output, float32 some 2^-22")
 
 
@@ -378,9 +379,6 @@ class Examination:
             if case not in self.errors.setdefault(alike, []):
                 self.errors[alike].append(case)
             return None
-
-
-FLOAT32_OUTPUT = 2.0**-14  # of the largest value: a port that is this near computes the same function
 
 
 def _given(values: np.ndarray) -> Any:

@@ -108,12 +108,7 @@ class Against:
             return None
         box = Box.of_efficientleaf(config.window)
         mu, sigma, _ = clamped(exact(weights[canonical.KERNEL]), exact(weights[canonical.POOLING]).reshape(-1), box)
-        given = {
-            "num_groups": min(4, config.n_filters),
-            "conv_win_factor": 4.77,
-            "stride_factor": 1.0,
-            **self.port.groups,
-        }
+        given = {"num_groups": min(4, config.n_filters), **GROUPS, **self.port.groups}
         groups = plan_groups(mu, sigma, given["num_groups"], config.window, config.stride,
                              given["conv_win_factor"], given["stride_factor"])  # fmt: skip
         return Geometry(config.window, config.stride, "centered", box, groups)

@@ -23,6 +23,8 @@ LESS = 1 / 32  # and of the departure itself
 Labels = tuple[tuple[str, str], ...]  # sentences, and the stages that they are about
 MOST_PAIRS = 8
 DIGITS = 4
+ALIKE = 2.0**-8  # spread of what is read off one limit by several filters: ratios of float32 taps give the third digit
+MOVED = 2.0**-10  # of sigma: what is nearer was given so, and is no limit
 MOST_SHIFT = 2  # samples or frames that a stage is tried to be late or early
 
 
@@ -306,7 +308,7 @@ def limits(stage: str, pairs: Sequence[Pair]) -> list[str]:
         acting = np.array([row[1:] for row in rows if row[0] == name])
         constant, scaled = acting[:, 0], acting[:, 0] * acting[:, 2]
         for values, unit in ((constant, ""), (scaled, " / window")):
-            if np.ptp(values) <= 2.0**-8 * np.abs(values).max():
+            if np.ptp(values) <= ALIKE * np.abs(values).max():
                 out.append(f"acts as if {name} were limited at {np.median(values):.4g}{unit}")
                 break
     return out
@@ -327,7 +329,7 @@ def _acting(stage: str, pair: Pair, c: int) -> Iterator[tuple[str, float, float,
     middle = s.window // 2
     if middle + 1 < len(size) and 0 < size[middle + 1] < size[middle]:
         acting = float(1 / np.sqrt(2 * np.log(size[middle] / size[middle + 1])))
-        if abs(acting / float(s.sigma[c]) - 1) > 2.0**-10:
+        if abs(acting / float(s.sigma[c]) - 1) > MOVED:
             yield "sigma", acting, float(s.v[canonical.KERNEL][c, 1]), 1 / s.window
 
 

@@ -18,9 +18,10 @@ from parity.oracle import measured_init
 from parity.oracle.config import LeafConfig
 from parity.ports import Port, certify
 from parity.ports.beside import beside, constants, extra, initial, shared, training
-from parity.ports.conduct import REFUSED, is_a_function, refuses
+from parity.ports.conduct import is_a_function, refuses
 from parity.ports.drawing import sample
 from parity.ports.examination import Examination
+from parity.ports.port import REFUSED
 from parity.report.measurements import MeasurementLog
 from parity_tests.ports.bench import ORIGINAL, SIMPLIFIED, Bench, flawed
 
