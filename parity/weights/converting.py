@@ -82,8 +82,6 @@ def relearned(pcen: leaf.PCEN, learn_logs: bool, dtype: str | None = None) -> le
     Raises:
         ValueError: ``learn_logs`` is no bool; or as :func:`to_logarithms` and :func:`to_values`.
     """
-    import torch
-
     import leaf
 
     if not isinstance(learn_logs, bool):
@@ -258,8 +256,6 @@ def convert(module: Any, to: str, *, dtype: str | None = None, **options: Any) -
         options["exact_for"] = variables
     learn_logs = options.pop("learn_logs", None) if to in SIMPLIFIED else None
     if options.pop("wrap", False) and to in SIMPLIFIED:
-        from parity.weights.converting import wrapped
-
         built = wrapped(target, config, variables, dtype, **options)
         inside: Any = built.frontend
     else:
@@ -273,7 +269,6 @@ def convert(module: Any, to: str, *, dtype: str | None = None, **options: Any) -
 def _relearned(module: Any, built: Any, learn_logs: bool, dtype: str) -> Any:
     """The compression of what was built, its parameters straight from the module's where this has the same."""
     import leaf
-    from parity.weights.converting import relearned
 
     if not isinstance(built.compression, leaf.PCEN):
         raise ValueError(f"learn_logs={learn_logs!r}: {type(built.compression).__name__} has no parameters to learn")

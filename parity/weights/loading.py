@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     import leaf
-    from parity.adapters.rungs import Rung
     from parity.weights.checkpoints import Contents
     from parity.weights.frontends import FrontendConfig
 
