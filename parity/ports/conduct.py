@@ -1,4 +1,4 @@
-"""How a port behaves: whether it is a function, and whether it refuses what the rung refuses."""
+"""Check how a port behaves: it is a function, and refuses what the rung refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a port is run on: cases that it can hold, drawn from a seed, and their weights moved onto the limits.
+"""Draw what a port is run on: cases that it can hold, from a seed, and their weights moved onto the limits.
 
 No library of draws: nothing here looks at what else a user's process has imported, so a seed gives the same cases
 everywhere.

@@ -44,7 +44,7 @@ class Setting:
 
     @property
     def grouped(self) -> bool:
-        """Whether filters are computed in groups, whose inner stages nobody sees."""
+        """Tell whether filters are computed in groups, whose inner stages nobody sees."""
         return len(self.expected.oracle.geometry.groups) > 1
 
     @property
@@ -130,7 +130,7 @@ class Setting:
         return values["norm"] if self.expected.config.mean_var_norm else self.compressed(values)
 
     def compressed(self, values: Values) -> Array:
-        """What the normalisation takes."""
+        """Compute what the normalisation takes."""
         kind = self.expected.config.compression
         if kind == "none":
             return values["floor"]
@@ -158,7 +158,7 @@ def parameters(s: Setting) -> tuple[Array, Array, Array, Array]:
 
 
 def gains(s: Setting) -> tuple[Array, Array]:
-    """What the smoother multiplies the frame and its state by."""
+    """Compute what the smoother multiplies the frame and its state by."""
     if s.expected.config.compression == "fixed_pcen":
         return np.diag(s.v[canonical.RNN_KERNEL]), np.diag(s.v[canonical.RNN_RECURRENT])
     smooth = parameters(s)[3]

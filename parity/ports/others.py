@@ -1,4 +1,4 @@
-"""What a port may compute instead of LEAF's own formulas, by stage; each is the end of a sentence about the stage."""
+"""Other formulas than LEAF's own that a port may compute, by stage; each name ends a sentence about the stage."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ POOL_PADS: dict[str, Callable[[Setting, int], tuple[int, int]]] = {
 
 
 def frames_apart(label: tuple[str, str], s: Setting) -> int:
-    """How many samples earlier than the reference's a frame begins by a padding of the pooling; 0 if it is none."""
+    """Count the samples by which a padding of the pooling begins a frame too early; 0 for any other formula."""
     sentence, stage = label
     if stage != "pool" or sentence not in POOL_PADS:
         return 0

@@ -1,4 +1,4 @@
-"""What a person says of a port: the one thing to write. Imports no framework."""
+"""Describe a port: the one thing to write. Imports no framework."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ class Port:
                 raise TypeError(f"stages[{name!r}]={stage!r}: must be the name of a submodule, or a function")
 
     def given_layout(self, stage: str) -> str:
-        """What was said of a stage's axes; empty where nothing was."""
+        """Look up what was said of a stage's axes; empty where nothing was."""
         if stage == "output":
             return self.layout
         if not isinstance(self.stages_layout, str):
@@ -217,7 +217,7 @@ class Port:
 
     @property
     def domain(self) -> str:
-        """Where the claim is made, in words."""
+        """Say where the claim is made, in words."""
         padding = "/".join(map(str, self.allowed("padding") or ()))
         own = [f"{name}={value}" for name, value in self.configs.items() if name != "padding"]
         own += [f"{name}={value}" for name, value in self.groups.items()]

@@ -65,7 +65,7 @@ def flawed(bugs: Collection[str], *changes_of_module, **changes: object) -> Port
 
 @dataclass
 class Bench:
-    """What every variant of a port is held against.
+    """The reference of every variant of a port.
 
     Attributes:
         port: a variant; those that are examined show the same stages.

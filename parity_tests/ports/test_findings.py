@@ -1,4 +1,4 @@
-"""What is found of a port besides a bug in a formula: errors, lost digits, missing gradients, and how it behaves."""
+"""Find what is wrong with a port besides a formula: errors, lost digits, missing gradients, and how it behaves."""
 
 from __future__ import annotations
 
@@ -264,7 +264,7 @@ def test_sharing_is_found_at_any_width(n_filters):
 
 
 def started(change, claims="og_leaf", build=None, **changes):
-    """What is said of the initial values of a rung that starts otherwise."""
+    """Say what is wrong with the initial values of a rung that starts otherwise."""
     build = build or (lambda config: og_leaf.Leaf(
         n_filters=config.n_filters, sample_rate=config.sample_rate, window_len=config.window_len,
         window_stride=config.window_stride,

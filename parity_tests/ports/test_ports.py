@@ -1,4 +1,4 @@
-"""What a port may look like, and what is refused in its description."""
+"""Certify ports of every look, and refuse wrong descriptions by argument and value."""
 
 from __future__ import annotations
 
