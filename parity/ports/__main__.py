@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import runpy
 import sys
 from pathlib import Path
 
 from parity.cases.case import Case
+from parity.ports.checking import described
 from parity.ports.examination import OPTION, Examination
 from parity.ports.judging import misread
-from parity.ports.port import Port
 from parity.weights.outputs import require_file
-
-
-def load(file: Path, name: str) -> Port:
-    """The port of that name that a file describes; what lies beside the file can be imported by it.
-
-    Raises:
-        ValueError: the file describes no such port.
-    """
-    if (folder := str(file.resolve().parent)) not in sys.path:
-        sys.path.insert(0, folder)
-    ports = {value.name: value for value in runpy.run_path(str(file)).values() if isinstance(value, Port)}
-    if name not in ports:
-        raise ValueError(f"name={name!r}: {file} describes {sorted(ports) or 'no port'}")
-    return ports[name]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,8 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         require_file("file", given.file)
         case = Case.parse(given.case)
-        port = load(given.file, given.name)
-    except (OSError, ValueError, SyntaxError) as error:
+        (port,) = described(given.file, given.name)
+    except (OSError, TypeError, ValueError) as error:
         parser.error(str(error))
     examination = Examination(port, file=str(given.file))
     examination.prepare()

@@ -1,4 +1,4 @@
-"""What a port is held to beside stages and gradients: nothing extra, nothing shared, its start, its training step."""
+"""Hold a port to more than stages and gradients: nothing extra, nothing shared, its start, its training step."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MOVE = 1.0  # of a tensor whose part in the output is asked for
 
 
 def beside(examination: Examination, checks: Sequence[Check] = ()) -> list[Finding]:
-    """All but the start, or the checks that are given; an exception of the port is a finding."""
+    """Run all checks but that of the start, or those that are given; an exception of the port is a finding."""
     if examination.is_function:
         return []
     found: list[Finding] = []
@@ -44,7 +44,7 @@ def beside(examination: Examination, checks: Sequence[Check] = ()) -> list[Findi
 
 
 def extra(examination: Examination) -> Iterator[Finding]:
-    """Trainable parameters that LEAF has not, and buffers that a forward in training changes."""
+    """Find trainable parameters that LEAF has not, and buffers that a forward in training changes."""
     module, port = _fresh(examination), examination.port
     held = dict(module.inner.named_parameters())
     for name in examination.adapter.not_carried(module):
@@ -71,7 +71,7 @@ def extra(examination: Examination) -> Iterator[Finding]:
 
 
 def constants(examination: Examination) -> list[str]:
-    """Buffers that the output depends on and LEAF has not: constants, which a checkpoint may replace."""
+    """Find buffers that the output depends on and LEAF has not: constants, which a checkpoint may replace."""
     if examination.is_function:
         return []
     module = _fresh(examination)
@@ -83,7 +83,7 @@ def constants(examination: Examination) -> list[str]:
 
 
 def influence(examination: Examination, module: Any, tensor: Any) -> float:
-    """How far the output moves with a tensor, of its largest value."""
+    """Measure how far the output moves with a tensor, of its largest value."""
     import torch
 
     x = _audio(examination)
@@ -99,7 +99,7 @@ def influence(examination: Examination, module: Any, tensor: Any) -> float:
 
 
 def shared(examination: Examination) -> Iterator[Finding]:
-    """Parameters of one instance that are another's as well, at whatever width the port has."""
+    """Find parameters of one instance that are another's as well, at whatever width the port has."""
     import torch
 
     first, second = _fresh(examination), _fresh(examination)
@@ -149,7 +149,7 @@ def conduct(examination: Examination) -> Iterator[Finding]:
 
 
 def initial(examination: Examination) -> Iterator[Finding]:
-    """What a fresh module starts from."""
+    """Compare what a fresh module starts from with the rung's own start."""
     port = examination.port
     if not port.initial:
         return
@@ -221,7 +221,7 @@ def _band(claims: str, config: LeafConfig, got: Array) -> str:
 
 
 def training(examination: Examination) -> Iterator[Finding]:
-    """After an update that leaves their limits, mu and sigma are brought back to them, as Keras does."""
+    """Check that mu and sigma are brought back after an update that leaves their limits, as Keras does."""
     port = examination.port
     if port.step is None:
         return

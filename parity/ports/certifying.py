@@ -39,7 +39,7 @@ def certify(port: Port, examples: int = EXAMPLES, seed: int = 0) -> type:
         """The tests of one port."""
 
         def test_parameters_survive_the_way_there_and_back(self, ledger: MeasurementLog) -> None:
-            """What is written into the port is read again, to the bit."""
+            """Parameters written into the port are read again, to the bit."""
             examination = _examination(port, ledger.root)
             for case in sample(port, max(examples // FEWER, 1), seed):
                 examination.round_trip(case)

@@ -11,11 +11,11 @@ from parity.ports.diagnosis import Diagnosis
 from parity.ports.port import Port
 
 
-def described(file: Path) -> list[Port]:
-    """The ports of a file; what lies beside the file can be imported by it.
+def described(file: Path, name: str | None = None) -> list[Port]:
+    """Read the ports of a file, or the one that is named; what lies beside the file can be imported by it.
 
     Raises:
-        ValueError: the file describes no port.
+        ValueError: the file is no Python, imports what cannot be found, or describes no port or none of the name.
     """
     if (folder := str(file.resolve().parent)) not in sys.path:
         sys.path.insert(0, folder)
@@ -23,23 +23,26 @@ def described(file: Path) -> list[Port]:
     if spec is None or spec.loader is None:
         raise ValueError(f"file={str(file)!r}: must be a Python file")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except (SyntaxError, ImportError) as error:
+        raise ValueError(f"file={str(file)!r}: must be Python that can be imported ({error})") from error
     found = [value for value in vars(module).values() if isinstance(value, Port)]
     if not found:
         raise ValueError(f"file={str(file)!r}: must describe a port: PORT = parity.Port(...)")
-    return found
+    names = [port.name for port in found]
+    if name is not None and name not in names:
+        raise ValueError(f"name={name!r}: {file} describes {names}, must be one of these")
+    return [port for port in found if name in (None, port.name)]
 
 
 def check(file: Path, examples: int, seed: int, name: str | None = None) -> list[Diagnosis]:
-    """The diagnosis of each port of a file, or of the one that is named.
+    """Diagnose each port of a file, or the one that is named.
 
     Raises:
-        ValueError: no such port; a description that the port does not bear out.
+        ValueError: as :func:`described`; or a description that the port does not bear out.
     """
     import torch
 
     torch.set_num_threads(1)  # clips are short: threads would wait for each other
-    ports = described(file)
-    if name is not None and name not in [port.name for port in ports]:
-        raise ValueError(f"name={name!r}: {file} describes {[port.name for port in ports]}")
-    return [diagnose(port, examples, seed, str(file)) for port in ports if name in (None, port.name)]
+    return [diagnose(port, examples, seed, str(file)) for port in described(file, name)]

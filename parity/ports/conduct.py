@@ -1,4 +1,4 @@
-"""How a port behaves: whether it is a function, and whether it refuses what the rung refuses."""
+"""Check how a port behaves: it is a function, and refuses what the rung refuses."""
 
 from __future__ import annotations
 
@@ -11,18 +11,9 @@ from parity.checks import purity
 from parity.checks.grid import Context
 from parity.criteria import Verdict
 from parity.oracle.config import LeafConfig
-from parity.ports.port import Port, reference
+from parity.ports.port import REFUSED, Port, reference
 from parity.report.claims import Measurement
 
-# Inputs that the rungs refuse, by what is wrong with them: shape and dtype.
-REFUSED: dict[str, tuple[tuple[int, ...], str]] = {
-    "no batch": ((400,), "float32"),
-    "four axes": ((2, 1, 1, 400), "float32"),
-    "two channels": ((2, 2, 400), "float32"),
-    "no samples": ((2, 1, 0), "float32"),
-    "integers": ((2, 1, 400), "int16"),
-    "another float type": ((2, 1, 400), "float64"),
-}
 SMALL = LeafConfig(n_filters=3, sample_rate=4000)
 
 

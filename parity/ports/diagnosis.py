@@ -1,4 +1,4 @@
-"""Where a port departs from the rung that it claims to be, what is wrong there, what only inherits, and what holds."""
+"""Say where a port departs from the rung that it claims, what is wrong there, what only inherits, and what holds."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the measurements of a port say.
+    """The result of a port's measurements.
 
     Attributes:
         port: the port.
@@ -129,7 +129,7 @@ class Diagnosis:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing is wrong, in the port and in its adapter."""
+        """Tell whether nothing is wrong, in the port and in its adapter."""
         return not (self.findings or self.adapter_faults)
 
     @property
@@ -139,13 +139,13 @@ class Diagnosis:
 
     @cached_property
     def inherits(self) -> list[str]:
-        """What departs end to end and holds on the reference's own input, or follows from a stage that departs."""
+        """List what departs end to end and holds on the reference's own input, or follows from a stage that departs."""
         own = {*self.departs, *self.misread}
         return [name for name in _ordered({m.stage for m in self.measured if not m.holds}) if name not in own]
 
     @property
     def holding(self) -> list[str]:
-        """What was measured and holds, in the same order."""
+        """List what was measured and holds, in the same order."""
         failed = {m.stage for m in self.measured if not m.holds}
         return _ordered({m.stage for m in self.measured} - failed)
 
@@ -156,7 +156,7 @@ class Diagnosis:
 
     @property
     def not_covered(self) -> list[str]:
-        """What the verdict says nothing about."""
+        """List what the verdict says nothing about."""
         out = [f"stages {', '.join(self.unseen)}"] if self.unseen else []
         if self.double != "supported":
             out.append("float64")
@@ -189,7 +189,7 @@ class Diagnosis:
         return "\n".join([head, *table, *self._rest()])
 
     def row(self) -> dict[str, str]:
-        """For the certificate."""
+        """Write the row of the certificate."""
         first = self.findings[0] if self.findings else None
         return {
             "port": self.port.name,
@@ -269,7 +269,7 @@ class Diagnosis:
                 )
 
     def _float64(self) -> Iterator[Finding]:
-        """What departs in float64 alone: a constant that is kept in float32, for one."""
+        """Find what departs in float64 alone: a constant that is kept in float32, for one."""
         single = {m.stage for m in self.measured if not m.holds and m.dtype == "float32"}
         if single:
             return
@@ -315,7 +315,7 @@ class Diagnosis:
 
 
 def _condition(failing: Sequence[Case], held: Sequence[Case], most: int = 1) -> str:
-    """What all failing cases have in common and no other has: one condition, or up to ``most``."""
+    """Find what all failing cases have in common and no other has: one condition, or up to ``most``."""
     if not held:
         return ""
     shared = [text for text, applies in CONDITIONS.items() if all(map(applies, failing))]

@@ -40,7 +40,7 @@ N_SAMPLES, BATCH = 1700, 2
 
 @dataclass(frozen=True)
 class Seen:
-    """What a submodule took and gave."""
+    """The shapes that a submodule took and gave."""
 
     path: str
     taken: tuple[int, ...]
@@ -48,7 +48,7 @@ class Seen:
 
 
 def draft(source: str) -> str:
-    """The text of a description.
+    """Write the text of a description.
 
     Args:
         source: ``MODULE:CLASS``.
@@ -101,7 +101,7 @@ def _arguments(cls: Any) -> dict[str, Any]:
 
 
 def _run(source: str, module: nn.Module) -> tuple[str, list[Seen]]:
-    """How the audio is taken, and what the submodules give, in the order of their calls."""
+    """Find how the audio is taken, and what the submodules give, in the order of their calls."""
     x = torch.sin(torch.arange(BATCH * N_SAMPLES) * 0.37).reshape(BATCH, N_SAMPLES)
     problems = []
     for audio, shaped in (("bt", x), ("b1t", x[:, None]), ("bt1", x[..., None])):

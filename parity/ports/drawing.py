@@ -1,4 +1,4 @@
-"""What a port is run on: cases that it can hold, drawn from a seed, and their weights moved onto the limits.
+"""Draw what a port is run on: cases that it can hold, from a seed, and their weights moved onto the limits.
 
 No library of draws: nothing here looks at what else a user's process has imported, so a seed gives the same cases
 everywhere.
@@ -44,8 +44,12 @@ def sample(port: Port, examples: int, seed: int = 0) -> list[Case]:
     """Cases that the port holds: every kind of signal, weight and length comes in turn, the rest is drawn.
 
     Raises:
-        ValueError: the port holds hardly any configuration.
+        ValueError: no examples, a seed below 0, or a port that holds hardly any configuration.
     """
+    if examples < 1:
+        raise ValueError(f"examples={examples}: must be at least 1")
+    if seed < 0:
+        raise ValueError(f"seed={seed}: must be at least 0")
     rng = np.random.default_rng([seed, 5])
     decks: dict[str, list[Any]] = {}
 

@@ -1,4 +1,4 @@
-"""Running a port: each case on the claimed rung, the oracle and the port, held to what the rungs are held to.
+"""Run a port: each case on the claimed rung, the oracle and the port, held to what the rungs are held to.
 
 A case is run three times: end to end in float32; with each stage computed from the reference's own, forward and back,
 so that a stage that is wrong is told from one that only inherits; and in float64, where the port computes in it.
@@ -47,6 +47,7 @@ OPTION = "--on-limits"
 CARRIED = Exactly("carried, not computed: every bit survives")
 MOST_TURNS = 16  # configurations by which layouts are found, where a stage is not in all of them
 DOUBLE = 2.0**-40  # of the largest value: between what float64 leaves of a formula and what float32 does
+FLOAT32_OUTPUT = 2.0**-14  # of the largest value: a port that is this near computes the same function
 FLOAT32 = AtMost(DOUBLE, "float64 leaves some 2^-48 of LEAF's output, float32 some 2^-22")
 
 
@@ -86,14 +87,14 @@ class Examination:
 
     @cached_property
     def is_function(self) -> bool:
-        """Whether the port is a function, which has no gradients and nothing to hand on to its stages."""
+        """Tell whether the port is a function, which has no gradients and nothing to hand on to its stages."""
         from parity.ports.functions import FunctionAdapter
 
         return isinstance(self.adapter, FunctionAdapter)
 
     @cached_property
     def double(self) -> str:
-        """What can be said of float64: ``supported``, or why it is not claimed."""
+        """Say what holds of float64: ``supported``, or why it is not claimed."""
         if self.port.double is False or self.is_function:
             return "not claimed"
         held = self.expected(self.telling)
@@ -136,7 +137,7 @@ class Examination:
                 continue
 
     def context(self, case: Case | str, dtype: str = "float32", *, kind: str = "") -> Context:
-        """What the measurements of one case have in common."""
+        """Collect what the measurements of one case have in common."""
         again = (
             f"python -m parity.ports {shlex.quote(self.file)} {shlex.quote(self.port.name)} {shlex.quote(str(case))}"
         )
@@ -154,11 +155,11 @@ class Examination:
         )
 
     def expected(self, case: Case, variables: Mapping[str, np.ndarray] | None = None) -> Held:
-        """What the port is held against on a case."""
+        """Compute what the port is held against on a case."""
         return self.against.expected(case, (*self._shown(case), "output"), self._trained(case.config), variables)
 
     def limits(self, case: Case) -> Limits:
-        """What the port is held against where weights lie on their limits."""
+        """Compute what the port is held against where weights lie on their limits."""
         weights, inside = on_limits(case, self.port.logs)
         on = self.expected(case, weights)
         # the smoother's limits need no moving: there is an oracle without them
@@ -209,7 +210,7 @@ class Examination:
             self.measured.append(self.context(case).measurement(name, "bridge round trip", verdict, "bitwise"))
 
     def diagnosis(self) -> Diagnosis:
-        """What has been measured so far says."""
+        """Diagnose what has been measured so far."""
         return Diagnosis(
             self.port, self.measured, dict(self.pairs), dict(self.held_cases), dict(self.slopes), tuple(self.found),
             dict(self.errors), self.double, self.is_function, self.misread, self.constants,
@@ -271,7 +272,7 @@ class Examination:
             self.slopes.setdefault(name, []).append(replace(slope, holds=verdict.passes))
 
     def _local(self, held: Held) -> Iterator[Measurement]:
-        """Of a function: each stage against what the formula makes of the function's own stages before it."""
+        """Hold each stage of a function against what the formula makes of the function's own stages before it."""
         module = self.module_of(held.expected, "float32")
         stages = self._answer("a forward", held.case, lambda: self.adapter.stages(module, held.expected.x))
         if stages is not None:
@@ -367,7 +368,7 @@ class Examination:
         return {"input"} | {name for name, e in entries.items() if all(t.requires_grad for t in e.tensors)}
 
     def _answer(self, what: str, case: Case, run: Callable[[], Any]) -> Any:
-        """What the port answers; an exception is kept as one, and None given."""
+        """Ask the port; an exception is kept as one, and None given."""
         try:
             return run()
         except Exception as error:
@@ -378,9 +379,6 @@ class Examination:
             if case not in self.errors.setdefault(alike, []):
                 self.errors[alike].append(case)
             return None
-
-
-FLOAT32_OUTPUT = 2.0**-14  # of the largest value: a port that is this near computes the same function
 
 
 def _given(values: np.ndarray) -> Any:

@@ -13,13 +13,16 @@ import numpy as np
 
 from parity.adapters import canonical
 from parity.checks.grid import Arrays, Expected
-from parity.oracle.arrays import Array, clamp_adjoint, exact
+from parity.oracle.arrays import Array, clamp, clamp_adjoint, exact
 from parity.oracle.compression import standardise, standardise_adjoint
 from parity.oracle.config import FLOOR, LOG_OFFSET, NORM_EPS
 from parity.oracle.correlation import correlate, depthwise, depthwise_adjoint
+from parity.oracle.gabor import gabor
+from parity.oracle.geometry import clamped
 from parity.oracle.pcen import normalise, normalise_adjoint, smoother, smoother_adjoint
+from parity.oracle.pooling import gaussian_window, squared_modulus, squared_modulus_adjoint
+from parity.ports.port import STAGES
 
-Z = float(np.sqrt(2 * np.log(2)) / np.pi)
 Values = dict[str, Array]
 Formula = Callable[["Setting", Values], Array]
 
@@ -41,7 +44,7 @@ class Setting:
 
     @property
     def grouped(self) -> bool:
-        """Whether filters are computed in groups, whose inner stages nobody sees."""
+        """Tell whether filters are computed in groups, whose inner stages nobody sees."""
         return len(self.expected.oracle.geometry.groups) > 1
 
     @property
@@ -58,24 +61,19 @@ class Setting:
         return correlate(x, self.v[canonical.PREEMP].reshape(1, 2), 1, (0, 1))[:, 0]
 
     @property
-    def half(self) -> float:
-        """Half of a window, whose middle this is."""
-        return (self.window - 1) / 2
-
-    @property
     def given_mu(self) -> Array:
-        """Centres as they were given [C, 1]."""
-        return self.v[canonical.KERNEL][:, :1]
+        """Centres as they were given [C]."""
+        return self.v[canonical.KERNEL][:, 0]
 
     @property
     def given_sigma(self) -> Array:
-        """Sigmas as they were given [C, 1]."""
-        return self.v[canonical.KERNEL][:, 1:]
+        """Sigmas as they were given [C]."""
+        return self.v[canonical.KERNEL][:, 1]
 
     @property
     def given_width(self) -> Array:
-        """Pooling widths as they were given [C, 1]."""
-        return self.v[canonical.POOLING].reshape(-1, 1)
+        """Pooling widths as they were given [C]."""
+        return self.v[canonical.POOLING].reshape(-1)
 
     @property
     def gamma(self) -> Array:
@@ -87,22 +85,26 @@ class Setting:
         """Of the instance normalisation [C, 1]."""
         return self.v[canonical.BETA][:, np.newaxis]
 
+    @cached_property
+    def limited(self) -> tuple[Array, Array, Array]:
+        """Centres in rad/sample, sigmas in samples and pooling widths in half windows, inside their limits [C] each."""
+        box = self.expected.oracle.geometry.box
+        return clamped(self.v[canonical.KERNEL], self.v[canonical.POOLING].reshape(-1), box)
+
     @property
     def mu(self) -> Array:
-        """Centres inside their limits, rad/sample [C, 1]."""
-        return np.clip(self.given_mu, 0.0, np.pi)
+        """Centres inside their limits, rad/sample [C]."""
+        return self.limited[0]
 
     @property
     def sigma(self) -> Array:
-        """Sigmas inside their limits, samples [C, 1]."""
-        box = self.expected.oracle.geometry.box
-        return np.maximum(np.minimum(self.v[canonical.KERNEL][:, 1:], box.sigma_high), box.sigma_low)
+        """Sigmas inside their limits, samples [C]."""
+        return self.limited[1]
 
     @property
     def width(self) -> Array:
-        """Pooling widths inside their limits, in half windows [C, 1]."""
-        box = self.expected.oracle.geometry.box
-        return np.maximum(np.minimum(self.v[canonical.POOLING].reshape(-1, 1), 0.5), box.width_low)
+        """Pooling widths inside their limits, in half windows [C]."""
+        return self.limited[2]
 
     def pads(self, n: int, stride: int) -> tuple[int, int]:
         """The reference's padding of n samples."""
@@ -125,32 +127,14 @@ class Setting:
 
     def output(self, values: Values) -> Array:
         """The output from the stages before it."""
-        kind = self.expected.config.compression
-        if self.expected.config.mean_var_norm:
-            return values["norm"]
-        if kind == "none":
-            return values["floor"]
-        return np.log(values["floor"] + LOG_OFFSET) if kind == "log" else values["pcen"]
+        return values["norm"] if self.expected.config.mean_var_norm else self.compressed(values)
 
     def compressed(self, values: Values) -> Array:
-        """What the normalisation takes."""
+        """Compute what the normalisation takes."""
         kind = self.expected.config.compression
         if kind == "none":
             return values["floor"]
         return np.log(values["floor"] + LOG_OFFSET) if kind == "log" else values["pcen"]
-
-
-def filters(s: Setting, mu: Array, sigma: Array, shift: float = 0.0) -> Array:
-    """Gabor wavelets [C, 2, W] around a tap."""
-    t = np.arange(-(s.window // 2), (s.window + 1) // 2) - shift
-    envelope = np.exp(-(t**2) / (2 * sigma**2)) / (np.sqrt(2 * np.pi) * sigma)
-    return np.stack([envelope * np.cos(mu * t), envelope * np.sin(mu * t)], axis=1)
-
-
-def windows(s: Setting, width: Array, centre: float, half: float) -> Array:
-    """Gaussians [C, K] around a tap."""
-    t = np.arange(s.window) - centre
-    return np.asarray(np.exp(-0.5 * (t / (width * half)) ** 2))
 
 
 def conv(s: Setting, values: Values, pads: tuple[int, int], x: Array | None = None) -> Array:
@@ -167,15 +151,14 @@ def pool(s: Setting, values: Values, pads: tuple[int, int]) -> Array:
 
 def parameters(s: Setting) -> tuple[Array, Array, Array, Array]:
     """alpha, delta, 1 / root and s, inside the original's limits."""
-    low = s.expected.conventions.delta_low
-    delta = s.v[canonical.DELTA] if low is None else np.maximum(s.v[canonical.DELTA], low)
+    delta = clamp(s.v[canonical.DELTA], low=s.expected.conventions.delta_low)
     held = s.v.get(canonical.SMOOTH, np.zeros(1))
-    smooth = np.clip(held, 0, 1) if s.expected.conventions.clip_smooth else held
-    return np.minimum(s.v[canonical.ALPHA], 1), delta, 1 / np.maximum(s.v[canonical.ROOT], 1), smooth
+    smooth = clamp(held, 0.0, 1.0) if s.expected.conventions.clip_smooth else held
+    return clamp(s.v[canonical.ALPHA], high=1.0), delta, 1 / clamp(s.v[canonical.ROOT], low=1.0), smooth
 
 
 def gains(s: Setting) -> tuple[Array, Array]:
-    """What the smoother multiplies the frame and its state by."""
+    """Compute what the smoother multiplies the frame and its state by."""
     if s.expected.config.compression == "fixed_pcen":
         return np.diag(s.v[canonical.RNN_KERNEL]), np.diag(s.v[canonical.RNN_RECURRENT])
     smooth = parameters(s)[3]
@@ -193,18 +176,22 @@ def pcen(s: Setting, values: Values, eps: float | None = None, **changes: Array)
 
 def norm(s: Setting, values: Values) -> Array:
     """Instance normalisation, [B, C, F]."""
-    gamma, beta = s.gamma, s.beta
-    return standardise(s.compressed(values), gamma, beta, NORM_EPS, axes=(2,))
+    return standardise(s.compressed(values), s.gamma, s.beta, NORM_EPS, axes=(2,))
 
 
-ORDER = ("filters", "windows", "conv", "modulus", "pool", "floor", "ema", "pcen", "norm", "output")
+def joined(conv: Array) -> Array:
+    """The two parts of every filter one after the other, as the oracle has them: [B, C, 2, T] to [B, 2 C, T]."""
+    return conv.reshape(conv.shape[0], -1, conv.shape[-1])
+
+
+ORDER = (*STAGES, "output")
 OWN: dict[str, Formula] = {
-    "filters": lambda s, v: filters(s, s.mu, s.sigma),
-    "windows": lambda s, v: windows(s, s.width, s.half, s.half),
+    "filters": lambda s, v: gabor(s.mu, s.sigma, s.window),
+    "windows": lambda s, v: gaussian_window(s.width, s.window),
     "conv": lambda s, v: conv(s, v, s.pads(s.x.shape[1], 1)),
-    "modulus": lambda s, v: v["conv"][:, :, 0] ** 2 + v["conv"][:, :, 1] ** 2,
+    "modulus": lambda s, v: squared_modulus(joined(v["conv"])),
     "pool": lambda s, v: pool(s, v, s.pads(v["modulus"].shape[-1], s.expected.config.stride)),
-    "floor": lambda s, v: np.maximum(v["pool"], FLOOR),
+    "floor": lambda s, v: clamp(v["pool"], low=FLOOR),
     "ema": lambda s, v: smoother(v["floor"], *gains(s)),
     "pcen": pcen,
     "norm": norm,
@@ -232,5 +219,6 @@ def cotangents(expected: Expected) -> Arrays:
     if not s.grouped:
         pads = s.pads(stages["modulus"].shape[-1], config.stride)
         out["modulus"], _ = depthwise_adjoint(stages["modulus"], stages["windows"], config.stride, pads, out["pool"])
-        out["conv"] = 2 * stages["conv"] * out["modulus"][:, :, np.newaxis]
+        conv = stages["conv"]
+        out["conv"] = squared_modulus_adjoint(joined(conv), out["modulus"]).reshape(conv.shape)
     return out

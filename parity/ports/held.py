@@ -1,4 +1,4 @@
-"""What a port is held against on a case: the claimed rung's stages and gradients, and the oracle's."""
+"""Compute what a port is held against: the claimed rung's stages and gradients, and the oracle's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GROUPS = {"conv_win_factor": 4.77, "stride_factor": 1.0}  # efficientleaf's own,
 
 @dataclass(frozen=True)
 class Held:
-    """What a port is held against on a case.
+    """The reference of a port on a case.
 
     Attributes:
         case: the case.
@@ -44,7 +44,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the gradients on the limits are held against.
+    """The reference of the gradients on the limits.
 
     Attributes:
         on: the case with weights on their limits.
@@ -71,7 +71,7 @@ class Against:
     def expected(
         self, case: Case, shown: Collection[str], trained: Collection[str], variables: Mapping[str, np.ndarray] | None
     ) -> Held:
-        """What the port is held against.
+        """Compute what the port is held against.
 
         Args:
             case: the case.
@@ -108,12 +108,7 @@ class Against:
             return None
         box = Box.of_efficientleaf(config.window)
         mu, sigma, _ = clamped(exact(weights[canonical.KERNEL]), exact(weights[canonical.POOLING]).reshape(-1), box)
-        given = {
-            "num_groups": min(4, config.n_filters),
-            "conv_win_factor": 4.77,
-            "stride_factor": 1.0,
-            **self.port.groups,
-        }
+        given = {"num_groups": min(4, config.n_filters), **GROUPS, **self.port.groups}
         groups = plan_groups(mu, sigma, given["num_groups"], config.window, config.stride,
                              given["conv_win_factor"], given["stride_factor"])  # fmt: skip
         return Geometry(config.window, config.stride, "centered", box, groups)

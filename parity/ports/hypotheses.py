@@ -1,4 +1,4 @@
-"""What is wrong with a stage, in a sentence: named hypotheses, each tried on what the port made of a few cases.
+"""Say what is wrong with a stage in a sentence: named hypotheses, each tried on what the port made of a few cases.
 
 A hypothesis is another formula (:data:`parity.ports.others.OTHERS`), a shift along time, an offset, a factor, another
 order of filters, another limit of a parameter, or several of them. It explains a case if what it leaves is rounding.
@@ -23,12 +23,14 @@ LESS = 1 / 32  # and of the departure itself
 Labels = tuple[tuple[str, str], ...]  # sentences, and the stages that they are about
 MOST_PAIRS = 8
 DIGITS = 4
+ALIKE = 2.0**-8  # spread of what is read off one limit by several filters: ratios of float32 taps give the third digit
+MOVED = 2.0**-10  # of sigma: what is nearer was given so, and is no limit
 MOST_SHIFT = 2  # samples or frames that a stage is tried to be late or early
 
 
 @dataclass(frozen=True)
 class Pair:
-    """What a port made of a stage, and what it should be.
+    """A stage of a port beside what it should be.
 
     Attributes:
         case: that both were made of.
@@ -49,12 +51,12 @@ class Pair:
 
     @property
     def shared(self) -> tuple[slice, ...]:
-        """What both have, where one is longer."""
+        """Cut to what both have, where one is longer."""
         return tuple(slice(0, min(a, b)) for a, b in zip(self.got.shape, self.wanted.shape, strict=True))
 
     @property
     def tells(self) -> bool:
-        """Whether it can show anything: the same axes, and not silence."""
+        """Tell whether it can show anything: the same axes, and not silence."""
         sounds = self.case.signal != "silence"
         return sounds and self.got.ndim == self.wanted.ndim
 
@@ -77,7 +79,7 @@ class Guess:
 
     @property
     def cost(self) -> int:
-        """How much it says: the simpler explanation is the better."""
+        """Count what it says: the simpler explanation is the better."""
         beside = (self.factor != 1) + (self.offset != 0) + 3 * (self.shift != 0) + (self.order != ())
         return 2 * len(self.formulas) + beside
 
@@ -98,7 +100,7 @@ class Guess:
 
 
 def explain(stage: str, pairs: Sequence[Pair], seen: Sequence[str]) -> list[str]:
-    """Sentences that together explain what departs at a stage.
+    """Find sentences that together explain what departs at a stage.
 
     Args:
         stage: where.
@@ -127,7 +129,7 @@ def explain(stage: str, pairs: Sequence[Pair], seen: Sequence[str]) -> list[str]
 
 
 def _moved(guess: Guess, pairs: Sequence[Pair]) -> Iterator[str]:
-    """How far frames lie from where they should be, if the hypothesis pads otherwise."""
+    """Say how far frames lie from where they should be, if the hypothesis pads otherwise."""
     for label in guess.formulas:
         apart = [(frames_apart(label, p.setting), p.case.config.sample_rate) for p in pairs]
         known = [(n, rate) for n, rate in apart if n]
@@ -140,6 +142,8 @@ def guesses(stage: str, pair: Pair, seen: Sequence[str]) -> Iterator[Guess]:
     """Every hypothesis that explains one case; combinations only where none explains it by itself."""
     if pair.got.shape[:-1] != pair.wanted.shape[:-1]:  # another number of filters or clips, or other axes
         return
+    if pair.got.shape == pair.wanted.shape and _near(pair.got, pair.wanted, _allowed(pair, pair.got)):
+        return  # it departs by less than a hypothesis may leave: one that changes nothing would explain it
     labels = [(sentence, name) for name in _between(stage, seen, pair) for sentence in OTHERS[name]]
     found = list(_beside((), stage, pair))
     for label in labels:
@@ -152,7 +156,7 @@ def guesses(stage: str, pair: Pair, seen: Sequence[str]) -> Iterator[Guess]:
 
 
 def _explains(guess: Guess, stage: str, pair: Pair) -> bool:
-    """Whether a hypothesis that explains some case explains this one."""
+    """Tell whether a hypothesis that explains some case explains this one."""
     values = _tried(pair, stage, guess.formulas)
     if values is None or not _comparable(values, pair):
         return False
@@ -205,13 +209,13 @@ def _overlap(values: Array, pair: Pair, shift: int) -> tuple[Array, Array]:
 
 
 def _near(got: Array, there: Array, allowed: Array) -> bool:
-    """Whether two arrays differ by no more than is allowed, and are NaN in the same places."""
+    """Tell whether two arrays differ by no more than is allowed, and are NaN in the same places."""
     with np.errstate(invalid="ignore"):
         return bool(((np.abs(got - there) <= allowed) | (np.isnan(got) & np.isnan(there)) | (got == there)).all())
 
 
 def _allowed(pair: Pair, got: Array) -> Array:
-    """What a hypothesis that is right may leave, of each value."""
+    """Bound what a hypothesis that is right may leave, of each value."""
     scale = float(np.abs(got[np.isfinite(got)]).max(initial=0))
     everywhere = min(max(ROUNDING * scale, 4 * pair.rounding), LESS * _departure(pair))
     alike = pair.errors is not None and pair.errors.shape == got.shape
@@ -274,7 +278,7 @@ def _channels(values: Array) -> int:
 
 
 def _order(got: Array, there: Array) -> Array | None:
-    """Where each filter of the port is in the reference, if it is another permutation than none."""
+    """Find where each filter of the port is in the reference; None where all are in place or one is nowhere."""
     axis = _channels(got)
     if got.ndim < 2 or got.shape[axis] < 2:
         return None
@@ -289,7 +293,7 @@ def _along(ndim: int, order: Array) -> tuple[slice | Array, ...]:
 
 
 def limits(stage: str, pairs: Sequence[Pair]) -> list[str]:
-    """Which limit a parameter seems to have, read off filters and windows that depart alone."""
+    """Read which limit a parameter seems to have off filters and windows that depart alone."""
     if stage not in ("filters", "windows"):
         return []
     rows: list[tuple[str, float, float, float]] = []
@@ -304,7 +308,7 @@ def limits(stage: str, pairs: Sequence[Pair]) -> list[str]:
         acting = np.array([row[1:] for row in rows if row[0] == name])
         constant, scaled = acting[:, 0], acting[:, 0] * acting[:, 2]
         for values, unit in ((constant, ""), (scaled, " / window")):
-            if np.ptp(values) <= 2.0**-8 * np.abs(values).max():
+            if np.ptp(values) <= ALIKE * np.abs(values).max():
                 out.append(f"acts as if {name} were limited at {np.median(values):.4g}{unit}")
                 break
     return out
@@ -325,12 +329,12 @@ def _acting(stage: str, pair: Pair, c: int) -> Iterator[tuple[str, float, float,
     middle = s.window // 2
     if middle + 1 < len(size) and 0 < size[middle + 1] < size[middle]:
         acting = float(1 / np.sqrt(2 * np.log(size[middle] / size[middle + 1])))
-        if abs(acting / float(s.sigma[c, 0]) - 1) > 2.0**-10:
+        if abs(acting / float(s.sigma[c]) - 1) > MOVED:
             yield "sigma", acting, float(s.v[canonical.KERNEL][c, 1]), 1 / s.window
 
 
 def shapes(pairs: Sequence[Pair]) -> list[str]:
-    """What is said of a stage that has another number of frames, samples or taps."""
+    """Describe a stage that has another number of frames, samples or taps."""
     more = sorted(
         {a - b for p in pairs if p.got.ndim == p.wanted.ndim for a, b in [(p.got.shape[-1], p.wanted.shape[-1])]}
     )

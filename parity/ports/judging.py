@@ -1,4 +1,4 @@
-"""Whether a stage departs, what it was computed from, and whether the adapter reads it where it is computed."""
+"""Judge whether a stage departs, from what it was computed, and whether the adapter reads it where it is made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the axes of a stage lie: written as text, found where there is one answer, refused where there is not.
+"""Read and find the axes of a stage: written as text, found where there is one answer, refused where there is not.
 
 A layout is a text of letters: ``b`` clips, ``c`` filters, ``p`` the real and the imaginary part, ``t`` time (samples or
 frames), ``k`` taps, and ``1`` for an axis of one value. Without blanks every letter is an axis: ``"btc"``, ``"1kc1"``.
@@ -19,7 +19,7 @@ CLEAR = 2.0  # a layout is found by values where every other is so many times as
 
 
 class AdapterError(ValueError):
-    """What was said of a port is not so, or not enough: the description is to be mended, not the port."""
+    """A description of a port that is not so, or not enough: it is to be mended, not the port."""
 
 
 def letters(stage: str) -> str:
@@ -144,7 +144,7 @@ def _fits(values: np.ndarray, reference: np.ndarray, stage: str, axes: Axes) -> 
 
 
 def _distance(seen: np.ndarray, reference: np.ndarray, stage: str) -> float:
-    """How far from the reference, up to a factor; of complex stages the energies of clips and filters."""
+    """Measure the distance from the reference, up to a factor; of complex stages the energies of clips and filters."""
     shared = tuple(slice(0, min(a, b)) for a, b in zip(seen.shape, reference.shape, strict=True))
     a, b = (x[shared].astype(np.float64) for x in (seen, reference))
     if "p" in letters(stage):

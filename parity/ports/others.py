@@ -1,4 +1,4 @@
-"""What a port may compute instead of LEAF's own formulas, by stage; each is the end of a sentence about the stage."""
+"""Other formulas than LEAF's own that a port may compute, by stage; each name ends a sentence about the stage."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from parity.adapters import canonical
 from parity.oracle.arrays import Array, exact
 from parity.oracle.compression import standardise
 from parity.oracle.config import FLOOR, LOG_OFFSET, NORM_EPS
-from parity.oracle.geometry import same_pads
+from parity.oracle.gabor import gabor, wavelets_at
+from parity.oracle.geometry import Z, centered_pads, same_pads
 from parity.oracle.pcen import smoother
-from parity.ports.formulas import Formula, Setting, Values, Z, conv, filters, gains, parameters, pcen, pool, windows
+from parity.oracle.pooling import gaussian_window
+from parity.ports.formulas import Formula, Setting, Values, conv, gains, parameters, pcen, pool
 
 
 def _zero_start(s: Setting, values: Values) -> Array:
@@ -30,7 +32,7 @@ def _total(s: Setting, n: int) -> int:
 
 # Other paddings of the pooling: zeros before and after n samples.
 POOL_PADS: dict[str, Callable[[Setting, int], tuple[int, int]]] = {
-    "pads K // 2 zeros on both sides": lambda s, n: (s.window // 2, s.window // 2),
+    "pads K // 2 zeros on both sides": lambda s, n: centered_pads(s.window),
     "pads (K - 1) // 2 zeros before and K // 2 after": lambda s, n: ((s.window - 1) // 2, s.window // 2),
     "pads (K - 1) // 2 zeros on both sides": lambda s, n: ((s.window - 1) // 2, (s.window - 1) // 2),
     "pads the odd zero before": lambda s, n: (_total(s, n) - _total(s, n) // 2, _total(s, n) // 2),
@@ -43,7 +45,7 @@ POOL_PADS: dict[str, Callable[[Setting, int], tuple[int, int]]] = {
 
 
 def frames_apart(label: tuple[str, str], s: Setting) -> int:
-    """How many samples earlier than the reference's a frame begins by a padding of the pooling; 0 if it is none."""
+    """Count the samples by which a padding of the pooling begins a frame too early; 0 for any other formula."""
     sentence, stage = label
     if stage != "pool" or sentence not in POOL_PADS:
         return 0
@@ -63,10 +65,9 @@ def _reflected(s: Setting, values: Values) -> Array:
 def _unbiased(s: Setting, values: Values) -> Array:
     y = s.compressed(values)
     n = y.shape[-1]
-    gamma, beta = s.gamma, s.beta
     centred = y - y.mean(axis=2, keepdims=True)
     return np.asarray(
-        gamma * centred / np.sqrt((centred**2).sum(axis=2, keepdims=True) / max(n - 1, 1) + NORM_EPS) + beta
+        s.gamma * centred / np.sqrt((centred**2).sum(axis=2, keepdims=True) / max(n - 1, 1) + NORM_EPS) + s.beta
     )
 
 
@@ -82,19 +83,37 @@ OTHER_MU = (("pi / 2", np.pi / 2), ("2 pi", 2 * np.pi), ("3", 3.0), ("1", 1.0))
 
 
 def _mu_below(high: float) -> Formula:
-    return lambda s, v: filters(s, np.clip(s.given_mu, 0.0, high), s.sigma)
+    return lambda s, v: gabor(np.clip(s.given_mu, 0.0, high), s.sigma, s.window)
 
 
 def _sigma_within(low: float, times: float) -> Formula:
-    return lambda s, v: filters(s, s.mu, np.clip(s.given_sigma, low, times * s.window * Z))
+    return lambda s, v: gabor(s.mu, np.clip(s.given_sigma, low, times * s.window * Z), s.window)
 
 
 def _width_within(n: int, high: float) -> Formula:
-    return lambda s, v: windows(s, np.clip(s.given_width, n / s.window, high), s.half, s.half)
+    return lambda s, v: gaussian_window(np.clip(s.given_width, n / s.window, high), s.window)
 
 
 def _shifted(taps: float) -> Formula:
-    return lambda s, v: filters(s, s.mu, s.sigma, taps)
+    def shifted(s: Setting, values: Values) -> Array:
+        t = exact(np.arange(-(s.window // 2), (s.window + 1) // 2) - taps)
+        return wavelets_at(t, s.mu, s.sigma)
+
+    return shifted
+
+
+def _windows_around(middle: Callable[[int], float], half: Callable[[int], float]) -> Formula:
+    """Windows of K taps whose middle, or the half that their width is counted in, is another one than (K - 1) / 2."""
+
+    def around(s: Setting, values: Values) -> Array:
+        t = np.arange(s.window) - middle(s.window)
+        return np.asarray(np.exp(-0.5 * (t / (s.width[:, np.newaxis] * half(s.window))) ** 2))
+
+    return around
+
+
+def _middle(n_taps: int) -> float:
+    return (n_taps - 1) / 2
 
 
 def _causal_preemp(s: Setting, values: Values) -> Array:
@@ -112,50 +131,50 @@ OTHERS: dict[str, dict[str, Formula]] = {
         "lies one tap earlier": _shifted(-1.0),
         "lies half a tap later": _shifted(0.5),
         "lies half a tap earlier": _shifted(-0.5),
-        "is not divided by sqrt(2 pi) sigma": lambda s, v: v["filters"] * (np.sqrt(2 * np.pi) * s.sigma)[:, None],
-        "is divided by sigma twice": lambda s, v: v["filters"] / s.sigma[:, None],
+        "is not divided by sqrt(2 pi) sigma": lambda s, v: v["filters"] * (np.sqrt(2 * np.pi) * s.sigma)[:, None, None],
+        "is divided by sigma twice": lambda s, v: v["filters"] / s.sigma[:, None, None],
         "has norm 1": lambda s, v: v["filters"] / np.sqrt((v["filters"] ** 2).sum(axis=(1, 2), keepdims=True)),
         "has an envelope of exp(-t^2 / sigma^2), without the 2": lambda s, v: (
-            filters(s, s.mu, s.sigma / 2**0.5) / 2**0.5
+            gabor(s.mu, s.sigma / 2**0.5, s.window) / 2**0.5
         ),
-        "does not limit mu to [0, pi]": lambda s, v: filters(s, s.given_mu, s.sigma),
-        "does not limit sigma": lambda s, v: filters(s, s.mu, s.given_sigma),
-        "limits neither mu nor sigma": lambda s, v: filters(s, s.given_mu, s.given_sigma),
-        "limits sigma below at half of LEAF's": lambda s, v: filters(
-            s, s.mu, np.clip(s.given_sigma, 2 * Z, s.window * Z)
+        "does not limit mu to [0, pi]": lambda s, v: gabor(s.given_mu, s.sigma, s.window),
+        "does not limit sigma": lambda s, v: gabor(s.mu, s.given_sigma, s.window),
+        "limits neither mu nor sigma": lambda s, v: gabor(s.given_mu, s.given_sigma, s.window),
+        "limits sigma below at half of LEAF's": lambda s, v: gabor(
+            s.mu, np.clip(s.given_sigma, 2 * Z, s.window * Z), s.window
         ),
-        "limits sigma above at half of LEAF's": lambda s, v: filters(
-            s, s.mu, np.clip(s.given_sigma, 4 * Z, s.window * Z / 2)
+        "limits sigma above at half of LEAF's": lambda s, v: gabor(
+            s.mu, np.clip(s.given_sigma, 4 * Z, s.window * Z / 2), s.window
         ),
-        "does not limit sigma from above": lambda s, v: filters(s, s.mu, np.maximum(s.given_sigma, 4 * Z)),
-        "does not limit sigma from below": lambda s, v: filters(s, s.mu, np.minimum(s.given_sigma, s.window * Z)),
+        "does not limit sigma from above": lambda s, v: gabor(s.mu, np.maximum(s.given_sigma, 4 * Z), s.window),
+        "does not limit sigma from below": lambda s, v: gabor(s.mu, np.minimum(s.given_sigma, s.window * Z), s.window),
         **{f"limits mu above at {text}, not at pi": _mu_below(high) for text, high in OTHER_MU},
         "limits sigma above at twice of LEAF's": _sigma_within(4 * Z, 2.0),
         **{
             f"limits sigma below at {n} sqrt(2 log 2) / pi, where it is 4": _sigma_within(n * Z, 1.0)
             for n in (1, 3, 5, 6, 8)
         },
-        "is in the order of rising mu": lambda s, v: v["filters"][np.argsort(s.mu[:, 0], kind="stable")],
+        "is in the order of rising mu": lambda s, v: v["filters"][np.argsort(s.mu, kind="stable")],
     },
     "windows": {
-        "is centred on K / 2 and K / 2 wide, where (K - 1) / 2 is meant": lambda s, v: windows(
-            s, s.width, s.window / 2, s.window / 2
+        "is centred on K / 2 and K / 2 wide, where (K - 1) / 2 is meant": _windows_around(
+            lambda k: k / 2, lambda k: k / 2
         ),
-        "is centred on K / 2, where (K - 1) / 2 is meant": lambda s, v: windows(s, s.width, s.window / 2, s.half),
-        "is centred on K // 2, where (K - 1) / 2 is meant": lambda s, v: windows(s, s.width, s.window // 2, s.half),
-        "counts its width in K / 2, where (K - 1) / 2 is meant": lambda s, v: windows(s, s.width, s.half, s.window / 2),
+        "is centred on K / 2, where (K - 1) / 2 is meant": _windows_around(lambda k: k / 2, _middle),
+        "is centred on K // 2, where (K - 1) / 2 is meant": _windows_around(lambda k: k // 2, _middle),
+        "counts its width in K / 2, where (K - 1) / 2 is meant": _windows_around(_middle, lambda k: k / 2),
         "sums to 1": lambda s, v: v["windows"] / v["windows"].sum(axis=1, keepdims=True),
         "lacks the 1 / 2 of the exponent": lambda s, v: v["windows"] ** 2,
         **{f"limits its width below at {n} / K, where it is 2": _width_within(n, 0.5) for n in (1, 3, 4)},
         **{f"limits its width above at {high}, where it is 0.5": _width_within(2, high) for high in (0.4, 0.6, 1.0)},
-        "does not limit its width": lambda s, v: windows(s, s.given_width, s.half, s.half),
-        "does not limit its width from above": lambda s, v: windows(
-            s, np.maximum(s.given_width, 2 / s.window), s.half, s.half
+        "does not limit its width": lambda s, v: gaussian_window(s.given_width, s.window),
+        "does not limit its width from above": lambda s, v: gaussian_window(
+            np.maximum(s.given_width, 2 / s.window), s.window
         ),
-        "does not limit its width from below": lambda s, v: windows(s, np.minimum(s.given_width, 0.5), s.half, s.half),
+        "does not limit its width from below": lambda s, v: gaussian_window(np.minimum(s.given_width, 0.5), s.window),
     },
     "conv": {
-        "pads W // 2 zeros on both sides": lambda s, v: conv(s, v, (s.window // 2, s.window // 2)),
+        "pads W // 2 zeros on both sides": lambda s, v: conv(s, v, centered_pads(s.window)),
         "pads W // 2 zeros before and (W - 1) // 2 after": lambda s, v: conv(
             s, v, (s.window // 2, (s.window - 1) // 2)
         ),

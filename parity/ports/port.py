@@ -1,4 +1,4 @@
-"""What a person says of a port: the one thing to write. Imports no framework."""
+"""Describe a port: the one thing to write. Imports no framework."""
 
 from __future__ import annotations
 
@@ -35,6 +35,15 @@ PLAIN: Mapping[str, tuple[Any, ...]] = {
     "mean_var_norm": (False,),
 }
 PADDING = {"og_leaf": ("same",), "leaf": ("centered",), "efficientleaf": ("centered",)}
+# Inputs that the rungs refuse, by what is wrong with them: shape and dtype.
+REFUSED: dict[str, tuple[tuple[int, ...], str]] = {
+    "no batch": ((400,), "float32"),
+    "four axes": ((2, 1, 1, 400), "float32"),
+    "two channels": ((2, 2, 400), "float32"),
+    "no samples": ((2, 1, 0), "float32"),
+    "integers": ((2, 1, 400), "int16"),
+    "another float type": ((2, 1, 400), "float64"),
+}
 GROUPING = ("num_groups", "conv_win_factor", "stride_factor")
 
 Build = Callable[[LeafConfig], Any]
@@ -73,7 +82,7 @@ class Port:
             those outside of every limit, for ``leaf`` with those outside of the limits that it has.
         holds: whether a drawn configuration can be held, where ``configs`` cannot say it.
         double: whether ``.double()`` makes it compute in float64. None finds out; False does not claim it.
-        accepts: inputs that the rung refuses and the port takes, declared: see :data:`parity.ports.conduct.REFUSED`.
+        accepts: inputs that the rung refuses and the port takes, declared: see :data:`REFUSED`.
         extra: parameters and buffers that LEAF has not, declared by their keys; whatever else is found is a departure.
         logs: canonical names of the parameters that are kept as logarithms; of ``PCEN/root``, that of its inverse.
         initial: whether fresh modules are held to the rung's initial values.
@@ -81,6 +90,7 @@ class Port:
         step: what a training loop calls on the module after each update, to bring parameters back into their limits.
 
     Raises:
+        TypeError: an argument of another type, as text where several names are meant.
         ValueError: a name, a stage, a field or a choice that does not exist.
     """
 
@@ -109,32 +119,58 @@ class Port:
     def __post_init__(self, taps: Mapping[str, Stage] | None, taps_layout: str | None) -> None:
         for old, new, given in (("taps", "stages", taps), ("taps_layout", "stages_layout", taps_layout)):
             if given is not None:
+                if getattr(self, new):
+                    raise ValueError(f"{old}={given!r}: must be left out, {new}={getattr(self, new)!r} is given")
                 warnings.warn(f"{old}: is {new} now; the old name goes in 0.3", DeprecationWarning, stacklevel=3)
                 object.__setattr__(self, new, given)
-        for name, allowed in (("claims", CLAIMS), ("audio", AUDIO), ("parts", PARTS)):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name}={getattr(self, name)!r}: must be one of {allowed}")
+        self._require_types()
+        for name, choices in (("claims", CLAIMS), ("audio", AUDIO), ("parts", PARTS)):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name}={getattr(self, name)!r}: must be one of {choices}")
         for what, names, known in (
             ("stages", self.stages, STAGES),
             ("weights", self.weights, WEIGHTS),
             ("parameters", self.parameters, _VARIABLES),
             ("logs", self.logs, _VARIABLES),
-            ("groups", self.groups, GROUPING),
+            ("groups", self.groups, GROUPING if self.claims == "efficientleaf" else ()),
+            ("accepts", self.accepts, tuple(REFUSED)),
+            ("stages_layout", () if isinstance(self.stages_layout, str) else self.stages_layout, STAGES),
             ("configs", self.configs, tuple(f.name for f in fields(LeafConfig))),
         ):
             if unknown := [name for name in names if name not in known]:
-                raise ValueError(f"{what}={unknown}: must be among {known}")
+                allowed = f"among {known}" if known else f"left out, {self.claims} has none"
+                raise ValueError(f"{what}={unknown}: must be {allowed}")
+        if empty := [name for name in self.configs if self.allowed(name) == ()]:
+            raise ValueError(f"configs[{empty[0]!r}]=(): must have a value or several")
         if self.claims != "og_leaf" and any(self.allowed(name) != values for name, values in PLAIN.items()):
             held = f"{self.claims} holds no other {', '.join(PLAIN)} than {PLAIN}"
             raise ValueError(f"configs={dict(self.configs)}: {held}")
         for stage in ("output", *self.stages):
             layouts.parse(stage, self.given_layout(stage))
-        needed = canonical.expected_shapes(self.held(_PLAIN)) if self.parameters else ()
+        needed = canonical.expected_shapes(self.held(_DEFAULT)) if self.parameters else ()
         if missing := [name for name in needed if name not in self.parameters]:
-            raise ValueError(f"parameters: must name {missing} as well")
+            raise ValueError(f"parameters={list(self.parameters)}: must name {missing} as well")
+
+    def _require_types(self) -> None:
+        callables = {"build": self.build, "holds": self.holds, **({"step": self.step} if self.step else {})}
+        for what, value in callables.items():
+            if not callable(value):
+                raise TypeError(f"{what}={value!r}: must be a function")
+        for what in ("parameters", "stages", "configs", "groups"):
+            if not isinstance(value := getattr(self, what), Mapping):
+                raise TypeError(f"{what}={value!r}: must be a dictionary")
+        for what in ("weights", "accepts", "extra", "logs"):
+            if isinstance(value := getattr(self, what), str):
+                raise TypeError(f"{what}={value!r}: must be a tuple of names, ({value!r},)")
+        for what, types in (("name", str), ("layout", str), ("stages_layout", (str, Mapping))):
+            if not isinstance(value := getattr(self, what), types):
+                raise TypeError(f"{what}={value!r}: must be text")
+        for name, stage in self.stages.items():
+            if not (isinstance(stage, str) or callable(stage)):
+                raise TypeError(f"stages[{name!r}]={stage!r}: must be the name of a submodule, or a function")
 
     def given_layout(self, stage: str) -> str:
-        """What was said of a stage's axes; empty where nothing was."""
+        """Look up what was said of a stage's axes; empty where nothing was."""
         if stage == "output":
             return self.layout
         if not isinstance(self.stages_layout, str):
@@ -175,13 +211,13 @@ class Port:
         had = {
             stage
             for kind, norm in kinds
-            for stage in self.stages_of(_PLAIN.with_(compression=kind, mean_var_norm=norm))
+            for stage in self.stages_of(_DEFAULT.with_(compression=kind, mean_var_norm=norm))
         }
         return tuple(stage for stage in STAGES if stage in had)
 
     @property
     def domain(self) -> str:
-        """Where the claim is made, in words."""
+        """Say where the claim is made, in words."""
         padding = "/".join(map(str, self.allowed("padding") or ()))
         own = [f"{name}={value}" for name, value in self.configs.items() if name != "padding"]
         own += [f"{name}={value}" for name, value in self.groups.items()]
@@ -203,7 +239,7 @@ def reference(port: Port) -> Adapter:
     return RUNGS[port.claims].load_adapter()
 
 
-_PLAIN = LeafConfig()
+_DEFAULT = LeafConfig()
 _VARIABLES = tuple(
     dict.fromkeys(
         name

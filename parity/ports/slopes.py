@@ -1,4 +1,4 @@
-"""Gradients that depart, in a sentence: half at a tie, none, another factor or sign, or beyond a limit."""
+"""Say in a sentence how gradients depart: half at a tie, none, another factor or sign, or beyond a limit."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def ratios(case: Case, on: Arrays, inside: Arrays, variables: Mapping[str, np.nd
 
 
 def at_the_floor(adapter: Any, module: Any, held: Held, port: Port) -> Slope | None:
-    """What is handed back to energies of exactly 1e-5, against those just above.
+    """Compare what is handed back to energies of exactly 1e-5 with those just above.
 
     None where the port shows no energies.
     """
@@ -113,7 +113,7 @@ def _is_large(wanted: np.ndarray) -> np.ndarray:
 
 
 def explain(slopes: Sequence[Slope]) -> list[str]:
-    """Sentences about the gradients of one variable that depart."""
+    """Find sentences about the gradients of one variable that depart."""
     ties = [s for s in slopes if s.tie is not NO_TIE and not s.holds]
     out = list(dict.fromkeys(_at_tie(s) for s in ties))
     free = [s for s in slopes if s.tie is NO_TIE and not s.holds]

@@ -1,4 +1,8 @@
-"""``convert``: a frontend of another rung with the same numbers, or a refusal that says what cannot be kept."""
+"""``convert``: a frontend of another rung with the same numbers, or a refusal that says what cannot be kept.
+
+First the two forms of PCEN's parameters, values and their logarithms; then the modules that are put around what a rung
+holds; then the conversion.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,7 @@ PARAMETERS = ("s", "alpha", "delta", "r")
 
 
 def to_logarithms(linear: Mapping[str, Array], dtype: str | None = None) -> Variables:
-    """What ``learn_logs=True`` holds in place of what ``learn_logs=False`` does.
+    """Turn what ``learn_logs=False`` holds into what ``learn_logs=True`` does.
 
     Args:
         linear: s and alpha in (0, 1], delta > 0, and r, the root's inverse, >= 1; arrays of float32 or float64.
@@ -47,7 +51,7 @@ def to_logarithms(linear: Mapping[str, Array], dtype: str | None = None) -> Vari
 
 
 def to_values(logarithms: Mapping[str, Array], dtype: str | None = None) -> Variables:
-    """What ``learn_logs=False`` holds in place of what ``learn_logs=True`` does.
+    """Turn what ``learn_logs=True`` holds into what ``learn_logs=False`` does.
 
     Args:
         logarithms: of s, alpha and the root, <= 0, and of delta; arrays of float32 or float64.
@@ -72,7 +76,7 @@ def to_values(logarithms: Mapping[str, Array], dtype: str | None = None) -> Vari
 
 
 def relearned(pcen: leaf.PCEN, learn_logs: bool, dtype: str | None = None) -> leaf.PCEN:
-    """The same PCEN, with its parameters held as logarithms or as values.
+    """Make the same PCEN, with its parameters held as logarithms or as values.
 
     Args:
         pcen: left as it is.
@@ -82,8 +86,6 @@ def relearned(pcen: leaf.PCEN, learn_logs: bool, dtype: str | None = None) -> le
     Raises:
         ValueError: ``learn_logs`` is no bool; or as :func:`to_logarithms` and :func:`to_values`.
     """
-    import torch
-
     import leaf
 
     if not isinstance(learn_logs, bool):
@@ -258,8 +260,6 @@ def convert(module: Any, to: str, *, dtype: str | None = None, **options: Any) -
         options["exact_for"] = variables
     learn_logs = options.pop("learn_logs", None) if to in SIMPLIFIED else None
     if options.pop("wrap", False) and to in SIMPLIFIED:
-        from parity.weights.converting import wrapped
-
         built = wrapped(target, config, variables, dtype, **options)
         inside: Any = built.frontend
     else:
@@ -273,7 +273,6 @@ def convert(module: Any, to: str, *, dtype: str | None = None, **options: Any) -
 def _relearned(module: Any, built: Any, learn_logs: bool, dtype: str) -> Any:
     """The compression of what was built, its parameters straight from the module's where this has the same."""
     import leaf
-    from parity.weights.converting import relearned
 
     if not isinstance(built.compression, leaf.PCEN):
         raise ValueError(f"learn_logs={learn_logs!r}: {type(built.compression).__name__} has no parameters to learn")

@@ -1,4 +1,7 @@
-"""A frontend's configuration from its variables: what shapes and names say, and what must be said."""
+"""Infer a frontend from its variables: the class of its filters, and its whole configuration by shapes and names.
+
+Two frontends of equal shapes may differ in what no variable says, padding, rate or floor: a warning names that.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,7 @@ ALONE: Facts = {"wrap": False}  # nothing is put around the frontend
 
 
 def facts_of(rung: str, module: Any) -> Facts:
-    """What a frontend computes with beside its parameters; Hz and ms, what it does not have left out."""
+    """Collect what a frontend computes with beside its parameters; Hz and ms, what it does not have left out."""
     lengths = ("sample_rate", "window_len", "window_stride")
     facts = {**ALONE, **{name: float(getattr(module, name)) for name in lengths if hasattr(module, name)}}
     if rung not in SIMPLIFIED:
@@ -106,7 +109,7 @@ def warn_of_differences(source: Mapping[str, Any], module: Mapping[str, Any], or
 
 
 def infer(found: Mapping[str, Any], hints: Mapping[str, str], given: Mapping[str, Any]) -> FrontendConfig:
-    """The configuration that holds these variables.
+    """Find the configuration that holds these variables.
 
     What is given counts, then what the frontend's class fixes, then what the file says, then what the shapes mean. No
     file says the sample rate, the lengths and PCEN's floor: they are the original's defaults unless given.

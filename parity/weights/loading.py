@@ -1,4 +1,7 @@
-"""``load_weights``: a module's parameters from the original's variables, a file of them, or another rung's module."""
+"""``load_weights``: a module's parameters from the original's variables, a file of them, or another rung's module.
+
+First how a frontend is found inside a model, and how a state dict of a module's own names is set; then the rest.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     import leaf
-    from parity.adapters.rungs import Rung
     from parity.weights.checkpoints import Contents
     from parity.weights.frontends import FrontendConfig
 
@@ -97,13 +99,13 @@ def _is_frontend(module: Any) -> bool:
 
 
 def same_form(module: nn.Module, held: Mapping[str, NDArray[Any]]) -> bool:
-    """Whether PCEN's parameters are held as the module holds them, logarithms or values; others have one form."""
+    """Tell whether PCEN's parameters are held as the module holds them, logarithms or values; others have one form."""
     logs = layouts.holds_logarithms(held)
     return logs in (None, getattr(module.compression, "learn_logs", logs))
 
 
 def same_class(module: Any, source: Any) -> bool:
-    """Whether both are of ``leaf`` or ``efficientleaf`` and have tensors of the same names that mean the same."""
+    """Tell whether both are of ``leaf`` or ``efficientleaf`` and have tensors of the same names that mean the same."""
     if not all(rung_of(frontend).name in SIMPLIFIED for frontend in (module, source)):
         return False
     forms = [getattr(frontend.compression, "learn_logs", None) for frontend in (module, source)]
@@ -237,7 +239,7 @@ def _from_contents(rung: Rung, module: Any, contents: Contents, scope: str | Non
 
 
 def _facts(contents: Contents, hints: Mapping[str, str]) -> tuple[Facts, str]:
-    """What a source says, or is certain, beside its variables; and what it is."""
+    """Collect what a source says, or is certain, beside its variables; name the source."""
     from parity.weights import stored
 
     if contents.path.suffix == stored.SUFFIX and contents.path.is_file() and (about := stored.described(contents.path)):
@@ -277,7 +279,7 @@ def _write(rung: Rung, module: Any, origin: str, variables: dict[str, Any]) -> N
 
 
 def _most(shapes: Iterable[tuple[int, ...]]) -> int:
-    """How many values a source may have where the module needs these: enough to say what is wrong with others."""
+    """Count the values that a source may have where the module needs these: enough to say what is wrong with others."""
     return max(1 << 20, 4 * sum(math.prod(shape) for shape in shapes))
 
 

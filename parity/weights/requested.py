@@ -1,4 +1,7 @@
-"""The front end that ``leaf-ladder features`` is asked for: fresh, or what a file of weights says that it is."""
+"""Read what the user asks for: the settings of ``--config``, and the front end of ``leaf-ladder features``.
+
+The front end is fresh, or what a file of weights says that it is.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from parity.weights.stored import Description, described, load
 
 
 def settings_of(texts: Sequence[str]) -> dict[str, Any]:
-    """The settings of every ``--config``: each a JSON file, or ``name=value,name=value``; together they are one.
+    """Read the settings of every ``--config``: each a JSON file, or ``name=value,name=value``; together they are one.
 
     Raises:
         ValueError: one is neither, or two of them, or one by itself, give a setting two values; names it.
@@ -69,7 +72,7 @@ class Frontend:
 
 
 def build(frontend: str, sample_rate: float, n_filters: int = 40, padding: str = "centered") -> Any:
-    """A fresh front end with PCEN.
+    """Build a fresh front end with PCEN.
 
     Args:
         frontend: ``leaf`` or ``efficientleaf``.
@@ -122,7 +125,7 @@ def require_agreement(about: Description, given: Mapping[str, Any], weights: Pat
 
 
 def prepared(given: Mapping[str, Any], weights: Path | None = None) -> Frontend:
-    """The front end that is asked for.
+    """Make the front end that is asked for.
 
     Weights that ``leaf-ladder convert`` wrote say what they are. Of any other file that :func:`parity.load_weights`
     reads, the number of filters is taken, and the alignment of frames where the file is TensorFlow's or ``og_leaf``'s;

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from parity.cases.case import Case
-from parity.ports.__main__ import load
+from parity.ports.checking import described as described_in
 from parity.ports.diagnosis import Diagnosis
 from parity.ports.drawing import sample
 from parity.ports.examination import Examination
@@ -47,7 +47,8 @@ N_CASES, N_ON_LIMITS, MOST_SAMPLES = 6, 1, 500
 @cache
 def described() -> Port:
     """The port as its file describes it."""
-    return load(CERTIFY, "flawed")
+    (port,) = described_in(CERTIFY)
+    return port
 
 
 def flawed(bugs: Collection[str], *changes_of_module, **changes: object) -> Port:
@@ -64,7 +65,7 @@ def flawed(bugs: Collection[str], *changes_of_module, **changes: object) -> Port
 
 @dataclass
 class Bench:
-    """What every variant of a port is held against.
+    """The reference of every variant of a port.
 
     Attributes:
         port: a variant; those that are examined show the same stages.

@@ -1,4 +1,4 @@
-"""What is found of a port besides a bug in a formula: errors, lost digits, missing gradients, and how it behaves."""
+"""Find what is wrong with a port besides a formula: errors, lost digits, missing gradients, and how it behaves."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from parity.oracle import measured_init
 from parity.oracle.config import LeafConfig
 from parity.ports import Port, certify
 from parity.ports.beside import beside, constants, extra, initial, shared, training
-from parity.ports.conduct import REFUSED, is_a_function, refuses
+from parity.ports.conduct import is_a_function, refuses
 from parity.ports.drawing import sample
 from parity.ports.examination import Examination
+from parity.ports.port import REFUSED
 from parity.report.measurements import MeasurementLog
 from parity_tests.ports.bench import ORIGINAL, SIMPLIFIED, Bench, flawed
 
@@ -263,7 +264,7 @@ def test_sharing_is_found_at_any_width(n_filters):
 
 
 def started(change, claims="og_leaf", build=None, **changes):
-    """What is said of the initial values of a rung that starts otherwise."""
+    """Say what is wrong with the initial values of a rung that starts otherwise."""
     build = build or (lambda config: og_leaf.Leaf(
         n_filters=config.n_filters, sample_rate=config.sample_rate, window_len=config.window_len,
         window_stride=config.window_stride,

@@ -26,7 +26,7 @@ NAMED = {
 
 @pytest.fixture(scope="module")
 def examined():
-    """What is found of the port with these bugs; each set of them is examined once."""
+    """Find what is wrong with the port with these bugs; each set of them is examined once."""
     bench = Bench(flawed(()))
     return cache(lambda *bugs: bench.examine(flawed(bugs)))
 

@@ -99,6 +99,17 @@ def detached(module):
     module.pcen.smoother.forward = forward
 
 
+def noisy(module):
+    smoother = module.pcen.smoother.forward
+
+    def forward(x):
+        y, size = smoother(x), 2.0**-14
+        noise = torch.rand(y.shape, generator=torch.Generator().manual_seed(1), dtype=y.dtype) - 0.5
+        return y + size * y.detach().abs().amax() * noise
+
+    module.pcen.smoother.forward = forward
+
+
 def double_gradient(module):
     module.pooling.width.register_hook(lambda d: 2 * d)
 
@@ -139,6 +150,13 @@ def test_both_of_two_defects_are_named_in_one_run(pair, bench):
     assert said >= {NAMED[defect] for defect in pair}, str(found)
     # and nothing besides, but for a number that goes with a name
     assert {finding.stage for finding in found.findings} == {NAMED[defect][0] for defect in pair}
+
+
+def test_noise_is_given_no_name(bench):
+    (finding,) = bench.examine(flawed((), noisy, stages=STAGES)).findings
+    assert finding.stage == "ema"
+    (sentence,) = finding.what
+    assert "in no way that is known here" in sentence
 
 
 def test_without_a_defect_nothing_is_named(bench):

@@ -1,8 +1,9 @@
-"""What a port may look like, and what is refused in its description."""
+"""Certify ports of every look, and refuse wrong descriptions by argument and value."""
 
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -19,8 +20,8 @@ from parity.adapters.efficientleaf import EfficientLeafAdapter
 from parity.adapters.leaf import LeafAdapter
 from parity.adapters.og_leaf import OgLeafAdapter
 from parity.oracle.config import LeafConfig
-from parity.ports import Port, layouts
-from parity.ports.__main__ import load, main
+from parity.ports import Port, checking, layouts
+from parity.ports.__main__ import main
 from parity.ports.certifying import examine
 from parity.ports.drawing import sample
 from parity.ports.examination import Examination
@@ -215,11 +216,20 @@ WRONG = {
     ),
     "a variable left out": (
         {"parameters": {k: v for k, v in flawed(()).parameters.items() if k != "PCEN/root"}},
-        r"parameters: must name \['PCEN/root'\] as well",
+        r"parameters=\[.*\]: must name \['PCEN/root'\] as well",
     ),
     "a field that is none": ({"configs": {"rate": 16000}}, r"configs=\['rate'\]: must be among"),
     "weights that are none": ({"weights": ("random",)}, r"weights=\['random'\]: must be among"),
+    "an input that no rung refuses": ({"accepts": ("silence",)}, r"accepts=\['silence'\]: must be among"),
+    "a layout of no stage": ({"stages_layout": {"mel": "bct"}}, r"stages_layout=\['mel'\]: must be among"),
+    "groups of a rung that has none": ({"groups": {"num_groups": 2}}, r"groups=\['num_groups'\]: must be left out"),
+    "a field of no value": ({"configs": {"n_filters": ()}}, r"configs\['n_filters'\]=\(\): must have a value"),
+    "stages by both names": ({"taps": {"conv": "gabor"}}, "taps=.*: must be left out, stages=.* is given"),
     "more than leaf has": ({"claims": "leaf", "configs": {"preemp": True}}, "leaf holds no other"),
+}  # fmt: skip
+OF_ANOTHER_TYPE = {
+    "build": 3, "holds": True, "step": "project", "parameters": ["kernel"], "stages": ["conv"], "groups": 2,
+    "weights": "drawn", "accepts": "no batch", "extra": "gain", "logs": "PCEN/alpha", "layout": 3, "name": 3,
 }  # fmt: skip
 BROKEN = {
     "a key that is none": ({"parameters": {**flawed(()).parameters, "PCEN/alpha": "alpha"}}, "must be among"),
@@ -239,6 +249,33 @@ def test_wrong_description_is_refused_by_name(changes, message):
         described(**changes)
 
 
+@pytest.mark.parametrize(("argument", "value"), OF_ANOTHER_TYPE.items(), ids=OF_ANOTHER_TYPE)
+def test_argument_of_another_type_is_refused_by_name(argument, value):
+    with pytest.raises(TypeError, match=f"{argument}={re.escape(repr(value))}: must be "):
+        described(**{argument: value})
+
+
+def test_stage_of_another_type_is_refused_by_name():
+    with pytest.raises(TypeError, match=r"stages\['conv'\]=3: must be the name of a submodule, or a function"):
+        described(stages={"conv": 3})
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"examples": 0}, "examples=0: must be at least 1"), ({"seed": -1}, "seed=-1: must be at least 0"),
+])  # fmt: skip
+def test_nothing_is_certified_by_no_case(options, message):
+    with pytest.raises(ValueError, match=message):
+        examine(flawed(()), **options)
+
+
+@pytest.mark.parametrize("text", ["def f(:\n", "import no_such_module\n"])
+def test_file_that_cannot_be_imported_is_refused_by_name(text, tmp_path):
+    file = tmp_path / "certify_mine.py"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=r"file='.*certify_mine\.py': must be Python that can be imported"):
+        checking.described(file)
+
+
 @pytest.mark.parametrize(("changes", "message"), BROKEN.values(), ids=BROKEN)
 def test_description_that_the_module_does_not_bear_out_is_refused_by_name(changes, message):
     port = described(**changes)
@@ -256,7 +293,7 @@ def test_module_that_hides_the_rung_is_named(monkeypatch, tmp_path):
 
 def test_file_without_the_port_is_refused(capsys):
     with pytest.raises(ValueError, match=r"describes \['flawed'\]"):
-        load(CERTIFY, "another")
+        checking.described(CERTIFY, "another")
     with pytest.raises(SystemExit) as ended:
         main([str(CERTIFY), "flawed", "no_such_field=1"])
     assert ended.value.code == 2

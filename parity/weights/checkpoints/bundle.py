@@ -1,4 +1,6 @@
-"""TensorFlow's checkpoint files, read without TensorFlow: a sorted table of entries, and their bytes in shards.
+"""Read TensorFlow's checkpoint files without TensorFlow: a sorted table of entries, and their bytes in shards.
+
+From below: the checksum, the fields of a Protocol Buffers message, the table.
 
 The format is that of ``tensorflow/core/util/tensor_bundle`` (``PREFIX.index``, an uncompressed LevelDB table, and
 ``PREFIX.data-00000-of-00001``). Every block and every value that is read is held to its CRC-32C.
@@ -62,7 +64,7 @@ def crc32c(data: bytes) -> int:
 
 @cache
 def _zeros(length: int) -> tuple[int, ...]:
-    """What zero bytes make of each bit of a checksum: the columns of a matrix over two elements."""
+    """Compute what zero bytes make of each bit of a checksum: the columns of a matrix over two elements."""
     step = tuple(_WORDS[bit & 0xFF] ^ (bit >> 8) for bit in (1 << i for i in range(32)))
     out = tuple(1 << i for i in range(32))
     while length:
@@ -161,7 +163,7 @@ DTYPES = {
 
 @dataclass
 class Entry:
-    """Where a value lies.
+    """The place of a value.
 
     Attributes:
         dtype: TensorFlow's number of it.

@@ -1,4 +1,4 @@
-"""What public ports were found to do, kept as data, and the page that is made of it.
+"""Keep what public ports were found to do as data, and make the page of it.
 
 ``python -m parity_tests.ports.public.record run NAME COMMIT`` examines the ports of ``certify_NAME.py``, whose package
 must be importable, and keeps what was found in ``recorded.json``; ``... record page`` writes the page.
@@ -32,15 +32,15 @@ PROPERTIES = {
 }  # fmt: skip
 # For who has a checkpoint of the port: what follows from the findings, and holds for that checkpoint.
 CHECKPOINTS = {
-    "denfed/leaf-audio-pytorch": "The weights are the original's under other names. Frames lie 80 samples (5 ms at "
-    "16 kHz) earlier than the original's, as those of `leaf` do with centred padding. Two "
-    "frontends in one process have trained one PCEN between them.",
-    "SarthakYadav/leaf-pytorch": "Energies have a trained bias, `_pooling._bias`, 1 at the start: without it the other "
-    "weights mean nothing. Frames lie 80 samples earlier than the original's.",
-    "speechbrain/speechbrain": "Energies have a trained bias, `pooling._bias`, 1 at the start: without it the other "
-    "weights mean nothing. Frames lie 80 samples earlier than the original's; training began from another band.",
-    "CPJKU/EfficientLEAF": "Weights of its 1:1 port carry over to `og_leaf`, those of its `Leaf` and `EfficientLeaf` "
-    "to `leaf` and `efficientleaf`, to the rounding of float32.",
+    "denfed/leaf-audio-pytorch": "The weights are the original's under other names. Frames lie earlier than the "
+    "original's, as those of `leaf` do with centred padding. Two frontends in one process have trained one PCEN "
+    "between them.",
+    "SarthakYadav/leaf-pytorch": "Energies have a trained bias, `_pooling._bias`, 1 at the start, for which "
+    "`og_leaf` has no place. Frames lie earlier than the original's.",
+    "speechbrain/speechbrain": "Energies have a trained bias, `pooling._bias`, 1 at the start, for which `og_leaf` has "
+    "no place. Frames lie earlier than the original's; training began from another band.",
+    "CPJKU/EfficientLEAF": "Weights of its 1:1 port carry over to `og_leaf`, and no stage departs. Those of its `Leaf` "
+    "and `EfficientLeaf` carry over to `leaf` and `efficientleaf`; their own PCEN loses digits.",
 }
 
 
@@ -79,8 +79,8 @@ def page(rows: list[dict[str, Any]]) -> str:
         "measured by the command that stands with it; the page is written from the recorded results",
         "(`python -m parity_tests.ports.public.record page`). The adapters are in",
         "[`parity_tests/ports/public`](../parity_tests/ports/public); to examine your own port:",
-        "[certify-your-port.md](certify-your-port.md). None of the ports has a training step that brings mu and sigma",
-        "back into their limits, as Keras does after every update: it is not covered by the verdicts.", "",
+        "[certify-your-port.md](certify-your-port.md). No adapter names a training step that brings mu and sigma back",
+        "into their limits, as Keras does after every update: the verdicts do not cover it.", "",
         "| port | claims | departs in | holds | float64 |", "|---|---|---|---|---|",
     ]  # fmt: skip
     for row in rows:
