@@ -117,7 +117,7 @@ def check_together(rung: str, ledger: MeasurementLog) -> None:
 
 
 def touched(change: Benign, name: str) -> bool:
-    """Whether a golden has the stage that a change rounds otherwise."""
+    """Tell whether a golden has the stage that a change rounds otherwise."""
     return change.stage in expected(name).stages
 
 

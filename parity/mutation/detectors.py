@@ -65,7 +65,7 @@ class Scene:
 
     @property
     def expected(self) -> Expected:
-        """What the candidate is held against."""
+        """Return what the candidate is held against."""
         return shared(self.step, self.case)
 
     def built(self, dtype: str) -> Any:
@@ -156,7 +156,7 @@ BESIDE = 64  # how far, in roundings
 
 
 def start(rung: str, measure: Callable[[initial.InitialProbe], Iterator[Measurement]]) -> Detector:
-    """What a fresh frontend starts from."""
+    """Detect changes of what a fresh frontend starts from."""
 
     def detect(dtype: str) -> Iterator[Measurement]:
         with initial._default_dtype(rung, dtype):
@@ -206,7 +206,7 @@ def half_peaks(rung: str) -> Detector:
 
 
 def own_eps(rung: str) -> Detector:
-    """What a PCEN layer of rung 0 or 1 adds to its smoother unless it is told otherwise."""
+    """Detect changes of the default floor under the smoother of rung 0 or 1."""
 
     def measure(probe: initial.InitialProbe) -> Iterator[Measurement]:
         width = {} if rung == "tf_leaf" else {"num_channels": 1}

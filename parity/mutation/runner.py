@@ -70,7 +70,7 @@ SCENES: dict[str, tuple[tuple[str, str], ...]] = {
 
 @dataclass(frozen=True)
 class Trial:
-    """What was seen of one change.
+    """Measurements made under one change.
 
     Attributes:
         name: of the fault or the benign reformulation.
@@ -91,11 +91,11 @@ class Trial:
 
     @property
     def first(self) -> Measurement | None:
-        """Where it was noticed first."""
+        """Return the first measurement that failed, in the order of the computation."""
         return self.failed[0] if self.failed else None
 
     def as_declared(self, fault: Fault) -> bool:
-        """Whether it was caught where its author said, by the criterion that was named."""
+        """Tell whether it was caught at the declared stage, by the declared criterion."""
         if self.first is None:
             return bool(self.raised) and fault.criterion == "status"
         where = (self.first.property, self.first.stage)
@@ -230,7 +230,7 @@ def _step(name: str) -> Step:
 
 @cache
 def shared(step: str, text: str) -> Expected:
-    """What a scene is held against; made on first use, which must be without a fault."""
+    """Compute what a scene is held against, once, on the first use, which must be without a fault."""
     case = Case.parse(text)
     expected = Runner(_step(step)).expected(case.config, case.variables(), case.input(), case.cotangent)
     for dtype in ("float32", "float64"):

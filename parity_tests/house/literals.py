@@ -68,7 +68,7 @@ def _constants(tree: ast.AST) -> set[str]:
 
 
 def _holds_float(node: ast.AST, constants: set[str]) -> bool:
-    """Whether a float literal or a name for one is inside, but for criteria that have a reason."""
+    """Tell whether a float literal or a name for one is inside, but for criteria that have a reason."""
     if isinstance(node, ast.Call) and _name(node.func) in CRITERIA and _has_reason(node):
         return False
     if isinstance(node, ast.Constant):

@@ -48,7 +48,7 @@ def run(block: dict[str, Any], page: str, names: dict[str, Any]) -> None:
 
 
 def main(pages: dict[str, str]) -> dict[str, str]:
-    """What became of each page: nothing, or where it failed."""
+    """Run each page; return by page where it failed, or an empty text."""
     out, here = {}, Path.cwd()
     for page, text in pages.items():
         folder = here / page.replace("/", "-")

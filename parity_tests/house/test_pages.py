@@ -34,7 +34,7 @@ def extras() -> set[str]:
 
 @pytest.fixture(scope="module")
 def results(tensorflow, tmp_path_factory):
-    """What became of each page, from one process: most of the time goes into importing TensorFlow."""
+    """Run every page in one process: most of the time goes into importing TensorFlow."""
     wheel = build_wheel(tmp_path_factory.mktemp("wheel"))
     needed = [Requirement(line) for line in re.findall(r"^Requires-Dist: (.+)$", metadata_of(wheel), re.MULTILINE)]
     also = [r.name for r in needed if r.marker and any(r.marker.evaluate({"extra": extra}) for extra in extras())]

@@ -19,7 +19,7 @@ CODE = ["".join(cell["source"]) for cell in NOTEBOOK["cells"] if cell["cell_type
 
 
 def said(notebook):
-    """What its cells print, on one line each."""
+    """Lines that its cells print."""
     outputs = [out for cell in notebook["cells"] for out in cell.get("outputs", [])]
     return "".join("".join(out["text"]) for out in outputs if out.get("name") == "stdout")
 

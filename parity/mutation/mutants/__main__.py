@@ -81,7 +81,7 @@ def reasons() -> dict[tuple[str, str, str, str], str]:
 
 
 class Journal:
-    """What became of each mutant, a line each; an entry holds while the mutated file is what it was."""
+    """The verdict on each mutant, a line each; an entry holds while the mutated file is what it was."""
 
     def __init__(self, path: Path, root: Path) -> None:
         self._path, self._root = path, root

@@ -54,7 +54,7 @@ class Seen(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What became of a mutant: ``killed``, ``timeout`` or ``survived``, and by which test."""
+    """The verdict on a mutant: ``killed``, ``timeout`` or ``survived``, and by which test."""
 
     state: str
     by: str = ""
@@ -98,7 +98,7 @@ def install(mutant: Mutant, root: Path) -> None:
 
 
 def forked(work: Callable[[], object], longest_s: int = LONGEST_S) -> tuple[object, int]:
-    """What ``work`` returns in a forked process, by way of JSON, and the signal that ended it; None where it died."""
+    """Run ``work`` in a forked process: its result by way of JSON, None where it died, and the signal that ended it."""
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         answer = Path(folder, "answer")
         pid = os.fork()

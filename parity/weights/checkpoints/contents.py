@@ -1,4 +1,4 @@
-"""What a file of weights holds: the frontends in it, their scopes, and their variables by canonical names."""
+"""Contents of a file of weights: the frontends in it, their scopes, and their variables by canonical names."""
 
 from __future__ import annotations
 
