@@ -68,7 +68,7 @@ def context(rung: str, name: str) -> Context:
 def expected(name: str) -> Expected:
     """What the original computed, and the recorded oracle."""
     g = golden(name)
-    reference = {**g.group("stages"), "output": g.arrays["output"]}
+    reference = {**g.group("taps"), "output": g.arrays["output"]}
     for stage in ("mel", "init"):
         reference.pop(stage, None)
     return Expected(
@@ -81,7 +81,7 @@ def expected(name: str) -> Expected:
     )
 
 
-def taps_of(arrays: Arrays) -> dict[str, np.ndarray]:
+def stages_of(arrays: Arrays) -> dict[str, np.ndarray]:
     return {stage: values for (property, stage), values in arrays.items() if property == "forward"}
 
 
@@ -90,7 +90,7 @@ def gradients_of(arrays: Arrays) -> dict[str, np.ndarray]:
 
 
 def check_forward(rung: str, name: str, ledger: MeasurementLog, where: Context | None = None) -> None:
-    candidate = taps_of(ran(rung, name))
+    candidate = stages_of(ran(rung, name))
     measured = list(compare_forward(where or context(rung, name), candidate, expected(name)))
     assert {m.stage for m in measured} == set(expected(name).reference)
     for measurement in measured:
@@ -164,7 +164,7 @@ def together(rung: str, arrays: dict[str, Arrays]) -> Iterator[Measurement]:
     where = context(rung, GOLDENS[0])
     for name, found in arrays.items():
         where.case, where.with_norm = name, golden(name).config.mean_var_norm
-        yield from compare_forward(where, taps_of(found), expected(name))
+        yield from compare_forward(where, stages_of(found), expected(name))
         yield from compare_gradients(where, gradients_of(found), expected(name))
     yield from pooled(where)
 

@@ -13,6 +13,7 @@ import pytest
 from fixtures import cases, sources, store
 from parity.cases.case import Case
 from parity.criteria import OfMax
+from parity_tests.goldens import expected
 from parity_tests.refusals import refused
 
 NAME = "silence"  # a small one
@@ -184,3 +185,14 @@ def test_arrays_that_every_golden_has(name):
     assert ({"conv", "modulus"} <= set(golden.group("taps"))) == cases.find(name).full_rate
     assert {a.dtype for key, a in golden.arrays.items() if not key.startswith("oracle")} == {np.dtype("f4")}
     assert {a.dtype for key, a in golden.arrays.items() if key.startswith("oracle")} == {np.dtype("f8")}
+
+
+@pytest.mark.parametrize("name", store.names())
+def test_every_recorded_stage_is_held_against(name):
+    recorded = {key.removeprefix("taps/") for key in store.load(name).arrays if key.startswith("taps/")}
+    # the initial values are judged by a test of their own
+    assert set(expected(name).reference) == recorded - {"mel", "init"} | {"output"}
+
+
+def test_a_group_that_is_not_recorded_is_refused():
+    refused(lambda: store.load(store.names()[0]).group("stages"), KeyError, "prefix='stages'", "taps")
