@@ -9,6 +9,7 @@ import pytest
 
 from parity.ports import Port
 from parity.ports.certifying import examine
+from parity.report.session import in_ci
 from parity_tests.ports.numerical import frontend
 
 EXAMPLES = 5
@@ -50,5 +51,9 @@ def test_function_that_gives_the_output_alone_is_certified():
 
 
 def test_function_in_jax_is_certified():
-    jax = pytest.importorskip("jax", reason="jax is not installed")
-    assert examine(port(jax.numpy), EXAMPLES).findings == []
+    if not in_ci():
+        pytest.importorskip("jax", reason="jax is not installed")
+    import jax
+
+    # two: every new shape is compiled anew, operation by operation
+    assert examine(port(jax.numpy), 2).findings == []
