@@ -47,7 +47,7 @@ class Answer:
 
 def answers(certificate: Certificate) -> list[Answer]:
     """Is it LEAF, how closely, on what, how was it shown, what is not covered."""
-    return [_is_it(certificate), _how_closely(certificate), _on_what(certificate), _how_shown(certificate), _rest(certificate)]  # fmt: skip
+    return [answer(certificate) for answer in (_is_it, _how_closely, _on_what, _how_shown, _rest)]
 
 
 def failed(claims: Sequence[Claim]) -> list[Claim]:
@@ -61,7 +61,9 @@ def headline(certificate: Certificate) -> str:
     if bad:
         return f"{bad:,} of {counted(n, 'claim')} {'does' if bad == 1 else 'do'} not hold"
     if certificate.failures:
-        return f"{certificate.failures[0]}; {_all_of(n)} that {'was' if n == 1 else 'were'} measured hold{'s' * (n == 1)}"
+        return (
+            f"{certificate.failures[0]}; {_all_of(n)} that {'was' if n == 1 else 'were'} measured hold{'s' * (n == 1)}"
+        )
     tests = sum(certificate.tests.values())
     return f"{_all_of(n)} hold{'s' * (n == 1)}, in {counted(tests, 'test')}"
 
@@ -82,7 +84,8 @@ def _is_it(certificate: Certificate) -> Answer:
         return Answer(question, "Not shown by this run.", (f"{headline(certificate)}.",))
     if not of_the_ladder(certificate.claims):
         rungs = dict.fromkeys(c.worst.rung for c in certificate.claims)
-        return Answer("Is it what it claims to be?", "Yes, where it was measured.", (f"{', '.join(rungs)}: {headline(certificate)}.",))  # fmt: skip
+        lines = (f"{', '.join(rungs)}: {headline(certificate)}.",)
+        return Answer("Is it what it claims to be?", "Yes, where it was measured.", lines)
     missing = [step.rung for step in ladder.steps(certificate.claims) if step.used is None]
     if missing:
         return Answer(question, "Yes, where it was measured.", (f"Not measured in this run: {', '.join(missing)}.",))
@@ -101,11 +104,11 @@ def _how_closely(certificate: Certificate) -> Answer:
     outputs = [s.output for s in found if s.output is not None]
     gradients = [s.gradient for s in found if s.gradient is not None]
     lines = []
-    if outputs and gradients:
-        lines.append(
-            f"From rung to rung, outputs differ by at most {millionths(max(outputs))} millionths of the largest value, "
-            f"gradients by at most {millionths(max(gradients))} millionths of their length."
-        )
+    parts = [f"outputs differ by at most {millionths(max(outputs))} millionths of the largest value"] if outputs else []
+    if gradients:
+        parts.append(f"gradients by at most {millionths(max(gradients))} millionths of their length")
+    if parts:
+        lines.append(f"From rung to rung, {', '.join(parts)}.")
     elif found:
         lines.append("Neither the original's recorded numbers nor speech were measured in this run.")
     held = [c.worst.ratio for c in certificate.claims if c.worst.criterion != "divergence"]
@@ -119,7 +122,9 @@ def _on_what(certificate: Certificate) -> Answer:
     for starts, words in MEASURED_ON.items():
         own = [c for c in certificate.claims if c.worst.domain.startswith(starts) and c.worst.criterion != "divergence"]
         if own:
-            largest = {start: max((c.n_cases for c in own if c.worst.domain.startswith(start)), default=0) for start in starts}
+            largest = {
+                start: max((c.n_cases for c in own if c.worst.domain.startswith(start)), default=0) for start in starts
+            }
             n = sum(largest.values()) if starts[0] == "goldens" else max(largest.values())
             out.append(words.format(n=n))
     if not out:
@@ -129,13 +134,16 @@ def _on_what(certificate: Certificate) -> Answer:
 
 
 def _how_shown(certificate: Certificate) -> Answer:
-    lines = ["Each rung is compared, stage by stage, with the one below and with LEAF in float64, written apart from all."]
+    lines = [
+        "Each rung is compared, stage by stage, with the one below and with LEAF in float64, written apart from all."
+    ]
     evidence = certificate.evidence
     if faults := evidence.get("faults"):
         killed = sum(row["killed"] for row in faults)
         text = f"{killed} of {counted(len(faults), 'bug')} planted on purpose {'was' if killed == 1 else 'were'} caught"
         if benign := evidence.get("benign"):
-            text += f", {sum(row['verdict'] != 'passed' for row in benign)} of {counted(len(benign), 'harmless rewrite')} refused"
+            refused = sum(row["verdict"] != "passed" for row in benign)
+            text += f", {refused} of {counted(len(benign), 'harmless rewrite')} refused"
         dates = sorted({row["measured"] for row in evidence.get("evidence", ()) if row["reused"] == "yes"})
         lines.append(f"{text}{f' (measured {dates[0]}, with the same files)' if dates else ''}.")
     else:

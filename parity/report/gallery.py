@@ -161,7 +161,7 @@ def draw(clip: Path, faults: Sequence[Mapping[str, Any]] = ()) -> list[Picture]:
         ),
         Picture(
             "The same sentence: each rung minus the rung below",
-            "Look at the scale: a unit of it is a millionth of the largest feature, max|a - b| / max|b|, and one float32 "
+            "Look at the scale: its unit is a millionth of the largest feature, max|a - b| / max|b|, and one float32 "
             "rounding is 0.06. Rounding is a fine grain that follows the loudness; a mistake would be thousands of "
             "units strong.",
             f"Differences, a panel a step, in millionths of the largest feature. The largest: {largest}.",
@@ -199,7 +199,9 @@ def _fault(port: Exhibit, x: Array, faults: Sequence[Mapping[str, Any]]) -> Pict
         "A bug, caught",
         "Look at the left edge of the second panel. Here the smoother starts from zero and not from the first frame, "
         f"a bug that public ports have: {times:,.0f} times the limit, which the step without it stays below."
-        + (" Below, by how much each planted bug of this certificate broke the limit that caught it." if caught else ""),
+        + (
+            " Below, by how much each planted bug of this certificate broke the limit that caught it." if caught else ""
+        ),
         "Differences over their limit, on a logarithmic scale. Without the bug all is dark; with it the first second "
         "glows in every filter." + (f" A histogram of {len(caught)} planted bugs, all beyond 1." if caught else ""),
         pictures.fault(

@@ -53,7 +53,8 @@ SECTIONS: dict[str, Section] = {
         "How far the reference is from itself",
         "The reference runs again in ways that do not change its meaning: another number of threads, as a graph, with "
         "an input moved by its last bit. k is how many times its error grew: a candidate may err k times as much.",
-        {"reference": "Reference", "property": "Property", "stage": "Stage", "k": "k, times", "set_by": "Widest between"},
+        {"reference": "Reference", "property": "Property", "stage": "Stage", "k": "k, times",
+         "set_by": "Widest between"},
     ),
     "search": Section(
         "Searched for the worst case",
@@ -66,8 +67,8 @@ SECTIONS: dict[str, Section] = {
         "tf_leaf and the original, bit by bit",
         "Where the original is at hand, both run in one process on drawn configurations of every public name, and "
         "every bit of every output and gradient is compared.",
-        {"name": "Name", "drawn": "Configurations", "arrays": "Arrays", "values": "Values", "differing": "Values that differ",
-         "run": "Where"},
+        {"name": "Name", "drawn": "Configurations", "arrays": "Arrays", "values": "Values",
+         "differing": "Values that differ", "run": "Where"},
     ),
     "ports": Section(
         "Ports of others",
@@ -78,7 +79,8 @@ SECTIONS: dict[str, Section] = {
     "killed": Section(
         "Commands killed at chosen moments",
         "What a command writes must be the old file or the new one, whole, whenever it is killed.",
-        {"command": "Command", "moments": "Moments", "killed": "Killed", "old": "Old file whole", "new": "New file whole"},
+        {"command": "Command", "moments": "Moments", "killed": "Killed", "old": "Old file whole",
+         "new": "New file whole"},
     ),
     "damage": Section(
         "Damaged files of weights",
@@ -112,7 +114,9 @@ def parts(certificate: Certificate) -> list[str]:
     if faults := evidence.get("faults"):
         out.append(f"{sum(row['killed'] for row in faults)} of {len(faults)} bugs planted on purpose were caught")
     if benign := evidence.get("benign"):
-        out.append(f"{sum(row['verdict'] != 'passed' for row in benign)} of {len(benign)} harmless rewrites were refused")
+        out.append(
+            f"{sum(row['verdict'] != 'passed' for row in benign)} of {len(benign)} harmless rewrites were refused"
+        )
     for kind, words in (("parameter", "any trained parameter"), ("constant", "any constant of the code")):
         if rows := [row for row in evidence.get("resolution", ()) if row["kind"] == kind]:
             worst = max(float(row["change"]) for row in rows)

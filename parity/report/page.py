@@ -6,7 +6,6 @@ import base64
 import json
 import math
 from collections.abc import Sequence
-from itertools import groupby
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -22,7 +21,9 @@ from parity.report.picture import Picture
 
 N_FAILURES = 5  # said in words at the top; the rest stand first in the table
 # columns of the table of claims that repeat their words, in the order of the page's script
-_SHARED = ("rung", "reference", "property", "stage", "domain", "dtype", "criterion", "verdict", "case", "reproduce", "reason")  # fmt: skip
+_SHARED = (
+    "rung", "reference", "property", "stage", "domain", "dtype", "criterion", "verdict", "case", "reproduce", "reason",
+)  # fmt: skip
 
 
 def render(certificate: Certificate, pictures: Sequence[Picture] = ()) -> str:
@@ -88,8 +89,10 @@ def divergences(claims: Sequence[Claim]) -> list[tuple[Divergence, list[Claim]]]
 def _by_pair(
     found: Sequence[tuple[Divergence, list[Claim]]],
 ) -> list[tuple[tuple[str, str], list[tuple[Divergence, list[Claim]]]]]:
-    ordered = sorted(found, key=lambda item: item[0].between)
-    return [(pair, list(group)) for pair, group in groupby(ordered, key=lambda item: item[0].between)]
+    out: dict[tuple[str, str], list[tuple[Divergence, list[Claim]]]] = {}
+    for item in found:
+        out.setdefault(item[0].between, []).append(item)
+    return list(out.items())
 
 
 def _differences(claims: Sequence[Claim]) -> list[tuple[str, str, str, dict[str, float | None]]]:

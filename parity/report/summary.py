@@ -15,9 +15,7 @@ def markdown(claims: Sequence[Claim]) -> str:
     rows = ["| step | on | output | input gradient | parameter gradients |", "|---|---|---|---|---|"]
     for rung, reference, domain in measured(claims):
         own = [c for c in claims if (c.worst.rung, c.worst.reference) == (rung, reference)]
-        cells = (
-            "held to float64" if value is None else f"{value:.1e}" for value in differences(own, domain).values()
-        )
+        cells = ("held to float64" if value is None else f"{value:.1e}" for value in differences(own, domain).values())
         rows.append(f"| `{rung}` <- {reference} | {domain} | {' | '.join(cells)} |")
     return "\n".join(rows)
 

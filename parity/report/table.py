@@ -214,7 +214,9 @@ def render_all(certificate: Certificate, colour: bool = False) -> str:
         console.print(table)
         console.print()
     for claim in answers.failed(certificate.claims):
-        console.print(Text(f"failed: {failure(claim)} Again: {claim.worst.reproduce}", style=STYLE["failed"]), soft_wrap=True)
+        console.print(
+            Text(f"failed: {failure(claim)} Again: {claim.worst.reproduce}", style=STYLE["failed"]), soft_wrap=True
+        )
     for kind, lines in (("no certificate", certificate.failures), ("note", certificate.notes)):
         for text in lines:
             console.print(Text(f"{kind}: {text}", style="" if kind == "note" else STYLE["failed"]), soft_wrap=True)

@@ -39,7 +39,7 @@ def property_of(name: str) -> str:
 def millionths(value: float | None) -> str:
     """A fraction as millionths, two digits; a dash for what was not measured."""
     if value is None:
-        return "–"
+        return "-"
     scaled = value / MILLIONTH
     return f"{scaled:,.0f}" if scaled >= 100 else f"{scaled:.2g}"
 
