@@ -62,7 +62,7 @@ class Progress:
         self._collected(list(ids))
 
     def _collected(self, ids: list[str]) -> None:
-        if ids:
+        if ids and not self.ids:  # every worker has them all
             self.ids = ids
             self.say("starting", restart=True)
 
@@ -84,7 +84,7 @@ class Progress:
             return
         self._file, (folder, _, file) = path, path.rpartition("/")
         subject = file.removesuffix(".py").removeprefix("test_").replace("_", " ")
-        self.doing = f"{folder.rpartition('/')[2]} {subject}".strip()
+        self.doing = ", ".join(filter(None, (folder.rpartition("/")[2], subject)))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add up how long a test takes, and take over what it says that it measures."""

@@ -70,6 +70,7 @@ def test_five_questions_are_on_the_first_screen_of_a_desk(page, shown):
         "Is it LEAF?", "How closely?", "On what?", "How was it shown?", "What is not covered?"
     ]  # fmt: skip
     assert bottom(browser, ".answers") <= 720
+    assert bottom(browser, "#contents") <= 720
 
 
 def test_ladder_has_every_step_in_millionths(page, shown):
