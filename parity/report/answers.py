@@ -86,9 +86,10 @@ def _is_it(certificate: Certificate) -> Answer:
         rungs = dict.fromkeys(c.worst.rung for c in certificate.claims)
         lines = (f"{', '.join(rungs)}: {headline(certificate)}.",)
         return Answer("Is it what it claims to be?", "Yes, where it was measured.", lines)
-    missing = [step.rung for step in ladder.steps(certificate.claims) if step.used is None]
-    if missing:
-        return Answer(question, "Yes, where it was measured.", (f"Not measured in this run: {', '.join(missing)}.",))
+    steps = ladder.steps(certificate.claims)
+    if missing := [step.rung for step in steps if step.used is None]:
+        short = "Not asked by this run." if len(missing) == len(steps) else "Yes, where it was measured."
+        return Answer(question, short, (f"Not compared with the rung below: {', '.join(missing)}.",))
     return Answer(
         question,
         "Yes, to rounding.",

@@ -133,7 +133,7 @@ def _ladder(certificate: Certificate) -> list[Text]:
         out.append(Text(f"|-- {step.rung}: {step.title}"))
         bad = f"; {step.failed} failed" if step.failed else ""
         if step.output is None and step.gradient is None:
-            used = "not measured in this run"
+            used = "not compared with the rung below in this run"
             if step.used is not None:
                 used = f"against {step.reference}: worst case at {percent(step.used)} % of its limit"
             out.append(Text(f"|     {used}{bad}"))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from parity.report.answers import answers
+from parity.report.claims import Claim
 from parity.report.table import render, render_all
 from parity_tests.page import made
 
@@ -58,6 +60,21 @@ def test_failed_claim_comes_first_and_in_words():
     n = len(MADE["failed"].claims)
     assert first == f"FAILED: 1 of {n} claims does not hold"
     assert second.startswith("failed: leaf is too far from its reference: output, at ema")
+
+
+def test_run_that_compares_no_rungs_does_not_say_yes():
+    text = render(made.certificate([c for c in made.claims() if c.worst.reference == "oracle"]))
+    assert "Is it LEAF? Not asked by this run." in text
+    assert text.count("not compared with the rung below in this run") == 4
+
+
+def test_port_stands_on_what_it_claims_to_be():
+    measured = replace(made.HOLDS, rung="my port", reference="og_leaf", domain="drawn")
+    text = render(made.certificate([Claim(measured, 1, 5.3e-7, 5.3e-7)]))
+    ladder = text[text.index("|-- ") : text.index("(in millionths")]
+    assert re.fullmatch(r"\|-- my port: a port\n.*53 % of its limit\n\|-- og_leaf\n", ladder)
+    assert "efficientleaf" not in text
+    assert "SpecAugment" not in text
 
 
 def test_no_term_of_our_own_on_the_screen():
