@@ -355,13 +355,16 @@ def convert(
 
 @certificate.command("show", cls=Once)
 @refusing(*WRONG)
-def show(path: Annotated[Path, typer.Argument(help="certificate.json, or the folder that holds it")]) -> None:
-    """Print the table of a certificate; ends with 1 if it failed."""
+def show(
+    path: Annotated[Path, typer.Argument(help="certificate.json, or the folder that holds it")],
+    everything: Annotated[bool, typer.Option("--all", help="every step and property, and the instrument")] = False,
+) -> None:
+    """Print the verdict, the ladder and what was shown, on one screen; ends with 1 if the certificate failed."""
     from parity.report.certificate import Certificate
-    from parity.report.table import render
+    from parity.report.table import render, render_all
 
     found = Certificate.read(path)
-    typer.echo(render(found, colour=sys.stdout.isatty()), nl=False)
+    typer.echo((render_all if everything else render)(found, colour=sys.stdout.isatty()), nl=False)
     raise typer.Exit(0 if found.verdict == "certified" else 1)
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from parity.report.measurements import MeasurementLog
 
 LEDGER: pytest.StashKey[MeasurementLog] = pytest.StashKey()
@@ -50,6 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     if hasattr(config, "workerinput"):  # a pytest-xdist worker measures; the process that started it writes
         config.pluginmanager.register(_Worker(), "leaf-ladder-worker")
+        config.pluginmanager.register(_Said(ledger_of(config)), "leaf-ladder-said")
         _keep_evidence(config, directory)
         return
     from importlib.util import find_spec
@@ -60,6 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(missing("--certificate", *absent)))
     from parity.report.session import Certifier
 
+    config.pluginmanager.register(_Said(ledger_of(config)), "leaf-ladder-said")
     config.pluginmanager.register(Certifier(config, directory, ledger_of(config)), "leaf-ladder-certifier")
     _keep_evidence(config, directory)
 
@@ -85,6 +89,23 @@ def ledger_of(config: pytest.Config) -> MeasurementLog:
 def ledger(pytestconfig: pytest.Config) -> MeasurementLog:
     """Take what a test measured: ``ledger.check(Measurement(...))`` records it, then asserts."""
     return ledger_of(pytestconfig)
+
+
+class _Said:
+    """Puts what a test measured last into its report, which travels from a pytest-xdist worker, for the progress."""
+
+    def __init__(self, ledger: MeasurementLog) -> None:
+        self.ledger = ledger
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
+        """Compare the ledger before and after."""
+        before = self.ledger.n_recorded
+        try:
+            return (yield)
+        finally:
+            if self.ledger.n_recorded > before and (last := self.ledger.last) is not None:
+                item.user_properties.append(("leaf-ladder", [last.rung, last.property]))
 
 
 class _Worker:

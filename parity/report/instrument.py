@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from parity.adapters.rungs import RUNGS
@@ -11,57 +12,132 @@ from parity.report.cells import Verdict, verdicts
 from parity.report.certificate import Certificate
 from parity.report.claims import Claim
 
-# Sections of the evidence, as tests note them, and the columns of their tables.
-SECTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "k": ("Measured k of criterion G1", ("reference", "property", "stage", "k", "set_by")),
-    "faults": ("Planted faults", ("name", "kind", "caught_at", "criterion", "ratio", "statement")),
-    "benign": ("Benign reformulations", ("name", "verdict", "statement", "reason")),
-    "resolution": ("The smallest relative change noticed", ("rung", "name", "kind", "at", "change", "single")),
-    "evidence": ("When this evidence was measured", ("file", "measured", "hash", "reused")),
-    "search": ("Searched", ("rung", "n_examples", "worst_ratio", "worst_at", "reproduce", "recorded")),
-    "bitwise": ("Rung 0 and the original, to the bit", ("name", "drawn", "arrays", "values", "differing", "run")),
-    "ports": ("Ports", ("port", "claims", "first_departure", "departs", "holds", "not_seen")),
-    "killed": ("Commands killed at seeded moments", ("command", "moments", "killed", "old", "new")),
-    "damage": ("Damaged files of weights", ("format", "files", "refused", "unchanged", "changed")),
-    "coverage": ("What the strategies drew", ("step", "what", "classes")),
-}
+
+@dataclass(frozen=True)
+class Section:
+    """A table of the evidence.
+
+    Attributes:
+        title: of the section.
+        meaning: what its rows say, each term explained.
+        columns: name in a row to header, with the unit.
+    """
+
+    title: str
+    meaning: str
+    columns: dict[str, str]
+
+
+# Sections of the evidence, as tests note them.
+SECTIONS: dict[str, Section] = {
+    "faults": Section(
+        "Bugs planted on purpose",
+        "Bugs of the kinds that ports of LEAF have had are put into a rung one at a time, and everything that is "
+        "measured looks at it. Each must break a limit, at the stage where it is.",
+        {"name": "Bug", "statement": "What it does", "caught_at": "Caught at", "criterion": "By the criterion",
+         "ratio": "Error, times the limit"},
+    ),
+    "benign": Section(
+        "Harmless rewrites",
+        "The same function, computed in another way. It must pass: a limit that refuses it would be too narrow.",
+        {"name": "Rewrite", "statement": "What it does", "reason": "Why it is the same", "verdict": "Verdict"},
+    ),
+    "resolution": Section(
+        "The smallest change that is noticed",
+        "A parameter, or a constant of the code, is multiplied by 1 + change, smaller and smaller. Shown is the "
+        "smallest change that a limit still notices, with the float64 runs and with float32 runs alone.",
+        {"rung": "Rung", "name": "What is changed", "kind": "Kind", "at": "Seen at", "change": "Relative change",
+         "single": "By float32 alone"},
+    ),
+    "k": Section(
+        "How far the reference is from itself",
+        "The reference runs again in ways that do not change its meaning: another number of threads, as a graph, with "
+        "an input moved by its last bit. k is how many times its error grew: a candidate may err k times as much.",
+        {"reference": "Reference", "property": "Property", "stage": "Stage", "k": "k, times",
+         "set_by": "Widest between"},
+    ),
+    "search": Section(
+        "Searched for the worst case",
+        "Cases are drawn and steered towards the limit that follows from counting every rounding of a computation (its "
+        "running-error bound). The worst found are run again in every certificate.",
+        {"rung": "Rung", "n_examples": "Cases", "worst_ratio": "Worst, share of the limit", "worst_at": "At",
+         "reproduce": "Again", "recorded": "When"},
+    ),
+    "bitwise": Section(
+        "tf_leaf and the original, bit by bit",
+        "Where the original is at hand, both run in one process on drawn configurations of every public name, and "
+        "every bit of every output and gradient is compared.",
+        {"name": "Name", "drawn": "Configurations", "arrays": "Arrays", "values": "Values",
+         "differing": "Values that differ", "run": "Where"},
+    ),
+    "ports": Section(
+        "Ports of others",
+        "A port is held to the rung that it claims to be; the first stage where it departs is named.",
+        {"port": "Port", "claims": "Claims to be", "first_departure": "Departs first at", "departs": "Departs",
+         "holds": "Holds", "not_seen": "Not seen"},
+    ),
+    "killed": Section(
+        "Commands killed at chosen moments",
+        "What a command writes must be the old file or the new one, whole, whenever it is killed.",
+        {"command": "Command", "moments": "Moments", "killed": "Killed", "old": "Old file whole",
+         "new": "New file whole"},
+    ),
+    "damage": Section(
+        "Damaged files of weights",
+        "Files of weights with bytes changed or cut off: each must be refused, unless the damage is where nothing is "
+        "read.",
+        {"format": "Format", "files": "Files", "refused": "Refused", "unchanged": "Loaded unchanged",
+         "changed": "Other numbers, no checksum"},
+    ),
+    "coverage": Section(
+        "What was drawn",
+        "How often each class of configuration, signal and weight came up in the drawn cases.",
+        {"step": "Step", "what": "What", "classes": "Class and cases"},
+    ),
+    "evidence": Section(
+        "When this evidence was measured",
+        "Evidence is kept, and used again while sources, versions and processor are the same (their hash says so).",
+        {"file": "Tests", "measured": "Date", "hash": "Hash", "reused": "Used again"},
+    ),
+}  # fmt: skip
 
 
 def line(certificate: Certificate) -> str:
     """One line on the instrument; empty where the run said nothing of it."""
+    return "; ".join(parts(certificate))
+
+
+def parts(certificate: Certificate) -> list[str]:
+    """What the line consists of."""
     evidence = certificate.evidence
-    parts = []
+    out = []
     if faults := evidence.get("faults"):
-        parts.append(f"{sum(row['killed'] for row in faults)} of {len(faults)} planted faults killed")
+        out.append(f"{sum(row['killed'] for row in faults)} of {len(faults)} bugs planted on purpose were caught")
     if benign := evidence.get("benign"):
-        parts.append(f"{sum(row['verdict'] != 'passed' for row in benign)} of {len(benign)} benign changes refused")
-    for kind, words in (("parameter", "of a trained parameter end to end"), ("constant", "of a constant at its stage")):
-        rows = [row for row in evidence.get("resolution", ()) if row["kind"] == kind]
-        if rows:
-            worst = max(rows, key=lambda row: float(row["change"]))
-            single = max(float(row["single"]) for row in rows) if kind == "parameter" else None
-            alone = "" if single is None else f", {single:.1g} by float32 alone"
-            where = f"{worst['rung']} {worst['name']}"
-            parts.append(f"coarsest resolution {float(worst['change']):.1g} {words} ({where}{alone})")
-    for row in evidence.get("evidence", ()):
-        if row["reused"] == "yes":
-            same = f"sources, versions and processor of hash {row['hash']}"
-            parts.append(f"evidence of {row['file']} reused, measured {row['measured']} with the same {same}")
+        out.append(
+            f"{sum(row['verdict'] != 'passed' for row in benign)} of {len(benign)} harmless rewrites were refused"
+        )
+    for kind, words in (("parameter", "any trained parameter"), ("constant", "any constant of the code")):
+        if rows := [row for row in evidence.get("resolution", ()) if row["kind"] == kind]:
+            worst = max(float(row["change"]) for row in rows)
+            out.append(f"a relative change of {worst:.1g} in {words} is noticed")
+    if measured := sorted({row["measured"] for row in evidence.get("evidence", ()) if row["reused"] == "yes"}):
+        out.append(f"this evidence is of an earlier run with the same files, {' and '.join(measured)}")
     if search := evidence.get("search"):
-        worst = max(search, key=lambda row: float(row["worst_ratio"]))
+        worst = max(float(row["worst_ratio"]) for row in search)
         total = sum(row["n_examples"] for row in search)
-        parts.append(f"{total} searched examples, worst {worst['worst_ratio']:.4g} of the running-error bound")
+        out.append(f"{total:,} cases were searched for the worst, which uses {100 * worst:.4g} % of its limit")
     if damage := evidence.get("damage"):
         refused, unchanged, changed = (sum(row[end] for row in damage) for end in ("refused", "unchanged", "changed"))
-        other = f", {changed} with other numbers where no checksum tells" if changed else ""
-        parts.append(f"damaged weight files: {refused} refused, {unchanged} loaded unchanged{other}")
+        other = f", {changed} loaded with other numbers where no checksum tells" if changed else ""
+        out.append(f"of damaged weight files {refused} were refused, {unchanged} loaded unchanged{other}")
     for row in evidence.get("ports", ()):
         departs = f"departs from {row['claims']} first at {row['first_departure']}"
-        parts.append(f"{row['port']} {departs if row['departs'] else 'is ' + row['claims']}")
+        out.append(f"{row['port']} {departs if row['departs'] else 'is ' + row['claims']}")
     if of_the_ladder(certificate.claims):
-        parts += [_mutants(record) for record in certificate.recorded if record["name"] == "mutants"]
-        parts.append(cells_line(verdicts(certificate.claims)))
-    return "; ".join(parts)
+        out += [_mutants(record) for record in certificate.recorded if record["name"] == "mutants"]
+        out.append(cells_line(verdicts(certificate.claims)))
+    return out
 
 
 def _mutants(record: dict[str, Any]) -> str:
@@ -69,8 +145,11 @@ def _mutants(record: dict[str, Any]) -> str:
     for row in record["rows"]:
         counts.update({column: n for column, n in row.items() if isinstance(n, int)})
     killed, equivalent = counts["killed"] + counts["timeout"], counts["equivalent: bits"] + counts["equivalent: reason"]
-    stale = ", of other sources than these" if record["changed"] else ""
-    return f"{killed} of {counts['sampled']} sampled mutants killed, {equivalent} equivalent{stale}"
+    stale = f" (recorded {record['date'][:10]}, for another version of these files)" if record["changed"] else ""
+    return (
+        f"of {counts['sampled']} random changes of the code {killed} failed a test, "
+        f"{equivalent} change nothing that is computed{stale}"
+    )
 
 
 def of_the_ladder(claims: Sequence[Claim]) -> bool:
@@ -79,10 +158,12 @@ def of_the_ladder(claims: Sequence[Claim]) -> bool:
 
 
 def cells_line(found: Sequence[Verdict]) -> str:
-    """Count the cells of the grid by their state."""
+    """Count the cells of the grid (rung, stage, property, type) by their state."""
     counts = Counter(v.state for v in found)
-    states = ", ".join(f"{counts[state]} {state}" for state in ("certified", "declared", "failed", "empty"))
-    return f"{len(found)} cells: {states}"
+    rest = "".join(f", {counts[state]} {words}" for state, words in (
+        ("declared", "are declared differences"), ("failed", "failed"), ("empty", "were not compared"),
+    ) if counts[state])  # fmt: skip
+    return f"of {len(found)} combinations of rung, stage, property and type {counts['certified']} hold{rest}"
 
 
 def tightness(claims: Sequence[Claim]) -> list[tuple[str, str, str, float]]:

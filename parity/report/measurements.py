@@ -16,6 +16,7 @@ class MeasurementLog:
         root: the folder that pytest's names of tests begin from; it is often above the one that pytest ran in.
         evidence: rows about the instrument itself, by section.
         n_recorded: measurements so far.
+        last: the one recorded last.
     """
 
     def __init__(self, root: Path | None = None) -> None:
@@ -25,6 +26,7 @@ class MeasurementLog:
         self._range: dict[Key, tuple[float, float]] = {}
         self.evidence: dict[str, list[dict[str, Any]]] = {}
         self.n_recorded = 0
+        self.last: Measurement | None = None
 
     def check(self, measurement: Measurement) -> None:
         """Record a measurement, then hold it to its bound.
@@ -39,7 +41,7 @@ class MeasurementLog:
 
     def record(self, m: Measurement) -> None:
         """Record a measurement without holding it to anything: a failed one still fails the certificate."""
-        self.n_recorded += 1
+        self.n_recorded, self.last = self.n_recorded + 1, m
         key = m.key
         worst = self._worst.get(key, m)
         # ties by name, so that the order of the tests does not show in the certificate

@@ -1,4 +1,4 @@
-"""The public names of the original, what rungs 0 and 1 make of each, and how far from it they were measured."""
+"""The public names of the original, and how much of its limit each uses in rungs 0 and 1."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from parity.cases.public_names import PROPERTIES, PUBLIC, PublicName
 from parity.report.cells import WHOLE, claimed
 from parity.report.claims import Claim
-from parity.report.table import brief
+from parity.report.words import percent
 
 REFERENCES = ("original", "tf_leaf", "oracle")
 
@@ -18,7 +18,7 @@ class Entry:
     """One cell of the table.
 
     Attributes:
-        text: the worst error and what it was measured against; or why there is none.
+        text: percent of its limit that the worst claim uses, and what it was measured against; or why there is none.
         verdict: ``certified``, ``divergence``, ``failed``, ``empty``, or ``left out``: there is nothing to compare.
     """
 
@@ -31,14 +31,6 @@ def rows(claims: Sequence[Claim]) -> list[tuple[PublicName, dict[tuple[str, str]
     return [
         (entry, {(rung, p): _entry(entry, rung, p, claims) for rung in WHOLE for p in PROPERTIES}) for entry in PUBLIC
     ]
-
-
-def markdown(claims: Sequence[Claim]) -> str:
-    """The table, a column a rung and property."""
-    head = ["name", *(f"`{rung}` {p}" for rung in WHOLE for p in PROPERTIES)]
-    lines = [head, ["---"] * len(head)]
-    lines += [[f"`{entry.name}`", *(cell.text for cell in cells.values())] for entry, cells in rows(claims)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _entry(entry: PublicName, rung: str, property: str, claims: Sequence[Claim]) -> Entry:
@@ -54,11 +46,10 @@ def _entry(entry: PublicName, rung: str, property: str, claims: Sequence[Claim])
     verdicts = {c.verdict for c in own}
     if "failed" in verdicts:
         return Entry("failed", "failed")
-    # the nearest to the original that was at hand; its own limit first, where terms cancel that of counted roundings
+    if verdicts == {"divergence"}:
+        return Entry("declared difference", "divergence")
+    # the nearest to the original that was at hand
     for reference in REFERENCES:
-        direct = [c for c in own if c.worst.reference == reference and c.worst.criterion in ("direct", "divergence")]
-        if direct := direct or [c for c in own if c.worst.reference == reference]:
-            worst = max(direct, key=lambda c: c.highest)
-            verdict = "divergence" if verdicts == {"divergence"} else "certified"
-            return Entry(f"{brief(worst.highest)} ({reference})", verdict)
+        if direct := [c for c in own if c.worst.reference == reference and c.worst.criterion != "divergence"]:
+            return Entry(f"{percent(max(c.worst.ratio for c in direct))} ({reference})", "certified")
     return Entry("empty", "empty")

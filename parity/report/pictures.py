@@ -1,21 +1,22 @@
-"""Pictures of what the rungs compute: NumPy arrays in, PNG files out."""
+"""Pictures of what the rungs compute: NumPy arrays in, WebP files out."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.colors import SymLogNorm
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
 COLOURS = ("#111111", "#e69f00", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9")
 LOWEST_DB = -60.0
-N_SHOWN = 7
+N_SHOWN = 5
+WIDTH = 7.2  # inches; the page shows two pictures side by side
+MILLIONTH = 1e-6
 
 
 def features(rungs: Mapping[str, Array], ms_per_frame: float = 10.0) -> bytes:
@@ -29,50 +30,56 @@ def features(rungs: Mapping[str, Array], ms_per_frame: float = 10.0) -> bytes:
     values = np.concatenate([np.ravel(a) for a in rungs.values()])
     low, high = np.percentile(values, [0.5, 99.5])
     for axes, (name, array) in zip(panels, rungs.items(), strict=True):
-        image = axes.imshow(
-            array,
-            origin="lower",
-            aspect="auto",
-            vmin=low,
-            vmax=high,
-            cmap="magma",
-            extent=_extent(array, ms_per_frame),
-        )
+        image = _show(axes, array, ms_per_frame, Normalize(low, high), "magma")
         axes.set_title(name, fontsize=9, loc="left")
-    figure.colorbar(image, ax=panels, shrink=0.6, label="output", extend="both")
-    return _png(figure)
+    figure.colorbar(image, ax=panels, shrink=0.6, label="feature value", extend="both")
+    return saved(figure)
 
 
 def differences(pairs: Mapping[str, Array], ms_per_frame: float = 10.0) -> bytes:
-    """Differences, a panel each, on one scale that is logarithmic on both sides of zero.
+    """Differences in millionths, a panel each, on one linear scale.
 
     Args:
         pairs: ``"a - b"`` to [filters, frames], as fractions of max|b|.
         ms_per_frame: for the time axis.
     """
     figure, panels = _panels(len(pairs))
-    peaks = [float(np.max(np.abs(a), initial=0.0)) for a in pairs.values()]
-    high = 10.0 ** np.ceil(np.log10(max(*peaks, 1e-12)))
-    # linear below a tenth of the smallest difference there is, so that it too gets its share of the colours
-    linear = max(min((p for p in peaks if p > 0), default=high) / 10, high * 1e-12)
-    linear = 10.0 ** np.floor(np.log10(linear))
-    norm = SymLogNorm(linthresh=linear, vmin=-high, vmax=high, base=10)
+    peaks = [float(np.max(np.abs(a), initial=0.0)) / MILLIONTH for a in pairs.values()]
+    high = max(*peaks, 1e-12)
     for axes, (name, array), peak in zip(panels, pairs.items(), peaks, strict=True):
-        image = axes.imshow(
-            array,
-            origin="lower",
-            aspect="auto",
-            norm=norm,
-            cmap="RdBu_r",
-            extent=_extent(array, ms_per_frame),
-        )
-        axes.set_title(f"{name}   (largest: {peak:.1e})", fontsize=9, loc="left")
-    bar = figure.colorbar(image, ax=panels, shrink=0.6, label="difference / max|reference|")
-    decades = 10.0 ** np.arange(np.log10(linear), np.log10(high) + 0.5, max(1, round(np.log10(high / linear) / 4)))
-    bar.set_ticks([*(-decades[::-1]), 0.0, *decades])
-    bar.formatter = FuncFormatter(lambda v, _: f"{v:.0e}" if v else "0")
-    bar.update_ticks()
-    return _png(figure)
+        image = _show(axes, array / MILLIONTH, ms_per_frame, Normalize(-high, high), "RdBu_r")
+        axes.set_title(f"{name}   (largest: {peak:.2g} millionths)", fontsize=9, loc="left")
+    figure.colorbar(image, ax=panels, shrink=0.8, label="millionths of the largest feature")
+    return saved(figure)
+
+
+def fault(panels_of: Mapping[str, Array], caught: Sequence[float], limit: float, ms_per_frame: float = 10.0) -> bytes:
+    """A step without and with a planted bug, in times its limit; below, how far beyond it every bug was caught.
+
+    Args:
+        panels_of: title to a relative difference [filters, frames].
+        caught: of every planted bug, the error over the limit that it broke; finite ones are drawn.
+        limit: of the relative difference.
+        ms_per_frame: for the time axis.
+    """
+    times = [value for value in caught if np.isfinite(value) and value > 0]
+    heights = [2.0] * len(panels_of) + [1.6] * bool(times)
+    figure = Figure(figsize=(WIDTH, 0.8 + sum(heights)), layout="constrained")
+    rows = figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0].tolist()
+    shown = rows[: len(panels_of)]
+    for axes, (name, array) in zip(shown, panels_of.items(), strict=True):
+        image = _show(axes, np.abs(array) / limit, ms_per_frame, LogNorm(1e-2, 1e4), "inferno")
+        axes.set_facecolor("black")  # no difference at all has no place on a logarithmic scale
+        axes.set_title(name, fontsize=9, loc="left")
+        axes.set_ylabel("filter", fontsize=8)
+    shown[-1].set_xlabel("s")
+    figure.colorbar(image, ax=shown, shrink=0.8, label="difference over its limit", extend="max")
+    if times:
+        edges = np.logspace(0, np.ceil(np.log10(max(times))), 30)
+        rows[-1].hist(times, bins=edges, color=COLOURS[3])
+        rows[-1].axvline(1.0, color="black", linewidth=1.5)
+        rows[-1].set(xscale="log", xlabel="error over the limit that caught it (1 is the limit)", ylabel="planted bugs")
+    return saved(figure)
 
 
 def filters(rungs: Mapping[str, tuple[Array, Array]]) -> bytes:
@@ -81,7 +88,7 @@ def filters(rungs: Mapping[str, tuple[Array, Array]]) -> bytes:
     Args:
         rungs: name to (frequencies in Hz [F], magnitude response [filters, F]).
     """
-    figure = Figure(figsize=(11, 8), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 6.4), layout="constrained")
     grid = figure.add_gridspec(2, 2, height_ratios=(3, 2))
     top, peaks, widths = (
         figure.add_subplot(grid[0, :]),
@@ -92,7 +99,7 @@ def filters(rungs: Mapping[str, tuple[Array, Array]]) -> bytes:
         # thick lines below, thin ones above: those that coincide stay visible
         style: dict[str, Any] = {
             "color": COLOURS[i % len(COLOURS)],
-            "linewidth": 1 + 1.1 * (len(rungs) - 1 - i),
+            "linewidth": 1 + 1.3 * (len(rungs) - 1 - i),
         }
         for j, c in enumerate(_shown(len(response))):
             decibels = 20 * np.log10(np.maximum(np.abs(response[c]), 1e-12))
@@ -111,38 +118,24 @@ def filters(rungs: Mapping[str, tuple[Array, Array]]) -> bytes:
         xlabel="Hz",
         ylabel="dB",
     )
-    figure.legend(*top.get_legend_handles_labels(), fontsize=8, loc="outside upper left", ncols=len(rungs))
+    figure.legend(*top.get_legend_handles_labels(), fontsize=8, loc="outside upper left", ncols=3)
     first = next(iter(rungs))
     peaks.set(xlabel="filter", ylabel=f"peak, Hz from {first}'s")
-    widths.set(xlabel="filter", ylabel=f"width at -3 dB, of {first}'s")
-    return _png(figure)
+    widths.set(xlabel="filter", ylabel=f"width, times {first}'s")
+    return saved(figure)
 
 
-def windows(rungs: Mapping[str, tuple[Array, Array]]) -> bytes:
-    """Pooling windows of a few channels of each rung over each other.
-
-    Args:
-        rungs: name to (time in ms [W] or [filters, W], window [filters, W]); what is NaN is not drawn.
-    """
-    figure = Figure(figsize=(11, 3.5), layout="constrained")
-    axes = figure.add_subplot()
-    for i, (name, (ms, window)) in enumerate(rungs.items()):
-        times = np.broadcast_to(ms, window.shape)
-        style: dict[str, Any] = {
-            "color": COLOURS[i % len(COLOURS)],
-            "linewidth": 1 + 1.1 * (len(rungs) - 1 - i),
-        }
-        for j, c in enumerate(_shown(len(window))):
-            axes.plot(times[c], window[c], label=name if j == 0 else None, alpha=0.85, **style)
-    axes.set(xlabel="ms", ylabel="weight")
-    axes.legend(fontsize=8)
-    return _png(figure)
+def saved(figure: Figure) -> bytes:
+    """The figure as a WebP file, sharp on a dense screen and small enough for a page that holds several."""
+    out = io.BytesIO()
+    figure.savefig(out, format="webp", dpi=150, pil_kwargs={"quality": 72, "method": 6})
+    return out.getvalue()
 
 
 def _panels(n: int) -> tuple[Figure, list[Any]]:
     if n < 1:
         raise ValueError("rungs={}: must hold at least one")
-    figure = Figure(figsize=(11, 1.2 + 1.7 * n), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.9 + 1.15 * n), layout="constrained")
     panels = figure.subplots(n, 1, sharex=True, squeeze=False)[:, 0].tolist()
     for axes in panels:
         axes.set_ylabel("filter", fontsize=8)
@@ -150,8 +143,9 @@ def _panels(n: int) -> tuple[Figure, list[Any]]:
     return figure, panels
 
 
-def _extent(array: Array, ms_per_frame: float) -> tuple[float, float, float, float]:
-    return (0.0, array.shape[1] * ms_per_frame / 1000, -0.5, array.shape[0] - 0.5)
+def _show(axes: Any, array: Array, ms_per_frame: float, norm: Normalize, colours: str) -> Any:
+    extent = (0.0, array.shape[1] * ms_per_frame / 1000, -0.5, array.shape[0] - 0.5)
+    return axes.imshow(array, origin="lower", aspect="auto", norm=norm, cmap=colours, extent=extent)
 
 
 def _shown(n: int) -> list[int]:
@@ -167,9 +161,3 @@ def _width(hz: Array, response: Array) -> Array:
     power = np.abs(response) ** 2
     inside = power >= power.max(axis=1, keepdims=True) / 2
     return np.asarray(inside.sum(axis=1) * (hz[1] - hz[0]))
-
-
-def _png(figure: Figure) -> bytes:
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=100)
-    return out.getvalue()

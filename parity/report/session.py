@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime, timezone
 from functools import partial
@@ -20,6 +22,8 @@ from parity.report.cells import verdicts
 from parity.report.certificate import Certificate
 from parity.report.environment import describe
 from parity.report.measurements import MeasurementLog
+from parity.report.picture import Picture
+from parity.report.progress import Progress
 from parity.weights.outputs import Output, missing, replace_file
 
 CLIP = Path("fixtures", "speech", "arctic_a0009.wav")
@@ -44,9 +48,8 @@ class Certifier:
         self.n_deselected = 0
         self.certificate: Certificate | None = None
         self._began = time.monotonic()
-        self._file: str | None = None
-        self._file_began = self._began
-        self._before: Counter[str] = Counter()
+        self.progress = Progress(config)
+        config.pluginmanager.register(self.progress, "leaf-ladder-progress")
 
     # counting
 
@@ -90,38 +93,14 @@ class Certifier:
         """Say where the certificate will be."""
         return f"certificate: {self.directory}"
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """Write a line when a file is done."""
-        file = nodeid.partition("::")[0]
-        if file != self._file:
-            self._file_done()
-            self._file, self._file_began, self._before = file, time.monotonic(), self.tests.copy()
-
-    def _file_done(self) -> None:
-        terminal = self.config.pluginmanager.get_plugin("terminalreporter")
-        # workers of pytest-xdist take tests from many files at once
-        if self._file is None or terminal is None or self.config.getoption("numprocesses", None):
-            return
-        now = time.monotonic()
-        done = ", ".join(f"{n} {outcome}" for outcome, n in (self.tests - self._before).items()) or "none"
-        if self.config.get_verbosity() < 0:  # -q writes bare dots, which pytest ends only with the run
-            terminal.write("\n")
-        terminal.ensure_newline()
-        terminal.write_line(
-            f"  {self._file}: {done} in {now - self._file_began:.1f} s; "
-            f"{len(self.ledger)} claims so far, {now - self._began:.0f} s"
-        )
-
     # the end
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write the report; a run whose certificate failed does not end with 0."""
-        self._file_done()
-        self._file = None
+        self.progress.say("drawing the pictures")
         failures = self._failures(int(exitstatus))
         notes = [f"tests deselected: {self.n_deselected}"] if self.n_deselected else []
-        pictures: dict[str, bytes] = {}
+        pictures: list[Picture] = []
         if int(exitstatus) in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             pictures = self._draw(failures, notes)
         self.certificate = Certificate(
@@ -144,6 +123,7 @@ class Certifier:
 
         self.certificate.write(self.directory / "certificate.json")
         replace_file(self.directory / "index.html", render(self.certificate, pictures).encode())
+        self.progress.end()
         if failures and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -163,24 +143,25 @@ class Certifier:
             out.append(f"tests skipped although CI is set: {len(self.skipped)}")
         return out
 
-    def _draw(self, failures: list[str], notes: list[str]) -> dict[str, bytes]:
+    def _draw(self, failures: list[str], notes: list[str]) -> list[Picture]:
         """The pictures; what is not installed is a note, what breaks is a failure."""
         clip = self.config.rootpath / CLIP
         if not clip.is_file():
             notes.append(f"no pictures: {CLIP} is not here")
-            return {}
-        with warnings.catch_warnings():
+            return []
+        with warnings.catch_warnings(), _without_banners():
             warnings.simplefilter("default")
             try:
                 from parity.report import gallery, lengths
 
-                return {**gallery.draw(clip), **lengths.draw(self.config.rootpath)}
+                faults = self.ledger.evidence.get("faults", [])
+                return [*gallery.draw(clip, faults), *lengths.draw(self.config.rootpath)]
             except Exception as error:  # whatever it is, the measurements still have to be written
                 if isinstance(error, ModuleNotFoundError) and error.name in ("matplotlib", "soundfile"):
                     notes.append(f"no pictures: {missing('drawing them', error.name)}")
                 else:
                     failures.append(f"the pictures could not be drawn: {type(error).__name__}: {error}")
-        return {}
+        return []
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print the ladder, and where the report is."""
@@ -192,6 +173,21 @@ class Certifier:
         terminalreporter.write(render(self.certificate, colour=terminalreporter.hasmarkup))
         for name in ("certificate.json", "index.html"):
             terminalreporter.write_line(f"{self.directory / name}")
+
+
+@contextmanager
+def _without_banners() -> Iterator[None]:
+    """Keep what TensorFlow's C++ code writes to stderr while it is loaded; no filter of Python's sees it."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _require_ours(directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""The ladder as a table on a terminal: a row per step, property and domain."""
+"""The certificate on a terminal: the verdict, the ladder and the answers on a screen; all the rest when asked for."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from parity.report import answers, ladder
 from parity.report.certificate import Certificate
 from parity.report.claims import Claim, Measurement
-from parity.report.instrument import line
+from parity.report.instrument import of_the_ladder, parts
+from parity.report.words import CRITERIA, VERDICTS, failure, millionths, percent, property_of
 
 STYLE = {"certified": "green", "divergence": "cyan", "slack": "yellow", "failed": "bold red"}
+LINES, WIDTH = 40, 100  # of what is shown unless everything is asked for
+N_FAILURES, N_WORST = 4, 5
 WIDEST = 400  # a terminal wraps long rows better than rich breaks cells
 
 
@@ -58,12 +62,6 @@ def rows(claims: Sequence[Claim]) -> list[Row]:
     return [Row(group) for group in out.values()]
 
 
-def bound(claim: Claim) -> str:
-    """What the observed value is held to; of a divergence, the declared range."""
-    m = claim.worst
-    return f"{brief(m.at_least)} .. {brief(m.bound)}" if m.criterion == "divergence" else brief(m.bound)
-
-
 def observed(claim: Claim) -> str:
     """The worst value seen; of a divergence, the smallest and the largest."""
     if claim.worst.criterion == "divergence" and claim.lowest != claim.highest:
@@ -76,6 +74,12 @@ def brief(value: float) -> str:
     return f"{value:.2g}"
 
 
+def worst_first(claims: Sequence[Claim]) -> list[Row]:
+    """The rows that are held to a limit, those that fail first, then the one whose worst case uses most of its own."""
+    held = [row for row in rows(claims) if row.worst.worst.criterion != "divergence" or row.verdict == "failed"]
+    return sorted(held, key=lambda row: (row.worst.worst.holds, -row.worst.worst.ratio))
+
+
 def summary(certificate: Certificate) -> str:
     """One line: how many claims of each verdict, on how many tests, in which time."""
     counts = {
@@ -83,7 +87,7 @@ def summary(certificate: Certificate) -> str:
     }
     names = {
         "certified": "certified",
-        "slack": "certified with a loose bound",
+        "slack": "certified with a wide limit",
         "divergence": "declared as divergent",
         "failed": "failed",
     }
@@ -93,56 +97,138 @@ def summary(certificate: Certificate) -> str:
 
 
 def render(certificate: Certificate, colour: bool = False) -> str:
-    """The table, the summary and, where the run is no certificate, why not.
+    """The verdict, the ladder and the five answers, in at most ``LINES`` lines of ``WIDTH`` columns.
+
+    Args:
+        certificate: what to show.
+        colour: whether to write terminal colours.
+    """
+    head, end = _verdict(certificate), [Text(summary(certificate), style=STYLE[certificate.verdict])]
+    body = [*_ladder(certificate), Text(), *_answers(certificate)]
+    notes = [Text(f"note: {line}", style=STYLE["slack"]) for line in certificate.notes]
+    lines = _wrapped([*head, Text(), *body, *notes])
+    worst = _wrapped([Text("worst cases, % of the limit"), *_worst(certificate)])
+    lines += [Text(), *worst][: max(0, LINES - len(lines) - len(_wrapped(end)) - 1)]
+    last = _wrapped(end)
+    if len(lines) + len(last) > LINES:  # failures and notes may be long: certificate show --all has them whole
+        lines = [*lines[: LINES - len(last) - 1], Text("... (leaf-ladder certificate show --all)")]
+    return _printed([*lines, *last], colour)
+
+
+def _verdict(certificate: Certificate) -> list[Text]:
+    style = STYLE[certificate.verdict]
+    out = [Text(f"{certificate.verdict.upper()}: {answers.headline(certificate)}", style=style)]
+    failures, n_more = answers.failures_in_words(certificate, N_FAILURES)
+    out += [Text(f"failed: {sentence}", style=STYLE["failed"]) for _, sentence in failures]
+    if n_more:
+        out.append(Text(f"failed: {n_more} more (leaf-ladder certificate show --all)", style=STYLE["failed"]))
+    shown, rest = certificate.failures[:N_FAILURES], len(certificate.failures) - N_FAILURES
+    out += [Text(f"no certificate: {line}", style=STYLE["failed"]) for line in shown]
+    return [*out, Text(f"no certificate: {rest} more reasons", style=STYLE["failed"])] if rest > 0 else out
+
+
+def _ladder(certificate: Certificate) -> list[Text]:
+    steps, out = ladder.steps(certificate.claims), []
+    for step in steps:
+        out.append(Text(f"|-- {step.rung}: {step.title}"))
+        bad = f"; {step.failed} failed" if step.failed else ""
+        if step.output is None and step.gradient is None:
+            used = "not compared with the rung below in this run"
+            if step.used is not None:
+                used = f"against {step.reference}: worst case at {percent(step.used)} % of its limit"
+            out.append(Text(f"|     {used}{bad}"))
+        else:
+            found = f"output {millionths(step.output):>5}   gradient {millionths(step.gradient):>5}"
+            out.append(Text(f"|     {found}{bad}", style="bold red" if bad else ""))
+    lowest = "the original: " + ladder.TITLES[ladder.ORIGINAL]
+    if steps and not (of_the_ladder(certificate.claims) or not certificate.claims):
+        lowest = steps[-1].reference
+    return [*out, Text(f"|-- {lowest}"), Text(ladder.UNIT_BRIEF)]
+
+
+def _answers(certificate: Certificate) -> list[Text]:
+    out = []
+    for answer in answers.answers(certificate):
+        text = Text(f"{answer.question} ", style="bold")
+        text.append(" ".join([answer.short, *answer.lines]).strip(), style="not bold")
+        out.append(text)
+    return out
+
+
+def _worst(certificate: Certificate) -> list[Text]:
+    out = []
+    for row in worst_first(certificate.claims)[:N_WORST]:
+        m = row.worst.worst
+        step = f"{m.rung} <- {m.reference}"
+        line = f"{percent(m.ratio):>6} %  {step}, {property_of(m.property)} at {m.stage}, {m.domain}"
+        line = line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..."
+        out.append(Text(line, style=STYLE["failed"] if row.verdict == "failed" else ""))
+    return out
+
+
+def _wrapped(lines: Sequence[Text]) -> list[Text]:
+    """The lines, broken at ``WIDTH`` columns, what goes on set in."""
+    console = _console(io.StringIO(), False)
+    out: list[Text] = []
+    for line in lines:
+        first, *rest = line.wrap(console, WIDTH - 4) if len(line) > WIDTH else [line]
+        out += [first, *(Text.assemble("    ", part) for part in rest)]
+    return out
+
+
+def _printed(lines: Sequence[Text], colour: bool) -> str:
+    out = io.StringIO()
+    console = _console(out, colour)
+    for line in lines:
+        console.print(line, soft_wrap=True)
+    return _trimmed(out)
+
+
+def render_all(certificate: Certificate, colour: bool = False) -> str:
+    """Everything: a row per step, property and domain, every failed claim, the instrument, the summary.
 
     Args:
         certificate: what to show.
         colour: whether to write terminal colours.
     """
     table = Table(box=None, pad_edge=False, header_style="bold" if colour else "")
-    for name in (
-        "step",
-        "property",
-        "domain",
-        "claims",
-        "cases",
-        "observed",
-        "bound",
-        "ratio",
-        "worst at",
-        "verdict",
-    ):
-        table.add_column(name, justify="right" if name in ("claims", "cases") else "left", no_wrap=True)
-    step = ""
-    for row in rows(certificate.claims):
-        worst = row.worst
-        m = worst.worst
-        new = f"{m.rung} <- {m.reference}"
+    columns = ("step", "property", "on", "claims", "cases", "% of limit", "worst at", "criterion", "verdict")
+    for name in columns:
+        table.add_column(name, justify="right" if name in ("claims", "cases", "% of limit") else "left", no_wrap=True)
+    for row in (*worst_first(certificate.claims), *declared(certificate.claims)):
+        m = row.worst.worst
         table.add_row(
-            "" if new == step else new,
-            m.property,
+            f"{m.rung} <- {m.reference}",
+            property_of(m.property),
             m.domain,
             str(len(row.claims)),
             str(row.n_cases),
-            observed(worst),
-            bound(worst),
-            "" if m.criterion == "divergence" else brief(m.ratio),
-            f"{m.stage}, {m.criterion}",
-            Text(row.verdict, style=STYLE[row.verdict]),
+            "" if m.criterion == "divergence" else percent(m.ratio),
+            m.stage,
+            CRITERIA[m.criterion],
+            Text(VERDICTS[row.verdict], style=STYLE[row.verdict]),
         )
-        step = new
     out = io.StringIO()
     console = _console(out, colour)
     if certificate.claims:
         console.print(table)
         console.print()
+    for claim in answers.failed(certificate.claims):
+        console.print(
+            Text(f"failed: {failure(claim)} Again: {claim.worst.reproduce}", style=STYLE["failed"]), soft_wrap=True
+        )
     for kind, lines in (("no certificate", certificate.failures), ("note", certificate.notes)):
         for text in lines:
             console.print(Text(f"{kind}: {text}", style="" if kind == "note" else STYLE["failed"]), soft_wrap=True)
-    if certificate.evidence:
-        console.print(Text(f"instrument: {line(certificate)}"), soft_wrap=True)
+    for part in parts(certificate):
+        console.print(Text(f"instrument: {part}"), soft_wrap=True)
     console.print(Text(summary(certificate), style=STYLE[certificate.verdict]), soft_wrap=True)
     return _trimmed(out)
+
+
+def declared(claims: Sequence[Claim]) -> list[Row]:
+    """The rows of declared differences that hold."""
+    return [row for row in rows(claims) if row.verdict == "divergence"]
 
 
 def render_measurements(measured: Sequence[Measurement], colour: bool = False) -> str:

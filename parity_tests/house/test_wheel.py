@@ -57,7 +57,7 @@ def test_holds_the_five_packages_and_nothing_else(names):
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == PACKAGES
     assert {name for name in names if name.split("/")[0] in PACKAGES and not name.endswith((".py", ".typed"))} == {
-        "parity/report/page.html"
+        f"parity/report/page.{kind}" for kind in ("css", "html", "js")
     }
     assert {f"{package}/py.typed" for package in PACKAGES} <= names
     assert not {name for name in names if "test" in name or "fixtures" in name or "benchmark" in name}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -14,6 +15,7 @@ from parity.report.claims import Claim, Measurement
 from parity.report.environment import describe
 from parity.report.measurements import MeasurementLog
 from parity.report.page import render
+from parity.report.picture import Picture
 from parity.report.table import render as render_table
 from parity.weights.outputs import replace_file
 from parity_tests.instrument.scratch import HOLDS, run
@@ -96,26 +98,34 @@ class Page(HTMLParser):
 def test_page_is_whole_and_needs_nothing_beside_it(scratch):
     page = Page(scratch.page)
     assert page.open == []
-    assert page.loaded == []
+    assert page.loaded == ["link", "script", "script"]  # an empty icon, the claims, and what shows them
+    assert not re.search(r"(src|href)=.(?!#|data:)", scratch.page)
     assert "@import" not in scratch.page
     assert "url(" not in scratch.page
 
 
 def test_pictures_are_inside_the_page():
-    page = Page(render(made(Measurement(**FIELDS)), {"A caption": b"\x89PNG"}))
-    assert [value.partition(",")[0] for value in page.loaded] == ["data:image/png;base64"]
+    pictures = [Picture("A title", "what to look for", "what it shows", data) for data in (b"\x89PNG", b"RIFF    WEBP")]
+    page = Page(render(made(Measurement(**FIELDS)), pictures))
+    shown = [value.partition(",")[0] for value in page.loaded if value.startswith("data:image")]
+    assert shown == ["data:image/png;base64", "data:image/webp;base64"]
 
 
 def test_page_escapes_what_it_is_given():
-    text = render(made(Measurement(**{**FIELDS, "case": "<script>alert(1)</script>"})))
-    assert "<script" not in text
-    assert "&lt;script&gt;" in text
+    bad = "</script><script>alert(1)</script>"
+    failing = Measurement(**{**FIELDS, "observed": 2.0, "case": bad, "reproduce": bad})
+    text = render(made(failing, failures=["claims failed: 1"]))
+    assert "alert(1)" in text
+    assert bad not in text
+    assert Page(text).loaded.count("script") == 2
 
 
 def test_page_and_table_show_the_claim(scratch):
-    for text in ("og_leaf", "tf_leaf", "scratch", "0.75"):
+    for text in ("og_leaf", "tf_leaf", "scratch"):
         assert text in scratch.page
         assert text in scratch.out
+    assert "75 %  og_leaf <- tf_leaf" in scratch.out
+    assert '<td class="n">75</td>' in scratch.page
 
 
 def test_certificate_is_read_back(tmp_path):

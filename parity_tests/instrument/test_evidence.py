@@ -93,7 +93,7 @@ def test_the_same_sources_are_not_measured_again(measured):
     assert row == {**before, "reused": "yes"}
     assert certificate["tests"] == {"passed": 2, "total": 2}
     page = (measured.folder / "report" / "index.html").read_text()
-    assert f"test_kept.py reused, measured {row['measured']} with the same sources" in page
+    assert f"of an earlier run with the same files, {row['measured']}" in page
     assert row["hash"] in page
 
 

@@ -1,0 +1,128 @@
+"""The certificate on a terminal: one screen, and the rest when it is asked for; a line while it is made."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from parity.report.answers import answers
+from parity.report.claims import Claim
+from parity.report.table import render, render_all
+from parity_tests.page import made
+
+WIDTH, LINES = 100, 40
+MADE = {"whole": made.certificate(), "failed": made.failing(), "large": made.large()}
+UNREADABLE = (
+    "coarsest resolution", "end to end", "mutants", "killed", "keep its meaning", "counted roundings", "G1", "G2",
+    "running-error",
+)  # fmt: skip
+SLOW = """
+import time
+from parity.report.claims import Measurement
+
+def test_first(ledger):
+    ledger.check(Measurement(
+        rung="og_leaf", reference="tf_leaf", stage="ema", property="training step", domain="speech", dtype="float32",
+        criterion="direct", relation="rounding", observed=0.5, bound=1.0, case="c", reproduce="r", reason="x",
+    ))
+
+def test_second():
+    time.sleep(2.5)
+"""
+
+
+@pytest.mark.parametrize("certificate", MADE.values(), ids=MADE)
+def test_one_screen(certificate):
+    lines = render(certificate).splitlines()
+    assert len(lines) <= LINES
+    assert max(map(len, lines)) <= WIDTH
+
+
+def test_as_many_failures_as_there_may_be_still_fit_a_screen():
+    many = [f"an empty cell: leaf x stage {n} x forward x float32" for n in range(400)]
+    lines = render(made.certificate(failures=many, notes=["n" * 90] * 50)).splitlines()
+    assert len(lines) <= LINES
+    assert "396 more reasons" in "\n".join(lines)
+
+
+def test_same_answers_as_on_the_page():
+    text = " ".join(render(MADE["whole"]).split())
+    for answer in answers(MADE["whole"]):
+        assert " ".join([answer.question, answer.short, *answer.lines]).replace("  ", " ") in text
+
+
+def test_failed_claim_comes_first_and_in_words():
+    first, second, *_ = render(MADE["failed"]).splitlines()
+    n = len(MADE["failed"].claims)
+    assert first == f"FAILED: 1 of {n} claims does not hold"
+    assert second.startswith("failed: leaf is too far from its reference: output, at ema")
+
+
+def test_run_that_compares_no_rungs_does_not_say_yes():
+    text = render(made.certificate([c for c in made.claims() if c.worst.reference == "oracle"]))
+    assert "Is it LEAF? Not asked by this run." in text
+    assert text.count("not compared with the rung below in this run") == 4
+
+
+def test_port_stands_on_what_it_claims_to_be():
+    measured = replace(made.HOLDS, rung="my port", reference="og_leaf", domain="drawn")
+    text = render(made.certificate([Claim(measured, 1, 5.3e-7, 5.3e-7)]))
+    ladder = text[text.index("|-- ") : text.index("(in millionths")]
+    assert re.fullmatch(r"\|-- my port: a port\n.*53 % of its limit\n\|-- og_leaf\n", ladder)
+    assert "efficientleaf" not in text
+    assert "SpecAugment" not in text
+
+
+def test_no_term_of_our_own_on_the_screen():
+    text = render(MADE["whole"])
+    assert [word for word in UNREADABLE if word in text] == []
+
+
+def test_all_has_every_step_property_and_domain():
+    text = render_all(MADE["large"])
+    for certificate_claim in MADE["large"].claims:
+        m = certificate_claim.worst
+        assert m.domain in text
+    assert len(text.splitlines()) > LINES
+
+
+def test_command_prints_a_screen_or_all(tmp_path):
+    MADE["failed"].write(tmp_path / "certificate.json")
+    for options, expected in (((), render(MADE["failed"])), (("--all",), render_all(MADE["failed"]))):
+        command = [sys.executable, "-m", "parity", "certificate", "show", *options, str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (1, expected)
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "xdist"])
+def test_progress_says_rung_property_and_time_left_during_a_long_test(workers, tmp_path):
+    (tmp_path / "test_slow.py").write_text(SLOW)
+    faster = "import pytest, sys, parity.report.progress as p; p.EVERY = 0.5; sys.exit(pytest.main(sys.argv[1:]))"
+    command = [sys.executable, "-c", faster, "-p", "no:cacheprovider", "test_slow.py", "--certificate", "out", *workers]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"50 % \(1 of 2 tests, \d+ s left\): og_leaf, training step", done.stdout)
+
+
+def test_failure_is_said_at_once_and_passing_tests_make_no_dots(tmp_path):
+    (tmp_path / "test_two.py").write_text("def test_bad(): assert False\n\ndef test_good(): pass\n")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_two.py", "--certificate", "out"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    before = done.stdout.partition("= FAILURES =")[0]
+    assert "FAILED test_two.py::test_bad\n" in before
+    assert not re.search(r"test_two\.py [.F]", before)
+
+
+def test_what_a_library_writes_while_pictures_are_drawn_is_not_shown(capfd):
+    import os
+
+    from parity.report.session import _without_banners
+
+    with _without_banners():
+        os.write(2, b"a banner\n")
+    os.write(2, b"an error\n")
+    assert capfd.readouterr().err == "an error\n"
