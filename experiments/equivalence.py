@@ -46,8 +46,8 @@ class Plan:
         sound: how clips become inputs.
         encoder: "small" or "efficientnet-b0".
         epochs, batch_size: of every run.
-        clips_per_class: of training; of the test at most ``n_test`` in all.
-        n_test: clips.
+        clips_per_class: of training.
+        n_validation, n_test: clips, at most; classes have the same number.
     """
 
     sound: Sound
@@ -55,6 +55,7 @@ class Plan:
     epochs: int = 12
     batch_size: int = 16
     clips_per_class: int = 60
+    n_validation: int = 100
     n_test: int = 500
 
 
@@ -68,7 +69,8 @@ def run(name: str, seed: int, plan: Plan, found: DataSet, work: Path) -> Row:
     n_classes = len(found.classes)
     sides = dict(found.split)
     sides["train"] = fewer(sides["train"], plan.clips_per_class)
-    sides["test"] = fewer(sides["test"], max(plan.n_test // n_classes, 1))
+    for side, most in (("validation", plan.n_validation), ("test", plan.n_test)):
+        sides[side] = fewer(sides[side], max(most // n_classes, 1))
     of_split = digest(sides, found.root)
     identity = {"plan": asdict(plan), "split": of_split}
     folder = work / f"{name.replace(' ', '_').replace(',', '')}-{seed}"

@@ -85,7 +85,7 @@ def test_killed_in_the_middle_the_bits_are_the_same(tones, tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     whole = subprocess.run(command("whole"), cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     child = subprocess.Popen(command("killed"), cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
-    while not (tmp_path / "killed" / "log.csv").is_file() and child.poll() is None:
+    while not (tmp_path / "killed" / "checkpoint.pt").is_file() and child.poll() is None:
         time.sleep(0.01)
     os.kill(child.pid, signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
