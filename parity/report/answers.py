@@ -13,9 +13,9 @@ from parity.report.words import counted, failure, millionths, percent
 
 # what a domain's claims are measured on, by how its name begins; {n} is the largest number of cases of a claim
 MEASURED_ON = {
-    ("goldens", "lessons"): "numbers recorded from the untouched original ({n} in all)",
+    ("goldens", "lessons"): "{n} recordings of the untouched original",
     ("speech",): "a spoken sentence of 3 seconds",
-    ("drawn", "compressions, drawn"): "configurations, weights and signals drawn at random (up to {n} a claim)",
+    ("drawn", "compressions, drawn"): "configurations, weights and signals drawn at random (up to {n} draws a claim)",
     ("subjects",): "every public name of the original by itself",
     ("ties", "beyond", "the worst of the searched"): "values on the edge of every limit, and the worst cases found",
     ("interior weights", "through the clamp", "100 free"): "single training steps, and 100 steps in a row",
@@ -25,8 +25,9 @@ MEASURED_ON = {
 NOT_COVERED = (
     "SpecAugment against the original, whose code needs lingvo: ours is written after it",
     "GPUs, float16, and bfloat16 beyond the forward pass",
-    "whole front ends on more than 3 seconds of audio: beyond, the parts after the pooling alone",
-    "bit equality of tf_leaf and the original over versions of TensorFlow: there they agree to rounding",
+    "whole front ends on more than 4000 samples of drawn audio or 3 seconds of speech; what follows the pooling is tested "
+    "on 10 minutes",
+    "bit equality of tf_leaf and the original across versions of TensorFlow, where they agree to rounding",
 )
 
 
@@ -107,7 +108,7 @@ def _how_closely(certificate: Certificate) -> Answer:
     lines = []
     parts = [f"outputs differ by at most {millionths(max(outputs))} millionths of the largest value"] if outputs else []
     if gradients:
-        parts.append(f"gradients by at most {millionths(max(gradients))} millionths of their length")
+        parts.append(f"gradients by at most {millionths(max(gradients))} millionths of their L2 norm")
     if parts:
         lines.append(f"From rung to rung, {', '.join(parts)}.")
     elif found:
