@@ -190,7 +190,7 @@ def test_journal_forgets_mutants_of_a_changed_file(root):
 
 def test_the_certificate_says_how_many_were_killed_and_of_what():
     rows = [{"rung": "leaf", "sampled": 9, "killed": 6, "timeout": 1, "equivalent: bits": 1, "equivalent: reason": 1}]
-    record = {"name": "mutants", "rows": rows, "changed": ["leaf/pcen.py"]}
+    record = {"name": "mutants", "rows": rows, "changed": ["leaf/pcen.py"], "date": "2026-11-25T04:53:19+00:00"}
     certificate = Certificate([Claim(Measurement(**FIELDS), 1, 0.5, 0.5)], {}, "", 0.0, recorded=[record])
-    said = "of 9 random changes of the code 7 failed a test, 2 change nothing that is computed (recorded"
+    said = "of 9 random changes of the code 7 failed a test, 2 change nothing that is computed (recorded 2026-11-25,"
     assert said in instrument.line(certificate)
