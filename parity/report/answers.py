@@ -25,8 +25,8 @@ MEASURED_ON = {
 NOT_COVERED = (
     "SpecAugment against the original, whose code needs lingvo: ours is written after it",
     "GPUs, float16, and bfloat16 beyond the forward pass",
-    "whole front ends on more than 4000 samples of drawn audio or 3 seconds of speech; what follows the pooling is tested "
-    "on 10 minutes",
+    "whole front ends on more than 4000 samples of drawn audio or 3 seconds of speech; what follows the "
+    "pooling is tested on 10 minutes",
     "bit equality of tf_leaf and the original across versions of TensorFlow, where they agree to rounding",
 )
 

@@ -37,7 +37,7 @@ def draw(root: Path) -> list[Picture]:
             "Error against length",
             "Look for solid lines that stay below the dashed ones of their colour: the error of PCEN in float32, and "
             "what its own roundings may add up to at most. Flat lines mean that length alone costs nothing. "
-            + _when(record),
+            + _when(record, root),
             f"Four panels of error against length, up to {most:,} frames, a line for each smoothing coefficient s; "
             "every solid line lies below its dashed limit.",
             against_length(record.rows),
@@ -47,7 +47,7 @@ def draw(root: Path) -> list[Picture]:
         out.append(Picture(
             "Error against cost",
             "Look for triangles below and left of circles: a front end with a known error that is both nearer to LEAF "
-            "and faster than the published setting. " + _when(record),
+            "and faster than the published setting. " + _when(record, root),
             "Error of the energies against time, of LEAF, of the published settings of EfficientLEAF, and of "
             "EfficientLEAF with a tolerance from 0.1 to 0.00001.",
             against_cost(record.rows),
@@ -117,5 +117,6 @@ def _is(row: Mapping[str, Any], kind: str) -> bool:
     return right and str(row["kind"]).endswith(kind) and "published code" not in str(row["front end"])
 
 
-def _when(record: recorded.Record) -> str:
-    return f"Recorded on {record.date[:10]} at {record.commit}."
+def _when(record: recorded.Record, root: Path) -> str:
+    stale = ", for another version of these files" if record.changed(root) else ""
+    return f"Recorded on {record.date[:10]} at {record.commit}{stale}."

@@ -9,7 +9,6 @@ from parity.checks.long import CASES, KINDS, LONG_SMOOTHING, LONGEST_WHOLE, SMOO
 from parity.report import lengths, recorded
 
 
-
 @pytest.fixture(scope="module")
 def tables():
     steps = []
