@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,6 +22,47 @@ settings.register_profile(
 settings.register_profile("random", deadline=None, max_examples=100, suppress_health_check=_RELAXED)
 settings.register_profile("search", deadline=None, max_examples=1000, suppress_health_check=_RELAXED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+# The files that take longest, the longest first. They run first, so that none is left to one process at the end.
+LONGEST = (
+    "faults/test_faults.py",
+    "efficientleaf/test_exact.py",
+    "og_leaf/test_drawn.py",
+    "tf_leaf/test_drawn.py",
+    "tf_leaf/test_goldens.py",
+    "og_leaf/test_goldens.py",
+    "leaf/test_drawn.py",
+    "faults/test_resolution.py",
+    "og_leaf/test_training.py",
+    "efficientleaf/test_bound.py",
+    "efficientleaf/test_cache.py",
+    "efficientleaf/test_training.py",
+    "leaf/test_export.py",
+    "efficientleaf/test_export.py",
+    "og_leaf/test_names.py",
+    "leaf/test_training.py",
+    "tf_leaf/test_divergences.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; the others stay in their order."""
+    here, places = Path(__file__).parent, {name: i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(_within(item.path, here), len(LONGEST)))
+
+
+def _within(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else ""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def measured_once(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let the processes of one run share G1's k, which takes each of them most of a minute to measure."""
+    if hasattr(pytestconfig, "workerinput"):
+        from parity.checks import factors
+
+        factors.SHARED = tmp_path_factory.getbasetemp().parent  # of all workers
 
 
 @pytest.fixture(scope="session")

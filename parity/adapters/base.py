@@ -67,6 +67,10 @@ class Adapter(ABC):
     def stages(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
         """Every stage that the rung has, in the canonical layout."""
 
+    def stage(self, module: Any, x: np.ndarray, name: str) -> np.ndarray:
+        """One of :meth:`stages`, without those behind it where the rung can stop there."""
+        return self.stages(module, x)[name]
+
     @abstractmethod
     def gradients(self, module: Any, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
         """Gradient of ``sum(cotangent * output)``: ``input`` [B, T] and each trainable canonical variable."""
@@ -169,6 +173,16 @@ class TorchAdapter(Adapter):
             audio = self._audio(module, x)
             stages = {name: stage.detach().cpu().numpy() for name, stage in self.forward_stages(module, audio).items()}
             return {**stages, "output": module(audio).detach().cpu().numpy()}
+
+        return self._without_training(module, run)
+
+    def stage(self, module: Any, x: np.ndarray, name: str) -> np.ndarray:
+        """See :meth:`Adapter.stage`; the module's own call is left out."""
+        if name == "output":
+            return self.output(module, x)
+
+        def run() -> np.ndarray:
+            return np.asarray(self.forward_stages(module, self._audio(module, x))[name].detach().cpu().numpy())
 
         return self._without_training(module, run)
 

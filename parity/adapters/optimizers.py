@@ -218,8 +218,8 @@ class KerasTrainer(Trainer):
             return tape.gradient(output, [w.value for w in variables], output_gradients=seeds)
 
         shapes = [tf.TensorSpec([None] * n, module.compute_dtype) for n in (2, 3)]
-        self._gradients = gradients or tf.function(run, input_signature=shapes)
-        self._apply = tf.function(lambda gradients: self.optimizer.apply(gradients, variables))
+        self._gradients = gradients or tf.function(run, input_signature=shapes, autograph=False)
+        self._apply = tf.function(lambda gradients: self.optimizer.apply(gradients, variables), autograph=False)
 
     def load(self, state: State) -> None:
         """See :meth:`Trainer.load`."""

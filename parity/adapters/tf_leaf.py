@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -90,34 +91,44 @@ class TfLeafAdapter(Adapter):
 
     def stages(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
         """See :meth:`Adapter.stages`; ``output`` is the module's own call, not the last stage."""
+        return dict(self._computed(module, x))
+
+    def stage(self, module: Any, x: np.ndarray, name: str) -> np.ndarray:
+        """See :meth:`Adapter.stage`."""
+        for found, values in self._computed(module, x):
+            if found == name:
+                return values
+        raise KeyError(name)
+
+    def _computed(self, module: Any, x: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+        """Compute the stages one after the other."""
         conv, pooling, compress = module._complex_conv, module._pooling, module._compress_fn
         kernel = conv._kernel.constraint(conv._kernel)
         filters = np.asarray(impulse_responses.gabor_filters(kernel, conv._kernel_size))
+        yield "filters", np.stack([filters.real, filters.imag], axis=1)
         windows = np.asarray(
             impulse_responses.gaussian_lowpass(tf.convert_to_tensor(pooling.kernel), pooling.kernel_size)
         )
+        yield "windows", np.ascontiguousarray(windows[0, :, :, 0].T)
         audio = self._audio(module, x)
         y = audio[:, :, tf.newaxis]
         if module._preemp:
             y = module._preemp_conv(y)
         convolved = conv(y)
+        yield "conv", _channels_first(convolved).reshape(x.shape[0], -1, 2, x.shape[1])
         modulus = module._activation(convolved)
+        yield "modulus", _channels_first(modulus)
         pool = pooling(modulus)
+        yield "pool", _channels_first(pool)
         floored = tf.maximum(pool, FLOOR)
-        stages = {
-            "filters": np.stack([filters.real, filters.imag], axis=1),
-            "windows": np.ascontiguousarray(windows[0, :, :, 0].T),
-            "conv": _channels_first(convolved).reshape(x.shape[0], -1, 2, x.shape[1]),
-            "modulus": _channels_first(modulus),
-            "pool": _channels_first(pool),
-            "floor": _channels_first(floored),
-        }
+        yield "floor", _channels_first(floored)
+        compressed = compress(floored)
         if isinstance(compress, tf_leaf.PCENLayer):
-            stages["ema"] = _channels_first(compress.ema(floored, initial_state=floored[:, 0]))
-            stages["pcen"] = _channels_first(compress(floored))
+            yield "ema", _channels_first(compress.ema(floored, initial_state=floored[:, 0]))
+            yield "pcen", _channels_first(compressed)
         if module._instance_norm is not None:
-            stages["norm"] = _channels_first(module._instance_norm(compress(floored)))
-        return {**stages, "output": self.output(module, x)}
+            yield "norm", _channels_first(module._instance_norm(compressed))
+        yield "output", self.output(module, x)
 
     def gradients(self, module: Any, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
         """See :meth:`Adapter.gradients`."""

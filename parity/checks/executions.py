@@ -176,11 +176,11 @@ def plainly(adapter: Adapter, module: Any, inputs: Inputs) -> Arrays:
 
 
 def compiled(module: Any) -> None:
-    """Make every layer of a Keras model, and the model, a graph."""
+    """Make every layer of a Keras model, and the model, a graph; their Python branches on shapes alone, and stays."""
     import tensorflow as tf
 
     for layer in module._flatten_layers():
-        layer.call = tf.function(layer.call)
+        layer.call = tf.function(layer.call, autograph=False)
 
 
 @contextmanager

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,9 @@ from parity.checks.executions import (
 from parity.checks.grid import Expected
 from parity.criteria.accuracy import UNMEASURED, rms
 from parity.criteria.criterion import quotient, unit_roundoff
+from parity.weights.outputs import replace_file
 
+SHARED: Path | None = None  # a folder of this run alone, where its processes keep what one of them has measured
 Errors = dict[Key, tuple[float, float]]  # root mean squares of an array's error and of the oracle
 
 
@@ -97,17 +101,33 @@ class Factors:
             "envelope": [{"property": key[0], "stage": key[1], **asdict(e)} for key, e in self.envelope.items()],
         }
 
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Factors:
+        """Undo :meth:`as_dict`."""
+        names = [f.name for f in fields(SelfDifference)]
+        rows = found["envelope"]
+        envelope = {(r["property"], r["stage"]): SelfDifference(**{name: r[name] for name in names}) for r in rows}
+        k = {(row["property"], row["stage"]): row["k"] for row in found["k"]}
+        evidence = [Evidence(**row) for row in found["evidence"]]
+        return cls(found["reference"], k, evidence, envelope, found["differing"])
+
 
 @functools.cache
 def measure(reference: str) -> Factors:
-    """Execute a reference (``tf_leaf``, ``og_leaf`` or ``leaf``) again and compare; once in a process.
+    """Execute a reference (``tf_leaf``, ``og_leaf`` or ``leaf``) again and compare; once in a process, or in a run.
 
     Raises:
         ImportError: the reference's framework is not installed.
         RuntimeError: an execution in another process failed.
     """
+    file = SHARED / f"k of {reference}.json" if SHARED else None
+    if file and file.exists():
+        return Factors.from_dict(json.loads(file.read_text(encoding="utf-8")))
     inputs = [Inputs.of(case) for case in calibration_cases(reference)]
-    return factors_of(reference, executions(reference), [one_operation(one) for one in inputs])
+    found = factors_of(reference, executions(reference), [one_operation(one) for one in inputs])
+    if file:
+        replace_file(file, json.dumps(found.as_dict()).encode())
+    return found
 
 
 def factors_of(reference: str, done: Iterable[Execution], roundings: Sequence[Arrays]) -> Factors:

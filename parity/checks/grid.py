@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from parity.criteria import (
 from parity.criteria.accuracy import UNMEASURED
 from parity.criteria.criterion import unit_roundoff
 from parity.criteria.direct import Envelope, Size
-from parity.oracle import ORIGINAL, Conventions, Geometry, LeafBounds, LeafOracle, Precision
+from parity.oracle import ORIGINAL, Conventions, Geometry, LeafBounds, LeafOracle, LeafRun, Precision
 from parity.oracle.config import LeafConfig
 from parity.report.claims import Measurement
 
@@ -62,6 +63,7 @@ class Expected:
         subtracts: the candidate's PCEN subtracts ``delta^r``, see :class:`parity.adapters.rungs.Rung`.
         conventions: whose limits on the PCEN parameters the oracle follows.
         geometry: of the oracle, if not LEAF's own.
+        standing: the reference's module, whose weights a candidate is converted from.
     """
 
     config: LeafConfig
@@ -74,21 +76,26 @@ class Expected:
     subtracts: bool = True
     conventions: Conventions = ORIGINAL
     geometry: Geometry | None = None
+    standing: Any = None
 
     @cached_property
     def oracle(self) -> LeafOracle:
         """The oracle of the configuration."""
         return LeafOracle(self.config, self.conventions, self.geometry)
 
-    @cached_property
+    @property
     def stages(self) -> Arrays:
         """The oracle's stages."""
-        return self.oracle.stages(self.variables, self.x)
+        return self._run.stages
 
     @cached_property
     def gradients(self) -> Arrays:
         """The oracle's gradients."""
-        return self.oracle.gradients(self.variables, self.x, self.cotangent)
+        return self._run.gradients(self.cotangent)
+
+    @cached_property
+    def _run(self) -> LeafRun:
+        return self.oracle.run(self.variables, self.x)
 
     def errors(self, dtype: str) -> Arrays:
         """The running error of every stage: G2's bound."""

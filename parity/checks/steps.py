@@ -165,6 +165,7 @@ class Runner:
             reference_gradients=adapter.gradients(standing, x, cotangent),
             reference_again=again,
             subtracts=RUNGS[self.step.candidate].subtracts,
+            standing=standing,
         )
 
     def produce(self, expected: Expected) -> Produced:
@@ -180,11 +181,8 @@ class Runner:
 
     def climbed(self, expected: Expected) -> tuple[Any, Any]:
         """The candidate in float32 and in float64, with the weights of the case."""
-        below = RUNGS[self.step.reference].load_adapter()
-        standing = below.build(expected.config)
-        below.write(standing, dict(expected.variables))
         single, double = (
-            convert(standing, self.step.candidate, padding=self.step.padding, dtype=dtype)
+            convert(expected.standing, self.step.candidate, padding=self.step.padding, dtype=dtype)
             for dtype in ("float32", "float64")
         )
         return single, double

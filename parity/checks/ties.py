@@ -379,7 +379,7 @@ class _Edges:
     def stage(self, tie: Tie, value: float) -> np.ndarray:
         """The stage in which the parameter acts, with the parameter of every filter but the last at this value."""
         self.put(tie, [value] * (CONFIG.n_filters - 1))
-        return self.adapter.stages(self.module, self.x)[tie.stage]
+        return self.adapter.stage(self.module, self.x, tie.stage)
 
     def put(self, tie: Tie, values: list[float]) -> None:
         """Give the module these values."""

@@ -197,8 +197,9 @@ def teacher_forced(step_name: str, kinds: Sequence[str] = KINDS) -> Iterator[Mea
         yield from _reference_against_the_oracle(kinds)
         return
     step = STEPS[step_name]
+    trainers: dict[tuple[LeafConfig, str], Trainer] = {}
     for kind in kinds:
-        claim = _Claim(step, "interior weights")
+        claim = _Claim(step, "interior weights", trainers=trainers)
         for case in cases_of(step.candidate):
             for ref in reference_steps(step.reference, step.reference_padding, case, kind):
                 yield from claim.compared(ref)
@@ -257,15 +258,18 @@ class _Claim:
     step: Step
     domain: str
     pools: dict[str, PooledAccuracy] = field(default_factory=dict)
+    trainers: dict[tuple[LeafConfig, str], Trainer] = field(default_factory=dict)
 
     @property
     def projects(self) -> bool:
         return self.step.candidate in PROJECTING
 
     def after(self, ref: ReferenceStep, dtype: str) -> State:
-        """The candidate's state after the reference's step."""
-        config, start = ref.config.with_(padding=self.step.padding), ref.start
-        candidate = build(self.step.candidate, config, start.variables, ref.rule, dtype)
+        """The candidate's state after the reference's step; built once, but for efficientleaf's kernel length."""
+        key, start = (ref.config.with_(padding=self.step.padding), dtype), ref.start
+        if key not in self.trainers or self.step.candidate == "efficientleaf":
+            self.trainers[key] = build(self.step.candidate, key[0], start.variables, ref.rule, dtype)
+        candidate = self.trainers[key].with_rule(ref.rule)
         candidate.load(start if dtype == "float32" else ref.exact_start)
         candidate.step(*ref.batch)
         return candidate.state()

@@ -2,7 +2,7 @@
 
 from parity.oracle.config import ORIGINAL, SIMPLIFIED, Conventions
 from parity.oracle.geometry import Box, Geometry, Group, plan_groups
-from parity.oracle.leaf import LeafBounds, LeafOracle
+from parity.oracle.leaf import LeafBounds, LeafOracle, LeafRun
 from parity.oracle.mel import analytic_init, measured_init, measured_init_margin, mel_matrix
 from parity.oracle.running import Precision, Running
 
@@ -15,6 +15,7 @@ __all__ = [
     "Group",
     "LeafBounds",
     "LeafOracle",
+    "LeafRun",
     "Precision",
     "Running",
     "analytic_init",

@@ -6,6 +6,7 @@ The Gabor convolution, the pooling and the pre-emphasis are all of this kind.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
@@ -106,9 +107,22 @@ def apply(c: Chain, windows: Array, stride: int, padding: str, learn: Callable[[
 
 def convolve(a: Array, b: Array, n: int, first: int) -> Array:
     """``n`` values of the full convolution along the last axis, from index ``first`` on, by Fourier transform."""
-    size = 1 << (a.shape[-1] + b.shape[-1] - 1).bit_length()
+    size = _fast_length(a.shape[-1] + b.shape[-1] - 1)
     product = np.fft.irfft(np.fft.rfft(a, size) * np.fft.rfft(b, size), size)
     return np.asarray(product[..., first : first + n])
+
+
+@cache
+def _fast_length(least: int) -> int:
+    """The smallest even number, at least this, with no prime factor above 5: Fourier transforms are fast there."""
+
+    def is_fast(n: int) -> bool:
+        for factor in (2, 3, 5):
+            while n % factor == 0:
+                n //= factor
+        return n == 1
+
+    return next(n for n in range(least + least % 2, 2 * least + 2, 2) if is_fast(n))
 
 
 def convolve_above(a: Array, b: Array, n: int, first: int) -> Array:

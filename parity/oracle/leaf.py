@@ -117,7 +117,7 @@ class LeafOracle:
             filters [C, 2, W], windows [C, W], conv [B, C, 2, T], modulus [B, C, T] (these four only where there is
             one group), pool, floor, ema, pcen, norm and output [B, C, F] (ema, pcen and norm where configured).
         """
-        return self._run(Chain(exact(x)[:, np.newaxis], variables))
+        return self.run(variables, x).stages
 
     def gradients(self, variables: Mapping[str, Array], x: Array, cotangent: Array) -> dict[str, Array]:
         """Gradient of ``sum(cotangent * output)`` by hand-written adjoints.
@@ -130,9 +130,11 @@ class LeafOracle:
         Returns:
             ``input`` [B, T] and one array for every trainable variable, of its shape.
         """
-        c = Chain(exact(x)[:, np.newaxis], variables)
-        self._run(c)
-        return {"input": c.back(cotangent)[:, 0], **c.gradients}
+        return self.run(variables, x).gradients(cotangent)
+
+    def run(self, variables: Mapping[str, Array], x: Array) -> LeafRun:
+        """The forward pass, once for :meth:`stages` and :meth:`gradients`; arguments as there."""
+        return LeafRun(self, Chain(exact(x)[:, np.newaxis], variables))
 
     def rounded(
         self, variables: Mapping[str, Array], x: Array, cotangent: Array, rng: np.random.Generator, ulp: float
@@ -150,16 +152,33 @@ class LeafOracle:
         Returns:
             :meth:`gradients`, and of :meth:`stages` those of :data:`ROUNDED`.
         """
-        c = Chain(exact(x)[:, np.newaxis], variables, rng, ulp)
-        stages = self._run(c)
-        drawn = {name: stages[name] for name in ROUNDED if name in stages}
-        return {**drawn, "input": c.back(cotangent)[:, 0], **c.gradients}
+        run = LeafRun(self, Chain(exact(x)[:, np.newaxis], variables, rng, ulp))
+        drawn = {name: run.stages[name] for name in ROUNDED if name in run.stages}
+        return {**drawn, **run.gradients(cotangent)}
 
-    def _run(self, c: Chain) -> dict[str, Array]:
-        for name, step in self.steps:
-            step.apply(c)
-            c.notes[name] = c.x
-        return _stages(c.notes, c.x)
+
+class LeafRun:
+    """One forward pass of the oracle, with its way back.
+
+    Args:
+        oracle: the configuration and its conventions.
+        chain: with the audio and the variables.
+
+    Attributes:
+        stages: see :meth:`LeafOracle.stages`.
+    """
+
+    def __init__(self, oracle: LeafOracle, chain: Chain) -> None:
+        self._chain = chain
+        for name, step in oracle.steps:
+            step.apply(chain)
+            chain.notes[name] = chain.x
+        self.stages = _stages(chain.notes, chain.x)
+
+    def gradients(self, cotangent: Array) -> dict[str, Array]:
+        """See :meth:`LeafOracle.gradients`."""
+        d = self._chain.back(cotangent)
+        return {"input": d[:, 0], **self._chain.gradients}
 
 
 class LeafBounds:

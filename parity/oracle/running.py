@@ -242,5 +242,7 @@ def bilinear(f: Callable[[Array, Array], Array], a: Running, b: Running, value: 
     """
     gamma = a.precision.gamma(n)
     size = b.size
-    error = f(np.abs(a.value), b.error + gamma * size) + f(a.error, (1 + gamma) * size)
+    error = f(np.abs(a.value), b.error + gamma * size)
+    if np.any(a.error) or not np.all(np.isfinite(size)):  # of an exact operand, as audio is, the second sum is 0
+        error = error + f(a.error, (1 + gamma) * size)
     return Running(value, error + n * a.precision.tiny, a.precision)

@@ -1,0 +1,163 @@
+"""Training learns, goes on after a kill with the same bits, and names where NaN comes from."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from experiments.data import Sound
+from experiments.frontends import Bands
+from experiments.layouts import data_set
+from experiments.network import Config
+from experiments.training import NotFinite, Settings, Training, evaluated
+from parity_tests.experiments.sounds import RATE, two_classes
+
+ROOT = Path(__file__).parents[2]
+SOUND = Sound(RATE, 0.1)
+
+
+@pytest.fixture(scope="module")
+def tones(tmp_path_factory):
+    return two_classes(tmp_path_factory.mktemp("tones"))
+
+
+def training(tones, out, frontend="leaf", **settings) -> Training:
+    found = data_set(tones)
+    config = Config(2, frontend, "small", Bands.at(RATE, 8))
+    given = Settings(**{"epochs": 3, "batch_size": 8, **settings})
+    return Training(config, given, SOUND, found.classes, found.split["train"], found.split["validation"], out)
+
+
+def run(made: Training) -> Training:
+    while not made.done:
+        made.run_epoch()
+    return made
+
+
+def same(one: Path, other: Path) -> bool:
+    first, second = (torch.load(out / "checkpoint.pt", weights_only=True) for out in (one, other))
+    weights = all(torch.equal(first["network"][key], second["network"][key]) for key in first["network"])
+    moments = all(
+        torch.equal(first["optimizer"]["state"][i][key], second["optimizer"]["state"][i][key])
+        for i in first["optimizer"]["state"]
+        for key in ("exp_avg", "exp_avg_sq", "step")
+    )
+    return weights and moments and first["rows"] == second["rows"] and torch.equal(first["random"], second["random"])
+
+
+def test_it_learns_low_from_high(tones, tmp_path):
+    made = run(training(tones, tmp_path, epochs=6))
+    test = data_set(tones).split["test"]
+    assert evaluated(made.network, test, made.classes, SOUND)[1] == 1
+    assert made.rows[-1]["train loss"] < made.rows[0]["train loss"] / 2
+
+
+@pytest.mark.parametrize("frontend", ["leaf", "og_leaf", "efficientleaf, tolerance 1e-3"])
+def test_stopped_after_each_epoch_the_bits_are_the_same(frontend, tones, tmp_path):
+    run(training(tones, tmp_path / "whole", frontend))
+    for n_epochs in (1, 2, 3):
+        run(training(tones, tmp_path / "parts", frontend, epochs=n_epochs))
+    assert same(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_another_seed_gives_other_bits(tones, tmp_path):
+    run(training(tones, tmp_path / "one", epochs=1))
+    run(training(tones, tmp_path / "other", epochs=1, seed=1))
+    assert not same(tmp_path / "one", tmp_path / "other")
+
+
+def test_killed_in_the_middle_the_bits_are_the_same(tones, tmp_path):
+    def command(out: str) -> list[str]:
+        return [
+            *(sys.executable, "-m", "experiments.train", "--data", str(tones), "--out", str(tmp_path / out)),
+            *("--sample-rate", str(RATE), "--seconds", "0.1", "--n-filters", "8", "--batch-size", "4"),
+            *("--epochs", "8", "--frontend", "mel"),
+        ]
+
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    whole = subprocess.run(command("whole"), cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    child = subprocess.Popen(command("killed"), cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    while not (tmp_path / "killed" / "checkpoint.pt").is_file() and child.poll() is None:
+        time.sleep(0.01)
+    os.kill(child.pid, signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    again = subprocess.run(command("killed"), cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert again.stdout.splitlines()[-1] == whole.stdout.splitlines()[-1]
+    assert same(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_the_log_has_a_line_an_epoch(tones, tmp_path):
+    made = run(training(tones, tmp_path, epochs=2))
+    with open(tmp_path / "log.csv", encoding="utf-8", newline="") as file:
+        assert [int(row["epoch"]) for row in csv.DictReader(file)] == [1, 2]
+    assert len(made.rows) == 2
+
+
+def test_a_folder_of_another_training_is_refused(tones, tmp_path):
+    run(training(tones, tmp_path, epochs=1))
+    with pytest.raises(ValueError, match="holds a training with other settings"):
+        training(tones, tmp_path, "mel")
+
+
+def test_rung_1_is_projected_after_a_step(tones, tmp_path):
+    made = training(tones, tmp_path, "og_leaf", epochs=1)
+    kernel = made.network.frontend._complex_conv._kernel
+    with torch.no_grad():
+        kernel[:, 0] = 4  # beyond pi
+    made.run_epoch()
+    assert bool((kernel[:, 0] <= torch.pi).all())
+
+
+def test_the_front_end_has_a_rate_of_its_own_and_both_warm_up(tones, tmp_path):
+    made = training(tones, tmp_path, rate=1e-3, frontend_rate_factor=0.5, warmup_steps=3)
+    made._warm_up(0)
+    assert [group["lr"] * 4 for group in made.optimizer.param_groups] == made.full_rates
+    made._warm_up(3)
+    assert [group["lr"] for group in made.optimizer.param_groups] == made.full_rates
+    assert made.full_rates[1] * 2 == made.full_rates[0]
+
+
+def test_a_plateau_lowers_the_rate_and_ends_training(tones, tmp_path):
+    made = training(tones, tmp_path, epochs=30, patience=1, least_rate=5e-4)
+    made.schedule.best = 0.0  # no loss is lower
+    run(made)
+    assert made.ended
+    assert made.epoch == 2
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "message"),
+    [
+        ("compression.delta", torch.nan, "frontend.compression.delta: not finite"),
+        ("compression.s", 50, "frontend.compression: its output is not finite, with s in"),
+    ],
+)
+def test_nan_is_named_with_what_it_came_from(where, value, message, tones, tmp_path):
+    made = training(tones, tmp_path)
+    with torch.no_grad():
+        made.network.frontend.get_parameter(where).fill_(value)
+    with pytest.raises(NotFinite, match=message):
+        run(made)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 0}, "epochs=0"),
+        ({"batch_size": 1}, "batch_size=1"),
+        ({"rate": 0}, "rate=0"),
+        ({"factor": 1}, "factor=1"),
+        ({"half": True}, "half=True"),
+    ],
+)
+def test_refusals_name_the_argument(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Settings(**settings)
