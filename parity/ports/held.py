@@ -67,6 +67,7 @@ class Against:
 
     def __init__(self, port: Port) -> None:
         self.port, self.reference = port, reference(port)
+        self.conventions = SIMPLIFIED if port.claims == "efficientleaf" else ORIGINAL
 
     def expected(
         self, case: Case, shown: Collection[str], trained: Collection[str], variables: Mapping[str, np.ndarray] | None
@@ -92,8 +93,8 @@ class Against:
             cotangent=cotangent,
             reference={name: stage for name, stage in stages.items() if name in shown},
             reference_gradients={name: slope for name, slope in gradients.items() if name in trained},
-            conventions=SIMPLIFIED if self.port.claims == "efficientleaf" else ORIGINAL,
-            geometry=self._geometry(case.config, weights),
+            conventions=self.conventions,
+            geometry=self.geometry(case.config, weights),
         )
         return Held(case, expected, stages)
 
@@ -103,7 +104,8 @@ class Against:
         fresh = replace(case, weights="default").variables()
         return {**weights, **{name: fresh[name] for name in missing}}
 
-    def _geometry(self, config: LeafConfig, weights: Mapping[str, np.ndarray]) -> Geometry | None:
+    def geometry(self, config: LeafConfig, weights: Mapping[str, np.ndarray]) -> Geometry | None:
+        """Plan the groups of ``efficientleaf`` for these weights; None for LEAF's own geometry."""
         if self.port.claims != "efficientleaf":
             return None
         box = Box.of_efficientleaf(config.window)

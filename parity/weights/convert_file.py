@@ -66,7 +66,7 @@ def read(source: Path, scope: str | None, given: dict[str, Any]) -> tuple[nn.Mod
     """A file of weights as a module, its configuration, and the settings that were assumed.
 
     The module is an ``og_leaf`` one; of a state dict of ``leaf`` it is a ``leaf.Leaf``, whose ``padding`` may be given
-    too, ``centered`` being assumed.
+    too, ``centered`` being assumed. That is what public ports have, so of theirs it is a ``leaf.Leaf`` as well.
 
     Raises:
         ModuleNotFoundError: h5py or safetensors is needed and not installed.
@@ -80,7 +80,7 @@ def read(source: Path, scope: str | None, given: dict[str, Any]) -> tuple[nn.Mod
     contents = open_file(source)
     where = contents.chosen(scope)
     hints, asked, simplified = contents.hints(where), set(given), {}
-    if hints.get("rung") == "leaf":
+    if hints.get("rung") == "leaf" or "port" in hints:
         given = dict(given)
         simplified = {"rung": "leaf", "padding": given.pop("padding", "centered")}
     config = infer(contents.variables(where), hints, given)
@@ -95,7 +95,8 @@ def read(source: Path, scope: str | None, given: dict[str, Any]) -> tuple[nn.Mod
     unsaid += ("pcen_floor",) if "pcen" in config.compression else ()
     known = {**FIXED[config.frontend], **given}
     assumed = {name: getattr(config, name) for name in unsaid if name not in known}
-    return module, config, {**{n: v for n, v in simplified.items() if n not in asked}, **assumed}
+    certain = simplified if "port" in hints else asked
+    return module, config, {**{n: v for n, v in simplified.items() if n not in certain}, **assumed}
 
 
 def prepare(

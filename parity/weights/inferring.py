@@ -70,6 +70,7 @@ def require_same_filters(rung: str, module: Any, variables: Variables, hints: Ma
 Facts = dict[str, Any]
 # of what the original's variables are written with, whatever file or mapping holds them
 ORIGINAL: Facts = {"padding": "same", "clamp": FLOOR}
+CENTERED: Facts = {**ORIGINAL, "padding": "centered"}  # of public ports: frames as simplified LEAF's
 ALONE: Facts = {"wrap": False}  # nothing is put around the frontend
 
 
@@ -82,6 +83,7 @@ def facts_of(rung: str, module: Any) -> Facts:
         return {**facts, **ORIGINAL, **({} if floor is None else {"eps": float(floor)})}
     facts["padding"] = getattr(module, "padding", "centered")  # efficientleaf has no other
     pcen = module.compression
+    facts["n_taps"] = module.filterbank.pool_size
     if hasattr(pcen, "learn_logs"):
         facts.update(clamp=pcen.clamp, eps=float(pcen.eps))
     return facts

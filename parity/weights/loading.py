@@ -17,9 +17,18 @@ from numpy.typing import NDArray
 
 from parity.adapters import layouts
 from parity.adapters.canonical import RNN_KERNEL, RNN_RECURRENT, checked, require_finite, require_fit
+from parity.adapters.public import PUBLIC, PublicPort
 from parity.adapters.refusals import SIMPLIFIED, same_function
 from parity.adapters.rungs import Rung, rung_of
-from parity.weights.inferring import ORIGINAL, Facts, class_of, facts_of, require_same_filters, warn_of_differences
+from parity.weights.inferring import (
+    CENTERED,
+    ORIGINAL,
+    Facts,
+    class_of,
+    facts_of,
+    require_same_filters,
+    warn_of_differences,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -179,7 +188,8 @@ def load_weights(
 
             - a mapping of the original's variable names (``kernel:0``, ``leaf/PCEN/alpha:0``, ...; the prefix and
               ``:0`` are optional) to real arrays, or a state dict of ``og_leaf``, ``leaf``, ``efficientleaf`` or of
-              the published ports that they follow;
+              the published ports that they follow, or of denfed/leaf-audio-pytorch, SarthakYadav/leaf-pytorch or
+              SpeechBrain, where their bias on the energies is 0;
             - the path of a file: the prefix of a TensorFlow checkpoint, object-based or by names, or a folder that
               holds one (a SavedModel); a Keras ``.h5``, ``.weights.h5`` or ``.keras`` file; an ``.npz`` or
               ``.safetensors`` file of such a mapping; a state dict (``.pt``, ``.pth``). None needs TensorFlow, none
@@ -235,7 +245,13 @@ def _from_contents(rung: Rung, module: Any, contents: Contents, scope: str | Non
     require_same_filters(rung.name, module, variables, hints)
     _write(rung, module, hints.get("rung", "original"), variables)
     if variables:
-        warn_of_differences(known, facts_of(rung.name, module), origin, 4)
+        port = PUBLIC.get(hints.get("port", ""))
+        warn_of_differences({**known, **_window_of(port, adapter, module)}, facts_of(rung.name, module), origin, 4)
+
+
+def _window_of(port: PublicPort | None, adapter: Any, module: Any) -> Facts:
+    """The taps that a port has where the module was built: simplified LEAF makes an even number odd."""
+    return {"n_taps": adapter.config(module).with_(padding="same").window} if port else {}
 
 
 def _facts(contents: Contents, hints: Mapping[str, str]) -> tuple[Facts, str]:
@@ -250,6 +266,8 @@ def _facts(contents: Contents, hints: Mapping[str, str]) -> tuple[Facts, str]:
         return {**facts, "wrap": about.options.get("wrap", False)}, "the source"
     if hints.get("rung") == "leaf":  # which a module of leaf was built for, as with load_state_dict
         return {}, "a state dict of leaf"
+    if port := PUBLIC.get(hints.get("port", "")):
+        return {**CENTERED, **({} if port.floor is None else {"eps": port.floor})}, port.repository
     return ORIGINAL, "TensorFlow's LEAF"
 
 

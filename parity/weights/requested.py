@@ -162,14 +162,15 @@ def _undescribed(given: Mapping[str, Any], weights: Path) -> Frontend:
         require_choices("og_leaf", given.get("padding"))
         settings = {name: given[name] for name in ("sample_rate", "n_filters") if name in given}
         module, config, assumed = read(weights, None, settings)
-        if assumed.get("rung") == "leaf":
-            raise ValueError(f"frontend='og_leaf': weights={str(weights)!r} are a state dict of leaf or efficientleaf")
+        if hasattr(module, "padding"):
+            raise ValueError(f"frontend='og_leaf': weights={str(weights)!r} are a state dict with the frames of leaf")
         return Frontend(module, config.sample_rate, assumed)
     contents = open_file(weights)
     where = contents.chosen(None)
     hints, variables = contents.hints(where), contents.variables(where)
     # what TensorFlow or og_leaf wrote has one alignment of frames; leaf's and arrays by name may have either
     known = None if isinstance(contents, Mapped) and (not hints or "rung" in hints) else "same"
+    known = "centered" if "port" in hints else known
     said = dict(given)
     if "kernel" in variables:
         said.setdefault("n_filters", len(variables["kernel"]))

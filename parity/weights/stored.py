@@ -136,12 +136,19 @@ def write(to: tuple[Output, Output], data: bytes, about: Description) -> None:
     copy.write(text.encode() + b"\n")
 
 
-def load(path: str | os.PathLike[str], dtype: str | None = None) -> nn.Module:
-    """The frontend that ``leaf-ladder convert`` wrote; needs torch and safetensors, no TensorFlow.
+def load(path: str | os.PathLike[str], dtype: str | None = None, *, wrap: bool = False, **settings: Any) -> nn.Module:
+    """The frontend that ``leaf-ladder convert`` wrote, or that of a state dict; needs no TensorFlow.
 
     Args:
-        path: the ``.safetensors`` file, which holds its own description.
-        dtype: of the module, ``"float32"`` or ``"float64"``; that of the file by default.
+        path: the ``.safetensors`` file, which holds its own description; with ``wrap``, also any file of weights that
+            :func:`parity.load_weights` reads.
+        dtype: of the module, ``"float32"`` or ``"float64"``; that of the file by default, float32 where it has no
+            description.
+        wrap: whether a file without a description is read. The state dict of a public port that adds something to
+            LEAF (denfed/leaf-audio-pytorch, SarthakYadav/leaf-pytorch, SpeechBrain) becomes an ``og_leaf.Leaf`` with
+            the port's own padding around its convolution and pooling, and its trained bias on the energies.
+        **settings: of :class:`parity.weights.frontends.FrontendConfig`, which such a file does not say:
+            ``sample_rate``, ``window_len``, ``window_stride``, ``pcen_floor``; LEAF's defaults otherwise.
 
     Returns:
         An ``og_leaf``, ``leaf`` or ``efficientleaf`` module in evaluation mode: audio [B, T] in, features
@@ -149,16 +156,26 @@ def load(path: str | os.PathLike[str], dtype: str | None = None) -> nn.Module:
 
     Raises:
         ModuleNotFoundError: safetensors is not installed.
-        ValueError: the file is missing, torn, edited or of another kind, or a weight is NaN or infinite; names it.
+        ValueError: the file is missing, torn, edited or of another kind, or a weight is NaN or infinite; settings of a
+            file that says them itself, or that do not fit; names it.
     """
     path = Path(path)
     if dtype is not None and dtype not in DTYPES:
         raise ValueError(f"dtype={dtype!r}: must be 'float32' or 'float64'")
     about = described(path)
+    if about is None and wrap:
+        import torch
+
+        from parity.weights.wrapped_port import load_wrapped
+
+        return load_wrapped(path, settings).to(getattr(torch, dtype or "float32")).eval()
+    if settings:
+        why = "wrap=False" if about is None else f"path={str(path)!r} says all of them"
+        raise ValueError(f"settings={sorted(settings)}: must be left out, {why}")
     if about is None:
         raise ValueError(
             f"path={str(path)!r}: must be a file of leaf-ladder convert, whose description is inside; of another, "
-            "parity.load_weights sets a module's parameters"
+            "parity.load_weights sets a module's parameters, and wrap=True builds the frontend of a state dict"
         )
     return decode(path, path.read_bytes(), dtype)
 

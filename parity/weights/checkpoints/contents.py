@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from parity.adapters import layouts
 from parity.adapters.canonical import require_finite
+from parity.adapters.public import public_port
 from parity.weights.checkpoints.guard import MOST_VALUES
 
 Array = NDArray[Any]
 MOST_DEPTH, MOST_ENTRIES = 32, 100_000  # of mappings in mappings
 # the filters of a state dict, and what stands before
-FRONTEND = re.compile(r"(?:(.+?)\.)?(?:_complex_conv\.|filterbank\.center_freqs$)")
+FRONTEND = re.compile(r"(?:(.+?)\.)?(?:_complex_conv\.|complex_conv\.kernel$|filterbank\.center_freqs$)")
 
 
 class Contents(ABC):
@@ -64,6 +65,7 @@ class Contents(ABC):
         """What the file says of the frontend beside its variables, by the original's names.
 
         ``rung``: ``leaf`` for a state dict of simplified LEAF, or of EfficientLEAF, which has the same names.
+        ``port``: the repository of a public port's state dict, see :mod:`parity.adapters.public`.
         ``frontend``, ``conv1d_cls``, ``pooling_cls``: the classes. ``kernel``: ``keras`` where the filters' kernel is
         named as Keras' own convolution does, ``own`` where as the original's own layers do.
         """
@@ -169,8 +171,15 @@ class Mapped(Contents):
         return tuple(getattr(self.arrays[key], "shape", ()))
 
     def variables(self, scope: str | None = None, most: int = MOST_VALUES) -> dict[str, Array]:
-        """See :meth:`Contents.variables`; a state dict's too, in the original's layout."""
+        """See :meth:`Contents.variables`; a state dict's too, in the original's layout.
+
+        Raises:
+            ValueError: a public port's bias on the energies is not 0; or as :meth:`Contents.variables`.
+        """
         arrays = self.held(self.chosen(scope), most)
+        if port := public_port(arrays):
+            port.require_no_bias(arrays)
+            return port.variables(arrays)
         return (layouts.from_simplified if layouts.is_simplified(arrays) else layouts.from_state_dict)(arrays)
 
     def hints(self, scope: str) -> dict[str, str]:
@@ -178,6 +187,8 @@ class Mapped(Contents):
         found = self.names(scope)
         if layouts.is_simplified(found):
             return {"rung": "leaf", "conv1d_cls": "GaborConv1D"}
+        if port := public_port(found):
+            return {"port": port.repository, "conv1d_cls": "GaborConv1D"}
         if not layouts.is_state_dict(found):
             return {}
         return {"kernel": "keras" if layouts.FREE_FILTERS in found else "own"}
