@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 from pathlib import Path
 
@@ -24,32 +25,14 @@ settings.register_profile("search", deadline=None, max_examples=1000, suppress_h
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
-# The files that take longest, the longest first. They run first, so that none is left to one process at the end.
-LONGEST = (
-    "faults/test_faults.py",
-    "efficientleaf/test_exact.py",
-    "og_leaf/test_drawn.py",
-    "tf_leaf/test_drawn.py",
-    "tf_leaf/test_goldens.py",
-    "og_leaf/test_goldens.py",
-    "leaf/test_drawn.py",
-    "faults/test_resolution.py",
-    "og_leaf/test_training.py",
-    "efficientleaf/test_bound.py",
-    "efficientleaf/test_cache.py",
-    "efficientleaf/test_training.py",
-    "leaf/test_export.py",
-    "efficientleaf/test_export.py",
-    "og_leaf/test_names.py",
-    "leaf/test_training.py",
-    "tf_leaf/test_divergences.py",
-)
+# Seconds of the files that take longest. They run first, so that none is left to one process at the end.
+LONGEST: dict[str, int] = json.loads(Path(__file__).with_name("seconds.json").read_text(encoding="utf-8"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first; the others stay in their order."""
-    here, places = Path(__file__).parent, {name: i for i, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(_within(item.path, here), len(LONGEST)))
+    root = Path(__file__).parents[1]
+    items.sort(key=lambda item: -LONGEST.get(_within(item.path, root), 0))
 
 
 def _within(path: Path, folder: Path) -> str:

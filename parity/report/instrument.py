@@ -120,7 +120,9 @@ def parts(certificate: Certificate) -> list[str]:
     for kind, words in (("parameter", "any trained parameter"), ("constant", "any constant of the code")):
         if rows := [row for row in evidence.get("resolution", ()) if row["kind"] == kind]:
             worst = max(float(row["change"]) for row in rows)
-            out.append(f"a relative change of {worst:.1g} in {words} is noticed")
+            single = [float(row["single"]) for row in rows if row.get("single") is not None]
+            alone = f", by the float32 runs alone one of {max(single):.1g}" if single else ""
+            out.append(f"a relative change of {worst:.1g} in {words} is noticed{alone}")
     if measured := sorted({row["measured"] for row in evidence.get("evidence", ()) if row["reused"] == "yes"}):
         out.append(f"this evidence is of an earlier run with the same files, {' and '.join(measured)}")
     if search := evidence.get("search"):

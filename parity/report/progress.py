@@ -6,12 +6,15 @@ Pytest's own dots are left out, for the line takes their place: rewritten on a t
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TextIO
 
 import pytest
@@ -20,6 +23,8 @@ from parity.report.words import property_of
 
 EVERY, STILL = 15.0, 1.0  # seconds between two lines, and between two looks at the clock
 DURATIONS = "leaf-ladder/durations"  # in pytest's cache: seconds a test took last time
+SECONDS = Path("parity_tests", "seconds.json")  # of the longest files, for a clone where nothing has run yet
+USUAL = 0.07  # seconds of a test in no such file
 
 
 class Progress:
@@ -40,6 +45,9 @@ class Progress:
         self.doing = "collecting the tests"
         cache = getattr(config, "cache", None)
         self.known: dict[str, float] = dict(cache.get(DURATIONS, {})) if cache else {}
+        longest = config.rootpath / SECONDS
+        self.files: dict[str, float] = json.loads(longest.read_text(encoding="utf-8")) if longest.is_file() else {}
+        self.weights: dict[str, float] = {}
         self._began = self._written = time.monotonic()
         self._dirty, self._file = False, ""
         self._lock, self._stop = threading.Lock(), threading.Event()
@@ -64,6 +72,7 @@ class Progress:
     def _collected(self, ids: list[str]) -> None:
         if ids and not self.ids:  # every worker has them all
             self.ids = ids
+            self.weights = self._weigh()
             self.say("starting", restart=True)
 
     @pytest.hookimpl(tryfirst=True)
@@ -126,12 +135,18 @@ class Progress:
         return f"leaf-ladder: {100 * n // total:3d} % ({n:,} of {total:,} tests{rest}): {self.doing}"
 
     def left(self) -> float | None:
-        """Seconds that the rest may take, by what each test took last time; None before one is over."""
-        usual = sum(self.known.values()) / len(self.known) if self.known else 1.0
-        weights = {name: max(self.known.get(name, usual), 1e-3) for name in self.ids}
-        done = sum(weights.get(name, 0.0) for name in self.done)
-        total = sum(weights.values())
+        """Seconds that the rest may take, by what each test takes; None before one is over."""
+        done = sum(self.weights.get(name, 0.0) for name in self.done)
+        total = sum(self.weights.values())
         return (time.monotonic() - self._began) * max(0.0, total - done) / done if done else None
+
+    def _weigh(self) -> dict[str, float]:
+        """Seconds that a test took last time; else its share of its file's; else what tests usually take."""
+        files = {name: name.partition("::")[0] for name in self.ids}
+        count = Counter(files.values())
+        usual = sum(self.known.values()) / len(self.known) if self.known else USUAL
+        shares = {file: seconds / count[file] for file, seconds in self.files.items() if file in count}
+        return {name: max(self.known.get(name, shares.get(file, usual)), 1e-3) for name, file in files.items()}
 
     def _run(self) -> None:
         while not self._stop.wait(STILL):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import pytest
 
+from parity.report import progress
 from parity.report.answers import answers
 from parity.report.claims import Claim
 from parity.report.table import render, render_all
@@ -106,6 +108,18 @@ def test_progress_says_rung_property_and_time_left_during_a_long_test(workers, t
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     assert re.search(r"50 % \(1 of 2 tests, \d+ s left\): og_leaf, training step", done.stdout)
+
+
+def test_time_left_weighs_a_file_by_what_it_takes(pytestconfig, monkeypatch):
+    monkeypatch.setattr(progress, "USUAL", 1.0)
+    monkeypatch.setattr(progress, "_stdout", lambda: None)
+    watched = progress.Progress(pytestconfig)
+    watched.known, watched.files = {}, {"a.py": 90.0}
+    watched.pytest_xdist_node_collection_finished(None, ["a.py::x", "a.py::y", *(f"b.py::{n}" for n in range(10))])
+    watched.done = {"a.py::x": 45.0}
+    watched._began = time.monotonic()
+    monkeypatch.setattr(progress.time, "monotonic", lambda: watched._began + 45)
+    assert round(watched.left()) == 55  # of 90 for a.py and 10 for b.py
 
 
 def test_failure_is_said_at_once_and_passing_tests_make_no_dots(tmp_path):
