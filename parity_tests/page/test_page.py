@@ -35,9 +35,17 @@ def bottom(browser, selector):
     return browser.execute_script(f"return document.querySelector('{selector}').getBoundingClientRect().bottom")
 
 
+def when_drawn(browser, act):
+    """What was just opened can be used once the browser has drawn it: on a busy machine not at once."""
+    from selenium.common import ElementNotInteractableException
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    WebDriverWait(browser, 60, ignored_exceptions=[ElementNotInteractableException]).until(lambda _: act() or True)
+
+
 def typed(browser, text):
     field = element(browser, "#claims-search")
-    field.clear()
+    when_drawn(browser, field.clear)
     field.send_keys(text)
     return browser.execute_script(
         "return [...document.querySelectorAll('#claims-table tbody tr')].map(r => r.innerText)"
@@ -86,7 +94,7 @@ def test_search_finds_a_claim_and_its_command(page, shown):
     browser.execute_script(OPENED)
     (row,) = typed(browser, "PCEN/delta speech efficientleaf") or [""]
     assert "PCEN/delta" in row
-    element(browser, "#claims-table tbody button").click()
+    when_drawn(browser, element(browser, "#claims-table tbody button").click)
     assert "leaf-ladder replay leaf 'seed=3'" in element(browser, "#claims-table .told").text
     assert typed(browser, "no such claim") == []
     assert element(browser, "#claims-status").text.startswith("0 of ")
@@ -102,11 +110,11 @@ def test_claims_are_sorted_by_their_share_of_the_limit_both_ways(page, shown):
         cells = browser.find_elements("css selector", "#claims-table tbody td:nth-child(8)")
         return [float(cell.text.replace("<1", "0.5")) for cell in cells]
 
-    header.click()
+    when_drawn(browser, header.click)
     falling = column()
     assert falling == sorted(falling, reverse=True)
     assert len(set(falling)) > 2
-    header.click()
+    when_drawn(browser, header.click)
     assert column() == sorted(falling)
     assert element(browser, "#claims-table th:nth-child(8)").get_attribute("aria-sort") == "ascending"
 
@@ -130,7 +138,7 @@ def test_axe_finds_nothing_serious(page, shown, width, dark):
 def test_without_scripts_all_but_the_claims_is_there(page, shown):
     browser = shown(page, scripts=False)
     summaries = browser.find_elements("css selector", "#instrument summary")
-    summaries[1].click()
+    when_drawn(browser, summaries[1].click)
     assert "the smoother starts from zero" in element(browser, "#instrument").text
     assert "certificate.json" in page[page.index("<noscript>") : page.index("</noscript>")]
 
