@@ -103,18 +103,21 @@ def _is_it(certificate: Certificate) -> Answer:
 
 def _how_closely(certificate: Certificate) -> Answer:
     found = [s for s in ladder.steps(certificate.claims) if s.used is not None]
-    outputs = [s.output for s in found if s.output is not None]
-    gradients = [s.gradient for s in found if s.gradient is not None]
+    differences = ladder.differences(certificate.claims)
+    output = differences.pop("output")
+    gradients = [v for v in differences.values() if v is not None]
     lines = []
-    parts = [f"outputs differ by at most {millionths(max(outputs))} millionths of the largest value"] if outputs else []
+    parts = (
+        [] if output is None else [f"outputs differ by at most {millionths(output)} millionths of the largest value"]
+    )
     if gradients:
         parts.append(f"gradients by at most {millionths(max(gradients))} millionths of their L2 norm")
     if parts:
-        lines.append(f"From rung to rung, {', '.join(parts)}.")
+        lines.append(f"From rung to rung and from the original, {', '.join(parts)}.")
     elif found:
         lines.append("Neither the original's recorded numbers nor speech were measured in this run.")
     held = [c.worst.ratio for c in certificate.claims if c.worst.criterion != "divergence"]
-    if held and not outputs:
+    if held and output is None:
         lines.append(f"The worst claim uses {percent(max(held))} % of its limit.")
     return Answer("How closely?", "", tuple(lines) or ("Nothing was measured.",))
 

@@ -9,11 +9,11 @@ from parity.report.claims import Claim
 MILLIONTH = 1e-6
 # what each criterion asks of the candidate
 CRITERIA = {
-    "status": "same shape, type and places of NaN and infinity",
-    "accuracy": "no less accurate than the reference",
-    "soundness": "no farther from float64 than its own rounding",
-    "direct": "close to the reference",
-    "divergence": "a declared difference of the declared size",
+    "status": "status: same shape, type and places of NaN and infinity",
+    "accuracy": "accuracy: no less accurate than the reference",
+    "soundness": "soundness: no farther from float64 than its own rounding",
+    "direct": "direct: close to the reference",
+    "divergence": "divergence: a declared difference of its declared size",
 }
 _BROKEN = {
     "status": "differs in shape, type, refusals or places of NaN and infinity",

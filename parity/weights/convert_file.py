@@ -52,7 +52,8 @@ class Carried:
 
     def lines(self) -> list[str]:
         """For a reader."""
-        out = [f"source: {self.config}"]
+        of_defaults = self.config == FrontendConfig()
+        out = [f"source: {'Leaf with the default settings' if of_defaults else self.config}"]
         if self.assumed:
             out.append(f"assumed, for no file says it: {', '.join(f'{k}={v}' for k, v in self.assumed.items())}")
         size = f"{self.shape[0]} filters, {self.shape[1]} frames"

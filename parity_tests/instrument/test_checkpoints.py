@@ -244,3 +244,9 @@ def test_leaf_refuses_what_it_cannot_hold():
     module = leaf.Leaf(4, sample_rate=8000, max_freq=4000)
     call = lambda: load_into(module, "leaf_everything", "model")  # noqa: E731
     refused(call, ValueError, "not expected", "tfbanks_instancenorm/beta", "tfbanks_preemp/kernel")
+
+
+def test_list_of_checkpoints_is_not_taken_for_one(tmp_path):
+    (tmp_path / "checkpoint").write_text('model_checkpoint_path: "ckpt-3"\n')
+    with pytest.raises(ValueError, match="lists checkpoints and holds none; give the prefix of one, or its folder"):
+        open_file(tmp_path / "checkpoint")

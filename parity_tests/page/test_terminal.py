@@ -140,3 +140,11 @@ def test_what_a_library_writes_while_pictures_are_drawn_is_not_shown(capfd):
         os.write(2, b"a banner\n")
     os.write(2, b"an error\n")
     assert capfd.readouterr().err == "an error\n"
+
+
+def test_how_closely_counts_what_is_held_against_the_original():
+    step = made.claims()[0]
+    of_original = replace(step.worst, rung="og_leaf", reference="original", domain="goldens", observed=9.4e-7)
+    certificate = made.certificate([*made.claims(), Claim(of_original, 1, 9.4e-7, 9.4e-7)])
+    (said,) = [answer for answer in answers(certificate) if answer.question == "How closely?"]
+    assert "outputs differ by at most 0.94 millionths" in said.lines[0]

@@ -24,6 +24,7 @@ KINDS = (
     "the prefix of a TensorFlow checkpoint, or a folder with one; a Keras .h5, .weights.h5 or .keras file; .npz; "
     ".safetensors; or a state dict, .pt or .pth"
 )
+STATE = "checkpoint"  # TensorFlow's text file beside what CheckpointManager and Saver write
 PART = re.compile(r"(.+)\.(?:index|data-\d{5}-of-\d{5})")
 
 
@@ -50,6 +51,10 @@ def open_file(path: Path) -> Contents:
     if reader is None and folder:
         return _folder(path)
     if reader is None:
+        if there and path.name == STATE:
+            raise ValueError(
+                f"source={str(path)!r}: lists checkpoints and holds none; give the prefix of one, or its folder"
+            )
         what = "must be" if there else "there is no such file; must be"
         raise ValueError(f"source={str(path)!r}: {what} {KINDS}")
     return reader(path)
@@ -73,7 +78,9 @@ def _folder(path: Path) -> Contents:
     found = sorted(index.with_suffix("") for index in path.glob("*.index"))
     if len(found) != 1:
         names = [prefix.name for prefix in found]
-        raise ValueError(f"source={str(path)!r}: must hold one checkpoint, holds {names or 'none'}; give its prefix")
+        raise ValueError(
+            f"source={str(path)!r}: must hold one checkpoint, holds {names or 'none'}; give the prefix of one"
+        )
     return _checkpoint(found[0])
 
 
