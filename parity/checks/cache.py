@@ -36,7 +36,7 @@ def keeping(rung: str) -> Iterator[Measurement]:
             for name, change in changes(way).items():
                 probe = PurityProbe(rung, form)
                 context = Context(
-                    rung, rung, DOMAIN, f"{form}, {way}: {name}", f"pytest parity_tests/{rung}/test_frozen.py"
+                    rung, rung, DOMAIN, f"{form}, {way}: {name}", f"pytest parity_tests/rungs/{rung}/test_frozen.py"
                 )
                 with invalidation(way):
                     yield from _after(probe, context, probe.build(arguments), change)

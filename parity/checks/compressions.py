@@ -189,7 +189,7 @@ class CompressionProbe:
     def __init__(self, draw: EnergyDraw, dtype: str) -> None:
         self.draw, self.u, self.dtype = draw, unit_roundoff(dtype), getattr(torch, dtype)
         self.relation = "algebraic" if dtype == "float64" else "rounding"
-        reproduce = "pytest parity_tests/efficientleaf/test_compressions.py"
+        reproduce = "pytest parity_tests/rungs/efficientleaf/test_compressions.py"
         self.context = Context("efficientleaf", "oracle", DOMAIN, str(draw), reproduce, dtype)
 
     def logarithm(self) -> Iterator[Measurement]:

@@ -163,7 +163,7 @@ def judged(subject: Subject, engine: str, x: Tensor, got: np.ndarray, eager: np.
     """An output against the oracle's and against eager's."""
     case = f"{engine}: {tuple(x.shape)},{subject}"
     name = "compile" if engine in ENGINES[:2] else "export"
-    context = Context(subject.rung, "eager", DOMAIN, case, f"pytest parity_tests/{subject.rung}/test_{name}.py")
+    context = Context(subject.rung, "eager", DOMAIN, case, f"pytest parity_tests/rungs/{subject.rung}/test_{name}.py")
     value, error, rounding = subject.expected(x)
     same = status(got, eager)
     yield context.measurement("output", "status", same, "rounding")

@@ -238,4 +238,6 @@ def _numbers(group: Group) -> tuple[int, ...]:
 
 
 def _context(domain: str, case: str, dtype: str) -> Context:
-    return Context("efficientleaf", "oracle", domain, case, "pytest parity_tests/efficientleaf/test_plans.py", dtype)
+    return Context(
+        "efficientleaf", "oracle", domain, case, "pytest parity_tests/rungs/efficientleaf/test_plans.py", dtype
+    )

@@ -103,7 +103,11 @@ class PurityProbe:
     def same(self, what: str, got: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> Measurement:
         """Bytes that differ between two lists of arrays."""
         context = Context(
-            self.rung, self.rung, "purity", f"{self.form}: {what}", f"pytest parity_tests/{self.rung}/test_purity.py"
+            self.rung,
+            self.rung,
+            "purity",
+            f"{self.form}: {what}",
+            f"pytest parity_tests/rungs/{self.rung}/test_purity.py",
         )
         verdict = Verdict("status", _differing(got, expected), 0.0, "bytes that differ from what they were")
         return context.measurement("output", "status", verdict, "bitwise")

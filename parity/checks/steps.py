@@ -205,7 +205,7 @@ def there_and_back(rung: str, case: Case) -> Iterator[Measurement]:
     adapter = RUNGS[rung].load_adapter()
     module, sent = adapter.build(case.config), checked(case.variables(), case.config)
     adapter.write(module, sent)
-    again = f"pytest parity_tests/{rung} -k there_and_back"
+    again = f"pytest parity_tests/rungs/{rung} -k there_and_back"
     context = Context(rung, "oracle", "drawn configurations and weights", str(case), again)
     yield from _same_bits(context, sent, adapter.read(module))
 
@@ -315,7 +315,7 @@ def streamed(rung: str, case: Case, cuts: Sequence[int], dtype: str = "float32")
         reference=rung,
         domain=CHUNKS_DOMAIN,
         case=f"{case}; cut at {', '.join(map(str, cuts)) or 'no sample'}",
-        reproduce=f"pytest parity_tests/{rung}/test_streaming.py  # {shlex.quote(str(case))}",
+        reproduce=f"pytest parity_tests/rungs/{rung}/test_streaming.py  # {shlex.quote(str(case))}",
         dtype=dtype,
     )
     verdict = status(candidate, whole)

@@ -17,7 +17,7 @@ from parity.criteria import OfMax
 from parity.oracle.config import SIMPLIFIED, LeafConfig
 from parity.oracle.leaf import LeafOracle
 from parity_tests.arguments.torch_subjects import OF_TORCH
-from parity_tests.refusals import refused
+from parity_tests.helpers.refusals import refused
 
 RATE = {"sample_rate": 2000}
 BAND = {**RATE, "min_freq": 60.0, "max_freq": 900.0}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from parity_tests.arguments.test_inputs import NEAR, given
-from parity_tests.refusals import refused
+from parity_tests.helpers.refusals import refused
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 MADE = {

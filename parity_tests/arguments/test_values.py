@@ -15,7 +15,7 @@ from leaf import Leaf
 from parity import convert
 from parity.oracle.config import LeafConfig
 from parity.weights.frontends import FrontendConfig
-from parity_tests.refusals import refused
+from parity_tests.helpers.refusals import refused
 
 RATES = [
     np.int16(16000), np.uint16(44100), np.int32(22050), np.float32(11025.5), np.float16(8000), np.float64(16000.0),

@@ -24,10 +24,10 @@ from parity.mutation.mutants.operators import Mutant, mutants
 JUDGED = Path(__file__).with_name("judged.json")
 # Which tests see a rung: efficientleaf is made of leaf's parts, some of which it alone uses.
 FOLDERS = {
-    "leaf": ("parity_tests/leaf", "parity_tests/efficientleaf"),
-    "efficientleaf": ("parity_tests/efficientleaf",),
-    "og_leaf": ("parity_tests/og_leaf",),
-    "tf_leaf": ("parity_tests/tf_leaf",),
+    "leaf": ("parity_tests/rungs/leaf", "parity_tests/rungs/efficientleaf"),
+    "efficientleaf": ("parity_tests/rungs/efficientleaf",),
+    "og_leaf": ("parity_tests/rungs/og_leaf",),
+    "tf_leaf": ("parity_tests/rungs/tf_leaf",),
 }
 NO_NUMBERS = ("__init__.py", "checks.py")
 # Files of tolerance=, whose energies are held to a stated error and not to the bit.

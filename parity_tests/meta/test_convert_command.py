@@ -1,0 +1,284 @@
+"""``leaf-ladder convert``: the original's files to each PyTorch rung, read back without TensorFlow; or why not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import efficientleaf
+import leaf
+import og_leaf
+from parity import convert, load, load_weights
+from parity.checks.grid import FORWARD
+from parity.criteria import AtMost, Exactly
+from parity.weights import stored
+from parity.weights.clips import audio_of
+from parity.weights.convert_file import carry
+from parity.weights.frontends import FrontendConfig
+from parity.weights.inferring import infer
+from parity_tests.helpers.refusals import refused
+from parity_tests.meta import checkpoint_files as files
+from parity_tests.meta.weights import held, same_bits
+
+typer_testing = pytest.importorskip("typer.testing")
+GEOMETRY = "sample_rate=8000,window_len=4,window_stride=2"
+# what no file says: the classes that store the same variables, and the compressions that store none
+SAID = {
+    "leaf_log": {"compression": "log"},
+    "leaf_conv": {"compression": "none", "conv1d_cls": "Conv1D"},
+    "leaf_normalized": {"compression": "log", "conv1d_cls": "NormalizedConv1D"},
+    "leaf_fft": {"compression": "none", "conv1d_cls": "FFTConv1D"},
+    "time_domain_filterbanks": {},
+    "mel_filterbanks": {"frontend": "MelFilterbanks", "n_filters": 4, "n_fft": 64, "max_freq": 4000},
+}
+READ_BACK = AtMost(0.0, "the same tensors in the same modules")
+
+
+def run(*arguments):
+    from parity.cli import app
+
+    return typer_testing.CliRunner().invoke(app, ["convert", *map(str, arguments)])
+
+
+def said(name):
+    given = {} if name == "time_domain_filterbanks" else dict(pair.split("=") for pair in GEOMETRY.split(","))
+    return {**given, **SAID.get(name, {})}
+
+
+def source(name):
+    return files.sources(name)[-1]
+
+
+@pytest.mark.parametrize("name", files.SUBJECTS)
+def test_every_frontend_goes_to_og_leaf_and_comes_back(name, tmp_path):
+    target = tmp_path / "w.safetensors"
+    carried = carry(source(name), target, "og_leaf", said(name))
+    assert carried.config == files.config(name)
+    assert READ_BACK(carried.difference).passes
+    module = load(target)
+    assert isinstance(module, getattr(og_leaf, files.config(name).frontend))
+    assert not module.training
+    recorded = files.arrays(name)
+    with torch.no_grad():
+        output = module(torch.from_numpy(recorded["input"])).numpy().transpose(0, 2, 1)
+    verdict = files.criterion(name)(output, recorded["output"])
+    assert verdict.passes, verdict
+
+
+@pytest.mark.parametrize(("name", "to", "options"), [
+    ("leaf", "leaf", ()),
+    ("leaf_shared_smooth", "leaf", ()),
+    ("leaf_everything", "leaf", ("--wrap",)),
+    ("leaf_log", "leaf", ("--wrap",)),
+    ("leaf", "efficientleaf", ("--padding", "centered")),
+    ("leaf_everything", "efficientleaf", ("--padding", "centered", "--wrap")),
+    ("leaf", "efficientleaf", ("--padding", "centered", "--num-groups", 2, "--conv-win-factor", 4.5)),
+])  # fmt: skip
+def test_up_the_ladder(name, to, options, tmp_path):
+    target, below = tmp_path / "w.safetensors", files.torch_frontend(name)
+    config = ",".join(f"{key}={value}" for key, value in said(name).items())
+    done = run(source(name), target, "--to", to, "--config", config, *options)
+    assert done.exit_code == 0, done.output
+    assert "arctic_a0009.wav" in done.output
+    module = load(target)
+    load_weights(below, source(name))
+    keywords = {"wrap": "--wrap" in options, "padding": "centered" if "--padding" in options else None,
+                "num_groups": 2 if "--num-groups" in options else None,
+                "conv_win_factor": 4.5 if "--conv-win-factor" in options else None}  # fmt: skip
+    expected = convert(below, to, **{key: value for key, value in keywords.items() if value})
+    assert same_bits(held(module), held(expected))
+    audio = torch.from_numpy(files.arrays(name)["input"])
+    with torch.no_grad():
+        assert torch.equal(module(audio), expected(audio))
+
+
+def test_difference_is_that_of_the_features(tmp_path):
+    carried = carry(source("leaf"), tmp_path / "w.safetensors", "leaf", said("leaf"))
+    assert carried.shape[0] == 4
+    assert FORWARD.limit >= carried.difference > 0
+    centred = carry(source("leaf"), tmp_path / "c.safetensors", "leaf", said("leaf"), options={"padding": "centered"})
+    assert READ_BACK(centred.aligned).passes
+    assert centred.difference > FORWARD.limit
+    assert "aligned otherwise" in "\n".join(centred.lines())
+
+
+def test_files_are_whole_and_say_what_they_are(tmp_path):
+    target = tmp_path / "w.safetensors"
+    done = run(source("leaf"), target, "--config", GEOMETRY)
+    assert done.exit_code == 0, done.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["w.json", "w.safetensors"]
+    about = json.loads((tmp_path / "w.json").read_text())
+    assert about["rung"] == "og_leaf"
+    assert FrontendConfig.of(**about["config"]) == files.config("leaf")
+    assert "assumed, for no file says it: pcen_floor=1e-12" in done.output
+    again = run(target, tmp_path / "leaf.safetensors", "--to", "leaf")
+    assert again.exit_code == 0, again.output
+    assert isinstance(load(tmp_path / "leaf.safetensors"), leaf.Leaf)
+
+
+def test_description_is_inside(tmp_path):
+    from safetensors import safe_open
+
+    target = tmp_path / "w.safetensors"
+    run(source("leaf"), target, "--config", GEOMETRY, "--to", "efficientleaf", "--padding", "centered")
+    (tmp_path / "w.json").unlink()
+    with safe_open(target, "pt") as file:
+        said = file.metadata()
+    assert (said["rung"], said["dtype"], said["format"]) == ("efficientleaf", "float32", "pt")
+    assert FrontendConfig.of(**json.loads(said["config"])) == files.config("leaf")
+    assert json.loads(said["options"])["num_groups"] == 1
+    assert isinstance(load(target), efficientleaf.EfficientLeaf)
+
+
+def test_configuration_from_a_file(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(files.config("leaf").as_dict()))
+    done = run(source("leaf"), tmp_path / "w.safetensors", "--config", tmp_path / "config.json")
+    assert done.exit_code == 0, done.output
+    assert "assumed" not in done.output
+
+
+def test_dtype_of_what_is_loaded(tmp_path):
+    run(
+        source("leaf"),
+        tmp_path / "w.safetensors",
+        "--to",
+        "efficientleaf",
+        "--padding",
+        "centered",
+        "--config",
+        GEOMETRY,
+    )
+    module = load(tmp_path / "w.safetensors", dtype="float64")
+    assert isinstance(module, efficientleaf.EfficientLeaf)
+    assert {parameter.dtype for parameter in module.parameters()} == {torch.float64}
+    refused(lambda: load(tmp_path / "w.safetensors", dtype="int8"), ValueError, "dtype='int8'", "float64")
+
+
+@pytest.mark.parametrize(("name", "to", "config", "named"), [
+    ("leaf_conv", "og_leaf", "compression=none", ("conv1d_cls", "'Conv1D'", "'FFTConv1D'")),
+    ("leaf_conv", "og_leaf", "conv1d_cls=Conv1D", ("compression", "'log' or 'none'")),
+    ("leaf_conv", "og_leaf", "conv1d_cls=Conv1D,compression=none,window_len=5", ("33 taps", "41", "window_len=5")),
+    ("leaf", "og_leaf", "n_filters=5", ("'kernel'", "(4, 2)", "(5, 2)")),
+    ("leaf", "og_leaf", "n_filters=four", ("n_filters='four'", "int")),
+    ("leaf", "og_leaf", "preemp=maybe", ("preemp='maybe'", "bool")),
+    ("leaf", "og_leaf", "filters=5", ("['filters']", "n_filters")),
+    ("leaf", "og_leaf", "n_filters", ("config='n_filters", "name=value")),
+    ("leaf", "og_leaf", "frontend=Leef", ("frontend='Leef'", "SincNet")),
+    ("leaf", "og_leaf", "frontend=SincNet,activation=relu", ("activation='relu'", "SincNet has 'leaky_relu'")),
+    ("leaf", "tf_leaf", "n_filters=4", ("to='tf_leaf'", "og_leaf")),
+    ("leaf", "efficientleaf", "n_filters=4", ("padding='same'", "padding='centered'")),
+    ("leaf_everything", "leaf", "n_filters=4", ("preemp=True", "mean_var_norm=True", "wrap=True")),
+    ("sincnet", "leaf", "n_filters=4", ("SincNet", "SincConv1D", "GaborConv1D")),
+    ("mel_filterbanks", "og_leaf", "sample_rate=8000", ("no variables", "MelFilterbanks")),
+])  # fmt: skip
+def test_refused_and_nothing_written(name, to, config, named, tmp_path):
+    done = run(source(name), tmp_path / "w.safetensors", "--to", to, "--config", f"sample_rate=8000,{config}"
+               if "window_len" in config or name != "leaf" else config)  # fmt: skip
+    assert done.exit_code == 2
+    assert all(text in done.output for text in named), done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_there_is_refused(tmp_path):
+    target = tmp_path / "w.safetensors"
+    assert "no such file" in run(tmp_path / "model", target).output
+    assert ".safetensors" in run(source("leaf"), tmp_path / "w.npz", "--config", GEOMETRY).output
+    assert "'model/_frontend'" in run(files.FOLDER / "classifier" / "model-1", target, "--scope", "leaf").output
+    assert "clip" in run(source("leaf"), target, "--config", GEOMETRY, "--clip", tmp_path / "gone.wav").output
+
+
+def test_torn_or_changed_files_are_refused(tmp_path):
+    target = tmp_path / "w.safetensors"
+    run(source("leaf"), target, "--config", GEOMETRY)
+    whole = target.read_bytes()
+    # one bit of every byte in turn, a sample of them; the header's length is in the first eight
+    for at in [*range(0, 8), *range(8, len(whole), 61)]:
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << at % 8
+        target.write_bytes(damaged)
+        refused(lambda: load(target), ValueError, "w.safetensors")
+    for end in (0, 7, 100, len(whole) - 1):
+        target.write_bytes(whole[:end])
+        refused(lambda: load(target), ValueError, "w.safetensors")
+    target.write_bytes(whole + b"0")
+    refused(lambda: load(target), ValueError, "w.safetensors")
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("n_filters", 10**9), ("n_fft", 10**9), ("rung", "tf_leaf"), ("options", '{"padding": 3}'), ("version", "1"),
+    ("dtype", "int8"), ("config", "[1]"), ("config", '{"n_filters": 1e400}'), ("options", "["),
+])  # fmt: skip
+def test_description_that_means_nothing_is_refused(name, value, tmp_path):
+    from safetensors.torch import save_file
+
+    target = tmp_path / "w.safetensors"
+    carry(source("leaf"), target, "og_leaf", said("leaf"))
+    about = stored.described(target).as_dict()
+    if name in about["config"]:
+        name, value = "config", json.dumps({**about["config"], name: value, "frontend": "MelFilterbanks"
+                                            if name == "n_fft" else "Leaf"})  # fmt: skip
+    metadata = {key: val if isinstance(val, str) else json.dumps(val) for key, val in about.items()}
+    save_file(load(target).state_dict(), target, {**metadata, "producer": stored.FORMAT, name: value})
+    refused(lambda: load(target), ValueError, "w.safetensors")
+
+
+def test_weights_that_are_not_finite_are_refused_by_name(tmp_path):
+    module = og_leaf.Leaf(n_filters=2)
+    with torch.no_grad():
+        module._pooling.kernel[0, 0, 0] = torch.nan
+    torch.save(module.state_dict(), tmp_path / "w.pt")
+    done = run(tmp_path / "w.pt", tmp_path / "w.safetensors")
+    assert done.exit_code == 2
+    assert all(text in done.output for text in ("nan", "_pooling.kernel")), done.output
+    target = tmp_path / "d.safetensors"
+    target.write_bytes(stored.encode(module, stored.Description("og_leaf", "float32", FrontendConfig(n_filters=2), {})))
+    refused(lambda: load(target), ValueError, "d.safetensors", "_pooling.kernel", "finite")
+
+
+def test_what_was_there_stays_until_the_new_is_whole(tmp_path, monkeypatch):
+    target = tmp_path / "w.safetensors"
+    run(source("leaf"), target, "--config", GEOMETRY)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("parity.weights.outputs.os.replace", full)
+    done = run(source("leaf_everything"), target, "--config", GEOMETRY)
+    assert done.exit_code == 2
+    assert "no space left" in done.output
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_sinc_filters_are_told_by_their_hertz():
+    found = {"kernel": np.float32([[200, 100], [400, 100]]), "layer_normalization/gamma": np.ones(2)}
+    found["layer_normalization/beta"] = np.zeros(2)
+    config = infer(found, {}, {"activation": "leaky_relu"})
+    assert (config.conv1d_cls, config.pooling_cls, config.n_filters) == ("SincConv1D", "MaxPooling1D", 2)
+    refused(lambda: infer(found, {}, {}), ValueError, "activation", "'leaky_relu'")
+    gabor = {"kernel": np.float32([[1, 9]])}
+    assert infer(gabor, {}, {"compression": "log"}).conv1d_cls == "GaborConv1D"
+
+
+def test_clip_without_the_repository(monkeypatch, tmp_path):
+    monkeypatch.setattr("parity.weights.clips.SPEECH", tmp_path / "gone.wav")
+    (name, audio), (_, again) = audio_of(None, 8000), audio_of(None, 8000)
+    assert "synthesised" in name
+    assert audio.shape == (1, 24000)
+    assert Exactly("drawn from one seed")(audio, again).passes
+    assert np.isfinite(audio).all()
+
+
+def test_loading_needs_no_tensorflow(tmp_path):
+    run(source("leaf"), tmp_path / "w.safetensors", "--config", GEOMETRY)
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['tensorflow', 'keras', 'h5py', 'typer', 'pytest', 'jinja2']))\n"
+        f"import parity; print(type(parity.load({str(tmp_path / 'w.safetensors')!r})).__module__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "og_leaf.frontend", done.stderr

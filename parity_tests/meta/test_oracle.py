@@ -1,0 +1,175 @@
+"""The oracle against mathematics: complex steps for its adjoints, mpmath for its functions."""
+
+from __future__ import annotations
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parity.cases.case import Case
+from parity.criteria import OfMax
+from parity.oracle import LeafOracle, compression, measured_init, mel_matrix
+from parity.oracle.config import LeafConfig
+from parity.oracle.correlation import correlate
+from parity.oracle.gabor import gabor
+from parity.oracle.geometry import same_pads
+from parity.oracle.pcen import normalise, smoother
+from parity.oracle.pooling import gaussian_window
+from parity_tests.meta import second_formulation
+
+mpmath.mp.dps = 40
+COMPLEX_STEP = OfMax(1e-11, "float64 sums over a thousand samples, and the cancellation of the drawn cotangent")
+POINT = OfMax(1e-13, "phase mu t up to 300 rad times 2^-53, a few roundings beside it")
+SECOND = OfMax(2e-11, "float64 in another order; the subtraction of two powers loses digits where energies are small")
+STEP = 1e-30
+
+CONFIGS = {
+    "pcen": LeafConfig(n_filters=3, sample_rate=2000),
+    "shared smoother": LeafConfig(n_filters=3, sample_rate=2000, per_channel_smooth=False),
+    "fixed smoother": LeafConfig(n_filters=2, sample_rate=2000, compression="fixed_pcen"),
+    "log": LeafConfig(n_filters=2, sample_rate=2000, compression="log"),
+    "no compression": LeafConfig(n_filters=2, sample_rate=2000, compression="none"),
+    "pre-emphasis and norm": LeafConfig(n_filters=2, sample_rate=2000, preemp=True, mean_var_norm=True),
+    "centred": LeafConfig(n_filters=2, sample_rate=2000, padding="centered"),
+    "even window": LeafConfig(n_filters=2, sample_rate=2200, window_len=25.0),
+}
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+@pytest.mark.parametrize("n_samples", [1, 19, 333])
+def test_adjoints_equal_complex_steps(config, n_samples):
+    case = Case(config=config, weights="trained", n_samples=n_samples, batch=2, seed=3)
+    oracle = LeafOracle(config)
+    variables = {k: v.astype(np.float64) for k, v in case.variables().items()}
+    x = case.input().astype(np.float64)
+    output = oracle.stages(variables, x)["output"]
+    cotangent = case.cotangent(output.shape).astype(np.float64)
+    rng = np.random.default_rng(5)
+    for name, gradient in oracle.gradients(variables, x, cotangent).items():
+        direction = rng.standard_normal(gradient.shape)
+        moved = dict(variables)
+        at = x
+        if name == "input":
+            at = x + 1j * STEP * direction
+        else:
+            moved[name] = variables[name] + 1j * STEP * direction
+        terms = oracle.stages(moved, at)["output"].imag / STEP * cotangent
+        scale = np.abs(terms).sum() + np.abs(gradient * direction).sum()
+        verdict = COMPLEX_STEP(np.array([np.sum(gradient * direction), scale]), np.array([np.sum(terms), scale]))
+        assert verdict.passes, f"{name}: {verdict}"
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+@pytest.mark.parametrize("n_samples", [1, 19, 333])
+@pytest.mark.parametrize("weights", ["trained", "outside"])
+def test_the_oracle_equals_a_second_formulation(config, n_samples, weights):
+    case = Case(config=config, weights=weights, n_samples=n_samples, batch=2, seed=4)
+    variables, x, oracle = case.variables(), case.input(), LeafOracle(config)
+    output = oracle.stages(variables, x)["output"]
+    cotangent = case.cotangent(output.shape)
+    expected, slopes = second_formulation.run(
+        variables, x, cotangent, config.window, config.stride, is_same=config.padding == "same",
+        compression=config.compression, floor=config.pcen_floor,
+    )  # fmt: skip
+    assert SECOND(output, expected).passes
+    gradients = oracle.gradients(variables, x, cotangent)
+    assert set(slopes) - set(gradients) <= {name for name in slopes if "simple_rnn" in name}  # fixed
+    for name, gradient in gradients.items():
+        # a gradient that vanishes, of a clamped parameter or of a norm over one frame, is judged against 1
+        verdict = SECOND(np.append(gradient, 1.0), np.append(slopes[name], 1.0))
+        assert verdict.passes, f"{name}: {verdict}"
+
+
+@given(mu=st.floats(0, np.pi), sigma=st.floats(1.5, 150), width=st.floats(0.01, 0.5))
+def test_filters_and_windows_equal_mpmath(mu, sigma, width):
+    t = [-200, -77, -1, 0, 3, 200]
+    m, s = mpmath.mpf(mu), mpmath.mpf(sigma)
+    envelope = [mpmath.exp(-(mpmath.mpf(k) ** 2) / (2 * s**2)) / (mpmath.sqrt(2 * mpmath.pi) * s) for k in t]
+    expected = [[float(mpmath.cos(m * k) * e) for k, e in zip(t, envelope, strict=True)],
+                [float(mpmath.sin(m * k) * e) for k, e in zip(t, envelope, strict=True)]]  # fmt: skip
+    got = gabor(np.array([mu]), np.array([sigma]), 401)[0][:, [k + 200 for k in t]]
+    assert POINT(got, np.array(expected)).passes
+    z = [(mpmath.mpf(k) - 200) / (mpmath.mpf(width) * 200) for k in (100, 200, 399)]
+    expected = [float(mpmath.exp(-(v**2) / 2)) for v in z]
+    assert POINT(gaussian_window(np.array([width]), 401)[0][[100, 200, 399]], np.array(expected)).passes
+
+
+@given(
+    x=st.floats(1e-5, 1e6), m=st.floats(1e-5, 1e6), alpha=st.floats(0, 1), delta=st.floats(1e-6, 1e3),
+    r=st.floats(0.01, 1), eps=st.sampled_from([1e-12, 1e-6]),
+)  # fmt: skip
+def test_pcen_equals_mpmath_without_cancellation(x, m, alpha, delta, r, eps):
+    d, p = mpmath.mpf(delta), mpmath.mpf(r)
+    expected = (mpmath.mpf(x) * (mpmath.mpf(eps) + mpmath.mpf(m)) ** -mpmath.mpf(alpha) + d) ** p - d**p
+    arrays = [np.array([v]) for v in (alpha, delta, r)]
+    got = normalise(np.full((1, 1, 1), x), np.full((1, 1, 1), m), *arrays, eps)
+    assert POINT(got.ravel(), np.array([float(expected)])).passes
+
+
+def test_pcen_at_delta_zero_is_a_power():
+    one = np.ones((1, 1, 1))
+    got = normalise(4 * one, one, np.array([0.0]), np.array([0.0]), np.array([0.5]), 1e-12)
+    assert got.ravel().tolist() == [2]
+
+
+def test_smoother_equals_its_closed_form():
+    x = np.random.default_rng(0).uniform(size=(1, 1, 50))
+    s = 0.3
+    weights = [s * (1 - s) ** (49 - t) for t in range(50)]
+    expected = np.dot(weights, x[0, 0]) + (1 - s) ** 50 * x[0, 0, 0]
+    got = smoother(x, np.array([s]), np.array([1 - s]))[0, 0, -1]
+    assert POINT(np.array([got]), np.array([expected])).passes
+
+
+@pytest.mark.parametrize(("n", "window", "stride", "pads"), [
+    (16000, 401, 160, (120, 121)), (16001, 401, 160, (200, 200)), (1, 401, 160, (200, 200)), (5, 2, 1, (0, 1)),
+    (22050, 552, 220, (251, 251)), (100, 3, 10, (0, 0)),
+])  # fmt: skip
+def test_same_padding_is_tensorflows(n, window, stride, pads):
+    # the definition: ceil(n / stride) frames, total padding split with the odd sample on the right
+    assert same_pads(n, window, stride) == pads
+
+
+def test_correlation_equals_numpys():
+    rng = np.random.default_rng(1)
+    x, kernels = rng.standard_normal((1, 50)), rng.standard_normal((2, 7))
+    expected = np.stack([np.correlate(np.pad(x[0], (3, 3)), k, mode="valid") for k in kernels])[None]
+    assert POINT(correlate(x, kernels, 1, (3, 3)), expected).passes
+
+
+def test_mel_triangles_peak_at_one_and_add_up():
+    matrix = mel_matrix(4, 20001, 16000, 60, 7800)
+    inside = matrix.sum(axis=0)[3000:9000]
+    assert np.all(matrix.max(axis=1) <= 1)
+    assert OfMax(6e-4, "half a bin (0.2 Hz, 0.3 mel at 60 Hz) beside the peak of a triangle 565 mel wide")(
+        matrix.max(axis=1), np.ones(4)
+    ).passes
+    assert POINT(inside, np.ones_like(inside)).passes
+
+
+def test_default_init_counts_bins():
+    # the lowest of 40 triangles peaks at bin 3 of 512 and is at least half high (root) at two bins
+    init = measured_init(40)
+    assert init.shape == (40, 2)
+    by_hand = np.array([3 * 2 * np.pi / 512, np.sqrt(2 * np.log(2)) * 512 / (2 * np.pi)])
+    assert POINT(init[0], by_hand).passes
+    assert np.all(np.diff(init[:, 0]) > 0)
+
+
+@pytest.mark.parametrize("function", ["log1p", "standardise", "subtract_median"])
+def test_efficientleaf_compression_adjoints_equal_complex_steps(function):
+    rng = np.random.default_rng(2)
+    x, direction, d = (rng.uniform(0.1, 2, (2, 3, 9)) for _ in range(3))
+    a, gamma = np.array([5.0, 0.0, -1.0]), np.array([[0.5], [1.0], [2.0]])
+    forward, adjoint = {
+        "log1p": (lambda v: compression.log1p(v, a), lambda: compression.log1p_adjoint(x, a, d)[0]),
+        "standardise": (
+            lambda v: compression.standardise(v, gamma, 0.0, 1e-5, (0, 2)),
+            lambda: compression.standardise_adjoint(x, gamma, 1e-5, (0, 2), d)[0],
+        ),
+        "subtract_median": (compression.subtract_median, lambda: compression.subtract_median_adjoint(x, d)),
+    }[function]
+    numeric = np.sum(forward(x + 1j * STEP * direction).imag / STEP * d)
+    assert COMPLEX_STEP(np.array([np.sum(adjoint() * direction)]), np.array([numeric])).passes
