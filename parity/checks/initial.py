@@ -71,9 +71,8 @@ class InitialProbe:
         self.rung, self.dtype = rung, dtype
         self.adapter = RUNGS[rung].load_adapter()
         self.precision = Precision.of(dtype)
-        self.context = Context(
-            rung, "oracle", "fresh modules", "", f"pytest parity_tests/rungs/{rung}/test_init.py", dtype
-        )
+        again = f"pytest parity_tests/rungs/test_init.py -m {rung}"
+        self.context = Context(rung, "oracle", "fresh modules", "", again, dtype)
 
     def measured(self, n_filters: int, rate: int) -> Iterator[Measurement]:
         """Rungs 0 and 1: the mel matrix, and centres and widths counted in its bins, whatever the frontend's rate."""

@@ -102,13 +102,8 @@ class PurityProbe:
 
     def same(self, what: str, got: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> Measurement:
         """Bytes that differ between two lists of arrays."""
-        context = Context(
-            self.rung,
-            self.rung,
-            "purity",
-            f"{self.form}: {what}",
-            f"pytest parity_tests/rungs/{self.rung}/test_purity.py",
-        )
+        again = f"pytest parity_tests/rungs/test_purity.py -m {self.rung}"
+        context = Context(self.rung, self.rung, "purity", f"{self.form}: {what}", again)
         verdict = Verdict("status", _differing(got, expected), 0.0, "bytes that differ from what they were")
         return context.measurement("output", "status", verdict, "bitwise")
 

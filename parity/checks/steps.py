@@ -205,7 +205,7 @@ def there_and_back(rung: str, case: Case) -> Iterator[Measurement]:
     adapter = RUNGS[rung].load_adapter()
     module, sent = adapter.build(case.config), checked(case.variables(), case.config)
     adapter.write(module, sent)
-    again = f"pytest parity_tests/rungs/{rung} -k there_and_back"
+    again = f"pytest parity_tests/rungs/test_drawn.py -m {rung} -k there_and_back"
     context = Context(rung, "oracle", "drawn configurations and weights", str(case), again)
     yield from _same_bits(context, sent, adapter.read(module))
 

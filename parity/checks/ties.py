@@ -173,9 +173,8 @@ def floor_edge(rung: str, dtype: str) -> Iterator[Measurement]:
     frames = np.array([0.3, floor, inside, outside, floor, 0.0, outside, 2e-3, inside, floor, 1e-7], dtype=dtype)
     energies = np.stack([frames, frames[::-1], np.roll(frames, 3)])[np.newaxis]
     d = np.random.default_rng(0).standard_normal(energies.shape).astype(np.float32)
-    context = Context(
-        rung, "oracle", "ties and clamp edges", "floor", f"pytest parity_tests/rungs/{rung}/test_ties.py", dtype
-    )
+    again = f"pytest parity_tests/rungs/test_ties.py -m {rung}"
+    context = Context(rung, "oracle", "ties and clamp edges", "floor", again, dtype)
     run = {"tf_leaf": _tf_leaf_floor, "og_leaf": _og_leaf_floor}.get(rung, _pcen_floor)
     got, expected = run(rung, energies, d)
     acts = energies >= floor
@@ -298,7 +297,7 @@ class _Edges:
         full_rate = {"num_groups": 1, "conv_win_factor": 2.6, "stride_factor": 1e-9}
         options: dict[str, Any] = full_rate if rung == "efficientleaf" else {}
         self.module = self.adapter.build(self.case.config, dtype, **options)
-        self.context = Context(rung, "oracle", DOMAIN, "", f"pytest parity_tests/rungs/{rung}/test_ties.py", dtype)
+        self.context = Context(rung, "oracle", DOMAIN, "", f"pytest parity_tests/rungs/test_ties.py -m {rung}", dtype)
 
     def measure(self, tie: Tie) -> Iterator[Measurement]:
         """Measure where the limit lies, the gradient on it and beside it, and that there is none outside."""

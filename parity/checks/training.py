@@ -167,7 +167,7 @@ def _measurement(step: Step, stage: str, kind: str, verdict: Verdict) -> Measure
         rung=step.candidate, reference=step.reference, stage=stage, property="trajectory",
         domain=f"{N_FREE_STEPS} free steps", dtype="float32", criterion=verdict.criterion, relation="rounding",
         observed=verdict.observed, bound=verdict.bound, case=f"{FREE_CASE}; {kind}", reason=verdict.reason,
-        reproduce=f"pytest parity_tests/{step.candidate}/test_training.py",
+        reproduce=f"pytest parity_tests/rungs/test_training.py -m {step.candidate}",
     )  # fmt: skip
 
 
@@ -309,7 +309,7 @@ class _Claim:
             rung=self.step.candidate, reference=self.step.reference if dtype == "float32" else "oracle", stage=stage,
             property="training step", domain=self.domain, dtype=dtype, criterion=verdict.criterion, relation=relation,
             observed=verdict.observed, bound=verdict.bound, case=case, reason=verdict.reason,
-            reproduce=f"pytest parity_tests/{self.step.candidate}/test_training.py",
+            reproduce=f"pytest parity_tests/rungs/test_training.py -m {self.step.candidate}",
         )  # fmt: skip
 
 

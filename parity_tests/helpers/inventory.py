@@ -25,7 +25,7 @@ from parity.criteria.outcome import Array, Outcome
 from parity.mutation.planting import Benign
 from parity.report.cells import claimed
 from parity.report.measurements import MeasurementLog
-from parity_tests.helpers.taught import NOT_MOVED, UPDATE
+from parity_tests.helpers.training_steps import NOT_MOVED, UPDATE
 
 NAMES = store.names(store.INVENTORY)
 TRAINED = [name for name in NAMES if "training" in public(name).properties]

@@ -22,13 +22,9 @@ from parity.mutation.mutants.comparison import N_CASES, Originals, compare
 from parity.mutation.mutants.operators import Mutant, mutants
 
 JUDGED = Path(__file__).with_name("judged.json")
-# Which tests see a rung: efficientleaf is made of leaf's parts, some of which it alone uses.
-FOLDERS = {
-    "leaf": ("parity_tests/rungs/leaf", "parity_tests/rungs/efficientleaf"),
-    "efficientleaf": ("parity_tests/rungs/efficientleaf",),
-    "og_leaf": ("parity_tests/rungs/og_leaf",),
-    "tf_leaf": ("parity_tests/rungs/tf_leaf",),
-}
+TESTS = "parity_tests/rungs"
+# The marks of the tests that see a rung: efficientleaf is made of leaf's parts, some of which it alone uses.
+MARKS = {"leaf": "leaf or efficientleaf", "efficientleaf": "efficientleaf", "og_leaf": "og_leaf", "tf_leaf": "tf_leaf"}
 NO_NUMBERS = ("__init__.py", "checks.py")
 # Files of tolerance=, whose energies are held to a stated error and not to the bit.
 APPROXIMATE = ("tolerance.py", "choosing.py", "projection.py", "transients.py", "decimated.py", "plan.py")
@@ -134,7 +130,7 @@ def _judged(
 ) -> tuple[str, str]:
     """The tests of the first stage, then drawn cases, then the tests of the other stages."""
     first, *others = stages
-    verdict = forking.judge(mutant, first, FOLDERS[originals.rung], root)
+    verdict = forking.judge(mutant, first, _tests(originals.rung), root)
     if verdict.state != "survived":
         return verdict.state, verdict.by
     if not others:
@@ -143,22 +139,27 @@ def _judged(
     if n_cases >= N_CASES and not differs:
         return "equivalent: bits", f"{n_cases} cases"
     for tests in others:
-        verdict = forking.judge(mutant, tests, FOLDERS[originals.rung], root)
+        verdict = forking.judge(mutant, tests, _tests(originals.rung), root)
         if verdict.state != "survived":
             return verdict.state, verdict.by
     return "survived", f"{n_cases} cases equal, " + (f"not {differs}" if differs else "no more run the statement")
 
 
+def _tests(rung: str) -> tuple[str, ...]:
+    """The arguments with which pytest runs the tests that see a rung."""
+    return TESTS, "-m", MARKS[rung]
+
+
 def _watch(rung: str, root: Path, journal: Path) -> dict[str, forking.Seen]:
     """What the rung's tests do on the original; beside the journal, for as long as tests and rungs stay as they are."""
-    files = [file for other in FOLDERS for file in sources(other, root)]
+    files = [file for other in MARKS for file in sources(other, root)]
     read = [root / file for file in files]
-    read += [path for folder in FOLDERS[rung] for path in sorted((root / folder).glob("*.py"))]
+    read += sorted((root / TESTS).rglob("*.py"))
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in read)).hexdigest()
     path = journal.with_name(f"{journal.name}.{rung}.json")
     kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if kept.get("digest") != digest:
-        seen = forking.watch(FOLDERS[rung], files)
+        seen = forking.watch(_tests(rung), files)
         kept = {"digest": digest, "seen": {n: (s.seconds, sorted(s.functions)) for n, s in seen.items()}}
         path.write_text(json.dumps(kept), encoding="utf-8")
     return {name: forking.Seen(seconds, frozenset(functions)) for name, (seconds, functions) in kept["seen"].items()}
@@ -182,7 +183,7 @@ def keep(rows: Sequence[dict[str, Any]], judged: Sequence[Judged], seed: int, ro
     """Write the records that the certificate shows."""
     from parity.report import recorded
 
-    files = [path for rung in FOLDERS for path in sources(rung, root)]
+    files = [path for rung in MARKS for path in sources(rung, root)]
     recorded.keep(
         "mutants", rows, title="Mutants", command=COMMAND, sources=files, root=root,
         note=f"Seed {seed}. The score is the share killed, timeouts among them, of those that are not equivalent. "
@@ -212,10 +213,10 @@ def main(
     record: Annotated[bool, typer.Option(help="keep the result for the certificate; needs all rungs")] = False,
 ) -> None:
     """Sample, judge, print; exit status 1 where a mutant is neither killed nor equivalent."""
-    root, rungs = Path.cwd(), rung or list(FOLDERS)
-    if odd := [name for name in rungs if name not in FOLDERS]:
-        raise typer.BadParameter(f"rung={odd[0]!r}: must be one of {', '.join(FOLDERS)}")
-    if record and set(rungs) != set(FOLDERS):
+    root, rungs = Path.cwd(), rung or list(MARKS)
+    if odd := [name for name in rungs if name not in MARKS]:
+        raise typer.BadParameter(f"rung={odd[0]!r}: must be one of {', '.join(MARKS)}")
+    if record and set(rungs) != set(MARKS):
         raise typer.BadParameter("record=True: all rungs are needed")
     forking.preload(tensorflow=bool({"og_leaf", "tf_leaf"} & set(rungs)))
     rows, everything = [], []

@@ -206,8 +206,8 @@ class _Chosen(_Quick):
             self.failed = self.failed or f"import of {report.nodeid}"
 
 
-def watch(folders: Sequence[str], files: Sequence[str]) -> dict[str, Seen]:
-    """Run all tests of the folders but the slow ones on the original.
+def watch(selection: Sequence[str], files: Sequence[str]) -> dict[str, Seen]:
+    """Run all selected tests but the slow ones on the original.
 
     Raises:
         RuntimeError: a test fails, so that no mutant could be judged; names it.
@@ -216,7 +216,7 @@ def watch(folders: Sequence[str], files: Sequence[str]) -> dict[str, Seen]:
     def work() -> object:
         plugin = _Watch(files)
         options = [option for option in OPTIONS if option != "-x"]
-        pytest.main([*folders, *options], plugins=[plugin])
+        pytest.main([*selection, *options], plugins=[plugin])
         return {"seen": plugin.seen, "failed": plugin.failed}
 
     answer, by = forked(work)
@@ -226,19 +226,19 @@ def watch(folders: Sequence[str], files: Sequence[str]) -> dict[str, Seen]:
     return {name: Seen(seconds, frozenset(functions)) for name, (seconds, functions) in answer["seen"].items()}
 
 
-def judge(mutant: Mutant, tests: dict[str, float] | None, folders: Sequence[str], root: Path) -> Verdict:
+def judge(mutant: Mutant, tests: dict[str, float] | None, selection: Sequence[str], root: Path) -> Verdict:
     """Run tests on a mutant until one fails.
 
     Args:
         mutant: what to run them on.
         tests: names in the order to be run, with the CPU seconds that each takes on the original; None for the
-            slow ones of the folders.
-        folders: where they are.
+            slow ones that are selected.
+        selection: arguments with which pytest selects them.
         root: the repository, which must be the current directory.
     """
     if tests is not None and not tests:
         return Verdict("survived")
-    files = folders if tests is None else list(dict.fromkeys(name.split("::")[0] for name in tests))
+    files = selection if tests is None else list(dict.fromkeys(name.split("::")[0] for name in tests))
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         note = Path(folder, "running")
 

@@ -7,7 +7,7 @@ import torch
 
 import efficientleaf
 from parity.checks.cache import WAYS
-from parity_tests.helpers import calls, keeping
+from parity_tests.helpers import calls, history
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # PyTorch's forward mode uses it
 
@@ -26,26 +26,26 @@ KINDS = {"not frozen": make, "frozen": make_frozen}
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", calls.CALLS)
 def test_a_call_after_other_calls(name, kind):
-    keeping.check_call_after_calls(KINDS[kind], name)
+    history.check_call_after_calls(KINDS[kind], name)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", keeping.CHANGES)
+@pytest.mark.parametrize("name", history.CHANGES)
 def test_calls_after_a_change(name, way, kind):
-    if way == "by value" or name not in keeping.UNCOUNTED:
-        keeping.check_calls_after_change(KINDS[kind], name, way)
+    if way == "by value" or name not in history.UNCOUNTED:
+        history.check_calls_after_change(KINDS[kind], name, way)
 
 
-@pytest.mark.parametrize("name", [n for n in keeping.CHANGES if n not in keeping.UNCOUNTED | {"parametrized"}])
+@pytest.mark.parametrize("name", [n for n in history.CHANGES if n not in history.UNCOUNTED | {"parametrized"}])
 def test_a_traced_graph_after_a_change(name):
-    keeping.check_graph_after_change(make, "jit.trace", name)
+    history.check_graph_after_change(make, "jit.trace", name)
 
 
 @pytest.mark.parametrize("graph", ["compile", "export"])
-@pytest.mark.parametrize("name", sorted(keeping.DEAR))
+@pytest.mark.parametrize("name", sorted(history.DEAR))
 def test_a_graph_after_a_change(graph, name):
-    keeping.check_graph_after_change(make, graph, name)
+    history.check_graph_after_change(make, graph, name)
 
 
 @pytest.mark.parametrize("graph", calls.GRAPHS)
@@ -57,8 +57,8 @@ def test_a_graph_without_a_frozen_plan_is_refused(graph):
 def test_a_parameter_for_each_of_many_takes_a_frozen_plan():
     frozen = make_frozen()
     first = calls.many_parameters(frozen)[0]
-    keeping.equal([calls.many_parameters(frozen)[0]], [first])
-    assert keeping.CLOSE(first[0].numpy(), calls.forward(frozen)[0].numpy()).passes
+    history.equal([calls.many_parameters(frozen)[0]], [first])
+    assert history.CLOSE(first[0].numpy(), calls.forward(frozen)[0].numpy()).passes
     with pytest.raises(RuntimeError, match=r"freeze\(\)"):
         calls.many_parameters(make())
 
@@ -71,7 +71,7 @@ def test_the_meta_device_takes_a_frozen_plan():
 
 
 def test_tangents():
-    keeping.check_tangents(make)
+    history.check_tangents(make)
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning", "ignore:.*should not be inst:DeprecationWarning")
@@ -95,10 +95,10 @@ def test_freezing_changes_no_state_dict():
     assert make_frozen().freeze(False).filterbank._frozen is None
 
 
-@pytest.mark.parametrize("change", [keeping.write, keeping.load(True)])
+@pytest.mark.parametrize("change", [history.write, history.load(True)])
 def test_a_stream_is_of_the_parameters_when_it_began(change):
-    keeping.check_stream_after(make, change)
+    history.check_stream_after(make, change)
 
 
 def test_a_gradient_to_one_parameter():
-    keeping.check_gradients_to_one(make)
+    history.check_gradients_to_one(make)

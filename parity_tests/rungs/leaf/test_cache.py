@@ -9,7 +9,7 @@ import leaf
 from leaf._runtime.cache import ParameterCache, keepable, plain
 from parity.checks.cache import WAYS
 from parity.criteria import Exactly
-from parity_tests.helpers import calls, keeping
+from parity_tests.helpers import calls, history
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # PyTorch's forward mode uses it
 ONCE = Exactly("a value is made once for what it is made of")
@@ -31,32 +31,32 @@ def make():
 
 @pytest.mark.parametrize("name", calls.CALLS)
 def test_a_call_after_other_calls(name):
-    keeping.check_call_after_calls(make, name)
+    history.check_call_after_calls(make, name)
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", keeping.CHANGES)
+@pytest.mark.parametrize("name", history.CHANGES)
 def test_calls_after_a_change(name, way):
-    if way == "by value" or name not in keeping.UNCOUNTED:
-        keeping.check_calls_after_change(make, name, way)
+    if way == "by value" or name not in history.UNCOUNTED:
+        history.check_calls_after_change(make, name, way)
 
 
 @pytest.mark.parametrize("graph", calls.GRAPHS)
 def test_a_graph_after_a_change(graph):
-    keeping.check_graph_after_change(make, graph, "data written")
+    history.check_graph_after_change(make, graph, "data written")
 
 
 def test_a_parameter_for_each_of_many():
-    keeping.equal(calls.many_parameters(make()), calls.many_parameters(keeping.write_data(make()) and make()))
+    history.equal(calls.many_parameters(make()), calls.many_parameters(history.write_data(make()) and make()))
 
 
 def test_tangents():
-    keeping.check_tangents(make)
+    history.check_tangents(make)
 
 
-@pytest.mark.parametrize("change", [keeping.write, keeping.load(True)])
+@pytest.mark.parametrize("change", [history.write, history.load(True)])
 def test_a_stream_is_of_the_parameters_when_it_began(change):
-    keeping.check_stream_after(make, change)
+    history.check_stream_after(make, change)
 
 
 def test_a_source_that_is_written_to_while_a_value_is_made():
@@ -83,7 +83,7 @@ def test_settings_are_told_apart_and_values_made_once():
 
 
 def test_a_gradient_to_one_parameter():
-    keeping.check_gradients_to_one(make)
+    history.check_gradients_to_one(make)
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)

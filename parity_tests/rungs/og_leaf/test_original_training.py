@@ -6,7 +6,7 @@ import pytest
 
 import og_leaf
 from parity.adapters.canonical import KERNEL
-from parity_tests.helpers.taught import CLAMPED, LESSONS, check_lesson, recorded, refused
+from parity_tests.helpers.training_steps import CLAMPED, LESSONS, check_lesson, recorded, refused
 
 
 @pytest.mark.parametrize("name", LESSONS)

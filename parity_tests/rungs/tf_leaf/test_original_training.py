@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parity.adapters.canonical import KERNEL
-from parity_tests.helpers.taught import CLAMPED, LESSONS, check_lesson, refused
+from parity_tests.helpers.training_steps import CLAMPED, LESSONS, check_lesson, refused
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 

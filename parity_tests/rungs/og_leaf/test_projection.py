@@ -1,46 +1,11 @@
-"""Rung 1 trains as TensorFlow does: single steps, steps through the clamps, and a hundred on its own."""
+"""``project_after_step``: any optimiser of PyTorch ends its step as Keras does, within the limits."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
 import og_leaf
-from parity.checks import training
-from parity.checks.training_steps import out_and_back
-from parity.oracle.optimizers import project
-
-
-@pytest.mark.usefixtures("tensorflow")
-def test_single_steps(ledger):
-    for measurement in training.teacher_forced("og_leaf"):
-        ledger.check(measurement)
-
-
-@pytest.mark.usefixtures("tensorflow")
-def test_a_hundred_steps(ledger):
-    for measurement in training.free_run("og_leaf"):
-        ledger.check(measurement)
-
-
-@pytest.mark.usefixtures("tensorflow")
-def test_a_step_out_of_the_box_and_one_back(ledger):
-    for measurement in training.through_the_clamp():
-        ledger.check(measurement)
-
-
-@pytest.mark.usefixtures("tensorflow")
-def test_the_steps_reach_every_limit_and_come_back_from_both_of_sigma():
-    # mu has no gradient at 0 and pi, where the response of a real signal is symmetric
-    out, back = out_and_back()
-    limits = {(side, column) for side in (0, 1) for column in (0, 1)}
-    ends = project(np.array([[-1e9, -1e9], [1e9, 1e9]]), out.box)
-    reached = out.exact("kernel", projects=True)["parameter"]
-    assert {(s, c) for s, c in limits if (reached[:, c] == ends[s, c]).any()} == limits
-    returned = back.exact("kernel", projects=True)["parameter"][:, 1]
-    inside = (returned > ends[0, 1]) & (returned < ends[1, 1])
-    assert set(back.start.variables["kernel"][inside, 1]) == set(ends[:, 1].astype(np.float32))
 
 
 def stepped(layer, optimizer):
