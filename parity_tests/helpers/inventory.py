@@ -67,7 +67,7 @@ class Ran:
     after: Mapping[str, Array]  # the rung's variables after a step; empty where none are learned
 
     @property
-    def taught(self) -> dict[str, Array]:
+    def trained(self) -> dict[str, Array]:
         """The original's variables after that step."""
         return store.below(self.subject.arrays, "after")
 
@@ -247,8 +247,8 @@ def check_training(rung: str, name: str, ledger: MeasurementLog) -> None:
     """Every variable after one step down the gradient of output and losses, constraints applied."""
     for one in ran(rung, name):
         where = context(rung, one)
-        assert set(one.after) >= set(one.taught), str(one.subject)
-        for variable in one.taught:
+        assert set(one.after) >= set(one.trained), str(one.subject)
+        for variable in one.trained:
             verdict, relation, aside = stepped(one, variable, one.after[variable])
             here = where.aside() if aside else where
             ledger.check(here.measurement(name, "training step", verdict, relation))
@@ -256,13 +256,13 @@ def check_training(rung: str, name: str, ledger: MeasurementLog) -> None:
 
 def stepped(one: Ran, variable: str, after: Array) -> tuple[Verdict, str, bool]:
     """The verdict on one variable after a step, its relation, and whether its gradient is one that cancels."""
-    before, taught = one.original.variables[variable], one.taught[variable]
-    same = status(after, taught)
+    before, trained = one.original.variables[variable], one.trained[variable]
+    same = status(after, trained)
     if not same.passes:
         return same, "rounding", False
-    if np.array_equal(taught, before):
-        return NOT_MOVED(after, taught), "bitwise", False
-    own, theirs = after.astype(np.float64) - before, taught.astype(np.float64) - before
+    if np.array_equal(trained, before):
+        return NOT_MOVED(after, trained), "bitwise", False
+    own, theirs = after.astype(np.float64) - before, trained.astype(np.float64) - before
     verdict = UPDATE(own, theirs)
     if verdict.passes:
         return verdict, "rounding", False
@@ -274,18 +274,18 @@ def leeway(one: Ran, variable: str) -> float:
     """How far apart rounding may take two steps of a variable, L2."""
     keys = [key for key in (f"gradients/{variable}", f"loss_gradients/{variable}") if key in one.original.arrays()]
     of_gradient = one.rates[variable] * sum(one.scatter(key, norm) for key in keys)
-    return of_gradient + 2 * ROUNDING * norm(one.taught[variable])
+    return of_gradient + 2 * ROUNDING * norm(one.trained[variable])
 
 
 def noticed(one: Ran, after: Mapping[str, Array]) -> set[str]:
     """The variables that are not what the original's step made of them."""
-    return {name for name in one.taught if not stepped(one, name, after[name])[0].passes}
+    return {name for name in one.trained if not stepped(one, name, after[name])[0].passes}
 
 
 def moved(one: Ran) -> set[str]:
     """The variables that the original's step moved by more than rounding can."""
     before = one.original.variables
-    steps = {name: norm(value.astype(np.float64) - before[name]) for name, value in one.taught.items()}
+    steps = {name: norm(value.astype(np.float64) - before[name]) for name, value in one.trained.items()}
     return {name for name, length in steps.items() if length and length > leeway(one, name)}
 
 

@@ -40,13 +40,13 @@ class Step:
     number: int
     variable: str
     before: np.ndarray
-    taught: np.ndarray
+    trained: np.ndarray
     candidate: np.ndarray
 
     @property
     def update(self) -> np.ndarray:
         """The original's, exact in float64."""
-        return self.taught.astype(np.float64) - self.before
+        return self.trained.astype(np.float64) - self.before
 
     @property
     def own_update(self) -> np.ndarray:
@@ -56,17 +56,17 @@ class Step:
     @property
     def rounding(self) -> float:
         """The most that rounding the new parameter on both sides makes of the update, relative."""
-        largest = np.maximum(np.abs(self.before), np.abs(self.taught))
+        largest = np.maximum(np.abs(self.before), np.abs(self.trained))
         return 2 * unit_roundoff("float32") * norm(largest) / norm(self.update)
 
     @property
     def at_limits(self) -> np.ndarray:
         """Which entries the original left on a limit of their box: of mu and sigma alone."""
         if self.variable != KERNEL:
-            return np.zeros(self.taught.shape, dtype=bool)
+            return np.zeros(self.trained.shape, dtype=bool)
         box = Box.of_leaf(self.lesson.config.window)
-        ends = [project(np.full_like(self.taught, end, dtype=np.float64), box) for end in (-1e9, 1e9)]
-        return np.asarray(np.any([self.taught == end.astype(np.float32) for end in ends], axis=0))
+        ends = [project(np.full_like(self.trained, end, dtype=np.float64), box) for end in (-1e9, 1e9)]
+        return np.asarray(np.any([self.trained == end.astype(np.float32) for end in ends], axis=0))
 
 
 @cache
@@ -99,12 +99,12 @@ def steps(rung: str, name: str, spoil: Callable[[Any], None] = lambda trainer: N
 
 def judged(step: Step) -> Iterator[tuple[Verdict, str]]:
     """The verdicts on one variable in one step, each with its relation."""
-    yield status(step.candidate, step.taught), "rounding"
+    yield status(step.candidate, step.trained), "rounding"
     if step.at_limits.any():
-        yield AT_A_LIMIT(step.candidate[step.at_limits], step.taught[step.at_limits]), "bitwise"
-    stays = step.taught == step.before
+        yield AT_A_LIMIT(step.candidate[step.at_limits], step.trained[step.at_limits]), "bitwise"
+    stays = step.trained == step.before
     if stays.all() or step.lesson.start == "outside":
-        yield NOT_MOVED(step.candidate[stays], step.taught[stays]), "bitwise"
+        yield NOT_MOVED(step.candidate[stays], step.trained[stays]), "bitwise"
     if not stays.all():
         yield UPDATE(step.own_update, step.update), "rounding"
         if step.variable == KERNEL and step.lesson.n_steps == 1:

@@ -46,11 +46,11 @@ def test_starts_audio_and_cotangents_are_those_of_the_lesson(name):
 
 @pytest.mark.parametrize("name", [name for name in LESSONS if name.startswith("ten_steps")])
 def test_ten_steps_each_from_where_the_last_one_ended_and_none_too_short(name):
-    taught = list(steps(name))
-    assert {step.number for step in taught} == set(range(10))
-    for step in taught:
+    trained = list(steps(name))
+    assert {step.number for step in trained} == set(range(10))
+    for step in trained:
         if "simple_rnn" in step.variable:
-            assert np.array_equal(step.taught, step.before)
+            assert np.array_equal(step.trained, step.before)
             continue
         assert MEANINGFUL(step.rounding).passes, (step.variable, step.rounding)
         moved = np.linalg.norm(step.update) / np.linalg.norm(step.before)
@@ -63,7 +63,7 @@ def test_ten_steps_each_from_where_the_last_one_ended_and_none_too_short(name):
 def test_rounding_hides_no_update_of_mu_or_sigma(name):
     (step,) = (step for step in steps(name) if step.variable == KERNEL)
     for column in (0, 1):
-        one = Step(step.lesson, 0, "column", step.before[:, column], step.taught[:, column], step.taught[:, column])
+        one = Step(step.lesson, 0, "column", step.before[:, column], step.trained[:, column], step.trained[:, column])
         assert MEANINGFUL(one.rounding).passes
 
 
@@ -91,7 +91,7 @@ def limited(name):
 def test_one_step_leaves_every_limit_behind():
     for step, sign, limit in limited("out_of_every_limit"):
         assert (sign * step.before < sign * limit).all()
-        assert (sign * step.taught > sign * limit).any(), (step.variable, limit)
+        assert (sign * step.trained > sign * limit).any(), (step.variable, limit)
 
 
 def test_one_step_takes_mu_and_sigma_to_each_of_their_limits():
@@ -99,7 +99,7 @@ def test_one_step_takes_mu_and_sigma_to_each_of_their_limits():
     box = Box.of_leaf(step.lesson.config.window)
     for column, ends in enumerate(((0.0, np.pi), (box.sigma_low, box.sigma_high))):
         reached = set(np.asarray(ends, dtype=np.float32).tolist())
-        assert reached <= set(step.taught[:, column].tolist())
+        assert reached <= set(step.trained[:, column].tolist())
         assert not reached & set(step.before[:, column].tolist())
 
 
@@ -107,17 +107,17 @@ def test_at_its_limit_a_parameter_has_its_slope():
     for step, _, limit in limited("from_every_limit"):
         at_limit = step.before == np.float32(limit)
         assert at_limit.any()
-        assert (step.taught != step.before)[at_limit].any(), (step.variable, limit)
+        assert (step.trained != step.before)[at_limit].any(), (step.variable, limit)
 
 
 def test_beyond_its_limit_a_parameter_stays():
     for step, sign, limit in limited("outside_every_limit"):
         beyond = sign * step.before > sign * limit
         assert beyond.any()
-        assert (step.taught == step.before)[beyond].all()
+        assert (step.trained == step.before)[beyond].all()
 
 
 def test_mu_and_sigma_come_back_from_beyond_theirs():
     (step,) = (step for step in steps("outside_every_limit") if step.variable == KERNEL)
     assert step.at_limits.all()
-    assert (step.taught != step.before).all()
+    assert (step.trained != step.before).all()
