@@ -64,6 +64,7 @@ class Sound:
         level: dB of the standard deviation that every input is scaled to, with 30 dB of gain at most; None leaves it.
             Published is 15, which is beyond [-1, 1], where a tolerance of EfficientLEAF holds.
         noise: dB of a clip's power over that of white noise that is added to it; None for none.
+        n_chunks: of a clip in evaluation, at most, spread over it evenly; None for all.
     """
 
     sample_rate: int = 16000
@@ -71,12 +72,15 @@ class Sound:
     resample: bool = False
     level: float | None = -20.0
     noise: float | None = None
+    n_chunks: int | None = None
 
     def __post_init__(self) -> None:
         if self.sample_rate < 1:
             raise ValueError(f"sample_rate={self.sample_rate}: must be at least 1")
         if not self.size >= 1:
             raise ValueError(f"seconds={self.seconds}: must be at least one sample")
+        if self.n_chunks is not None and self.n_chunks < 1:
+            raise ValueError(f"n_chunks={self.n_chunks}: must be at least 1, or None")
 
     @property
     def size(self) -> int:
@@ -286,7 +290,7 @@ class Crops(Dataset[tuple[Tensor, int]]):
 
 
 class Chunks(Dataset[tuple[Tensor, int]]):
-    """Evaluation: all chunks of a clip, [n, size], and its class; the noise depends on the clip alone.
+    """Evaluation: the chunks of a clip, [n, size], and its class; the noise depends on the clip alone.
 
     Chunks follow one another; the last one ends where the clip does, and begins earlier where it has to. A clip that is
     shorter than a chunk is padded.
@@ -303,14 +307,21 @@ class Chunks(Dataset[tuple[Tensor, int]]):
         clip, size = self.clips[index], self.sound.size
         samples = read(clip.path, self.sound)
         rng = np.random.default_rng([self.seed, index])
-        parts = [prepared(samples[start : start + size], self.sound, rng) for start in starts(len(samples), size)]
+        chosen = starts(len(samples), size, self.sound.n_chunks)
+        parts = [prepared(samples[start : start + size], self.sound, rng) for start in chosen]
         return torch.stack(parts), self.classes[clip.label]
 
 
-def starts(length: int, size: int) -> list[int]:
-    """Where the chunks of a clip begin; every sample is in one."""
+def starts(length: int, size: int, most: int | None = None) -> list[int]:
+    """Where the chunks of a clip begin.
+
+    Every sample is in one; where these are more than ``most``, so many are spread over the clip evenly.
+    """
     whole = list(range(0, length - size + 1, size)) or [0]
-    return whole if whole[-1] + size >= length else [*whole, length - size]
+    every = whole if whole[-1] + size >= length else [*whole, length - size]
+    if most is None or len(every) <= most:
+        return every
+    return [round((2 * i + 1) / (2 * most) * (length - size)) for i in range(most)]
 
 
 def epoch(crops: Crops, number: int, batch_size: int, n_workers: int = 0) -> Iterator[tuple[Tensor, Tensor]]:

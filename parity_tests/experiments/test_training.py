@@ -118,9 +118,9 @@ def test_rung_1_is_projected_after_a_step(tones, tmp_path):
 
 def test_the_front_end_has_a_rate_of_its_own_and_both_warm_up(tones, tmp_path):
     made = training(tones, tmp_path, rate=1e-3, frontend_rate_factor=0.5, warmup_steps=3)
-    made._warm_up(0)
+    made._set_rates(0)
     assert [group["lr"] * 4 for group in made.optimizer.param_groups] == made.full_rates
-    made._warm_up(3)
+    made._set_rates(3)
     assert [group["lr"] for group in made.optimizer.param_groups] == made.full_rates
     assert made.full_rates[1] * 2 == made.full_rates[0]
 
