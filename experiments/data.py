@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 import numpy as np
@@ -334,5 +336,20 @@ def epoch(crops: Crops, number: int, batch_size: int, n_workers: int = 0) -> Ite
     batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches.pop()
-    loader = torch.utils.data.DataLoader(crops, batch_sampler=batches, num_workers=n_workers)
+    loader = torch.utils.data.DataLoader(
+        crops, batch_sampler=batches, num_workers=n_workers, multiprocessing_context=_workers() if n_workers else None
+    )
     yield from loader
+
+
+def _workers() -> BaseContext:
+    """How workers are started: not forked from this process.
+
+    PyTorch's threads may hold a lock at that moment, for which a forked worker waits for ever; from Python 3.12 on it
+    warns of that. They are forked from a server that has imported what they need and runs no threads.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
