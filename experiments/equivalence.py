@@ -7,6 +7,7 @@ one-sided tests say whether the mean difference is within the margin. What is on
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Sequence
@@ -16,9 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from experiments import equivalence_page
 from experiments.data import Sound, digest, fewer
-from experiments.equivalence_page import NAME, REFERENCE
 from experiments.frontends import FRONTENDS, Bands
 from experiments.layouts import DataSet, data_set
 from experiments.network import Config
@@ -27,6 +26,7 @@ from parity.report import recorded
 from parity.weights.outputs import replace_file, require_checkout
 
 ROOT = Path(__file__).parents[1]
+NAME, REFERENCE = "after_training", "og_leaf"
 SOURCES = tuple(
     f"experiments/{name}.py"
     for name in ("data", "encoders", "equivalence", "frontends", "layouts", "network", "training")
@@ -62,6 +62,11 @@ class Plan:
     n_validation: int = 25
     n_test: int = 500
 
+    @property
+    def digest(self) -> str:
+        """First digits of the SHA-256 of all values."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+
 
 PLAN = Plan()  # of the record; stated before its runs
 
@@ -85,8 +90,7 @@ def run(name: str, seed: int, plan: Plan, found: DataSet, work: Path) -> Row:
     path = folder / "row.json"
     if path.is_file():
         kept = json.loads(path.read_text(encoding="utf-8"))
-        if kept["identity"] != identity:
-            raise ValueError(f"work={str(work)!r}: {path.name} of {folder.name} is of another plan or data")
+        _require_same(path, kept["identity"], identity)
         row: Row = kept["row"]
         return row
     rate = plan.sound.sample_rate
@@ -116,10 +120,23 @@ def run(name: str, seed: int, plan: Plan, found: DataSet, work: Path) -> Row:
     return row
 
 
-def read(work: Path, names: Sequence[str], seeds: int) -> list[Row]:
-    """The rows that are in a folder of runs, seed by seed; what is not there is left out."""
-    paths = [_folder(work, name, seed) / "row.json" for seed in range(seeds) for name in names]
-    return [json.loads(path.read_text(encoding="utf-8"))["row"] for path in paths if path.is_file()]
+def read(plan: Plan, work: Path, names: Sequence[str], seeds: int) -> list[Row]:
+    """The rows that are in a folder of runs, seed by seed, with the plan's digest; what is not there is left out.
+
+    Raises ValueError where a row is of another plan.
+    """
+    rows = []
+    for path in (_folder(work, name, seed) / "row.json" for seed in range(seeds) for name in names):
+        if path.is_file():
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            _require_same(path, kept["identity"]["plan"], asdict(plan))
+            rows.append({**kept["row"], "plan": plan.digest})
+    return rows
+
+
+def _require_same(path: Path, kept: object, asked: object) -> None:
+    if kept != asked:
+        raise ValueError(f"work={str(path.parents[1])!r}: {path.parent.name} is of another plan or data")
 
 
 def _folder(work: Path, name: str, seed: int) -> Path:
@@ -129,7 +146,7 @@ def _folder(work: Path, name: str, seed: int) -> Path:
 def main(
     data: Annotated[Path, typer.Option(help="folder of classes; experiments.prompts lays one out")],
     work: Annotated[Path, typer.Option(help="folder of the runs; what is in it is not run again")],
-    seeds: Annotated[int, typer.Option(help="runs of every front end")] = 8,
+    seeds: Annotated[int, typer.Option(help="runs of every front end")] = 12,
     encoder: Annotated[str, typer.Option(help="small or efficientnet-b0")] = PLAN.encoder,
     epochs: Annotated[int, typer.Option()] = PLAN.epochs,
     clips_per_class: Annotated[int, typer.Option(help="of training")] = PLAN.clips_per_class,
@@ -142,6 +159,8 @@ def main(
     record: Annotated[bool, typer.Option(help="keep the rows in benchmarks/results, and write the page")] = False,
 ) -> None:
     """Run what is not there yet, seed by seed, and print the table."""
+    from experiments import equivalence_page
+
     names = list(dict.fromkeys([REFERENCE, *(only or FRONTENDS)]))
     if record:
         require_checkout("record", ROOT)
@@ -149,6 +168,8 @@ def main(
         PLAN, sound=replace(PLAN.sound, sample_rate=sample_rate, seconds=seconds, noise=noise), encoder=encoder,
         epochs=epochs, clips_per_class=clips_per_class, n_test=n_test,
     )  # fmt: skip
+    if record and plan != PLAN:
+        raise typer.BadParameter(f"record={record}: must be of the plan as it is, {PLAN}")
     if not what_is_there:
         found = data_set(data)
         for seed in range(seeds):
@@ -156,7 +177,7 @@ def main(
                 row = run(name, seed, plan, found, work)
                 said = row["ended by"] if row["accuracy, %"] is None else f"{row['accuracy, %']:.1f} %"
                 typer.echo(f"seed {seed}, {name}: {said}, {row['seconds']:.0f} s")
-    rows = read(work, names, seeds)
+    rows = read(plan, work, names, seeds)
     typer.echo(equivalence_page.differences(rows))
     if record:
         recorded.keep(

@@ -6,21 +6,21 @@ import hashlib
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from experiments import not_finite
+from experiments.equivalence import NAME, PLAN, REFERENCE, ROOT, Row
 from experiments.statistics import LEVEL, NO, NOT_SHOWN, YES, Paired, paired, verdicts
 from parity.report import recorded
 from parity.report.markdown import insert, table
 from parity.weights.outputs import replace_file
 
-ROOT = Path(__file__).parents[1]
 PAGE, PICTURE = Path("docs", "after-training.md"), Path("docs", "after-training.png")
-NAME = "after_training"
-REFERENCE, CONTROL = "og_leaf", "frozen centres"
+CONTROL = "frozen centres"
 MARGIN = 2.0  # percentage points of accuracy; stated before any run
 CHANGES = {
     "og_leaf, analytic start": "filters start from a formula, not from a measured mel matrix",
@@ -37,7 +37,6 @@ CHANGES = {
     CONTROL: "control, a planted fault: every centre at one frequency, not learned",
 }
 COLOURS = {YES: "#0072b2", NOT_SHOWN: "#777777", NO: "#d55e00"}
-Row = dict[str, Any]
 
 
 def compared(rows: Sequence[Row], reference: str = REFERENCE, margin: float = MARGIN) -> list[tuple[str, Paired, str]]:
@@ -88,25 +87,37 @@ def accuracies(rows: Sequence[Row]) -> str:
 
 def answer(rows: Sequence[Row]) -> str:
     """In a few sentences, what the comparison says."""
-    said: dict[str, list[str]] = {YES: [], NOT_SHOWN: [], NO: []}
-    for name, test, verdict in compared(rows):
-        if name != CONTROL:
-            said[verdict].append(f"{name} ({test.mean:+.1f})" if verdict == NO else name)
-        else:
-            control = f'The control, {CONTROL}, comes out as "{verdict}" ({test.mean:+.1f} points).'
-    n_seeds = len({row["seed"] for row in rows})
-    lines = [f"{len(rows)} runs, {n_seeds} seeds, margin {MARGIN:g} points."]
+    found = compared(rows)
+    lines = [f"{len(rows)} runs, {len({row['seed'] for row in rows})} seeds, margin {MARGIN:g} points."]
     for verdict, title in ((YES, "Equivalent"), (NOT_SHOWN, "Not shown"), (NO, "Not equivalent")):
-        lines.append(f"{title}: {'; '.join(said[verdict]) or 'none'}.")
-    ended = [row for row in rows if row["ended by"]]
-    lines.append(f"Ended by NaN: {len(ended)} of {len(rows)} runs.")
-    lines += [f"`{row['front end']}`, seed {row['seed']}: {row['ended by']}." for row in ended]
-    return "\n".join(f"- {line}" for line in [*lines, control])
+        said = [f"`{name}` ({test.mean:+.1f})" for name, test, own in found if own == verdict and name != CONTROL]
+        lines.append(f"{title}: {'; '.join(said) or 'none'}.")
+    lines += [f'The control, {name}: "{own}" ({test.mean:+.1f}).' for name, test, own in found if name == CONTROL]
+    return "\n".join(f"- {line}" for line in lines)
 
 
-def seconds(rows: Sequence[Row]) -> str:
+def ended(rows: Sequence[Row]) -> str:
+    """Which runs ended by NaN, and where it came from."""
+    found = [row for row in rows if row["ended by"]]
+    lines = [f"- `{row['front end']}`, seed {row['seed']}: {row['ended by']}" for row in found]
+    return "\n".join([f"Of the {len(rows)} runs above, {len(found)} ended by NaN.", *([""] if lines else []), *lines])
+
+
+def plan(rows: Sequence[Row]) -> str:
+    """Markdown: what was held fixed over all runs.
+
+    Raises ValueError where they are of another plan than the one in the code.
+    """
+    if other := {row["plan"] for row in rows} - {PLAN.digest}:
+        raise ValueError(f"rows: must be of the plan {PLAN.digest}, are of {', '.join(sorted(other))}")
+    held = asdict(PLAN)
+    held = {**held.pop("sound"), **held}
+    return table(("held fixed", "value"), [(f"`{name}`", str(value)) for name, value in held.items()])
+
+
+def seconds(record: recorded.Record) -> str:
     """In a sentence, what the runs took and where."""
-    record = _record(ROOT)
+    rows = record.rows
     hours = sum(row["seconds"] for row in rows) / 3600
     busy = sum(row["CPU seconds"] for row in rows) / 3600
     commits = ", ".join(sorted({row["commit"] for row in rows}))
@@ -160,10 +171,11 @@ def filled(page: str, root: Path = ROOT) -> str:
 
     Raises ValueError where the page lacks the comments, or there is no record.
     """
-    rows = _record(root).rows
-    for made in (answer, differences, accuracies, seconds):
-        page = insert(page, made.__name__, made(rows))
-    return page
+    runs = _record(root)
+    for made in (answer, differences, accuracies, ended, plan):
+        page = insert(page, made.__name__, made(runs.rows))
+    page = insert(page, "routes", not_finite.routes(_record(root, not_finite.NAME).rows))
+    return insert(page, "seconds", seconds(runs))
 
 
 def write(root: Path) -> None:
@@ -173,11 +185,11 @@ def write(root: Path) -> None:
     replace_file(root / PAGE, page.encode())
 
 
-def _record(root: Path) -> recorded.Record:
+def _record(root: Path, name: str = NAME) -> recorded.Record:
     for record in recorded.read(root):
-        if record.name == NAME:
+        if record.name == name:
             return record
-    raise ValueError(f"root={str(root)!r}: must hold {recorded.FOLDER / NAME}.json")
+    raise ValueError(f"root={str(root)!r}: must hold {recorded.FOLDER / name}.json")
 
 
 def _place(name: str) -> int:

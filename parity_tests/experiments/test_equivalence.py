@@ -7,7 +7,7 @@ import json
 import pytest
 
 from experiments.data import Sound
-from experiments.equivalence import Plan, run
+from experiments.equivalence import Plan, read, run
 from experiments.equivalence_page import CONTROL, REFERENCE, compared, differences
 from experiments.layouts import data_set
 from experiments.statistics import NO, NOT_SHOWN, YES
@@ -66,6 +66,14 @@ def test_runs_of_another_plan_are_refused(tmp_path):
     run("mel", 0, PLAN, found, tmp_path / "work")
     with pytest.raises(ValueError, match="another plan"):
         run("mel", 0, Plan(Sound(RATE, 0.1), epochs=2), found, tmp_path / "work")
+
+
+def test_what_is_on_disk_is_read_with_its_plan_and_no_other(tmp_path):
+    found = data_set(two_classes(tmp_path / "data", 10))
+    row = run("mel", 1, PLAN, found, tmp_path / "work")
+    assert read(PLAN, tmp_path / "work", ["og_leaf", "mel"], 3) == [{**row, "plan": PLAN.digest}]
+    with pytest.raises(ValueError, match="mel-1 is of another plan"):
+        read(Plan(), tmp_path / "work", ["mel"], 3)
 
 
 def test_the_planted_fault_is_among_the_front_ends():

@@ -133,6 +133,33 @@ def test_a_plateau_lowers_the_rate_and_ends_training(tones, tmp_path):
     assert made.epoch == 2
 
 
+def test_along_a_cosine_the_rate_grows_and_falls_to_nothing(tones, tmp_path):
+    made = training(tones, tmp_path, schedule="cosine", epochs=2, warmup_steps=1)
+    steps = range(2 * made.n_steps + 1)
+    shares = []
+    for step in steps:
+        made._set_rates(step)
+        shares.append(made.optimizer.param_groups[0]["lr"] / made.settings.rate)
+    assert shares[0] == 0.5
+    assert shares[made.n_steps] == pytest.approx(0.5)
+    assert shares[-1] == 0
+    assert shares[1:] == sorted(shares[1:], reverse=True)
+
+
+def test_along_a_cosine_the_number_of_epochs_is_part_of_the_training(tones, tmp_path):
+    run(training(tones, tmp_path, "mel", schedule="cosine", epochs=1))
+    with pytest.raises(ValueError, match="holds a training with other settings"):
+        training(tones, tmp_path, "mel", schedule="cosine", epochs=2)
+
+
+def test_nan_in_evaluation_is_named_with_what_it_came_from(tones, tmp_path):
+    made = training(tones, tmp_path, "mel")
+    with torch.no_grad():
+        made.network.head.bias[0] = torch.inf
+    with pytest.raises(NotFinite, match=r"evaluation: head\.bias: not finite"):
+        evaluated(made.network, made.validation, made.classes, SOUND)
+
+
 @pytest.mark.parametrize(
     ("where", "value", "message"),
     [
@@ -155,6 +182,7 @@ def test_nan_is_named_with_what_it_came_from(where, value, message, tones, tmp_p
         ({"batch_size": 1}, "batch_size=1"),
         ({"rate": 0}, "rate=0"),
         ({"factor": 1}, "factor=1"),
+        ({"schedule": "step"}, "schedule='step'"),
         ({"half": True}, "half=True"),
     ],
 )
