@@ -118,14 +118,12 @@ def plan(rows: Sequence[Row]) -> str:
 def seconds(record: recorded.Record) -> str:
     """In a sentence, what the runs took and where."""
     rows = record.rows
-    hours = sum(row["seconds"] for row in rows) / 3600
     busy = sum(row["CPU seconds"] for row in rows) / 3600
     commits = ", ".join(sorted({row["commit"] for row in rows}))
     splits = ", ".join(sorted({row["split"][:12] for row in rows}))
     return (
-        f"{busy:.1f} hours of one core ({hours:.1f} hours by the clock, beside other work), on "
-        f"{record.machine['processor']}; code at {commits}; SHA-256 of the split {splits}...; "
-        f"recorded {record.date[:10]}."
+        f"{busy:.1f} hours of one core, {record.machine['cpu']['model']}; code at {commits}; "
+        f"SHA-256 of the split {splits}...; recorded {record.date[:10]}."
     )
 
 
