@@ -146,7 +146,7 @@ def _folder(work: Path, name: str, seed: int) -> Path:
 def main(
     data: Annotated[Path, typer.Option(help="folder of classes; experiments.prompts lays one out")],
     work: Annotated[Path, typer.Option(help="folder of the runs; what is in it is not run again")],
-    seeds: Annotated[int, typer.Option(help="runs of every front end")] = 12,
+    seeds: Annotated[int, typer.Option(help="runs of every front end")] = 8,
     encoder: Annotated[str, typer.Option(help="small or efficientnet-b0")] = PLAN.encoder,
     epochs: Annotated[int, typer.Option()] = PLAN.epochs,
     clips_per_class: Annotated[int, typer.Option(help="of training")] = PLAN.clips_per_class,
