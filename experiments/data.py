@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +66,7 @@ class Sound:
         level: dB of the standard deviation that every input is scaled to, with 30 dB of gain at most; None leaves it.
             Published is 15, which is beyond [-1, 1], where a tolerance of EfficientLEAF holds.
         noise: dB of a clip's power over that of white noise that is added to it; None for none.
+        n_chunks: of a clip in evaluation, at most, spread over it evenly; None for all.
     """
 
     sample_rate: int = 16000
@@ -71,12 +74,15 @@ class Sound:
     resample: bool = False
     level: float | None = -20.0
     noise: float | None = None
+    n_chunks: int | None = None
 
     def __post_init__(self) -> None:
         if self.sample_rate < 1:
             raise ValueError(f"sample_rate={self.sample_rate}: must be at least 1")
         if not self.size >= 1:
             raise ValueError(f"seconds={self.seconds}: must be at least one sample")
+        if self.n_chunks is not None and self.n_chunks < 1:
+            raise ValueError(f"n_chunks={self.n_chunks}: must be at least 1, or None")
 
     @property
     def size(self) -> int:
@@ -286,7 +292,7 @@ class Crops(Dataset[tuple[Tensor, int]]):
 
 
 class Chunks(Dataset[tuple[Tensor, int]]):
-    """Evaluation: all chunks of a clip, [n, size], and its class; the noise depends on the clip alone.
+    """Evaluation: the chunks of a clip, [n, size], and its class; the noise depends on the clip alone.
 
     Chunks follow one another; the last one ends where the clip does, and begins earlier where it has to. A clip that is
     shorter than a chunk is padded.
@@ -303,14 +309,21 @@ class Chunks(Dataset[tuple[Tensor, int]]):
         clip, size = self.clips[index], self.sound.size
         samples = read(clip.path, self.sound)
         rng = np.random.default_rng([self.seed, index])
-        parts = [prepared(samples[start : start + size], self.sound, rng) for start in starts(len(samples), size)]
+        chosen = starts(len(samples), size, self.sound.n_chunks)
+        parts = [prepared(samples[start : start + size], self.sound, rng) for start in chosen]
         return torch.stack(parts), self.classes[clip.label]
 
 
-def starts(length: int, size: int) -> list[int]:
-    """Where the chunks of a clip begin; every sample is in one."""
+def starts(length: int, size: int, most: int | None = None) -> list[int]:
+    """Where the chunks of a clip begin.
+
+    Every sample is in one; where these are more than ``most``, so many are spread over the clip evenly.
+    """
     whole = list(range(0, length - size + 1, size)) or [0]
-    return whole if whole[-1] + size >= length else [*whole, length - size]
+    every = whole if whole[-1] + size >= length else [*whole, length - size]
+    if most is None or len(every) <= most:
+        return every
+    return [round((2 * i + 1) / (2 * most) * (length - size)) for i in range(most)]
 
 
 def epoch(crops: Crops, number: int, batch_size: int, n_workers: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
@@ -323,5 +336,20 @@ def epoch(crops: Crops, number: int, batch_size: int, n_workers: int = 0) -> Ite
     batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches.pop()
-    loader = torch.utils.data.DataLoader(crops, batch_sampler=batches, num_workers=n_workers)
+    loader = torch.utils.data.DataLoader(
+        crops, batch_sampler=batches, num_workers=n_workers, multiprocessing_context=_workers() if n_workers else None
+    )
     yield from loader
+
+
+def _workers() -> BaseContext:
+    """How workers are started: not forked from this process.
+
+    PyTorch's threads may hold a lock at that moment, for which a forked worker waits for ever; from Python 3.12 on it
+    warns of that. They are forked from a server that has imported what they need and runs no threads.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context

@@ -43,6 +43,7 @@ def main(
     rate: Annotated[float, typer.Option(help="Adam's learning rate")] = 1e-3,
     frontend_rate_factor: Annotated[float, typer.Option(help="of the front end's rate over the others'")] = 1.0,
     warmup_steps: Annotated[int, typer.Option(help="over which the rate grows to its value")] = 0,
+    schedule: Annotated[str, typer.Option(help="plateau, as published, or cosine")] = "plateau",
     patience: Annotated[int, typer.Option(help="epochs without a lower loss until the rate is lowered")] = 10,
     seed: Annotated[int, typer.Option(help="of start, order, crops and noise")] = 0,
     split_seed: Annotated[int, typer.Option(help="of the split")] = 0,
@@ -57,7 +58,7 @@ def main(
         sound = Sound(sample_rate, seconds, resample, level, noise)
         config = Config(len(found.classes), frontend, encoder, Bands.at(sample_rate, n_filters), seed)
         settings = Settings(
-            epochs, batch_size, rate, frontend_rate_factor, warmup_steps, patience,
+            epochs, batch_size, rate, frontend_rate_factor, warmup_steps, schedule, patience,
             seed=seed, n_workers=workers, device=device, half=half,
         )  # fmt: skip
         training = Training(

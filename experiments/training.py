@@ -22,6 +22,8 @@ from experiments.frontends import is_projected
 from experiments.network import AudioClassifier, Config, network
 from parity.weights.outputs import replace_file
 
+SCHEDULES = ("plateau", "cosine")
+
 
 class NotFinite(RuntimeError):
     """Training has met NaN or infinity; the message names the parameter or the part that it came from."""
@@ -37,6 +39,8 @@ class Settings:
         rate: Adam's learning rate, > 0.
         frontend_rate_factor: of the front end's rate over it, >= 0.
         warmup_steps: over which the rate grows linearly, from its value over ``warmup_steps + 1``.
+        schedule: "plateau", as published: the rate is lowered where the validation loss stays; or "cosine": it falls to
+            0 along half a cosine over all epochs.
         patience: epochs without a lower validation loss until the rate is lowered.
         factor: by which it is lowered, within (0, 1).
         least_rate: training ends when the rate is below it.
@@ -51,6 +55,7 @@ class Settings:
     rate: float = 1e-3
     frontend_rate_factor: float = 1.0
     warmup_steps: int = 0
+    schedule: str = "plateau"
     patience: int = 10
     factor: float = 0.1
     least_rate: float = 1e-5
@@ -67,6 +72,8 @@ class Settings:
             raise ValueError(f"rate={self.rate}: must be above 0 and finite")
         if not 0 <= self.frontend_rate_factor < math.inf:
             raise ValueError(f"frontend_rate_factor={self.frontend_rate_factor}: must be at least 0 and finite")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule={self.schedule!r}: must be one of {SCHEDULES}")
         if not 0 < self.factor < 1:
             raise ValueError(f"factor={self.factor}: must be between 0 and 1")
         if self.half and not self.device.startswith("cuda"):
@@ -130,7 +137,10 @@ class Training:
             self.optimizer, factor=settings.factor, patience=settings.patience
         )
         self.full_rates = [float(group["lr"]) for group in self.optimizer.param_groups]
-        kept = {name: value for name, value in asdict(settings).items() if name not in ("epochs", "n_workers")}
+        kept = asdict(settings)
+        del kept["n_workers"]
+        if settings.schedule == "plateau":
+            del kept["epochs"]  # more of them go on from what is there
         what = [config.plain(), kept, asdict(sound), self.classes, data]
         self.identity = json.dumps(what, sort_keys=True)  # of what the bits depend on
         with torch.random.fork_rng(devices=[]):
@@ -158,16 +168,17 @@ class Training:
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(self.random)
             for x, y in epoch(self.crops, self.epoch, self.settings.batch_size, self.settings.n_workers):
-                self._warm_up(self.epoch * self.n_steps + count)
+                self._set_rates(self.epoch * self.n_steps + count)
                 total += self._step(x.to(self.settings.device), y.to(self.settings.device), count)
                 count += 1
                 after_step()
             self.random = torch.get_rng_state()
         rate = float(self.optimizer.param_groups[0]["lr"])
         loss, accuracy = evaluated(self.network, self.validation, self.classes, self.sound)
-        self.schedule.step(loss)
         self.epoch += 1
-        self.ended = self.optimizer.param_groups[0]["lr"] < self.settings.least_rate
+        if self.settings.schedule == "plateau":
+            self.schedule.step(loss)
+            self.ended = self.optimizer.param_groups[0]["lr"] < self.settings.least_rate
         row = {
             "epoch": self.epoch,
             "train loss": total / count,
@@ -195,11 +206,14 @@ class Training:
         self.optimizer.step()
         return value
 
-    def _warm_up(self, step: int) -> None:
-        steps = self.settings.warmup_steps
-        if step <= steps and steps:
+    def _set_rates(self, step: int) -> None:
+        warm, falls = self.settings.warmup_steps, self.settings.schedule == "cosine"
+        share = min(1.0, (step + 1) / (warm + 1))
+        if falls:
+            share *= 0.5 * (1 + math.cos(math.pi * step / (self.settings.epochs * self.n_steps)))
+        if falls or 0 < warm >= step:  # a plateau's rates are its own after the warm-up
             for group, full in zip(self.optimizer.param_groups, self.full_rates, strict=True):
-                group["lr"] = full * (step + 1) / (steps + 1)
+                group["lr"] = full * share
 
     def _keep(self) -> None:
         state = {
@@ -235,7 +249,10 @@ class Training:
 def evaluated(
     classifier: AudioClassifier, clips: Sequence[Clip], classes: Sequence[str], sound: Sound, seed: int = 0
 ) -> tuple[float, float]:
-    """Loss and accuracy over clips: a clip's scores, and its loss, are the means over its chunks."""
+    """Loss and accuracy over clips: a clip's scores, and its loss, are the means over its chunks.
+
+    Raises NotFinite for scores that are not.
+    """
     classifier.eval()
     device = next(classifier.parameters()).device
     loss, right = 0.0, 0
@@ -255,7 +272,7 @@ def _scores(
     def flush() -> Iterator[tuple[Tensor, int]]:
         audio = torch.cat([parts for parts, _ in waiting])
         sizes = [len(parts) for parts, _ in waiting]
-        scores = torch.cat([classifier(part.to(device)).cpu() for part in torch.split(audio, at_once)])
+        scores = torch.cat([_finite(classifier, part.to(device)) for part in torch.split(audio, at_once)])
         yield from zip(torch.split(scores, sizes), (label for _, label in waiting), strict=True)
         waiting.clear()
 
@@ -265,6 +282,13 @@ def _scores(
             yield from flush()
     if waiting:
         yield from flush()
+
+
+def _finite(classifier: AudioClassifier, x: Tensor) -> Tensor:
+    scores: Tensor = classifier(x).cpu()
+    if not bool(scores.isfinite().all()):
+        raise NotFinite(f"evaluation: {culprit(classifier, x)}")
+    return scores
 
 
 def culprit(classifier: nn.Module, x: Tensor) -> str:

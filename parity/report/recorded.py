@@ -87,7 +87,7 @@ def keep(
         title=title,
         note=note,
         command=command,
-        commit=_commit(root),
+        commit=commit_of(root),
         date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         machine=describe(root),
         sources={path: _digest(root / path) for path in sources},
@@ -122,6 +122,7 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
-def _commit(root: Path) -> str:
+def commit_of(root: Path) -> str:
+    """The commit that is checked out, nine digits; with ``+`` where files have changed since."""
     found = commit(root)
     return "" if found is None else found["id"][:9] + ("+" if found["dirty"] else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -91,6 +92,21 @@ def test_chunks_cover_every_sample(length, expected):
     assert starts(length, 10) == expected
 
 
+@pytest.mark.parametrize(
+    ("length", "most", "expected"),
+    [(10, 2, [0]), (25, 3, [0, 10, 15]), (50, 2, [10, 30]), (51, 3, [7, 20, 34]), (50, 1, [20])],
+)
+def test_fewer_chunks_are_spread_over_the_clip(length, most, expected):
+    assert starts(length, 10, most) == expected
+
+
+def test_of_a_long_clip_so_many_chunks_are_evaluated(tmp_path):
+    path = tone(tmp_path / "a" / "x.wav", 300, 0.5)
+    parts, _ = Chunks([Clip(path, "a", "x")], ["a"], Sound(RATE, 0.1, level=None, n_chunks=2))[0]
+    samples, _ = soundfile.read(path, dtype="float32")
+    assert np.array_equal(parts.numpy(), np.stack([samples[800:1600], samples[2400:3200]]))
+
+
 def test_chunks_hold_the_clip(tmp_path):
     path = tone(tmp_path / "a" / "x.wav", 300, 0.25)
     parts, label = Chunks([Clip(path, "a", "x")], ["b", "a"], PLAIN)[0]
@@ -120,8 +136,13 @@ def test_a_short_clip_is_padded(tmp_path):
     assert not bool(crop[400:].any())
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes")  # on one core
 @pytest.mark.parametrize("n_workers", [0, 2])
-def test_batches_depend_on_seed_and_epoch_alone(n_workers, tmp_path):
+def test_batches_depend_on_seed_and_epoch_alone(n_workers, tmp_path, monkeypatch):
+    def refused() -> int:
+        raise AssertionError("a process with threads must not fork")
+
+    monkeypatch.setattr(os, "fork", refused, raising=False)
     clips = folder(two_classes(tmp_path, 5))
     found = [
         list(epoch(Crops(clips, ["high", "low"], Sound(RATE, 0.1, noise=10.0), 3), 2, 4, n)) for n in (0, n_workers)

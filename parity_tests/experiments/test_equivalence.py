@@ -7,7 +7,8 @@ import json
 import pytest
 
 from experiments.data import Sound
-from experiments.equivalence import CONTROL, REFERENCE, Plan, compared, results, run
+from experiments.equivalence import Plan, read, run
+from experiments.equivalence_page import CONTROL, REFERENCE, compared, differences
 from experiments.layouts import data_set
 from experiments.statistics import NO, NOT_SHOWN, YES
 from parity_tests.experiments.sounds import RATE, two_classes
@@ -18,7 +19,7 @@ PLAN = Plan(Sound(RATE, 0.1), epochs=1, batch_size=8, clips_per_class=8, n_test=
 def rows(**accuracies) -> list[dict]:
     return [
         {"front end": name, "seed": seed, "accuracy, %": value, "ended by": "" if value is not None else "NaN",
-         "seconds": 1.0}
+         "loss": 1.0, "seconds": 1.0, "CPU seconds": 1.0}
         for name, values in accuracies.items()
         for seed, value in enumerate(values)
     ]  # fmt: skip
@@ -41,7 +42,7 @@ def test_runs_that_scatter_show_nothing():
 def test_a_run_that_ended_in_nan_has_no_pair_and_is_counted():
     made = rows(og_leaf=BASE, other=[None, *BASE[1:]])
     assert compared(made)[0][1].n == 7
-    assert results(made).splitlines()[-1].split(" | ")[-2] == "1"
+    assert differences(made).splitlines()[-1].split(" | ")[-2] == "1 of 8"
 
 
 def test_runs_are_paired_by_seed_not_by_place():
@@ -65,6 +66,14 @@ def test_runs_of_another_plan_are_refused(tmp_path):
     run("mel", 0, PLAN, found, tmp_path / "work")
     with pytest.raises(ValueError, match="another plan"):
         run("mel", 0, Plan(Sound(RATE, 0.1), epochs=2), found, tmp_path / "work")
+
+
+def test_what_is_on_disk_is_read_with_its_plan_and_no_other(tmp_path):
+    found = data_set(two_classes(tmp_path / "data", 10))
+    row = run("mel", 1, PLAN, found, tmp_path / "work")
+    assert read(PLAN, tmp_path / "work", ["og_leaf", "mel"], 3) == [{**row, "plan": PLAN.digest}]
+    with pytest.raises(ValueError, match="mel-1 is of another plan"):
+        read(Plan(), tmp_path / "work", ["mel"], 3)
 
 
 def test_the_planted_fault_is_among_the_front_ends():

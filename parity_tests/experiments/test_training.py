@@ -118,9 +118,9 @@ def test_rung_1_is_projected_after_a_step(tones, tmp_path):
 
 def test_the_front_end_has_a_rate_of_its_own_and_both_warm_up(tones, tmp_path):
     made = training(tones, tmp_path, rate=1e-3, frontend_rate_factor=0.5, warmup_steps=3)
-    made._warm_up(0)
+    made._set_rates(0)
     assert [group["lr"] * 4 for group in made.optimizer.param_groups] == made.full_rates
-    made._warm_up(3)
+    made._set_rates(3)
     assert [group["lr"] for group in made.optimizer.param_groups] == made.full_rates
     assert made.full_rates[1] * 2 == made.full_rates[0]
 
@@ -131,6 +131,33 @@ def test_a_plateau_lowers_the_rate_and_ends_training(tones, tmp_path):
     run(made)
     assert made.ended
     assert made.epoch == 2
+
+
+def test_along_a_cosine_the_rate_grows_and_falls_to_nothing(tones, tmp_path):
+    made = training(tones, tmp_path, schedule="cosine", epochs=2, warmup_steps=1)
+    steps = range(2 * made.n_steps + 1)
+    shares = []
+    for step in steps:
+        made._set_rates(step)
+        shares.append(made.optimizer.param_groups[0]["lr"] / made.settings.rate)
+    assert shares[0] == 0.5
+    assert shares[made.n_steps] == pytest.approx(0.5)
+    assert shares[-1] == 0
+    assert shares[1:] == sorted(shares[1:], reverse=True)
+
+
+def test_along_a_cosine_the_number_of_epochs_is_part_of_the_training(tones, tmp_path):
+    run(training(tones, tmp_path, "mel", schedule="cosine", epochs=1))
+    with pytest.raises(ValueError, match="holds a training with other settings"):
+        training(tones, tmp_path, "mel", schedule="cosine", epochs=2)
+
+
+def test_nan_in_evaluation_is_named_with_what_it_came_from(tones, tmp_path):
+    made = training(tones, tmp_path, "mel")
+    with torch.no_grad():
+        made.network.head.bias[0] = torch.inf
+    with pytest.raises(NotFinite, match=r"evaluation: head\.bias: not finite"):
+        evaluated(made.network, made.validation, made.classes, SOUND)
 
 
 @pytest.mark.parametrize(
@@ -155,6 +182,7 @@ def test_nan_is_named_with_what_it_came_from(where, value, message, tones, tmp_p
         ({"batch_size": 1}, "batch_size=1"),
         ({"rate": 0}, "rate=0"),
         ({"factor": 1}, "factor=1"),
+        ({"schedule": "step"}, "schedule='step'"),
         ({"half": True}, "half=True"),
     ],
 )
