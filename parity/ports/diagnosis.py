@@ -14,6 +14,7 @@ from parity.adapters import canonical
 from parity.cases.case import Case
 from parity.oracle.config import LeafConfig
 from parity.ports import hypotheses, slopes
+from parity.ports.graph import downstream, upstream
 from parity.ports.hypotheses import Pair
 from parity.ports.port import FORCED, ON_LIMITS, PLAIN, STAGES, TOGETHER, Port
 from parity.ports.slopes import Slope
@@ -119,13 +120,21 @@ class Diagnosis:
 
     @cached_property
     def adapter_faults(self) -> list[Finding]:
-        """Stages that alone are wrong while everything after them holds: the adapter reads something else."""
+        """Stages that depart while none after them departs with them: the adapter reads something else."""
         return [
-            Finding(f'stage "{name}"', (
-                "is read elsewhere than where it is computed: all that follows holds; mend the adapter",
-            ), stage=name, example=_example(name, self.pairs.get(name, ())))
+            Finding(
+                f'stage "{name}"',
+                (
+                    *(hypotheses.explain(name, pairs, [n for n in self._forced() if n != name]) if pairs else ()),
+                    "no stage after it departs with it: it is read elsewhere than where it is computed",
+                    "mend the adapter",
+                ),
+                stage=name,
+                example=_example(name, pairs),
+            )
             for name in self.misread
-        ]  # fmt: skip
+            for pairs in [self.pairs.get(name, [])]
+        ]
 
     @property
     def holds(self) -> bool:
@@ -238,7 +247,7 @@ class Diagnosis:
                 for m in self.measured
                 if m.stage == name and not m.holds and m.dtype == "float32" and m.property == "forward"
             ]
-            if failed and not _before(name) & own and name not in self.misread:
+            if failed and not own.intersection(upstream(name)) and name not in self.misread:
                 text = (
                     "loses digits: no case departs by itself, all of them together do"
                     if all(m.criterion == "accuracy" for m in failed)
@@ -305,13 +314,7 @@ class Diagnosis:
 
     def _reach(self, name: str) -> set[str]:
         """The stages between a variable and the first one that is handed on as the reference has it."""
-        out, todo = set[str](), [ACTS[name]] if name in ACTS else []
-        while todo:
-            stage = todo.pop()
-            out.add(stage)
-            if stage not in self._forced():
-                todo += [after for after, before in hypotheses.FROM.items() if stage in before and after not in out]
-        return out
+        return set(downstream(ACTS[name], until=self._forced())) if name in ACTS else set()
 
 
 def _condition(failing: Sequence[Case], held: Sequence[Case], most: int = 1) -> str:
@@ -347,16 +350,6 @@ def _example(name: str, pairs: Sequence[Pair]) -> str:
         return f"{name} has shape {p.got.shape}, must have {p.wanted.shape}"
     index = tuple(int(i) for i in np.unravel_index(int(apart.argmax()), apart.shape))
     return f"{name}{list(index)} is {p.got[index]:.7g}, must be {p.wanted[index]:.7g}{shape}"
-
-
-def _before(stage: str) -> set[str]:
-    """The stages that a stage is computed from, at whatever distance; itself too."""
-    out, todo = set[str](), [stage]
-    while todo:
-        name = todo.pop()
-        out.add(name)
-        todo += hypotheses.FROM.get(name, ())
-    return out
 
 
 def _ordered(names: Iterable[str]) -> list[str]:

@@ -37,7 +37,7 @@ from parity.ports.drawing import on_limits, telling
 from parity.ports.formulas import OWN, Setting
 from parity.ports.held import Against, Held, Limits
 from parity.ports.hypotheses import Pair
-from parity.ports.judging import FOLLOWS, adapter_of, apart, feeding, fits
+from parity.ports.judging import adapter_of, apart, as_given, feeding, fits, follows
 from parity.ports.layouts import AdapterError
 from parity.ports.port import FORCED, ON_LIMITS, TOGETHER, Port
 from parity.ports.slopes import Slope, at_the_floor, ratios
@@ -285,13 +285,15 @@ class Examination:
             if name not in stages:
                 continue
             got, wanted = stages[name], held.stages[name]
-            before = {n: y for n, y in own.items() if n != name and n in OWN and fits(y, held.stages[n])}
+            # nothing is computed from what is read elsewhere than where it is made
+            read = {n: y for n, y in own.items() if n in OWN and n not in self.misread}
+            before = {n: y for n, y in read.items() if n != name and fits(y, held.stages[n])}
             verdict = apart(got, wanted, rounding.get(name), exact_stages.get(name), errors.get(name))
             if not verdict.passes and (feeds := feeding(name, before)):
-                theirs = setting.compute(name, {n: _given(before[n]) for n in feeds})
+                theirs = setting.compute(name, {n: as_given(before[n]) for n in feeds})
                 if got.shape == theirs.shape:
                     # the bounds are those of the reference's values, not of these
-                    verdict = FOLLOWS(float(peak(got - theirs) / (peak(theirs) or 1.0)))
+                    verdict = follows(got, theirs)
                     wanted = theirs
             yield context.measurement(name, "forward", verdict, "rounding")
             if verdict.passes:
@@ -379,10 +381,6 @@ class Examination:
             if case not in self.errors.setdefault(alike, []):
                 self.errors[alike].append(case)
             return None
-
-
-def _given(values: np.ndarray) -> Any:
-    return lambda setting, stages: exact(values)
 
 
 def _said(error: Exception) -> str:

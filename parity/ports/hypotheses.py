@@ -16,6 +16,7 @@ from parity.adapters import canonical
 from parity.cases.case import Case
 from parity.oracle.arrays import Array
 from parity.ports.formulas import ORDER, Setting
+from parity.ports.graph import upstream
 from parity.ports.others import OTHERS, frames_apart
 
 ROUNDING = 2.0**-17  # of the largest value: what float32 leaves of a hypothesis that is right
@@ -174,14 +175,8 @@ def _between(stage: str, seen: Sequence[str], pair: Pair) -> list[str]:
     """The stages whose formula may be what departs at this one: itself, and what is not seen before it."""
     if pair.setting.grouped and stage == "pool":
         return []
-    out, have = [], pair.setting.expected.stages
-    todo = [stage]
-    while todo:
-        name = todo.pop()
-        if name not in out and (name in have):
-            out.append(name)
-            todo += [before for before in FROM[name] if before not in seen]
-    return [name for name in reversed(ORDER) if name in out]
+    unseen = set(upstream(stage, until=seen)) - set(seen)
+    return [name for name in reversed(ORDER) if name in unseen and name in pair.setting.expected.stages]
 
 
 def _tried(pair: Pair, stage: str, formulas: Labels) -> Array | None:
@@ -365,18 +360,3 @@ def _departure(pair: Pair) -> float:
 
 def _short(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")
-
-
-# What each stage is computed from.
-FROM: dict[str, tuple[str, ...]] = {
-    "filters": (),
-    "windows": (),
-    "conv": ("filters",),
-    "modulus": ("conv",),
-    "pool": ("modulus", "windows"),
-    "floor": ("pool",),
-    "ema": ("floor",),
-    "pcen": ("floor", "ema"),
-    "norm": ("pcen", "floor"),
-    "output": ("norm", "pcen", "floor"),
-}

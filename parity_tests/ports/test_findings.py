@@ -83,13 +83,42 @@ def test_float64_is_looked_at_once_and_said_in_one_line(change, said, bench):
     assert ("float64" in found.not_covered) == (said != "supported")
 
 
-def test_misread_stage_is_told_from_a_defect(bench):
-    stages = {**flawed(()).stages, "modulus": lambda port, x: port.energy(port.gabor(x)).sqrt()}
-    found = bench.examine(flawed((), stages=stages))
+def read_as(**stages):
+    return {**flawed(()).stages, **stages}
+
+
+def squared_windows(port, x):
+    return port.pooling.window() ** 2
+
+
+MISREAD = {
+    "modulus": (lambda port, x: port.energy(port.gabor(x)).sqrt(), "is the modulus, not its square"),
+    "windows": (squared_windows, "lacks the 1 / 2 of the exponent"),
+}
+
+
+@pytest.mark.parametrize("stage", MISREAD)
+def test_misread_stage_is_told_from_a_defect(stage, bench):
+    read, what = MISREAD[stage]
+    found = bench.examine(flawed((), stages=read_as(**{stage: read})))
     assert found.findings == []
     assert not found.holds
-    assert found.misread == ("modulus",)
+    assert found.misread == (stage,)
+    assert f'stage "{stage}": {what}; no stage after it departs with it' in str(found)
     assert "mend the adapter" in str(found)
+
+
+@pytest.mark.parametrize("stage", MISREAD)
+def test_misread_stage_is_told_from_a_defect_beside_it(stage, bench):
+    found = bench.examine(flawed(["zero start"], stages=read_as(**{stage: MISREAD[stage][0]})))
+    assert named(found) == [("ema", ("starts from 0, not from the first frame",))]
+    assert found.misread == (stage,)
+
+
+def test_defect_that_what_follows_is_computed_from_is_not_misread(bench):
+    found = bench.examine(flawed(["half of the window"]))
+    assert found.misread == ()
+    assert [finding.stage for finding in found.findings] == ["windows"]
 
 
 def test_stage_that_is_changed_in_place_afterwards_is_read_before(bench):
