@@ -187,6 +187,7 @@ def _kernel(claims: str, config: LeafConfig, got: Array) -> Iterator[str]:
     else:
         exact = analytic_init(n, rate, LOW, min(HIGH, rate / 2))
         off = np.abs(got - exact) > analytic_errors(n, rate, Precision.of("float32"))
+    causes = _causes(claims, config, got) if np.any(off) else ("", "")
     for column, name, unit in ((0, "centres", " rad/sample"), (1, "sigmas", "")):
         bad = off[:, column]
         if np.any(bad):
@@ -200,24 +201,30 @@ def _kernel(claims: str, config: LeafConfig, got: Array) -> Iterator[str]:
             yield (
                 f"{int(bad.sum())} of {n} initial {name} off by up to {size} "
                 f"(kernel[{c}, {column}] is {got[c, column]:.5g}, must be {exact[c, column]:.5g})"
-                f"{_band(claims, config, got) if column == 0 else ''}"
+                f"{causes[column]}"
             )
 
 
-def _band(claims: str, config: LeafConfig, got: Array) -> str:
-    """Another band, or another rate, if the initial values are those of one."""
+def _causes(claims: str, config: LeafConfig, got: Array) -> tuple[str, str]:
+    """Another band, rate or kind of triangles, if the initial centres, or sigmas as well, are those of one."""
     n, rate = config.n_filters, config.sample_rate
-    start = measured_init if claims == "og_leaf" else analytic_init
-    for text, r, low, high in (
-        ("up to half of the sample rate", rate, LOW, rate / 2),
-        ("from 0 to half of the sample rate", rate, 0.0, rate / 2),
-        (f"of {rate} Hz, not of 16000", rate, LOW, min(HIGH, rate / 2)),
-        (f"of {rate} Hz, not of 16000, beyond half of that", rate, LOW, HIGH),
-    ):  # fmt: skip
-        theirs = start(n, r, low, high)
-        if np.abs(got[:, 0] - theirs[:, 0]).max() <= STARTS.limit * np.pi:
-            return f": centres are those of a band {text}"
-    return ""
+    bands = {
+        "": (16000, LOW, HIGH) if claims == "og_leaf" else (rate, LOW, min(HIGH, rate / 2)),
+        "up to half of the sample rate": (rate, LOW, rate / 2),
+        "from 0 to half of the sample rate": (rate, 0.0, rate / 2),
+        f"of {rate} Hz, not of 16000": (rate, LOW, min(HIGH, rate / 2)),
+        f"of {rate} Hz, not of 16000, beyond half of that": (rate, LOW, HIGH),
+    }
+    for text, band in bands.items():
+        of_band = f": centres are those of a band {text}" if text else ""
+        theirs = measured_init(n, *band) if claims == "og_leaf" else analytic_init(n, *band)
+        if np.abs(got[:, 0] - theirs[:, 0]).max() > STARTS.limit * np.pi:
+            continue
+        in_hertz = measured_init(n, *band, in_hertz=True)
+        if claims == "og_leaf" and np.abs(got[:, 1] / in_hertz[:, 1] - 1).max() <= STARTS.limit:
+            return of_band, ": sigmas are those of mel triangles that are linear in hertz, not in mel"
+        return of_band, ""
+    return "", ""
 
 
 def training(examination: Examination) -> Iterator[Finding]:

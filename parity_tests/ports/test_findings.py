@@ -323,6 +323,10 @@ def test_initial_values_that_depart_are_told_with_their_numbers():
     band = torch.from_numpy(measured_init(40, max_freq=8000.0))
     whole = started(lambda module: module._complex_conv._kernel.copy_(band), configs={"n_filters": 40})
     assert "centres are those of a band up to half of the sample rate" in whole[0]
+    hertz = torch.from_numpy(measured_init(40, in_hertz=True))
+    (text,) = started(lambda module: module._complex_conv._kernel.copy_(hertz), configs={"n_filters": 40})
+    assert text.startswith("3 of 40 initial sigmas off by up to 6.7 % (kernel[32, 1] is 12.793, must be 11.993)")
+    assert "of mel triangles that are linear in hertz, not in mel" in text
     (constant,) = started(lambda module: module._compress_fn.alpha.fill_(0.9))
     assert constant == "PCEN/alpha starts from 0.9, must be 0.96"
 
