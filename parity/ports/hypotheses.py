@@ -347,7 +347,14 @@ def _sizes(pairs: Sequence[Pair]) -> list[str]:
             largest = max(largest, _departure(p) / scale)
     if not all(np.isfinite(p.got).all() for p in pairs):
         return ["is not finite"]
+    if 0 < largest <= ROUNDING:
+        return [f"rounds more than its operations explain, {largest:.2g} of its largest value"]
     return [f"departs by up to {largest:.2g} of its largest value, in no way that is known here"]
+
+
+def rounds(pairs: Sequence[Pair]) -> bool:
+    """Tell whether what departs is no more than rounding is taken for here."""
+    return all(p.got.shape == p.wanted.shape and _departure(p) <= ROUNDING * np.abs(p.wanted).max() for p in pairs)
 
 
 def _departure(pair: Pair) -> float:

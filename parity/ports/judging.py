@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,7 @@ import numpy as np
 from parity.adapters.base import Adapter
 from parity.checks.grid import Arrays
 from parity.criteria import AtMost, Verdict, one_operation, peak, soundness, status
-from parity.oracle.arrays import exact
-from parity.ports.formulas import ORDER, OWN, Formula, Setting
+from parity.ports.formulas import ORDER, OWN, Setting
 from parity.ports.graph import downstream, upstream
 from parity.ports.hypotheses import ROUNDING
 from parity.ports.layouts import AdapterError
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 FOLLOWS = AtMost(
     ROUNDING, "of the largest value: what float32 leaves of a formula; end to end the stage is held to its bounds"
 )
+
+BACK = AtMost(2.0**-6, "of the norm: terms of a gradient cancel, a wrong factor does not")
 
 
 def adapter_of(port: Port, built: Any) -> Any:
@@ -42,9 +43,10 @@ def adapter_of(port: Port, built: Any) -> Any:
     return adapter
 
 
-def feeding(stage: str, before: Arrays) -> list[str]:
-    """The stages of the port that a stage was computed from: the nearest ones before it."""
-    return [name for name in upstream(stage, until=before) if name in before and name != stage]
+def feeding(stage: str, before: Arrays, exchanged: Collection[str] = ()) -> list[str]:
+    """The stages that a stage was computed from: the nearest ones before it, none beyond what was exchanged."""
+    until = {*before, *exchanged} - {stage}
+    return [name for name in upstream(stage, until) if name in before and name != stage]
 
 
 def fits(got: np.ndarray, wanted: np.ndarray) -> bool:
@@ -119,7 +121,7 @@ def _readings(examination: Examination, cases: Sequence[Held]) -> Iterator[_Read
         reading = _Reading(holds, set())
         for name in (n for n, right in holds.items() if not right and n in OWN and fits(stages[n], held.stages[n])):
             for after in (n for n in downstream(name) if n != name and holds.get(n)):
-                theirs = Setting(expected).compute(after, {name: as_given(stages[name])})
+                theirs = Setting(expected, {name: stages[name]}).compute(after, {})
                 if stages[after].shape == theirs.shape and not follows(stages[after], theirs).passes:
                     reading.staying.add((name, after))
         yield reading
@@ -128,8 +130,3 @@ def _readings(examination: Examination, cases: Sequence[Held]) -> Iterator[_Read
 def follows(got: np.ndarray, theirs: np.ndarray) -> Verdict:
     """Hold a stage against what a formula makes of the port's own stages before it."""
     return FOLLOWS(float(peak(got - theirs) / (peak(theirs) or 1.0)))
-
-
-def as_given(values: np.ndarray) -> Formula:
-    """The formula that gives these values."""
-    return lambda setting, stages: exact(values)

@@ -28,6 +28,7 @@ LARGE = 2.0**-3  # of the largest gradient: where the ratio of two is no matter 
 ALIKE = 2.0**-8  # spread of ratios that are one number
 
 
+UNNAMED = "departs by up to"
 NO_TIE = Verdict("direct", 0.0, 0.0, "no parameter lies on a limit")
 
 
@@ -158,4 +159,4 @@ def _elsewhere(slopes: Sequence[Slope]) -> Iterator[str]:
         if lost:
             yield f"is zero for {lost:.0%} of its values"
         else:
-            yield f"departs by up to {np.abs(found - 1).max():.2g} of itself"
+            yield f"{UNNAMED} {np.abs(found - 1).max():.2g} of itself"

@@ -110,13 +110,25 @@ def noisy(module):
     module.pcen.smoother.forward = forward
 
 
+def double_gradient_inside(module):
+    pooling = module.pooling.forward
+
+    def forward(x):
+        y = x * 1
+        if y.requires_grad:
+            y.register_hook(lambda d: 2 * d)
+        return pooling(y)
+
+    module.pooling.forward = forward
+
+
 def double_gradient(module):
     module.pooling.width.register_hook(lambda d: 2 * d)
 
 
 NAMED = {
-    conjugate: ("conv", "is conjugate: the imaginary parts are negated"),
-    unlimited_sigma: ("conv", "does not limit sigma (filters)"),
+    conjugate: ("filters", "is conjugate: the imaginary parts are negated"),
+    unlimited_sigma: ("filters", "does not limit sigma"),
     halved: ("modulus", "is 0.5 times what it should be"),
     unit_windows: ("windows", "sums to 1"),
     centred: ("pool", "pads K // 2 zeros on both sides"),
@@ -126,11 +138,12 @@ NAMED = {
     exchanged: ("ema", "exchanges s and 1 - s"),
     not_subtracted: ("pcen", "does not subtract delta^(1 / root)"),
     detached: ("PCEN/EMA/smooth", "is zero: nothing flows back"),
+    double_gradient_inside: ("modulus", "is 2 times what it should be"),
     double_gradient: ("learnable_pooling/kernel", "is 2 times what it should be"),
 }
 PAIRS = [
     (conjugate, not_subtracted), (unlimited_sigma, exchanged), (halved, half_at_the_floor), (unit_windows, detached),
-    (centred, other_floor), (late, conjugate), (halved, double_gradient),
+    (centred, other_floor), (late, conjugate), (halved, double_gradient), (double_gradient_inside, other_floor),
 ]  # fmt: skip
 
 
