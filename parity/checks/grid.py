@@ -88,10 +88,20 @@ class Expected:
         """The oracle's stages."""
         return self._run.stages
 
-    @cached_property
+    @property
     def gradients(self) -> Arrays:
         """The oracle's gradients."""
-        return self._run.gradients(self.cotangent)
+        return self._way_back[0]
+
+    @property
+    def cotangents(self) -> Arrays:
+        """The oracle's cotangents of the stages."""
+        return self._way_back[1]
+
+    @cached_property
+    def _way_back(self) -> tuple[Arrays, Arrays]:
+        gradients = self._run.gradients(self.cotangent)
+        return gradients, self._run.cotangents
 
     @cached_property
     def _run(self) -> LeafRun:

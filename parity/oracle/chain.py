@@ -34,6 +34,7 @@ class Chain:
         x: the value so far.
         notes: values that a stage computes on the way, by the name of the stage.
         gradients: by variable, once :meth:`back` has run.
+        cotangents: of the notes, once :meth:`back` has run.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Chain:
         self.variables = variables
         self.notes: dict[str, Array] = {}
         self.gradients: dict[str, Array] = {}
+        self.cotangents: dict[str, Array] = {}
         self._rng, self._ulp = rng, ulp
         self._tiny = 2.0**-126 if ulp > 2.0**-40 else 2.0**-1022
         self._backs: list[Callable[[Array], Array]] = []
@@ -116,6 +118,16 @@ class Chain:
         """Keep the gradient of a variable, in its shape."""
         self.gradients[name] = np.reshape(gradient, np.shape(self.variables[name]))
 
+    def note(self, name: str) -> None:
+        """Keep the value so far, and on the way back its cotangent."""
+        self.notes[name] = self.x
+
+        def back(d: Array) -> Array:
+            self.cotangents[name] = d
+            return d
+
+        self._backs.append(back)
+
     def then(self, forward: Callable[[Array], Array], adjoint: Callable[[Array, Array], Array]) -> None:
         """Apply a stage: ``forward`` to the value, and ``adjoint`` to (value, cotangent) on the way back."""
         x = self.rounded(self.x)
@@ -135,6 +147,8 @@ class Chain:
             found = [b.back(part) for b, part in zip(branches, np.split(d, ends, axis=1), strict=True)]
             for name, axis in axes.items():
                 self.set_gradient(name, np.concatenate([b.gradients[name] for b in branches], axis=axis))
+            if len(branches) == 1:
+                self.cotangents.update(branches[0].cotangents)
             return functools.reduce(operator.add, found)
 
         self._backs.append(back)
@@ -183,6 +197,10 @@ class RunningChain:
     def set_gradient(self, name: str, gradient: Running) -> None:
         """Keep the gradient of a variable, in its shape."""
         self.gradients[name] = gradient.reshape(*np.shape(self.variables[name]))
+
+    def note(self, name: str) -> None:
+        """Keep the value so far."""
+        self.notes[name] = self.x
 
     def then(self, x: Running, adjoint: Callable[[Running], Running]) -> None:
         """Replace the value by what a stage makes of it, and keep the stage's adjoint for :meth:`back`."""

@@ -99,6 +99,7 @@ class GaborConv(BoundedStage):
         c.notes["filters"] = filters
 
         def learn(d: Array) -> None:
+            c.cotangents["filters"] = d.reshape(filters.shape)
             slopes = wavelet_slopes(filters, t, mu, sigma, d.reshape(filters.shape), c.rounded)
             d_held = np.zeros(held.shape)
             d_held[order] = c.rounded(np.stack(slopes[1:], axis=1))

@@ -54,9 +54,9 @@ class Filterbank(BoundedStage):
             branch = c.branch(self._divided(c.variables, group))
             convolution, modulus, pooling = self._of(group)
             run(convolution, branch)
-            branch.notes["conv"] = branch.x
+            branch.note("conv")
             run(modulus, branch)
-            branch.notes["modulus"] = branch.x
+            branch.note("modulus")
             run(pooling, branch)
             branches.append(branch)
         if len(branches) == 1:
@@ -166,18 +166,22 @@ class LeafRun:
 
     Attributes:
         stages: see :meth:`LeafOracle.stages`.
+        cotangents: of the stages, in their shapes, once :meth:`gradients` has run.
     """
+
+    cotangents: dict[str, Array]
 
     def __init__(self, oracle: LeafOracle, chain: Chain) -> None:
         self._chain = chain
         for name, step in oracle.steps:
             step.apply(chain)
-            chain.notes[name] = chain.x
+            chain.note(name)
         self.stages = _stages(chain.notes, chain.x)
 
     def gradients(self, cotangent: Array) -> dict[str, Array]:
         """See :meth:`LeafOracle.gradients`."""
         d = self._chain.back(cotangent)
+        self.cotangents = _stages(self._chain.cotangents, exact(cotangent))
         return {"input": d[:, 0], **self._chain.gradients}
 
 
@@ -209,7 +213,7 @@ class LeafBounds:
         with np.errstate(all="ignore"):  # what nothing is promised of meets zeros, and makes NaN: no promise either
             for name, step in oracle.steps:
                 step.bound(self._chain)
-                self._chain.notes[name] = self._chain.x
+                self._chain.note(name)
 
     def stages(self) -> dict[str, Running]:
         """Every stage with its error, under the names and in the shapes of :meth:`LeafOracle.stages`."""

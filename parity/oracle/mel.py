@@ -18,14 +18,17 @@ def mel_to_hertz(mel: Array | float) -> Array:
     return np.asarray(700.0 * np.expm1(np.asarray(mel, dtype=np.float64) / 1127.0))
 
 
-def mel_matrix(n_filters: int, n_bins: int, sample_rate: float, min_freq: float, max_freq: float) -> Array:
-    """Triangles that are linear in mel, peak 1, the DC bin zeroed: [n_filters, n_bins].
+def mel_matrix(
+    n_filters: int, n_bins: int, sample_rate: float, min_freq: float, max_freq: float, *, in_hertz: bool = False
+) -> Array:
+    """Triangles that are linear in mel, or in hertz, peak 1, the DC bin zeroed: [n_filters, n_bins].
 
     Source: the definition of ``tf.signal.linear_to_mel_weight_matrix`` (transposed), which the original's
     ``leaf_audio/melfilters.py`` calls.
     """
-    bins = hertz_to_mel(np.linspace(0.0, sample_rate / 2, n_bins))[np.newaxis]
+    bins = np.linspace(0.0, sample_rate / 2, n_bins)[np.newaxis]
     edges = np.linspace(float(hertz_to_mel(min_freq)), float(hertz_to_mel(max_freq)), n_filters + 2)[:, np.newaxis]
+    bins, edges = (bins, mel_to_hertz(edges)) if in_hertz else (hertz_to_mel(bins), edges)
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
     triangles = np.maximum(0.0, np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)))
     triangles[:, 0] = 0.0
@@ -38,13 +41,16 @@ def measured_init(
     min_freq: float = 60.0,
     max_freq: float = 7800.0,
     n_fft: int = 512,
+    *,
+    in_hertz: bool = False,
 ) -> Array:
     """The original's initial (mu, sigma), measured on a mel matrix of ``n_fft // 2 + 1`` bins: [n_filters, 2].
 
     mu is the peak bin; sigma comes from the number of bins at which the root of the triangle reaches half its peak.
+    With ``in_hertz`` the triangles are linear in hertz, as other ports have them.
     Source: ``Gabor.gabor_params_from_mels`` in ``leaf_audio/melfilters.py``.
     """
-    roots = np.sqrt(mel_matrix(n_filters, n_fft // 2 + 1, sample_rate, min_freq, max_freq))
+    roots = np.sqrt(mel_matrix(n_filters, n_fft // 2 + 1, sample_rate, min_freq, max_freq, in_hertz=in_hertz))
     n_wide = np.sum(roots >= roots.max(axis=1, keepdims=True) / 2, axis=1)
     mu = roots.argmax(axis=1) * 2 * np.pi / n_fft
     sigma = np.sqrt(2 * np.log(2)) * n_fft / (np.pi * n_wide)

@@ -250,6 +250,7 @@ class Pcen(BoundedStage):
         def adjoint(x: Array, d: Array) -> Array:
             m = smoothed(x)
             d_x, d_m, *slopes = normalise_adjoint(x, m, alpha, delta, r, eps, d)
+            c.cotangents["ema"] = d_m
             d_alpha, d_delta, d_r = (slope + own for slope, own in zip(slopes, lost(x, m, d), strict=True))
             c.set_gradient(names["alpha"], clamp_adjoint(held["alpha"], d_alpha, high=1.0))
             c.set_gradient(names["delta"], clamp_adjoint(held["delta"], d_delta, low=self.delta_low))

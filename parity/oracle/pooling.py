@@ -143,6 +143,7 @@ class GaussianPool(BoundedStage):
         c.notes["windows"] = windows
 
         def learn(d: Array) -> None:
+            c.cotangents["windows"] = d
             d_width = self.scale * c.rounded(gaussian_window_adjoint(width, self.window, c.rounded(d)))
             c.set_gradient(self.name, clamp_adjoint(held, d_width, *self._limits))
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from parity.cases.case import Case
 from parity.ports.checking import described
 from parity.ports.examination import OPTION, Examination
-from parity.ports.judging import misread
 from parity.weights.outputs import require_file
 
 
@@ -29,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(str(error))
     examination = Examination(port, file=str(given.file))
     examination.prepare()
-    examination.misread = misread(examination, [examination.expected(case)])
+    examination.find_misread([examination.expected(case)])
     if given.on_limits:
         examination.run_on_limits(case)
     else:

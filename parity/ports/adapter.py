@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from parity.adapters import canonical
 from parity.adapters.base import Entry, TorchAdapter
@@ -17,9 +18,9 @@ from parity.adapters.canonical import Variables
 from parity.oracle.config import LeafConfig
 from parity.ports import layouts
 from parity.ports.layouts import AdapterError, Axes
-from parity.ports.port import Port, Stage
+from parity.ports.port import INPUT, Port, Stage, convolution
 
-INPUT = ":input"  # after the name of a submodule: what it takes
+CONVOLUTIONS = (torch.conv1d, torch.conv2d)
 Arrays = dict[str, np.ndarray]
 Keep = Callable[[str, Tensor], Tensor]
 
@@ -64,11 +65,13 @@ class Forced:
 
     Attributes:
         stages: what the port made of each, canonical.
+        exchanged: those that were handed on as the reference has them; the others are the port's own.
         gradients: to the input and the parameters, each stage from the reference's own cotangent.
         slopes: what the port's next stage hands back to each, canonical.
     """
 
     stages: Arrays = field(default_factory=dict)
+    exchanged: set[str] = field(default_factory=set)
     gradients: Arrays = field(default_factory=dict)
     slopes: Arrays = field(default_factory=dict)
 
@@ -229,6 +232,9 @@ class PortAdapter(TorchAdapter):
             ):
                 return y
             value = self._own(module, name, given[name], y)
+            if convolution(self.port.stages[name]) and value.shape != y.shape:  # of which the padding may be made
+                return y
+            forced.exchanged.add(name)
             back = self._own(module, name, cotangents[name], y) if name in cotangents else None
 
             def record(d: Tensor) -> None:
@@ -282,19 +288,28 @@ class PortAdapter(TorchAdapter):
         called: set[str] = set()
         hooks = []
         asked = {name: stage for name, stage in self._asked(module.config).items() if isinstance(stage, str)}
+        convolutions = _Convolutions(keep, called)
         for name, stage in asked.items():
             part = _submodule(module, name, stage)
-            if stage.endswith(INPUT):
+            if found := convolution(stage):
+                path, *which = found
+                if path not in convolutions.asked:
+                    hooks.append(part.register_forward_pre_hook(convolutions.entering(path)))
+                    hooks.append(part.register_forward_hook(convolutions.leaving))
+                convolutions.asked.setdefault(path, {})[tuple(which)] = name
+            elif stage.endswith(INPUT):
                 hooks.append(part.register_forward_pre_hook(_of_input(name, keep, called)))
             else:
                 hooks.append(part.register_forward_hook(_of_output(name, keep, called)))
         try:
-            yield
+            with convolutions:
+                yield
         finally:
             for hook in hooks:
                 hook.remove()
         if missed := [name for name in asked if name not in called]:
-            raise AdapterError(f"stages[{missed[0]!r}]={asked[missed[0]]!r}: forward does not call that submodule")
+            what = "make that convolution" if convolution(asked[missed[0]]) else "call that submodule"
+            raise AdapterError(f"stages[{missed[0]!r}]={asked[missed[0]]!r}: forward does not {what}")
 
     def _canonical(self, module: Any, name: str, y: Tensor) -> np.ndarray:
         values = y.detach().cpu().resolve_conj().numpy()
@@ -307,6 +322,49 @@ class PortAdapter(TorchAdapter):
         """Canonical values as the port has them."""
         own = layouts.from_canonical(values, name, self.axes[name], like.is_complex())
         return torch.as_tensor(np.ascontiguousarray(own)).to(like.device, like.dtype)
+
+
+class _Convolutions(TorchFunctionMode):
+    """While it lasts, what convolutions inside of submodules take, give or weigh by goes through ``keep``.
+
+    Attributes:
+        asked: by submodule, then by the number of the convolution inside it and what of it: the stage.
+    """
+
+    def __init__(self, keep: Keep, called: set[str]) -> None:
+        super().__init__()
+        self.keep, self.called = keep, called
+        self.asked: dict[str, dict[tuple[Any, ...], str]] = {}
+        self.inside: list[tuple[str, list[int]]] = []
+
+    def entering(self, path: str) -> Callable[[nn.Module, Any], None]:
+        """A hook that begins to count."""
+        return lambda part, given: self.inside.append((path, [-1]))
+
+    def leaving(self, part: nn.Module, given: Any, output: Any) -> None:
+        """A hook that ends it."""
+        self.inside.pop()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func not in CONVOLUTIONS or not self.inside:
+            return func(*args, **kwargs)
+        given = dict(zip(("input", "weight"), args[:2], strict=False)) | kwargs
+        for _, count in self.inside:
+            count[0] += 1
+        kept = {what: self._through(what, given[what]) for what in ("input", "weight")}
+        return self._through("output", func(kept["input"], kept["weight"], *args[2:], **_without(kwargs, kept)))
+
+    def _through(self, what: str, y: Tensor) -> Tensor:
+        for path, (number,) in self.inside:
+            if (name := self.asked[path].get((number, what))) is not None:
+                self.called.add(name)
+                y = self.keep(name, y)
+        return y
+
+
+def _without(given: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name not in names}
 
 
 class _Exchange(torch.autograd.Function):
@@ -336,7 +394,7 @@ def tensors(module: nn.Module) -> dict[str, Tensor]:
 
 
 def _submodule(module: Any, name: str, stage: str) -> nn.Module:
-    path = stage.removesuffix(INPUT)
+    path = stage.partition(":")[0]
     found: dict[str, nn.Module] = dict(module.inner.named_modules())
     if path not in found or not path:
         raise AdapterError(f"stages[{name!r}]={stage!r}: must be among {sorted(filter(None, found))}")

@@ -187,6 +187,7 @@ def _kernel(claims: str, config: LeafConfig, got: Array) -> Iterator[str]:
     else:
         exact = analytic_init(n, rate, LOW, min(HIGH, rate / 2))
         off = np.abs(got - exact) > analytic_errors(n, rate, Precision.of("float32"))
+    causes = _causes(claims, config, got) if np.any(off) else ("", "")
     for column, name, unit in ((0, "centres", " rad/sample"), (1, "sigmas", "")):
         bad = off[:, column]
         if np.any(bad):
@@ -200,24 +201,30 @@ def _kernel(claims: str, config: LeafConfig, got: Array) -> Iterator[str]:
             yield (
                 f"{int(bad.sum())} of {n} initial {name} off by up to {size} "
                 f"(kernel[{c}, {column}] is {got[c, column]:.5g}, must be {exact[c, column]:.5g})"
-                f"{_band(claims, config, got) if column == 0 else ''}"
+                f"{causes[column]}"
             )
 
 
-def _band(claims: str, config: LeafConfig, got: Array) -> str:
-    """Another band, or another rate, if the initial values are those of one."""
+def _causes(claims: str, config: LeafConfig, got: Array) -> tuple[str, str]:
+    """Another band, rate or kind of triangles, if the initial centres, or sigmas as well, are those of one."""
     n, rate = config.n_filters, config.sample_rate
-    start = measured_init if claims == "og_leaf" else analytic_init
-    for text, r, low, high in (
-        ("up to half of the sample rate", rate, LOW, rate / 2),
-        ("from 0 to half of the sample rate", rate, 0.0, rate / 2),
-        (f"of {rate} Hz, not of 16000", rate, LOW, min(HIGH, rate / 2)),
-        (f"of {rate} Hz, not of 16000, beyond half of that", rate, LOW, HIGH),
-    ):  # fmt: skip
-        theirs = start(n, r, low, high)
-        if np.abs(got[:, 0] - theirs[:, 0]).max() <= STARTS.limit * np.pi:
-            return f": centres are those of a band {text}"
-    return ""
+    bands = {
+        "": (16000, LOW, HIGH) if claims == "og_leaf" else (rate, LOW, min(HIGH, rate / 2)),
+        "up to half of the sample rate": (rate, LOW, rate / 2),
+        "from 0 to half of the sample rate": (rate, 0.0, rate / 2),
+        f"of {rate} Hz, not of 16000": (rate, LOW, min(HIGH, rate / 2)),
+        f"of {rate} Hz, not of 16000, beyond half of that": (rate, LOW, HIGH),
+    }
+    for text, band in bands.items():
+        of_band = f": centres are those of a band {text}" if text else ""
+        theirs = measured_init(n, *band) if claims == "og_leaf" else analytic_init(n, *band)
+        if np.abs(got[:, 0] - theirs[:, 0]).max() > STARTS.limit * np.pi:
+            continue
+        in_hertz = measured_init(n, *band, in_hertz=True)
+        if claims == "og_leaf" and np.abs(got[:, 1] / in_hertz[:, 1] - 1).max() <= STARTS.limit:
+            return of_band, ": sigmas are those of mel triangles that are linear in hertz, not in mel"
+        return of_band, ""
+    return "", ""
 
 
 def training(examination: Examination) -> Iterator[Finding]:
@@ -229,9 +236,8 @@ def training(examination: Examination) -> Iterator[Finding]:
     module, variables = examination.adapter.build(case.config), case.variables()
     examination.adapter.write(module, dict(variables))
     port.step(module.inner)
-    after, box = examination.adapter.read(module)[canonical.KERNEL], Box.of_leaf(case.config.window)
-    low, high = np.array([0.0, box.sigma_low]), np.array([np.pi, box.sigma_high])
-    wanted = np.clip(variables[canonical.KERNEL].astype(np.float64), low, high)
+    after = examination.adapter.read(module)[canonical.KERNEL]
+    wanted = _limited(case.config, variables[canonical.KERNEL])
     apart = np.abs(after - wanted)
     if not PROJECTED(float((apart / np.maximum(wanted, unit_roundoff("float32"))).max())).passes:
         index = tuple(int(i) for i in np.unravel_index(int(apart.argmax()), apart.shape))
@@ -239,6 +245,33 @@ def training(examination: Examination) -> Iterator[Finding]:
         yield Finding(
             "training step", (f"mu and sigma are not brought back into their limits: {text}",), stage="training step"
         )
+
+
+def returns(examination: Examination) -> str:
+    """Say what becomes of mu and sigma that an update has moved beyond their limits, where no step brings them back."""
+    import torch
+
+    if examination.is_function or examination.port.step is not None:
+        return ""
+    case = replace(examination.telling, weights="outside")
+    module, variables = examination.adapter.build(case.config), case.variables()
+    examination.adapter.write(module, dict(variables))
+    entry = examination.adapter.entries(module)[canonical.KERNEL]
+    beyond = variables[canonical.KERNEL] != _limited(case.config, variables[canonical.KERNEL]).astype(np.float32)
+    try:
+        output = module.train()(_audio(examination))
+    except Exception as error:
+        return f"with mu and sigma beyond their limits the port raises {type(error).__name__}"
+    slopes = torch.autograd.grad(output.sum(), list(entry.tensors), allow_unused=True, materialize_grads=True)
+    if np.all(examination.adapter.read(module)[canonical.KERNEL][beyond] != variables[canonical.KERNEL][beyond]):
+        return "forward in training brings mu and sigma back into their limits"
+    stays = not np.any(entry.gradient(list(slopes))[beyond])
+    return f"mu and sigma beyond their limits stay there{', with gradient 0' if stays else ''}; Keras brings them back"
+
+
+def _limited(config: LeafConfig, kernel: np.ndarray) -> Array:
+    box = Box.of_leaf(config.window)
+    return np.asarray(np.clip(kernel.astype(np.float64), [0.0, box.sigma_low], [np.pi, box.sigma_high]))
 
 
 def _fresh(examination: Examination) -> Any:

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from parity.cases.case import Case
-from parity.ports.beside import beside, constants, initial
+from parity.ports.beside import beside, constants, initial, returns
 from parity.ports.diagnosis import Diagnosis
 from parity.ports.drawing import sample
 from parity.ports.examination import Examination
-from parity.ports.judging import misread
 from parity.ports.port import Port
 from parity.report.claims import Measurement
 from parity.report.measurements import MeasurementLog
@@ -92,7 +91,7 @@ def _examined(examination: Examination, cases: Sequence[Case]) -> Diagnosis:
     examination.found += beside(examination, (initial,))
     examination.prepare()
     first = [examination.expected(case) for case in cases[:N_READ]]
-    examination.misread = misread(examination, first)
+    examination.find_misread(first)
     for n, case in enumerate(cases):
         examination.run(case, first[n] if n < len(first) else None)
         if n % FEWER == 0:
@@ -101,6 +100,7 @@ def _examined(examination: Examination, cases: Sequence[Case]) -> Diagnosis:
     examination.found += beside(examination)
     with suppress(Exception):  # a port that raises one has been found to do so
         examination.constants = tuple(constants(examination))
+        examination.trained = returns(examination)
     return examination.diagnosis()
 
 

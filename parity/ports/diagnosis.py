@@ -14,6 +14,7 @@ from parity.adapters import canonical
 from parity.cases.case import Case
 from parity.oracle.config import LeafConfig
 from parity.ports import hypotheses, slopes
+from parity.ports.graph import downstream, upstream
 from parity.ports.hypotheses import Pair
 from parity.ports.port import FORCED, ON_LIMITS, PLAIN, STAGES, TOGETHER, Port
 from parity.ports.slopes import Slope
@@ -50,6 +51,7 @@ CONDITIONS: dict[str, Callable[[Case], bool]] = {
     "compression is none": lambda case: case.config.compression == "none",
     "sample_rate is not 16000": lambda case: case.config.sample_rate != LeafConfig().sample_rate,
 }
+FEW = 2  # cases that hold: one alone has too much in common with itself
 ROOM = 12  # columns of a ratio and of a count
 
 
@@ -98,6 +100,7 @@ class Diagnosis:
         is_function: it has no gradients.
         misread: stages that are read elsewhere than where they are computed.
         constants: buffers that the output depends on and LEAF has not.
+        trained: what becomes of parameters beyond their limits, where no step brings them back.
     """
 
     port: Port
@@ -111,21 +114,31 @@ class Diagnosis:
     is_function: bool = False
     misread: tuple[str, ...] = ()
     constants: tuple[str, ...] = ()
+    trained: str = ""
 
     @cached_property
     def findings(self) -> list[Finding]:
         """Everything that is wrong, in the order of the computation, then of the gradients, then the rest."""
-        return [*self._stages(), *self._gradients(), *self._float64(), *self.found, *self._errors()]
+        measured = [*self._stages(), *self._gradients(), *self._float64(), *self._errors()]
+        return [*(measured or self._unexplained()), *self.found]
 
     @cached_property
     def adapter_faults(self) -> list[Finding]:
-        """Stages that alone are wrong while everything after them holds: the adapter reads something else."""
+        """Stages that depart while none after them departs with them: the adapter reads something else."""
         return [
-            Finding(f'stage "{name}"', (
-                "is read elsewhere than where it is computed: all that follows holds; mend the adapter",
-            ), stage=name, example=_example(name, self.pairs.get(name, ())))
+            Finding(
+                f'stage "{name}"',
+                (
+                    *(hypotheses.explain(name, pairs, [n for n in self._forced() if n != name]) if pairs else ()),
+                    "no stage after it departs with it: it is read elsewhere than where it is computed",
+                    "mend the adapter",
+                ),
+                stage=name,
+                example=_example(name, pairs),
+            )
             for name in self.misread
-        ]  # fmt: skip
+            for pairs in [self.pairs.get(name, [])]
+        ]
 
     @property
     def holds(self) -> bool:
@@ -141,13 +154,18 @@ class Diagnosis:
     def inherits(self) -> list[str]:
         """List what departs end to end and holds on the reference's own input, or follows from a stage that departs."""
         own = {*self.departs, *self.misread}
-        return [name for name in _ordered({m.stage for m in self.measured if not m.holds}) if name not in own]
+        return [name for name in _ordered(self._failed) if name not in own]
 
     @property
     def holding(self) -> list[str]:
         """List what was measured and holds, in the same order."""
-        failed = {m.stage for m in self.measured if not m.holds}
-        return _ordered({m.stage for m in self.measured} - failed)
+        return _ordered({m.stage for m in self.measured} - self._failed)
+
+    @cached_property
+    def _failed(self) -> set[str]:
+        """What departs: of a stage its values, for what comes back to it belongs to the stages after it."""
+        failed = [m for m in self.measured if not m.holds]
+        return {m.stage for m in failed if m.stage not in STAGES or m.property != "input gradient"}
 
     @property
     def unseen(self) -> list[str]:
@@ -167,7 +185,8 @@ class Diagnosis:
             out += (
                 [] if self.port.step else ["training: no step that brings parameters back into their limits was given"]
             )
-            out += [] if any(s.name == "pool" for s in self.slopes.get("pool", ())) else ["the tie at the floor"]
+            ties = [s for s in self.slopes.get("pool", ()) if s.tie is not slopes.NO_TIE]
+            out += [] if ties else ["the tie at the floor"]
         options = [name for name, values in PLAIN.items() if self.port.allowed(name) == values]
         return [*out, *([f"other {', '.join(options)}"] if options else []), "CUDA"]
 
@@ -211,6 +230,8 @@ class Diagnosis:
         yield f"  stages hold:        {', '.join(stages) or 'none'}"
         yield f"  gradients hold:     {', '.join(gradients) or 'none'}"
         yield f"  float64:            {self.double}"
+        if self.trained:
+            yield f"  training:           {self.trained}"
         if self.constants:
             names = ", ".join(self.constants)
             yield f"  depends on buffers: {names} (constants that LEAF has not; a checkpoint may change them)"
@@ -231,14 +252,16 @@ class Diagnosis:
             yield self._finding(
                 f'stage "{name}"', what, name, FORCED, len(pairs), len(pairs) + len(held), _example(name, pairs)
             )
-        own = set(self.pairs)
-        for name in _ordered({m.stage for m in self.measured if m.property == "forward" and not m.holds} - own):
+        own = {name for name, pairs in self.pairs.items() if not hypotheses.rounds(pairs)}
+        for name in _ordered(
+            {m.stage for m in self.measured if m.property == "forward" and not m.holds} - {*self.pairs}
+        ):
             failed = [
                 m
                 for m in self.measured
                 if m.stage == name and not m.holds and m.dtype == "float32" and m.property == "forward"
             ]
-            if failed and not _before(name) & own and name not in self.misread:
+            if failed and not own.intersection(upstream(name)) and name not in self.misread:
                 text = (
                     "loses digits: no case departs by itself, all of them together do"
                     if all(m.criterion == "accuracy" for m in failed)
@@ -254,19 +277,35 @@ class Diagnosis:
             # the gradient of another function: what is wrong there is the function
             wrong = {p.case for stage in self._reach(name) for p in self.pairs.get(stage, ())}
             free = [s for s in free if s.case not in wrong]
-            if what := slopes.explain([*ties, *free]):
+            named = bool(wrong) or (name in STAGES and bool(self._reach(name) & self._cut))
+            what = [text for text in slopes.explain([*ties, *free]) if not (named and text.startswith(slopes.UNNAMED))]
+            what += [text for text in slopes.severed(self.slopes[name]) if text not in what]
+            if what:
                 n_held = sum(s.holds for s in self.slopes[name])
-                label = "gradient to the energies" if name == "pool" else f"gradient to {name}"
                 yield self._finding(
-                    label, what, name, ON_LIMITS if ties else FORCED, len(ties + free), len(ties + free) + n_held, ""
-                )
-        told = set(self.slopes) - {"pool"}
+                    _gradient_to(name), what, name, ON_LIMITS if ties else FORCED, len(ties + free),
+                    len(ties + free) + n_held, "",
+                )  # fmt: skip
+        told = set(self.slopes)
         for name in _ordered({m.stage for m in self.measured if not m.holds and m.stage in BACKWARDS} - told):
             missing = [m for m in self.measured if m.stage == name and not m.holds and "no gradient" in m.reason]
             if missing:
                 yield self._finding(
-                    f"gradient to {name}", ["is missing: the parameter does not require one"], name, "", 0, 0, ""
+                    _gradient_to(name), ["is missing: the parameter does not require one"], name, "", 0, 0, ""
                 )
+
+    @cached_property
+    def _cut(self) -> set[str]:
+        """The stages of the variables whose gradient departs: what passes through these departs as well."""
+        free = {name for name, found in self.slopes.items() for s in found if s.tie is slopes.NO_TIE and not s.holds}
+        return {ACTS[name] for name in free if name in ACTS}
+
+    def _unexplained(self) -> Iterator[Finding]:
+        """Whatever departs end to end although no stage and no gradient does by itself."""
+        for name in _ordered({m.stage for m in self.measured if not m.holds and m.dtype == "float32"}):
+            if name not in self.misread:
+                label = _gradient_to(name) if name in BACKWARDS else f'stage "{name}"'
+                yield self._finding(label, ["departs end to end, and nothing does by itself"], name, "", 0, 0, "")
 
     def _float64(self) -> Iterator[Finding]:
         """Find what departs in float64 alone: a constant that is kept in float32, for one."""
@@ -304,19 +343,21 @@ class Diagnosis:
         return commands[0] if commands else ""
 
     def _reach(self, name: str) -> set[str]:
-        """The stages between a variable and the first one that is handed on as the reference has it."""
-        out, todo = set[str](), [ACTS[name]] if name in ACTS else []
-        while todo:
-            stage = todo.pop()
-            out.add(stage)
-            if stage not in self._forced():
-                todo += [after for after, before in hypotheses.FROM.items() if stage in before and after not in out]
-        return out
+        """The stages between a variable, or a stage, and the first one that is handed on as the reference has it."""
+        if name in ACTS:
+            return set(downstream(ACTS[name], until=self._forced()))
+        return set(downstream(name, until={*self._forced()} - {name})) - {name}
+
+
+def _gradient_to(name: str) -> str:
+    if name == "pool":
+        return "gradient to the energies"
+    return f"gradient to {name}" if name in BACKWARDS else f'gradient to stage "{name}"'
 
 
 def _condition(failing: Sequence[Case], held: Sequence[Case], most: int = 1) -> str:
     """Find what all failing cases have in common and no other has: one condition, or up to ``most``."""
-    if not held:
+    if len(held) < FEW:
         return ""
     shared = [text for text, applies in CONDITIONS.items() if all(map(applies, failing))]
     for n in range(1, most + 1):
@@ -347,16 +388,6 @@ def _example(name: str, pairs: Sequence[Pair]) -> str:
         return f"{name} has shape {p.got.shape}, must have {p.wanted.shape}"
     index = tuple(int(i) for i in np.unravel_index(int(apart.argmax()), apart.shape))
     return f"{name}{list(index)} is {p.got[index]:.7g}, must be {p.wanted[index]:.7g}{shape}"
-
-
-def _before(stage: str) -> set[str]:
-    """The stages that a stage is computed from, at whatever distance; itself too."""
-    out, todo = set[str](), [stage]
-    while todo:
-        name = todo.pop()
-        out.add(name)
-        todo += hypotheses.FROM.get(name, ())
-    return out
 
 
 def _ordered(names: Iterable[str]) -> list[str]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,19 +30,23 @@ from parity.checks.grid import (
 )
 from parity.checks.grid import pooled as pooled_accuracy
 from parity.criteria import AtMost, Exactly, PooledAccuracy, Verdict, norm, one_operation, peak, soundness, status
+from parity.criteria.criterion import quotient
 from parity.oracle import Conventions
 from parity.oracle.arrays import exact
 from parity.oracle.config import LeafConfig
 from parity.ports.diagnosis import Diagnosis, Finding
 from parity.ports.drawing import on_limits, telling
-from parity.ports.formulas import OWN, Setting
+from parity.ports.formulas import OWN, Setting, smoothed_back
 from parity.ports.held import Against, Held, Limits
 from parity.ports.hypotheses import Pair
-from parity.ports.judging import FOLLOWS, adapter_of, apart, feeding, fits
+from parity.ports.judging import BACK, adapter_of, apart, feeding, fits, follows, misread
 from parity.ports.layouts import AdapterError
-from parity.ports.port import FORCED, ON_LIMITS, TOGETHER, Port
+from parity.ports.port import FORCED, ON_LIMITS, TOGETHER, Port, inside
 from parity.ports.slopes import Slope, at_the_floor, ratios
 from parity.report.claims import Measurement
+
+if TYPE_CHECKING:
+    from parity.ports.adapter import Forced
 
 OPTION = "--on-limits"
 CARRIED = Exactly("carried, not computed: every bit survives")
@@ -64,6 +69,10 @@ class Examination:
         slopes: by variable, gradients that depart.
         found: what is found beside stages and gradients.
         errors: exceptions of the port, by what was asked of it.
+        misread: stages that are read elsewhere than where they are computed.
+        constants: buffers that the output depends on and LEAF has not.
+        looked_for: stages that were found inside of submodules, and not described.
+        trained: what becomes of parameters beyond their limits, where no step brings them back.
     """
 
     port: Port
@@ -77,6 +86,8 @@ class Examination:
     errors: dict[str, list[Case]] = field(default_factory=dict)
     misread: tuple[str, ...] = ()
     constants: tuple[str, ...] = ()
+    looked_for: tuple[str, ...] = ()
+    trained: str = ""
     _pools: dict[tuple[str, str], PooledAccuracy] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -123,6 +134,30 @@ class Examination:
         Raises:
             AdapterError: a parameter, a submodule or a layout that the port does not bear out.
         """
+        self._find_layouts()
+        for name, place in ({} if self.is_function else inside(self.port)).items():
+            described, adapter = self.port, self.adapter
+            self._describe({**described.stages, name: place})
+            with suppress(AdapterError):  # it is computed otherwise, and nobody said that it is there
+                self._find_layouts()
+            if name in self.adapter.axes:
+                self.looked_for = (*self.looked_for, name)
+            else:
+                self.port, self.adapter = described, adapter
+
+    def find_misread(self, cases: Sequence[Held]) -> None:
+        """Find stages that the adapter reads elsewhere than where they are computed, by a few cases."""
+        found = misread(self, cases)
+        self.misread = tuple(name for name in found if name not in self.looked_for)
+        if left_out := [name for name in found if name in self.looked_for]:
+            self._describe({name: stage for name, stage in self.port.stages.items() if name not in left_out})
+            self._find_layouts()
+
+    def _describe(self, stages: Mapping[str, Any]) -> None:
+        self.port = replace(self.port, stages=stages)
+        self.adapter = adapter_of(self.port, self.port.build(self.telling.config))
+
+    def _find_layouts(self) -> None:
         for turn in range(MOST_TURNS):
             case = telling(self.port, turn)
             if case.config in [telling(self.port, before).config for before in range(turn)]:
@@ -214,6 +249,7 @@ class Examination:
         return Diagnosis(
             self.port, self.measured, dict(self.pairs), dict(self.held_cases), dict(self.slopes), tuple(self.found),
             dict(self.errors), self.double, self.is_function, self.misread, self.constants,
+            self.trained,
         )  # fmt: skip
 
     def _shown(self, case: Case) -> tuple[str, ...]:
@@ -251,14 +287,13 @@ class Examination:
         forced = self._answer(
             "a stage on the reference's input", held.case,
             lambda: self.adapter.forced(
-                module, expected.x, held.stages, held.cotangents, expected.cotangent, self.misread
+                module, expected.x, held.stages, held.expected.cotangents, expected.cotangent, self.misread
             ),
         )  # fmt: skip
         if forced is None:
             return
-        # functions are read, not replaced: what follows them is held against what it makes of theirs
-        own = {n: y for n, y in forced.stages.items() if not isinstance(self.port.stages.get(n), str)}
-        yield from self._judged(context, held, forced.stages, own)
+        # what is read and not replaced: what follows is held against what it makes of that
+        yield from self._judged(context, held, forced.stages, forced.exchanged)
         rounding = expected.gradient_rounding("float32")
         for name, values in forced.gradients.items():
             if name not in expected.reference_gradients:
@@ -270,29 +305,48 @@ class Examination:
             yield context.measurement(name, kind_of(name), verdict, "rounding")
             slope = Slope(held.case, values, wanted, expected.variables.get(name), name)
             self.slopes.setdefault(name, []).append(replace(slope, holds=verdict.passes))
+        yield from self._handed_back(context, held, forced)
+
+    def _handed_back(self, context: Context, held: Held, forced: Forced) -> Iterator[Measurement]:
+        """What comes back to each stage from those after it, each of which has the reference's own cotangent."""
+        for name, got in forced.slopes.items():
+            wanted = held.expected.cotangents.get(name)
+            if wanted is None or got.shape != wanted.shape:
+                continue
+            verdict = status(got, wanted.astype(got.dtype))
+            if verdict.passes:
+                size = max(norm(wanted), norm(smoothed_back(Setting(held.expected))) if name == "floor" else 0.0)
+                verdict = BACK(quotient(norm(got - wanted), size))
+            yield context.measurement(name, "input gradient", verdict, "rounding")
+            self.slopes.setdefault(name, []).append(Slope(held.case, got, wanted, None, name, holds=verdict.passes))
 
     def _local(self, held: Held) -> Iterator[Measurement]:
         """Hold each stage of a function against what the formula makes of the function's own stages before it."""
         module = self.module_of(held.expected, "float32")
         stages = self._answer("a forward", held.case, lambda: self.adapter.stages(module, held.expected.x))
         if stages is not None:
-            yield from self._judged(self.context(held.case, kind=FORCED), held, stages, stages)
+            yield from self._judged(self.context(held.case, kind=FORCED), held, stages, ())
 
-    def _judged(self, context: Context, held: Held, stages: Arrays, own: Arrays) -> Iterator[Measurement]:
-        setting, rounding = Setting(held.expected), held.expected.rounding("float32")
+    def _judged(
+        self, context: Context, held: Held, stages: Arrays, exchanged: Collection[str]
+    ) -> Iterator[Measurement]:
+        rounding = held.expected.rounding("float32")
         errors, exact_stages = held.expected.errors("float32"), held.expected.stages
         for name in held.expected.reference:
             if name not in stages:
                 continue
             got, wanted = stages[name], held.stages[name]
-            before = {n: y for n, y in own.items() if n != name and n in OWN and fits(y, held.stages[n])}
+            # nothing is computed from what is read elsewhere than where it is made, or was exchanged after it
+            own = {n: y for n, y in stages.items() if n in OWN and n not in self.misread and n not in exchanged}
+            before = {n: y for n, y in own.items() if n != name and fits(y, held.stages[n])}
             verdict = apart(got, wanted, rounding.get(name), exact_stages.get(name), errors.get(name))
-            if not verdict.passes and (feeds := feeding(name, before)):
-                theirs = setting.compute(name, {n: _given(before[n]) for n in feeds})
-                if got.shape == theirs.shape:
+            setting = Setting(held.expected)
+            if not verdict.passes and (feeds := feeding(name, before, exchanged)):
+                setting = Setting(held.expected, {n: before[n] for n in feeds})
+                wanted = setting.compute(name, {})
+                if got.shape == wanted.shape:
                     # the bounds are those of the reference's values, not of these
-                    verdict = FOLLOWS(float(peak(got - theirs) / (peak(theirs) or 1.0)))
-                    wanted = theirs
+                    verdict = follows(got, wanted)
             yield context.measurement(name, "forward", verdict, "rounding")
             if verdict.passes:
                 self.held_cases.setdefault(name, []).append(held.case)
@@ -341,7 +395,7 @@ class Examination:
         """The gradients with weights on their limits, and a little inside, each stage on the reference's own input."""
         held, out = limits.on, []
         # all of one sign: what is asked is a ratio, which sums that cancel would not tell
-        back, seeds = {name: np.abs(d) for name, d in held.cotangents.items()}, np.abs(held.expected.cotangent)
+        back, seeds = {name: np.abs(d) for name, d in held.expected.cotangents.items()}, np.abs(held.expected.cotangent)
         for weights in (held.expected.variables, limits.moved):
             module = self.adapter.build(held.expected.config)
             self.adapter.write(module, dict(weights))
@@ -379,10 +433,6 @@ class Examination:
             if case not in self.errors.setdefault(alike, []):
                 self.errors[alike].append(case)
             return None
-
-
-def _given(values: np.ndarray) -> Any:
-    return lambda setting, stages: exact(values)
 
 
 def _said(error: Exception) -> str:

@@ -6,21 +6,21 @@ The values of a case come from the oracle; from the first stage that is swapped 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from parity.adapters import canonical
-from parity.checks.grid import Arrays, Expected
-from parity.oracle.arrays import Array, clamp, clamp_adjoint, exact
-from parity.oracle.compression import standardise, standardise_adjoint
+from parity.checks.grid import Expected
+from parity.oracle.arrays import Array, clamp, exact
+from parity.oracle.compression import standardise
 from parity.oracle.config import FLOOR, LOG_OFFSET, NORM_EPS
-from parity.oracle.correlation import correlate, depthwise, depthwise_adjoint
+from parity.oracle.correlation import correlate, depthwise
 from parity.oracle.gabor import gabor
 from parity.oracle.geometry import clamped
-from parity.oracle.pcen import normalise, normalise_adjoint, smoother, smoother_adjoint
-from parity.oracle.pooling import gaussian_window, squared_modulus, squared_modulus_adjoint
+from parity.oracle.pcen import normalise, smoother, smoother_adjoint
+from parity.oracle.pooling import gaussian_window, squared_modulus
 from parity.ports.port import STAGES
 
 Values = dict[str, Array]
@@ -33,9 +33,11 @@ class Setting:
 
     Attributes:
         expected: of the case.
+        given: stages that are taken as they are, and what follows from them.
     """
 
     expected: Expected
+    given: Mapping[str, Array] = field(default_factory=dict)
 
     @cached_property
     def v(self) -> Values:
@@ -106,13 +108,14 @@ class Setting:
         """Pooling widths inside their limits, in half windows [C]."""
         return self.limited[2]
 
-    def pads(self, n: int, stride: int) -> tuple[int, int]:
-        """The reference's padding of n samples."""
-        return self.expected.oracle.geometry.pads(n, self.window, stride)
+    def pads(self, n: int, stride: int, n_taps: int = 0) -> tuple[int, int]:
+        """The reference's padding of n samples, of windows of so many taps if they are others than its own."""
+        return self.expected.oracle.geometry.pads(n, n_taps or self.window, stride)
 
     def compute(self, stage: str, swapped: Mapping[str, Formula]) -> Array:
         """A stage, with these formulas in the place of LEAF's own."""
         values: Values = dict(self.expected.stages)
+        swapped = {**{name: as_given(y) for name, y in self.given.items()}, **swapped}
         changed = False
         for name in ORDER:
             if name in swapped:
@@ -139,14 +142,20 @@ class Setting:
 
 def conv(s: Setting, values: Values, pads: tuple[int, int], x: Array | None = None) -> Array:
     """The filters over the audio, [B, C, 2, T]."""
-    kernels = values["filters"].reshape(-1, s.window)
+    n_taps = values["filters"].shape[-1]
     x = s.x if x is None else x
-    return correlate(x, kernels, 1, pads).reshape(x.shape[0], -1, 2, x.shape[1] + sum(pads) - s.window + 1)
+    y = correlate(x, values["filters"].reshape(-1, n_taps), 1, pads)
+    return y.reshape(x.shape[0], -1, 2, x.shape[1] + sum(pads) - n_taps + 1)
 
 
-def pool(s: Setting, values: Values, pads: tuple[int, int]) -> Array:
-    """The windows over the energies, [B, C, F]."""
-    return depthwise(values["modulus"], values["windows"], s.expected.config.stride, pads)
+def pool(s: Setting, values: Values, pads: tuple[int, int], stride: int = 0) -> Array:
+    """The windows over the energies, [B, C, F], at another stride if one is given."""
+    return depthwise(values["modulus"], values["windows"], stride or s.expected.config.stride, pads)
+
+
+def as_given(values: Array) -> Formula:
+    """The formula that gives these values."""
+    return lambda setting, stages: exact(values)
 
 
 def parameters(s: Setting) -> tuple[Array, Array, Array, Array]:
@@ -163,6 +172,12 @@ def gains(s: Setting) -> tuple[Array, Array]:
         return np.diag(s.v[canonical.RNN_KERNEL]), np.diag(s.v[canonical.RNN_RECURRENT])
     smooth = parameters(s)[3]
     return smooth, 1 - smooth
+
+
+def smoothed_back(s: Setting) -> Array:
+    """The part of the energies' cotangent that came through the smoother, which the other part may cancel."""
+    d = s.expected.cotangents.get("ema")
+    return np.zeros(1) if d is None else smoother_adjoint(s.expected.stages["floor"], *gains(s), d)[0]
 
 
 def pcen(s: Setting, values: Values, eps: float | None = None, **changes: Array) -> Array:
@@ -188,37 +203,11 @@ ORDER = (*STAGES, "output")
 OWN: dict[str, Formula] = {
     "filters": lambda s, v: gabor(s.mu, s.sigma, s.window),
     "windows": lambda s, v: gaussian_window(s.width, s.window),
-    "conv": lambda s, v: conv(s, v, s.pads(s.x.shape[1], 1)),
+    "conv": lambda s, v: conv(s, v, s.pads(s.x.shape[1], 1, v["filters"].shape[-1])),
     "modulus": lambda s, v: squared_modulus(joined(v["conv"])),
-    "pool": lambda s, v: pool(s, v, s.pads(v["modulus"].shape[-1], s.expected.config.stride)),
+    "pool": lambda s, v: pool(s, v, s.pads(v["modulus"].shape[-1], s.expected.config.stride, v["windows"].shape[-1])),
     "floor": lambda s, v: clamp(v["pool"], low=FLOOR),
     "ema": lambda s, v: smoother(v["floor"], *gains(s)),
     "pcen": pcen,
     "norm": norm,
 }
-
-
-def cotangents(expected: Expected) -> Arrays:
-    """The oracle's cotangent of every stage, for the cotangent of the output."""
-    s, d = Setting(expected), exact(expected.cotangent)
-    stages, config, out = expected.stages, expected.config, {"output": exact(expected.cotangent)}
-    if config.mean_var_norm:
-        out["norm"] = d
-        d, *_ = standardise_adjoint(s.compressed(dict(stages)), s.gamma, NORM_EPS, (2,), d)
-    floor = stages["floor"]
-    if config.compression == "log":
-        d = d / (floor + LOG_OFFSET)
-    elif config.compression != "none":
-        out["pcen"] = d
-        alpha, delta, r, _ = parameters(s)
-        d, d_m, *_ = normalise_adjoint(floor, stages["ema"], alpha, delta, r, config.pcen_floor, d)
-        out["ema"] = d_m
-        d = d + smoother_adjoint(floor, *gains(s), d_m)[0]
-    out["floor"] = d
-    out["pool"] = clamp_adjoint(stages["pool"], d, low=FLOOR)
-    if not s.grouped:
-        pads = s.pads(stages["modulus"].shape[-1], config.stride)
-        out["modulus"], _ = depthwise_adjoint(stages["modulus"], stages["windows"], config.stride, pads, out["pool"])
-        conv = stages["conv"]
-        out["conv"] = squared_modulus_adjoint(joined(conv), out["modulus"]).reshape(conv.shape)
-    return out

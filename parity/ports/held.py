@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
@@ -16,7 +15,6 @@ from parity.oracle import ORIGINAL, SIMPLIFIED, Box, Geometry, plan_groups
 from parity.oracle.arrays import exact
 from parity.oracle.config import LeafConfig
 from parity.oracle.geometry import clamped
-from parity.ports.formulas import cotangents
 from parity.ports.port import Port, reference
 
 GROUPS = {"conv_win_factor": 4.77, "stride_factor": 1.0}  # efficientleaf's own, where a port says nothing
@@ -35,11 +33,6 @@ class Held:
     case: Case
     expected: Expected
     stages: Arrays
-
-    @cached_property
-    def cotangents(self) -> Arrays:
-        """The oracle's cotangents of the stages."""
-        return cotangents(self.expected)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import numpy as np
 from parity.adapters.base import Adapter
 from parity.checks.grid import Arrays
 from parity.criteria import AtMost, Verdict, one_operation, peak, soundness, status
-from parity.ports.hypotheses import FROM, ROUNDING
+from parity.ports.formulas import ORDER, OWN, Setting
+from parity.ports.graph import downstream, upstream
+from parity.ports.hypotheses import ROUNDING
 from parity.ports.layouts import AdapterError
 from parity.ports.port import Port
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 FOLLOWS = AtMost(
     ROUNDING, "of the largest value: what float32 leaves of a formula; end to end the stage is held to its bounds"
 )
+
+BACK = AtMost(2.0**-6, "of the norm: terms of a gradient cancel, a wrong factor does not")
 
 
 def adapter_of(port: Port, built: Any) -> Any:
@@ -38,16 +43,10 @@ def adapter_of(port: Port, built: Any) -> Any:
     return adapter
 
 
-def feeding(stage: str, before: Arrays) -> list[str]:
-    """The stages of the port that a stage was computed from: the nearest ones before it."""
-    out, todo = list[str](), list(FROM[stage])
-    while todo:
-        name = todo.pop()
-        if name in before:
-            out.append(name)
-        else:
-            todo += FROM[name]
-    return out
+def feeding(stage: str, before: Arrays, exchanged: Collection[str] = ()) -> list[str]:
+    """The stages that a stage was computed from: the nearest ones before it, none beyond what was exchanged."""
+    until = {*before, *exchanged} - {stage}
+    return [name for name in upstream(stage, until) if name in before and name != stage]
 
 
 def fits(got: np.ndarray, wanted: np.ndarray) -> bool:
@@ -71,28 +70,63 @@ def apart(
 
 
 def misread(examination: Examination, cases: Sequence[Held]) -> tuple[str, ...]:
-    """Stages that depart while every stage after them, and the output, holds: the adapter reads something else."""
-    departs, holds = set[str](), set[str]()
+    """Find stages that the adapter reads elsewhere than where they are computed.
+
+    They depart, but for each other no stage before them does, and what comes after does not depart with them: one
+    holds that would not if it were computed from them, or all hold.
+    """
+    readings = list(_readings(examination, cases))
+    departs = {name for reading in readings for name, holds in reading.holds.items() if not holds}
+    staying = {pair for reading in readings for pair in reading.staying}
+
+    def stands(name: str, found: set[str]) -> bool:
+        before, after = set(upstream(name)) - found, set(downstream(name)) - found
+        stays = bool({(name, other) for other in after} & staying)
+        return not before & departs and (stays or (not after & departs and len(readings) == len(cases)))
+
+    found = departs - {"output"}
+    while left := {name for name in found if not stands(name, found)}:
+        found -= left
+    return tuple(name for name in ORDER if name in found)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """One case of the port end to end.
+
+    Attributes:
+        holds: by stage.
+        staying: a stage that departs, and one after it that holds and would not if it were computed from that.
+    """
+
+    holds: dict[str, bool]
+    staying: set[tuple[str, str]]
+
+
+def _readings(examination: Examination, cases: Sequence[Held]) -> Iterator[_Reading]:
     for held in cases:
-        module = examination.module_of(held.expected, "float32")
+        module, expected = examination.module_of(held.expected, "float32"), held.expected
         try:
-            stages = examination.adapter.stages(module, held.expected.x)
+            stages = examination.adapter.stages(module, expected.x)
         except Exception:  # it is found again where all cases are run
-            return ()
-        expected = held.expected
+            continue
         rounding, errors = expected.rounding("float32"), expected.errors("float32")
-        for name in expected.reference:
-            if name in stages:
-                exact_stage = expected.stages.get(name)
-                verdict = apart(stages[name], held.stages[name], rounding.get(name), exact_stage, errors.get(name))
-                (holds if verdict.passes else departs).add(name)
-    holds -= departs
+        holds = {
+            name: apart(
+                stages[name], held.stages[name], rounding.get(name), expected.stages.get(name), errors.get(name)
+            ).passes
+            for name in expected.reference
+            if name in stages
+        }
+        reading = _Reading(holds, set())
+        for name in (n for n, right in holds.items() if not right and n in OWN and fits(stages[n], held.stages[n])):
+            for after in (n for n in downstream(name) if n != name and holds.get(n)):
+                theirs = Setting(expected, {name: stages[name]}).compute(after, {})
+                if stages[after].shape == theirs.shape and not follows(stages[after], theirs).passes:
+                    reading.staying.add((name, after))
+        yield reading
 
-    def after(stage: str) -> set[str]:
-        direct = {name for name, before in FROM.items() if stage in before}
-        return direct.union(*(after(name) for name in direct))
 
-    found: set[str] = set()
-    while more := {s for s in departs - found if s != "output" and not after(s) & (departs - found)}:
-        found |= more
-    return tuple(sorted(found)) if "output" in holds else ()
+def follows(got: np.ndarray, theirs: np.ndarray) -> Verdict:
+    """Hold a stage against what a formula makes of the port's own stages before it."""
+    return FOLLOWS(float(peak(got - theirs) / (peak(theirs) or 1.0)))

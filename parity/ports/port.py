@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import InitVar, dataclass, field, fields
@@ -44,6 +45,8 @@ REFUSED: dict[str, tuple[tuple[int, ...], str]] = {
     "integers": ((2, 1, 400), "int16"),
     "another float type": ((2, 1, 400), "float64"),
 }
+INPUT = ":input"  # after the name of a submodule: what it takes
+CONVOLUTION = re.compile(r"(.+):conv\[(\d+)\]\.(input|weight|output)")
 GROUPING = ("num_groups", "conv_win_factor", "stride_factor")
 
 Build = Callable[[LeafConfig], Any]
@@ -68,8 +71,10 @@ class Port:
             port has no such parameter, although it takes the option; the reference keeps its initial value. A
             function takes all parameters by their canonical names and needs no table.
         stages: where a stage of ``STAGES`` can be read: the name of a submodule, whose output is taken; that name and
-            ``:input``, whose input is taken; or a function of the module and the audio as it was given. What is left
-            out is not seen.
+            ``:input``, whose input is taken; that name and ``:conv[0].weight``, ``.input`` or ``.output``, of the first
+            call of ``conv1d`` or ``conv2d`` inside it; or a function of the module and the audio as it was given.
+            What is left out is not seen, but for filters, windows and what lies between them: these are looked for in
+            the convolutions of the submodules of ``conv`` and ``pool``.
         layout: axes of the output, such as ``"bct"`` or ``"btc"``; found by its shape if not given.
         stages_layout: the same of the stages, for all or by stage: ``{"windows": "1kc1", "conv": "b cp t"}``, see
             :mod:`parity.ports.layouts`; found by shape and values if not given.
@@ -223,6 +228,26 @@ class Port:
         own += [f"{name}={value}" for name, value in self.groups.items()]
         own += [f"weights={'/'.join(dict.fromkeys(self.weights))}"] if self.weights else []
         return ", ".join(["drawn", f"padding={padding}", *own])
+
+
+def convolution(stage: Stage) -> tuple[str, int, str] | None:
+    """Read the text of a stage inside of a submodule: its name, the number of the convolution, and what of it."""
+    found = CONVOLUTION.fullmatch(stage) if isinstance(stage, str) else None
+    return (found[1], int(found[2]), found[3]) if found else None
+
+
+def inside(port: Port) -> dict[str, str]:
+    """List where filters, windows and what lies between them may be read, if the port does not say it."""
+    conv, pool = (port.stages.get(name) for name in ("conv", "pool"))
+    places: dict[str, str] = {}
+    if isinstance(conv, str) and ":" not in conv:
+        places["filters"] = f"{conv}:conv[0].weight"
+    if isinstance(pool, str) and ":" not in pool:
+        if conv is None:
+            places |= {"filters": f"{pool}:conv[0].weight", "conv": f"{pool}:conv[0].output"}
+            places |= {"modulus": f"{pool}:conv[1].input"}
+        places["windows"] = f"{pool}:conv[{int(conv is None)}].weight"
+    return {name: place for name, place in places.items() if name not in port.stages}
 
 
 def reference(port: Port) -> Adapter:

@@ -15,7 +15,6 @@ from parity.ports.diagnosis import Diagnosis
 from parity.ports.drawing import sample
 from parity.ports.examination import Examination
 from parity.ports.held import Held, Limits
-from parity.ports.judging import misread
 from parity.ports.port import Port
 from parity_tests.ports.flawed import FlawedLeaf
 
@@ -79,18 +78,24 @@ class Bench:
         return [replace(case, n_samples=min(case.n_samples, MOST_SAMPLES)) for case in drawn]
 
     @cached_property
+    def prepared(self) -> Examination:
+        examination = Examination(self.port)
+        examination.prepare()
+        return examination
+
+    @cached_property
     def held(self) -> list[Held]:
-        return [Examination(self.port).expected(case) for case in self.cases]
+        return [self.prepared.expected(case) for case in self.cases]
 
     @cached_property
     def limits(self) -> list[Limits]:
-        return [Examination(self.port).limits(case) for case in self.cases[:N_ON_LIMITS]]
+        return [self.prepared.limits(case) for case in self.cases[:N_ON_LIMITS]]
 
     def examine(self, port: Port) -> Diagnosis:
         """Stages and gradients, on limits too."""
         examination = Examination(port)
         examination.prepare()
-        examination.misread = misread(examination, self.held[:4])
+        examination.find_misread(self.held[:4])
         for held in self.held:
             examination.run(held.case, held)
         for limits in self.limits:

@@ -15,7 +15,6 @@ PORT = Port(
         "PCEN/EMA/smooth": "pcen.smoother.s",
     },
     stages={
-        "windows": lambda port, audio: port.pooling.window(),
         "conv": "gabor",
         "modulus": "energy",
         "pool": "pooling",

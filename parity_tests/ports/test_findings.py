@@ -83,13 +83,42 @@ def test_float64_is_looked_at_once_and_said_in_one_line(change, said, bench):
     assert ("float64" in found.not_covered) == (said != "supported")
 
 
-def test_misread_stage_is_told_from_a_defect(bench):
-    stages = {**flawed(()).stages, "modulus": lambda port, x: port.energy(port.gabor(x)).sqrt()}
-    found = bench.examine(flawed((), stages=stages))
+def read_as(**stages):
+    return {**flawed(()).stages, **stages}
+
+
+def squared_windows(port, x):
+    return port.pooling.window() ** 2
+
+
+MISREAD = {
+    "modulus": (lambda port, x: port.energy(port.gabor(x)).sqrt(), "is the modulus, not its square"),
+    "windows": (squared_windows, "lacks the 1 / 2 of the exponent"),
+}
+
+
+@pytest.mark.parametrize("stage", MISREAD)
+def test_misread_stage_is_told_from_a_defect(stage, bench):
+    read, what = MISREAD[stage]
+    found = bench.examine(flawed((), stages=read_as(**{stage: read})))
     assert found.findings == []
     assert not found.holds
-    assert found.misread == ("modulus",)
+    assert found.misread == (stage,)
+    assert f'stage "{stage}": {what}; no stage after it departs with it' in str(found)
     assert "mend the adapter" in str(found)
+
+
+@pytest.mark.parametrize("stage", MISREAD)
+def test_misread_stage_is_told_from_a_defect_beside_it(stage, bench):
+    found = bench.examine(flawed(["zero start"], stages=read_as(**{stage: MISREAD[stage][0]})))
+    assert named(found) == [("ema", ("starts from 0, not from the first frame",))]
+    assert found.misread == (stage,)
+
+
+def test_defect_that_what_follows_is_computed_from_is_not_misread(bench):
+    found = bench.examine(flawed(["half of the window"]))
+    assert found.misread == ()
+    assert [finding.stage for finding in found.findings] == ["windows"]
 
 
 def test_stage_that_is_changed_in_place_afterwards_is_read_before(bench):
@@ -294,6 +323,10 @@ def test_initial_values_that_depart_are_told_with_their_numbers():
     band = torch.from_numpy(measured_init(40, max_freq=8000.0))
     whole = started(lambda module: module._complex_conv._kernel.copy_(band), configs={"n_filters": 40})
     assert "centres are those of a band up to half of the sample rate" in whole[0]
+    hertz = torch.from_numpy(measured_init(40, in_hertz=True))
+    (text,) = started(lambda module: module._complex_conv._kernel.copy_(hertz), configs={"n_filters": 40})
+    assert text.startswith("3 of 40 initial sigmas off by up to 6.7 % (kernel[32, 1] is 12.793, must be 11.993)")
+    assert "of mel triangles that are linear in hertz, not in mel" in text
     (constant,) = started(lambda module: module._compress_fn.alpha.fill_(0.9))
     assert constant == "PCEN/alpha starts from 0.9, must be 0.96"
 
