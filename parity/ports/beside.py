@@ -236,9 +236,8 @@ def training(examination: Examination) -> Iterator[Finding]:
     module, variables = examination.adapter.build(case.config), case.variables()
     examination.adapter.write(module, dict(variables))
     port.step(module.inner)
-    after, box = examination.adapter.read(module)[canonical.KERNEL], Box.of_leaf(case.config.window)
-    low, high = np.array([0.0, box.sigma_low]), np.array([np.pi, box.sigma_high])
-    wanted = np.clip(variables[canonical.KERNEL].astype(np.float64), low, high)
+    after = examination.adapter.read(module)[canonical.KERNEL]
+    wanted = _limited(case.config, variables[canonical.KERNEL])
     apart = np.abs(after - wanted)
     if not PROJECTED(float((apart / np.maximum(wanted, unit_roundoff("float32"))).max())).passes:
         index = tuple(int(i) for i in np.unravel_index(int(apart.argmax()), apart.shape))
@@ -246,6 +245,30 @@ def training(examination: Examination) -> Iterator[Finding]:
         yield Finding(
             "training step", (f"mu and sigma are not brought back into their limits: {text}",), stage="training step"
         )
+
+
+def returns(examination: Examination) -> str:
+    """Say what becomes of mu and sigma that an update has moved beyond their limits, where no step brings them back."""
+    import torch
+
+    if examination.is_function or examination.port.step is not None:
+        return ""
+    case = replace(examination.telling, weights="outside")
+    module, variables = examination.adapter.build(case.config), case.variables()
+    examination.adapter.write(module, dict(variables))
+    entry = examination.adapter.entries(module)[canonical.KERNEL]
+    beyond = variables[canonical.KERNEL] != _limited(case.config, variables[canonical.KERNEL]).astype(np.float32)
+    output = module.train()(_audio(examination))
+    slopes = torch.autograd.grad(output.sum(), list(entry.tensors), allow_unused=True, materialize_grads=True)
+    if np.all(examination.adapter.read(module)[canonical.KERNEL][beyond] != variables[canonical.KERNEL][beyond]):
+        return "forward in training brings mu and sigma back into their limits"
+    stays = not np.any(entry.gradient(list(slopes))[beyond])
+    return f"mu and sigma beyond their limits stay there{', with gradient 0' if stays else ''}; Keras brings them back"
+
+
+def _limited(config: LeafConfig, kernel: Array) -> Array:
+    box = Box.of_leaf(config.window)
+    return np.asarray(np.clip(kernel.astype(np.float64), [0.0, box.sigma_low], [np.pi, box.sigma_high]))
 
 
 def _fresh(examination: Examination) -> Any:

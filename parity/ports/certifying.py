@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from parity.cases.case import Case
-from parity.ports.beside import beside, constants, initial
+from parity.ports.beside import beside, constants, initial, returns
 from parity.ports.diagnosis import Diagnosis
 from parity.ports.drawing import sample
 from parity.ports.examination import Examination
@@ -100,6 +100,7 @@ def _examined(examination: Examination, cases: Sequence[Case]) -> Diagnosis:
     examination.found += beside(examination)
     with suppress(Exception):  # a port that raises one has been found to do so
         examination.constants = tuple(constants(examination))
+        examination.trained = returns(examination)
     return examination.diagnosis()
 
 

@@ -100,6 +100,7 @@ class Diagnosis:
         is_function: it has no gradients.
         misread: stages that are read elsewhere than where they are computed.
         constants: buffers that the output depends on and LEAF has not.
+        trained: what becomes of parameters beyond their limits, where no step brings them back.
     """
 
     port: Port
@@ -113,6 +114,7 @@ class Diagnosis:
     is_function: bool = False
     misread: tuple[str, ...] = ()
     constants: tuple[str, ...] = ()
+    trained: str = ""
 
     @cached_property
     def findings(self) -> list[Finding]:
@@ -228,6 +230,8 @@ class Diagnosis:
         yield f"  stages hold:        {', '.join(stages) or 'none'}"
         yield f"  gradients hold:     {', '.join(gradients) or 'none'}"
         yield f"  float64:            {self.double}"
+        if self.trained:
+            yield f"  training:           {self.trained}"
         if self.constants:
             names = ", ".join(self.constants)
             yield f"  depends on buffers: {names} (constants that LEAF has not; a checkpoint may change them)"
@@ -275,6 +279,7 @@ class Diagnosis:
             free = [s for s in free if s.case not in wrong]
             named = bool(wrong) or (name in STAGES and bool(self._reach(name) & self._cut))
             what = [text for text in slopes.explain([*ties, *free]) if not (named and text.startswith(slopes.UNNAMED))]
+            what += [text for text in slopes.severed(self.slopes[name]) if text not in what]
             if what:
                 n_held = sum(s.holds for s in self.slopes[name])
                 yield self._finding(

@@ -72,6 +72,7 @@ class Examination:
         misread: stages that are read elsewhere than where they are computed.
         constants: buffers that the output depends on and LEAF has not.
         looked_for: stages that were found inside of submodules, and not described.
+        trained: what becomes of parameters beyond their limits, where no step brings them back.
     """
 
     port: Port
@@ -86,6 +87,7 @@ class Examination:
     misread: tuple[str, ...] = ()
     constants: tuple[str, ...] = ()
     looked_for: tuple[str, ...] = ()
+    trained: str = ""
     _pools: dict[tuple[str, str], PooledAccuracy] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -247,6 +249,7 @@ class Examination:
         return Diagnosis(
             self.port, self.measured, dict(self.pairs), dict(self.held_cases), dict(self.slopes), tuple(self.found),
             dict(self.errors), self.double, self.is_function, self.misread, self.constants,
+            self.trained,
         )  # fmt: skip
 
     def _shown(self, case: Case) -> tuple[str, ...]:

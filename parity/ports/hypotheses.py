@@ -6,7 +6,7 @@ order of filters, another limit of a parameter, or several of them. It explains 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -15,16 +15,19 @@ import numpy as np
 from parity.adapters import canonical
 from parity.cases.case import Case
 from parity.oracle.arrays import Array
-from parity.ports.formulas import ORDER, Setting
+from parity.oracle.pcen import normalise, smoother
+from parity.ports.formulas import ORDER, Setting, parameters
 from parity.ports.graph import upstream
-from parity.ports.others import OTHERS, frames_apart
+from parity.ports.others import FURTHER, OTHERS, frames_apart
 
 ROUNDING = 2.0**-17  # of the largest value: what float32 leaves of a hypothesis that is right
 LESS = 1 / 32  # and of the departure itself
 Labels = tuple[tuple[str, str], ...]  # sentences, and the stages that they are about
 MOST_PAIRS = 8
+FEW = 2  # cases by which what was fitted to one of them cannot be told from chance
 DIGITS = 4
 ALIKE = 2.0**-8  # spread of what is read off one limit by several filters: ratios of float32 taps give the third digit
+SHORT = 0xFFFF  # the bits of float32 that bfloat16 has not
 MOVED = 2.0**-10  # of sigma: what is nearer was given so, and is no limit
 MOST_SHIFT = 2  # samples or frames that a stage is tried to be late or early
 
@@ -70,6 +73,7 @@ class Guess:
         formulas: each the end of a sentence, and the stage that it is about.
         order: of the filters, where it is another.
         factor, offset, shift: beside them; 1, 0 and 0 where there is none.
+        lacks: frames or samples that are missing at the end.
     """
 
     formulas: Labels = ()
@@ -77,11 +81,17 @@ class Guess:
     offset: float = 0.0
     shift: int = 0
     order: tuple[int, ...] = ()
+    lacks: int = 0
+
+    @property
+    def is_fitted(self) -> bool:
+        """Tell whether a number was chosen for it: one case, or few values, can be met by chance."""
+        return (self.factor, self.offset, self.shift) != (1.0, 0.0, 0)
 
     @property
     def cost(self) -> int:
         """Count what it says: the simpler explanation is the better."""
-        beside = (self.factor != 1) + (self.offset != 0) + 3 * (self.shift != 0) + (self.order != ())
+        beside = (self.factor != 1) + (self.offset != 0) + 3 * (self.shift != 0) + 3 * (self.order != ()) + self.lacks
         return 2 * len(self.formulas) + beside
 
     def sentences(self, stage: str) -> list[str]:
@@ -92,7 +102,13 @@ class Guess:
             way = "late" if self.shift > 0 else "early"
             out.append(f"is {abs(self.shift)} {unit if abs(self.shift) != 1 else unit[:-1]} {way}")
         if self.factor != 1:
-            out.append("has the opposite sign" if self.factor == -1 else f"is {self.factor:g} times what it should be")
+            out.append(
+                "has the opposite sign"
+                if self.factor == -1
+                else f"is {self.factor:.{DIGITS + 1}g} times what it should be"
+            )
+        if self.lacks:
+            out.append(f"lacks the last {f'{self.lacks} {unit}' if self.lacks > 1 else unit[:-1]}")
         if self.order:
             out.append(f"has its filters in the order {', '.join(map(str, self.order))}")
         if self.offset:
@@ -108,12 +124,16 @@ def explain(stage: str, pairs: Sequence[Pair], seen: Sequence[str]) -> list[str]
         pairs: the cases that depart.
         seen: the stages that were forced; what lies unseen before the stage is tried as well.
     """
+    if window := _window(pairs):
+        return [window]
     telling = sorted((p for p in pairs if p.tells), key=lambda p: p.got.size)
     wide = [p for p in telling if p.got.shape[-1] > 2 * MOST_SHIFT] or telling  # one frame is explained by too much
     chosen = [*wide[: MOST_PAIRS - 2], *[p for p in wide[MOST_PAIRS - 2 :] if p.got.shape != p.wanted.shape][:2]]
     proposed = dict.fromkeys(guess for pair in chosen for guess in guesses(stage, pair, seen))
     explained = {guess: {n for n, pair in enumerate(chosen) if _explains(guess, stage, pair)} for guess in proposed}
-    left, out = set(range(len(chosen))), list[str]()
+    if len(chosen) > FEW:
+        explained = {guess: cases for guess, cases in explained.items() if len(cases) > 1 or not guess.is_fitted}
+    left, out = set(range(len(chosen))), digits(pairs)
     while left and explained:
         best = max(explained, key=lambda g: (len(explained[g] & left), -g.cost))
         if not explained[best] & left:
@@ -150,6 +170,10 @@ def guesses(stage: str, pair: Pair, seen: Sequence[str]) -> Iterator[Guess]:
     for label in labels:
         found += _beside((label,), stage, pair)
     if not found:
+        further = [(sentence, name) for name in _between(stage, seen, pair) for sentence in FURTHER.get(name, ())]
+        for label in further:
+            found += _beside((label,), stage, pair)
+    if not found:
         for a, b in combinations(labels, 2):
             if a[1] != b[1]:
                 found += _beside((a, b), stage, pair)
@@ -162,6 +186,8 @@ def _explains(guess: Guess, stage: str, pair: Pair) -> bool:
     if values is None or not _comparable(values, pair):
         return False
     got, there = _overlap(values, pair, guess.shift)
+    if guess.lacks and there.shape[-1] == got.shape[-1] + guess.lacks:
+        there = there[..., : got.shape[-1]]
     if got.shape != there.shape or not got.size:
         return False
     if guess.order:
@@ -184,7 +210,7 @@ def _tried(pair: Pair, stage: str, formulas: Labels) -> Array | None:
     if formulas not in pair.tried:
         try:
             with np.errstate(all="ignore"):
-                swapped = {name: OTHERS[name][sentence] for sentence, name in formulas}
+                swapped = {name: {**OTHERS[name], **FURTHER.get(name, {})}[sentence] for sentence, name in formulas}
                 pair.tried[formulas] = pair.setting.compute(stage, swapped) if formulas else pair.wanted
         except (ValueError, IndexError, KeyError):
             pair.tried[formulas] = None
@@ -235,9 +261,12 @@ def _beside(formulas: Labels, stage: str, pair: Pair) -> Iterator[Guess]:
 
 def _affine(formulas: Labels, values: Array, pair: Pair, shift: int) -> Iterator[Guess]:
     got, there = _overlap(values, pair, shift)
+    allowed = _allowed(pair, got)
+    lacks = there.shape[-1] - got.shape[-1]
+    if shift == 0 and 0 < lacks <= MOST_SHIFT and got.size and _near(got, there[..., : got.shape[-1]], allowed):
+        yield Guess(formulas, lacks=lacks)
     if got.shape != there.shape or not got.size:
         return
-    allowed = _allowed(pair, got)
 
     def fits(factor: float, offset: float) -> bool:
         return _near(got, factor * there + offset, allowed)
@@ -252,10 +281,11 @@ def _affine(formulas: Labels, values: Array, pair: Pair, shift: int) -> Iterator
         return
     if fits(1.0, 0.0) or not np.any(there):
         return
-    factor = _short(float(np.vdot(there, got) / np.vdot(there, there)))
-    if factor not in (0.0, 1.0) and got.size > 1 and fits(factor, 0.0):
-        yield Guess(formulas, factor=factor, shift=shift)
-        return
+    exact_factor = float(np.vdot(there, got) / np.vdot(there, there))
+    for factor in (_short(exact_factor), float(np.float32(exact_factor))):
+        if factor not in (0.0, 1.0) and got.size > 1 and fits(factor, 0.0):
+            yield Guess(formulas, factor=factor, shift=shift)
+            return
     if got.size > 2 and np.ptp(there) > 0:
         centred = there - there.mean()
         factor = _short(float(np.vdot(centred, got) / np.vdot(centred, centred)))
@@ -263,6 +293,8 @@ def _affine(formulas: Labels, values: Array, pair: Pair, shift: int) -> Iterator
         if factor not in (0.0, 1.0) and offset and fits(factor, offset):
             yield Guess(formulas, factor=factor, offset=offset, shift=shift)
     order = _order(got, there)
+    if formulas and order is not None and np.array_equal(order, np.argsort(pair.setting.mu, kind="stable")):
+        return  # the formula of that order explains it, and any number of filters
     if order is not None and (np.abs(got - there[_along(got.ndim, order)]) <= allowed).all():
         yield Guess(formulas, shift=shift, order=tuple(int(c) for c in order))
 
@@ -287,25 +319,43 @@ def _along(ndim: int, order: Array) -> tuple[slice | Array, ...]:
     return (order,) if ndim == 2 else (slice(None), order)
 
 
+def digits(pairs: Sequence[Pair]) -> list[str]:
+    """Say that a stage has no more digits than a shorter type, if all of its values are of one."""
+    values = np.concatenate([p.got.ravel() for p in pairs]).astype(np.float32)
+    values = values[np.isfinite(values) & (values != 0)]
+    if len(set(values.tolist())) <= MOST_PAIRS:
+        return []
+    if not (values.view(np.uint32) & SHORT).any():
+        return ["has no more digits than bfloat16"]
+    with np.errstate(over="ignore"):
+        return ["has no more digits than float16"] if (values.astype(np.float16) == values).all() else []
+
+
 def limits(stage: str, pairs: Sequence[Pair]) -> list[str]:
-    """Read which limit a parameter seems to have off filters and windows that depart alone."""
-    if stage not in ("filters", "windows"):
+    """Read the limit that a parameter seems to have off what its stage makes of it."""
+    if stage not in ("filters", "windows", "ema", "pcen"):
         return []
     rows: list[tuple[str, float, float, float]] = []
     for p in pairs:
         if p.got.shape != p.wanted.shape:
             continue
-        bad = np.abs(p.got - p.wanted).reshape(len(p.got), -1).max(axis=1) > ROUNDING * np.abs(p.wanted).max()
-        for c in np.flatnonzero(bad):
+        axis = _channels(p.got)
+        off = np.moveaxis(np.abs(p.got - p.wanted), axis, 0).reshape(p.got.shape[axis], -1).max(axis=1)
+        for c in np.flatnonzero(off > ROUNDING * np.abs(p.wanted).max()):
             rows += list(_acting(stage, p, int(c)))
     out = []
-    for name in dict.fromkeys(row[0] for row in rows):
+    for name in sorted({row[0] for row in rows}, key=lambda name: -sum(row[0] == name for row in rows)):
         acting = np.array([row[1:] for row in rows if row[0] == name])
-        constant, scaled = acting[:, 0], acting[:, 0] * acting[:, 2]
-        for values, unit in ((constant, ""), (scaled, " / window")):
-            if np.ptp(values) <= ALIKE * np.abs(values).max():
-                out.append(f"acts as if {name} were limited at {np.median(values):.4g}{unit}")
+        constant, scaled, times = acting[:, 0], acting[:, 0] * acting[:, 2], acting[:, 0] / acting[:, 1]
+        for values, text in (
+            (constant, "were limited at {:.4g}"), (scaled, "were limited at {:.4g} / window"),
+            (times, "were {:.4g} times as large"), (acting[:, 0] - acting[:, 1], "had {:.4g} added"),
+        ):  # fmt: skip
+            if np.ptp(values) <= ALIKE * np.abs(values).max() and (len(values) > 1 or values is constant):
+                out.append(f"acts as if {name} {text.format(np.median(values))}")
                 break
+        if out and stage == "pcen":  # of one value another parameter could make as much
+            break
     return out
 
 
@@ -320,12 +370,53 @@ def _acting(stage: str, pair: Pair, c: int) -> Iterator[tuple[str, float, float,
             acting = float(np.sqrt(spread / (2 * np.log(peak / edge))) / ((s.window - 1) / 2))
             yield "the pooling width", acting, float(s.v[canonical.POOLING].reshape(-1)[c]), s.window
         return
+    if stage in ("ema", "pcen"):
+        yield from _fitted(stage, pair, c)
+        return
     size = np.hypot(*pair.got[c])
     middle = s.window // 2
     if middle + 1 < len(size) and 0 < size[middle + 1] < size[middle]:
         acting = float(1 / np.sqrt(2 * np.log(size[middle] / size[middle + 1])))
         if abs(acting / float(s.sigma[c]) - 1) > MOVED:
             yield "sigma", acting, float(s.v[canonical.KERNEL][c, 1]), 1 / s.window
+
+
+# Where a parameter of PCEN is looked for.
+RANGES = {"alpha": (0.0, 4.0), "delta": (1e-3, 30.0), "the root": (0.1, 30.0), "s": (0.0, 1.0)}
+GRID, HALVINGS = 65, 50
+
+
+def _fitted(stage: str, pair: Pair, c: int) -> Iterator[tuple[str, float, float, float]]:
+    """Each parameter of PCEN with which alone the stage is what the port made of one channel."""
+    s, got = pair.setting, pair.got[:, c : c + 1]
+    if got.shape[-1] <= MOST_SHIFT or np.ptp(got) <= ALIKE * np.abs(got).max():  # met by any of them
+        return
+    alpha, delta, r, smooth = (p[c : c + 1] if len(p) > 1 else p for p in parameters(s))
+    values = {**s.expected.stages, **s.given}
+    x, m, eps = values["floor"][:, c : c + 1], values["ema"][:, c : c + 1], s.expected.config.pcen_floor
+    if stage == "ema":
+        made = {"s": lambda p: smoother(x, p, 1 - p)}
+    else:
+        made = {
+            "alpha": lambda p: normalise(x, m, p, delta, r, eps), "delta": lambda p: normalise(x, m, alpha, p, r, eps),
+            "the root": lambda p: normalise(x, m, alpha, delta, 1 / p, eps),
+        }  # fmt: skip
+    held = {"alpha": alpha, "delta": delta, "the root": 1 / r, "s": smooth}
+    for name, make in made.items():
+
+        def off(value: float, make: Callable[[Array], Array] = make) -> float:
+            with np.errstate(all="ignore"):
+                apart = np.abs(make(np.array([value])) - got).max()
+            return float(apart) if np.isfinite(apart) else float("inf")
+
+        grid = np.linspace(*RANGES[name], GRID) if name in ("alpha", "s") else np.geomspace(*RANGES[name], GRID)
+        nearest = int(np.argmin([off(value) for value in grid]))
+        low, high = grid[max(nearest - 1, 0)], grid[min(nearest + 1, GRID - 1)]
+        for _ in range(HALVINGS):
+            first, second = low + (high - low) / 3, high - (high - low) / 3
+            low, high = (low, second) if off(first) <= off(second) else (first, high)
+        if off(low) <= 4 * ROUNDING * np.abs(got).max():
+            yield name, float(low), float(held[name][0]), s.window
 
 
 def shapes(pairs: Sequence[Pair]) -> list[str]:
@@ -338,6 +429,19 @@ def shapes(pairs: Sequence[Pair]) -> list[str]:
         return [f"has shape {p.got.shape}, must have {p.wanted.shape}"] if p.got.shape != p.wanted.shape else []
     sizes = [f"{abs(n)} too {'long' if n > 0 else 'short'}" for n in more if n]
     return [f"is {' or '.join(sizes)} on its last axis"]
+
+
+def _window(pairs: Sequence[Pair]) -> str:
+    """Say how much longer a window is in ms, if that is one number at all sample rates."""
+    if any(p.wanted.shape[-1] != p.setting.window or p.got.ndim > p.wanted.ndim for p in pairs):
+        return ""
+    for tenths in range(-50, 51):
+        lengths = [(p.case.config.sample_rate, p.case.config.window_len + tenths / 10) for p in pairs]
+        if tenths and all(
+            p.got.shape[-1] == int(rate * ms // 1000 + 1) for p, (rate, ms) in zip(pairs, lengths, strict=True)
+        ):
+            return f"is made for a window {abs(tenths) / 10:g} ms {'longer' if tenths > 0 else 'shorter'}"
+    return ""
 
 
 def _sizes(pairs: Sequence[Pair]) -> list[str]:

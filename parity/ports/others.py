@@ -26,22 +26,27 @@ def _zero_start(s: Setting, values: Values) -> Array:
 OTHER_FLOORS = ("1e-12", "1e-10", "1e-8", "1e-7", "1e-6", "1e-4", "1e-3", "0.01")
 
 
-def _total(s: Setting, n: int) -> int:
-    return sum(same_pads(n, s.window, s.expected.config.stride))
+def _total(n: int, k: int, hop: int) -> int:
+    return sum(same_pads(n, k, hop))
 
 
-# Other paddings of the pooling: zeros before and after n samples.
-POOL_PADS: dict[str, Callable[[Setting, int], tuple[int, int]]] = {
-    "pads K // 2 zeros on both sides": lambda s, n: centered_pads(s.window),
-    "pads (K - 1) // 2 zeros before and K // 2 after": lambda s, n: ((s.window - 1) // 2, s.window // 2),
-    "pads (K - 1) // 2 zeros on both sides": lambda s, n: ((s.window - 1) // 2, (s.window - 1) // 2),
-    "pads the odd zero before": lambda s, n: (_total(s, n) - _total(s, n) // 2, _total(s, n) // 2),
-    "pads all zeros before": lambda s, n: (_total(s, n), 0),
-    "pads all zeros after": lambda s, n: (0, _total(s, n)),
-    "pads nothing": lambda s, n: (0, 0),
-    "pads K - 1 zeros before": lambda s, n: (s.window - 1, 0),
-    "pads TensorFlow's SAME": lambda s, n: same_pads(n, s.window, s.expected.config.stride),
+Pads = Callable[[int, int, int], tuple[int, int]]
+# Other paddings of the pooling: zeros before and after n samples, for windows of k taps at a hop.
+POOL_PADS: dict[str, Pads] = {
+    "pads K // 2 zeros on both sides": lambda n, k, hop: centered_pads(k),
+    "pads (K - 1) // 2 zeros before and K // 2 after": lambda n, k, hop: ((k - 1) // 2, k // 2),
+    "pads (K - 1) // 2 zeros on both sides": lambda n, k, hop: ((k - 1) // 2, (k - 1) // 2),
+    "pads the odd zero before": lambda n, k, hop: (_total(n, k, hop) - _total(n, k, hop) // 2, _total(n, k, hop) // 2),
+    "pads all zeros before": lambda n, k, hop: (_total(n, k, hop), 0),
+    "pads all zeros after": lambda n, k, hop: (0, _total(n, k, hop)),
+    "pads nothing": lambda n, k, hop: (0, 0),
+    "pads K - 1 zeros before": lambda n, k, hop: (k - 1, 0),
+    "pads TensorFlow's SAME": same_pads,
 }
+HOPS: dict[str, Callable[[int], int]] = {
+    "has a hop of one sample more": lambda hop: hop + 1, "has a hop of one sample less": lambda hop: max(hop - 1, 1),
+    "has half the hop": lambda hop: max(hop // 2, 1), "has twice the hop": lambda hop: 2 * hop,
+}  # fmt: skip
 
 
 def frames_apart(label: tuple[str, str], s: Setting) -> int:
@@ -49,12 +54,51 @@ def frames_apart(label: tuple[str, str], s: Setting) -> int:
     sentence, stage = label
     if stage != "pool" or sentence not in POOL_PADS:
         return 0
-    n = s.x.shape[1]
-    return POOL_PADS[sentence](s, n)[0] - s.pads(n, s.expected.config.stride)[0]
+    n, hop = s.x.shape[1], s.expected.config.stride
+    return POOL_PADS[sentence](n, s.window, hop)[0] - s.pads(n, hop)[0]
 
 
-def _padded_pool(pads: Callable[[Setting, int], tuple[int, int]]) -> Formula:
-    return lambda s, v: pool(s, v, pads(s, v["modulus"].shape[-1]))
+def _pooled(pads: Pads | None, other: Callable[[int], int] = lambda hop: hop) -> Formula:
+    """The pooling with other pads, or the reference's own, at another hop."""
+
+    def pooled(s: Setting, v: Values) -> Array:
+        n, k, hop = v["modulus"].shape[-1], v["windows"].shape[-1], other(s.expected.config.stride)
+        return pool(s, v, s.pads(n, hop, k) if pads is None else pads(n, k, hop), hop)
+
+    return pooled
+
+
+CENTRED = "pads W // 2 zeros on both sides"
+# Other inputs of the convolution than the audio.
+AUDIO: dict[str, Callable[[Array], Array]] = {
+    "takes the audio without its mean": lambda x: x - x.mean(-1, keepdims=True),
+    "takes the audio divided by its largest magnitude": lambda x: x / np.abs(x).max(-1, keepdims=True),
+    "takes the audio divided by its standard deviation": lambda x: x / x.std(-1, keepdims=True),
+    "takes the audio without its mean, divided by its standard deviation": lambda x: (
+        (x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True)
+    ),
+    "takes the audio with a pre-emphasis of 0.97": lambda x: x - 0.97 * np.pad(x, [(0, 0), (1, 0)])[:, :-1],
+    "takes the audio backwards": lambda x: x[:, ::-1],
+}  # fmt: skip
+
+
+def _heard(other: Callable[[Array], Array], centred: bool) -> Formula:
+    def heard(s: Setting, v: Values) -> Array:
+        n_taps = v["filters"].shape[-1]
+        return conv(s, v, centered_pads(n_taps) if centred else s.pads(s.x.shape[1], 1, n_taps), other(s.x))
+
+    return heard
+
+
+def _conv_padded(pads: Callable[[int], tuple[int, int]]) -> Formula:
+    return lambda s, v: conv(s, v, pads(v["filters"].shape[-1]))
+
+
+def _eps_outside(s: Setting, values: Values) -> Array:
+    alpha, delta, r = (p[:, np.newaxis] for p in parameters(s)[:3])
+    with np.errstate(all="ignore"):
+        gained = values["floor"] / (s.expected.config.pcen_floor + values["ema"] ** alpha)
+        return np.asarray((gained + delta) ** r - delta**r)
 
 
 def _reflected(s: Setting, values: Values) -> Array:
@@ -79,6 +123,7 @@ def _other_eps(eps: float) -> Formula:
     return lambda s, values: pcen(s, values, eps=eps)
 
 
+FWHM = float(2 * np.sqrt(2 * np.log(2)))  # of a Gaussian, in sigmas
 OTHER_MU = (("pi / 2", np.pi / 2), ("2 pi", 2 * np.pi), ("3", 3.0), ("1", 1.0))
 
 
@@ -154,6 +199,11 @@ OTHERS: dict[str, dict[str, Formula]] = {
             f"limits sigma below at {n} sqrt(2 log 2) / pi, where it is 4": _sigma_within(n * Z, 1.0)
             for n in (1, 3, 5, 6, 8)
         },
+        "takes the magnitude of mu": lambda s, v: gabor(np.clip(np.abs(s.given_mu), 0.0, np.pi), s.sigma, s.window),
+        "takes sigma for the full width at half maximum": lambda s, v: gabor(s.mu, s.sigma / FWHM, s.window),
+        "takes sigma for the full width at half maximum, in the envelope alone": lambda s, v: (
+            gabor(s.mu, s.sigma / FWHM, s.window) / FWHM
+        ),
         "is in the order of rising mu": lambda s, v: v["filters"][np.argsort(s.mu, kind="stable")],
     },
     "windows": {
@@ -163,6 +213,14 @@ OTHERS: dict[str, dict[str, Formula]] = {
         "is centred on K / 2, where (K - 1) / 2 is meant": _windows_around(lambda k: k / 2, _middle),
         "is centred on K // 2, where (K - 1) / 2 is meant": _windows_around(lambda k: k // 2, _middle),
         "counts its width in K / 2, where (K - 1) / 2 is meant": _windows_around(_middle, lambda k: k / 2),
+        "is a Hann window": lambda s, v: np.broadcast_to(np.hanning(s.window), v["windows"].shape),
+        "is a Hann window over K + 1 taps": lambda s, v: np.broadcast_to(
+            np.hanning(s.window + 2)[1:-1], v["windows"].shape
+        ),
+        "is a Hann window over K taps and half a tap more at each end": lambda s, v: np.broadcast_to(
+            np.cos(np.pi * (np.arange(s.window) - _middle(s.window)) / s.window) ** 2, v["windows"].shape
+        ),
+        "is 1 everywhere": lambda s, v: np.ones_like(v["windows"]),
         "sums to 1": lambda s, v: v["windows"] / v["windows"].sum(axis=1, keepdims=True),
         "lacks the 1 / 2 of the exponent": lambda s, v: v["windows"] ** 2,
         **{f"limits its width below at {n} / K, where it is 2": _width_within(n, 0.5) for n in (1, 3, 4)},
@@ -174,12 +232,10 @@ OTHERS: dict[str, dict[str, Formula]] = {
         "does not limit its width from below": lambda s, v: gaussian_window(np.minimum(s.given_width, 0.5), s.window),
     },
     "conv": {
-        "pads W // 2 zeros on both sides": lambda s, v: conv(s, v, centered_pads(s.window)),
-        "pads W // 2 zeros before and (W - 1) // 2 after": lambda s, v: conv(
-            s, v, (s.window // 2, (s.window - 1) // 2)
-        ),
-        "pads all zeros before": lambda s, v: conv(s, v, (s.window - 1, 0)),
-        "pads all zeros after": lambda s, v: conv(s, v, (0, s.window - 1)),
+        CENTRED: _conv_padded(centered_pads),
+        "pads W // 2 zeros before and (W - 1) // 2 after": _conv_padded(lambda k: (k // 2, (k - 1) // 2)),
+        "pads all zeros before": _conv_padded(lambda k: (k - 1, 0)),
+        "pads all zeros after": _conv_padded(lambda k: (0, k - 1)),
         "pads nothing": lambda s, v: conv(s, v, (0, 0)),
         "pads by reflection": _reflected,
         "is conjugate: the imaginary parts are negated": lambda s, v: v["conv"] * [[1.0], [-1.0]],
@@ -193,7 +249,7 @@ OTHERS: dict[str, dict[str, Formula]] = {
         "has real parts alone": lambda s, v: v["conv"][:, :, 0] ** 2,
         "has imaginary parts alone": lambda s, v: v["conv"][:, :, 1] ** 2,
     },
-    "pool": {sentence: _padded_pool(pads) for sentence, pads in POOL_PADS.items()},
+    "pool": {sentence: _pooled(pads) for sentence, pads in POOL_PADS.items()},
     "floor": {
         "adds 1e-5, where the larger of the two is meant": lambda s, v: v["pool"] + FLOOR,
         "has no lower limit of 1e-5": lambda s, v: v["pool"],
@@ -232,6 +288,10 @@ OTHERS: dict[str, dict[str, Formula]] = {
         "adds 1e-5 to the smoother, whatever was asked": _other_eps(1e-5),
         "adds 1e-8 to the smoother, whatever was asked": _other_eps(1e-8),
         "adds nothing to the smoother": _other_eps(0.0),
+        "adds the floor after the power, not before": _eps_outside,
+        "takes one alpha for all filters, their mean": lambda s, v: pcen(
+            s, v, alpha=np.full_like(parameters(s)[0], parameters(s)[0].mean())
+        ),
         "subtracts delta, not delta^(1 / root)": lambda s, v: (
             v["pcen"] + (parameters(s)[1] ** parameters(s)[2] - parameters(s)[1])[:, None]
         ),
@@ -257,3 +317,16 @@ OTHERS: dict[str, dict[str, Formula]] = {
         "is not compressed": lambda s, v: v["floor"],
     },
 }
+
+# What is tried where none of these explains a case: two things at once.
+FURTHER: dict[str, dict[str, Formula]] = {
+    "conv": {
+        **{text: _heard(other, False) for text, other in AUDIO.items()},
+        **{f"{CENTRED}, and {text}": _heard(other, True) for text, other in AUDIO.items()},
+    },
+    "pool": {
+        **{text: _pooled(None, hop) for text, hop in HOPS.items()},
+        **{f"{sentence}, and {text}": _pooled(pads, hop) for sentence, pads in POOL_PADS.items()
+           for text, hop in HOPS.items()},
+    },
+}  # fmt: skip

@@ -29,6 +29,7 @@ ALIKE = 2.0**-8  # spread of ratios that are one number
 
 
 UNNAMED = "departs by up to"
+NOTHING = "is zero: nothing flows back"
 NO_TIE = Verdict("direct", 0.0, 0.0, "no parameter lies on a limit")
 
 
@@ -123,6 +124,22 @@ def explain(slopes: Sequence[Slope]) -> list[str]:
     return out
 
 
+def severed(slopes: Sequence[Slope]) -> list[str]:
+    """Say that nothing flows back to a variable, whatever else is wrong: of all cases."""
+    free = [s for s in slopes if s.tie is NO_TIE and s.got.shape == s.wanted.shape and np.any(s.wanted)]
+    if len(free) < 2:
+        return []
+    if not any(np.any(s.got) for s in free):
+        return [NOTHING]
+    return list(_no_column(free)) if free[0].name == canonical.KERNEL else []
+
+
+def _no_column(slopes: Sequence[Slope]) -> Iterator[str]:
+    for column, parameter in enumerate(("mu", "sigma")):
+        if not any(np.any(s.got[:, column]) for s in slopes) and any(np.any(s.wanted[:, column]) for s in slopes):
+            yield f"is zero for {parameter}: nothing flows back to it"
+
+
 def _at_tie(slope: Slope) -> str:
     ratio = _ratio(slope.got, slope.wanted)
     share = {0.5: "half of the gradient", 0.0: "no gradient"}.get(round(ratio, 2), f"{ratio:.3g} of the gradient")
@@ -136,13 +153,11 @@ def _elsewhere(slopes: Sequence[Slope]) -> Iterator[str]:
     got = np.concatenate([s.got.astype(np.float64).ravel() for s in slopes])
     wanted = np.concatenate([s.wanted.astype(np.float64).ravel() for s in slopes])
     if not np.any(got):
-        yield "is zero: nothing flows back"
+        yield NOTHING
         return
-    if slopes[0].name == canonical.KERNEL:
-        for column, parameter in enumerate(("mu", "sigma")):
-            if not any(np.any(s.got[:, column]) for s in slopes) and any(np.any(s.wanted[:, column]) for s in slopes):
-                yield f"is zero for {parameter}: nothing flows back to it"
-                return
+    if slopes[0].name == canonical.KERNEL and (found := list(_no_column(slopes))):
+        yield from found
+        return
     beyond = (wanted == 0) & (got != 0)
     if np.any(beyond) and not np.any(wanted[beyond]):
         yield f"is not zero beyond a limit: {int(beyond.sum())} values, where TensorFlow's is"
@@ -156,7 +171,7 @@ def _elsewhere(slopes: Sequence[Slope]) -> Iterator[str]:
             yield "has the opposite sign" if factor == -1 else f"is {factor:g} times what it should be"
     elif not np.any(beyond):
         lost = float(np.mean(np.abs(found) < ALIKE))
-        if lost:
+        if lost > ALIKE:  # not one by chance
             yield f"is zero for {lost:.0%} of its values"
         else:
             yield f"{UNNAMED} {np.abs(found - 1).max():.2g} of itself"

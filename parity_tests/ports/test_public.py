@@ -10,7 +10,7 @@ import pytest
 from parity.ports.certifying import examine
 from parity.ports.checking import described
 from parity.report.session import in_ci
-from parity_tests.ports.public.record import HERE, PAGE, RECORDED, REPOSITORIES, page
+from parity_tests.ports.public.record import HERE, PAGE, RECORDED, REPOSITORIES, SPOKEN, page
 
 MODULES = {
     "denfed": "leaf_audio_pytorch.frontend",
@@ -18,6 +18,8 @@ MODULES = {
     "speechbrain": "speechbrain.lobes",
     "cpjku": "model.OG_leaf",
 }
+
+MORE = 4  # times the largest departure of a port that only rounds otherwise
 
 
 def recorded():
@@ -36,7 +38,17 @@ PORTS = [file for file in REPOSITORIES if importable(MODULES[file]) or not in_ci
 
 
 def test_page_is_made_of_what_was_recorded():
-    assert PAGE.read_text(encoding="utf-8") == page(recorded())
+    assert PAGE.read_text(encoding="utf-8") == page(recorded(), json.loads(SPOKEN.read_text(encoding="utf-8")))
+
+
+def test_wrapped_port_is_as_near_on_speech_as_one_that_departs_in_no_stage():
+    spoken = json.loads(SPOKEN.read_text(encoding="utf-8"))
+    departing = [row for row in spoken.values() if "wrapped" in row]
+    faithful = max(row["as it is"]["largest"] for row in spoken.values() if "wrapped" not in row)
+    assert departing
+    for row in departing:
+        assert row["wrapped"]["frames"][0] == row["wrapped"]["frames"][1]
+        assert row["wrapped"]["largest"] <= MORE * faithful < row["as it is"]["largest"]
 
 
 @pytest.mark.parametrize("file", REPOSITORIES)

@@ -22,12 +22,6 @@ def compressed(config):
     return original(config, compression_fn=pcen, mean_var_norm=config.mean_var_norm)
 
 
-def windows(leaf, audio):
-    from model.OG_leaf import gaussian_lowpass
-
-    return gaussian_lowpass(leaf._pooling.kernel, leaf._pooling.kernel_size)
-
-
 def simplified(config):
     from model.leaf import PCEN, Leaf
 
@@ -64,7 +58,7 @@ OF_ORIGINAL = {
     "PCEN/EMA/smooth": "_compress_fn.ema._weights",
 }  # fmt: skip
 STAGES = {
-    "windows": windows, "conv": "_complex_conv", "modulus": "_activation", "pool": "_pooling",
+    "conv": "_complex_conv", "modulus": "_activation", "pool": "_pooling",
     "floor": "_compress_fn:input", "ema": "_compress_fn.ema", "pcen": "_compress_fn",
 }  # fmt: skip
 

@@ -12,12 +12,6 @@ def build(config, **options):
     )  # fmt: skip
 
 
-def windows(leaf, audio):
-    from leaf_audio_pytorch.impulse_responses import gaussian_lowpass
-
-    return gaussian_lowpass(leaf._pooling._kernel, leaf._pooling.kernel_size, leaf._pooling.gaussian_lowpass_init_t)
-
-
 PORT = Port(
     "denfed", "og_leaf", build, audio="b1t", configs={"pcen_floor": 1e-12},
     parameters={
@@ -26,7 +20,7 @@ PORT = Port(
         "PCEN/EMA/smooth": "_compress_fn.ema._weights",
     },
     stages={
-        "windows": windows, "conv": "_complex_conv", "modulus": "_activation", "pool": "_pooling",
+        "conv": "_complex_conv", "modulus": "_activation", "pool": "_pooling",
         "floor": "_compress_fn:input", "ema": "_compress_fn.ema", "pcen": "_compress_fn",
     },
 )  # fmt: skip

@@ -12,12 +12,6 @@ def build(config):
     )  # fmt: skip
 
 
-def windows(leaf, audio):
-    from leaf_pytorch.impulse_responses import gaussian_lowpass
-
-    return gaussian_lowpass(leaf._pooling.weights, leaf._pooling.kernel_size)
-
-
 PORT = Port(
     "sarthak", "og_leaf", build, audio="b1t", configs={"pcen_floor": 1e-12},
     parameters={
@@ -26,7 +20,7 @@ PORT = Port(
         "PCEN/EMA/smooth": "_compression.ema._weights",
     },
     stages={
-        "windows": windows, "conv": "_complex_conv", "modulus": "_activation", "pool": "_pooling",
+        "conv": "_complex_conv", "modulus": "_activation", "pool": "_pooling",
         "floor": "_compression:input", "ema": "_compression.ema", "pcen": "_compression",
     },
     # the initial band ends at 7800 Hz, which a lower rate does not hold

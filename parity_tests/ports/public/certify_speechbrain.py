@@ -20,7 +20,6 @@ PORT = Port(
         "PCEN/EMA/smooth": "compression.ema._weights",
     },
     stages={
-        "windows": lambda leaf, audio: leaf.pooling._get_impulse_responses(leaf.pooling.weights),
         "conv": "complex_conv", "modulus": "pooling:input", "pool": "pooling",
         "floor": "compression:input", "ema": "compression.ema", "pcen": "compression",
     },
