@@ -28,7 +28,7 @@ FEW = 2  # cases by which what was fitted to one of them cannot be told from cha
 DIGITS = 4
 ALIKE = 2.0**-8  # spread of what is read off one limit by several filters: ratios of float32 taps give the third digit
 SHORT = 0xFFFF  # the bits of float32 that bfloat16 has not
-MOVED = 2.0**-10  # of sigma: what is nearer was given so, and is no limit
+MOVED = 2.0**-10  # of a parameter: what is nearer was given so, and is no limit
 MOST_SHIFT = 2  # samples or frames that a stage is tried to be late or early
 
 
@@ -415,8 +415,9 @@ def _fitted(stage: str, pair: Pair, c: int) -> Iterator[tuple[str, float, float,
         for _ in range(HALVINGS):
             first, second = low + (high - low) / 3, high - (high - low) / 3
             low, high = (low, second) if off(first) <= off(second) else (first, high)
-        if off(low) <= 4 * ROUNDING * np.abs(got).max():
-            yield name, float(low), float(held[name][0]), s.window
+        given = float(held[name][0])
+        if off(low) <= 4 * ROUNDING * np.abs(got).max() and abs(low - given) > MOVED * abs(given):
+            yield name, float(low), given, s.window
 
 
 def shapes(pairs: Sequence[Pair]) -> list[str]:
@@ -433,9 +434,9 @@ def shapes(pairs: Sequence[Pair]) -> list[str]:
 
 def _window(pairs: Sequence[Pair]) -> str:
     """Say how much longer a window is in ms, if that is one number at all sample rates."""
-    if any(p.wanted.shape[-1] != p.setting.window or p.got.ndim > p.wanted.ndim for p in pairs):
+    if any(p.wanted.shape[-1] != p.setting.window or p.got.shape[-1] == p.setting.window for p in pairs):
         return ""
-    for tenths in range(-50, 51):
+    for tenths in sorted(range(-50, 51), key=abs):
         lengths = [(p.case.config.sample_rate, p.case.config.window_len + tenths / 10) for p in pairs]
         if tenths and all(
             p.got.shape[-1] == int(rate * ms // 1000 + 1) for p, (rate, ms) in zip(pairs, lengths, strict=True)

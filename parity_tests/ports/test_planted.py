@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import types
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from parity_tests.ports.bench import Bench, flawed
-from parity_tests.ports.flawed import same
+from parity_tests.ports.flawed import FlawedLeaf, same
 
 STAGES = {**flawed(()).stages, "floor": "pcen:input", "pcen": "pcen"}
 
@@ -110,6 +111,45 @@ def noisy(module):
     module.pcen.smoother.forward = forward
 
 
+def other_hop(module):
+    module.pooling.stride += 1
+
+
+def without_mean(module):
+    gabor = module.gabor.forward
+    module.gabor.forward = lambda x: gabor(x - x.mean(-1, keepdim=True))
+
+
+def root_from_two(module):
+    smoother = module.pcen.smoother
+
+    def forward(self, x):
+        alpha, delta = self.alpha.clamp(max=1)[:, None], self.delta[:, None]
+        r = 1 / self.root.clamp(min=2)[:, None]
+        return (x / (self.eps + smoother(x)) ** alpha + delta) ** r - delta**r
+
+    module.pcen.forward = types.MethodType(forward, module.pcen)
+
+
+def without_the_last(module):
+    pooling = module.pooling.forward
+
+    def forward(x):
+        y = pooling(x)
+        return y[..., :-1] if y.shape[-1] > 1 else y
+
+    module.pooling.forward = forward
+
+
+def short(module):
+    energy = module.energy.forward
+    module.energy.forward = lambda x: energy(x).bfloat16().to(x.dtype)
+
+
+def no_sigma(module):
+    module.gabor.sigma.register_hook(torch.zeros_like)
+
+
 def double_gradient_inside(module):
     pooling = module.pooling.forward
 
@@ -138,12 +178,19 @@ NAMED = {
     exchanged: ("ema", "exchanges s and 1 - s"),
     not_subtracted: ("pcen", "does not subtract delta^(1 / root)"),
     detached: ("PCEN/EMA/smooth", "is zero: nothing flows back"),
+    other_hop: ("pool", "has a hop of one sample more"),
+    without_mean: ("conv", "takes the audio without its mean"),
+    root_from_two: ("pcen", "acts as if the root were limited at 2"),
+    without_the_last: ("pool", "lacks the last frame"),
+    short: ("modulus", "has no more digits than bfloat16"),
+    no_sigma: ("kernel", "is zero for sigma: nothing flows back to it"),
     double_gradient_inside: ("modulus", "is 2 times what it should be"),
     double_gradient: ("learnable_pooling/kernel", "is 2 times what it should be"),
 }
 PAIRS = [
     (conjugate, not_subtracted), (unlimited_sigma, exchanged), (halved, half_at_the_floor), (unit_windows, detached),
     (centred, other_floor), (late, conjugate), (halved, double_gradient), (double_gradient_inside, other_floor),
+    (other_hop, without_mean), (root_from_two, without_the_last), (short, no_sigma),
 ]  # fmt: skip
 
 
@@ -163,6 +210,22 @@ def test_both_of_two_defects_are_named_in_one_run(pair, bench):
     assert said >= {NAMED[defect] for defect in pair}, str(found)
     # and nothing besides, but for a number that goes with a name
     assert {finding.stage for finding in found.findings} == {NAMED[defect][0] for defect in pair}
+
+
+def test_other_window_is_named_in_ms(bench):
+    def build(config):
+        return FlawedLeaf(
+            config.n_filters,
+            config.with_(window_len=config.window_len - 1).window,
+            config.stride,
+            config.pcen_floor,
+            (),
+        )
+
+    found = bench.examine(replace(flawed((), stages=STAGES), build=build))
+    assert {(f.stage, f.what) for f in found.findings if f.stage in ("filters", "windows")} == {
+        (stage, ("is made for a window 1 ms shorter",)) for stage in ("filters", "windows")
+    }
 
 
 def test_noise_is_given_no_name(bench):

@@ -19,7 +19,7 @@ MODULES = {
     "cpjku": "model.OG_leaf",
 }
 
-MORE = 4  # times the largest departure of a port that only rounds otherwise
+MORE = 8  # times the largest departure of a port that only rounds otherwise
 
 
 def recorded():
