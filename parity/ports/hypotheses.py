@@ -336,6 +336,7 @@ def limits(stage: str, pairs: Sequence[Pair]) -> list[str]:
     if stage not in ("filters", "windows", "ema", "pcen"):
         return []
     rows: list[tuple[str, float, float, float]] = []
+    n_fitted = 0  # channels of ema and pcen that a parameter must explain, all of them
     for p in pairs:
         if p.got.shape != p.wanted.shape:
             continue
@@ -343,9 +344,12 @@ def limits(stage: str, pairs: Sequence[Pair]) -> list[str]:
         off = np.moveaxis(np.abs(p.got - p.wanted), axis, 0).reshape(p.got.shape[axis], -1).max(axis=1)
         for c in np.flatnonzero(off > ROUNDING * np.abs(p.wanted).max()):
             rows += list(_acting(stage, p, int(c)))
+            n_fitted += stage in ("ema", "pcen") and _varies(p.got[:, c : c + 1])
     out = []
     for name in sorted({row[0] for row in rows}, key=lambda name: -sum(row[0] == name for row in rows)):
         acting = np.array([row[1:] for row in rows if row[0] == name])
+        if len(acting) < n_fitted:
+            continue
         constant, scaled, times = acting[:, 0], acting[:, 0] * acting[:, 2], acting[:, 0] / acting[:, 1]
         for values, text in (
             (constant, "were limited at {:.4g}"), (scaled, "were limited at {:.4g} / window"),
@@ -386,10 +390,15 @@ RANGES = {"alpha": (0.0, 4.0), "delta": (1e-3, 30.0), "the root": (0.1, 30.0), "
 GRID, HALVINGS = 65, 50
 
 
+def _varies(got: Array) -> bool:
+    """Tell whether a channel has frames enough: a constant is met by any parameter."""
+    return got.shape[-1] > MOST_SHIFT and bool(np.ptp(got) > ALIKE * np.abs(got).max())
+
+
 def _fitted(stage: str, pair: Pair, c: int) -> Iterator[tuple[str, float, float, float]]:
     """Each parameter of PCEN with which alone the stage is what the port made of one channel."""
     s, got = pair.setting, pair.got[:, c : c + 1]
-    if got.shape[-1] <= MOST_SHIFT or np.ptp(got) <= ALIKE * np.abs(got).max():  # met by any of them
+    if not _varies(got):
         return
     alpha, delta, r, smooth = (p[c : c + 1] if len(p) > 1 else p for p in parameters(s))
     values = {**s.expected.stages, **s.given}
