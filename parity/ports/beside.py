@@ -269,7 +269,7 @@ def returns(examination: Examination) -> str:
     return f"mu and sigma beyond their limits stay there{', with gradient 0' if stays else ''}; Keras brings them back"
 
 
-def _limited(config: LeafConfig, kernel: Array) -> Array:
+def _limited(config: LeafConfig, kernel: np.ndarray) -> Array:
     box = Box.of_leaf(config.window)
     return np.asarray(np.clip(kernel.astype(np.float64), [0.0, box.sigma_low], [np.pi, box.sigma_high]))
 
