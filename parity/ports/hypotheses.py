@@ -321,7 +321,8 @@ def _along(ndim: int, order: Array) -> tuple[slice | Array, ...]:
 
 def digits(pairs: Sequence[Pair]) -> list[str]:
     """Say that a stage has no more digits than a shorter type, if all of its values are of one."""
-    values = np.concatenate([p.got.ravel() for p in pairs]).astype(np.float32)
+    with np.errstate(over="ignore"):
+        values = np.concatenate([p.got.ravel() for p in pairs]).astype(np.float32)
     values = values[np.isfinite(values) & (values != 0)]
     if len(set(values.tolist())) <= MOST_PAIRS:
         return []
