@@ -26,6 +26,7 @@ Labels = tuple[tuple[str, str], ...]  # sentences, and the stages that they are 
 MOST_PAIRS = 8
 FEW = 2  # cases by which what was fitted to one of them cannot be told from chance
 DIGITS = 4
+MORE_DIGITS = 7  # of float32: for a power of two, which four do not tell
 ALIKE = 2.0**-8  # spread of what is read off one limit by several filters: ratios of float32 taps give the third digit
 SHORT = 0xFFFF  # the bits of float32 that bfloat16 has not
 MOVED = 2.0**-10  # of a parameter: what is nearer was given so, and is no limit
@@ -282,7 +283,11 @@ def _affine(formulas: Labels, values: Array, pair: Pair, shift: int) -> Iterator
     if fits(1.0, 0.0) or not np.any(there):
         return
     exact_factor = float(np.vdot(there, got) / np.vdot(there, there))
+<<<<<<< HEAD
     for factor in (_short(exact_factor), float(np.float32(exact_factor))):
+=======
+    for factor in (_short(exact_factor), _short(exact_factor, MORE_DIGITS)):
+>>>>>>> w-ports2
         if factor not in (0.0, 1.0) and got.size > 1 and fits(factor, 0.0):
             yield Guess(formulas, factor=factor, shift=shift)
             return
@@ -321,7 +326,12 @@ def _along(ndim: int, order: Array) -> tuple[slice | Array, ...]:
 
 def digits(pairs: Sequence[Pair]) -> list[str]:
     """Say that a stage has no more digits than a shorter type, if all of its values are of one."""
+<<<<<<< HEAD
     values = np.concatenate([p.got.ravel() for p in pairs]).astype(np.float32)
+=======
+    with np.errstate(over="ignore"):
+        values = np.concatenate([p.got.ravel() for p in pairs]).astype(np.float32)
+>>>>>>> w-ports2
     values = values[np.isfinite(values) & (values != 0)]
     if len(set(values.tolist())) <= MOST_PAIRS:
         return []
@@ -479,5 +489,5 @@ def _departure(pair: Pair) -> float:
     return float(apart[np.isfinite(apart)].max(initial=0)) or float("inf")
 
 
-def _short(value: float) -> float:
-    return float(f"{value:.{DIGITS}g}")
+def _short(value: float, digits: int = DIGITS) -> float:
+    return float(f"{value:.{digits}g}")
