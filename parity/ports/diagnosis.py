@@ -15,7 +15,7 @@ from parity.cases.case import Case
 from parity.oracle.config import LeafConfig
 from parity.ports import hypotheses, slopes
 from parity.ports.graph import downstream, upstream
-from parity.ports.hypotheses import Pair
+from parity.ports.pairs import Pair
 from parity.ports.port import FORCED, ON_LIMITS, PLAIN, STAGES, TOGETHER, Port
 from parity.ports.slopes import Slope
 from parity.report.claims import Measurement

@@ -38,9 +38,9 @@ from parity.ports.diagnosis import Diagnosis, Finding
 from parity.ports.drawing import on_limits, telling
 from parity.ports.formulas import OWN, Setting, smoothed_back
 from parity.ports.held import Against, Held, Limits
-from parity.ports.hypotheses import Pair
 from parity.ports.judging import BACK, adapter_of, apart, feeding, fits, follows, misread
 from parity.ports.layouts import AdapterError
+from parity.ports.pairs import Pair
 from parity.ports.port import FORCED, ON_LIMITS, TOGETHER, Port, inside
 from parity.ports.slopes import Slope, at_the_floor, ratios
 from parity.report.claims import Measurement

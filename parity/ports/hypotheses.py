@@ -6,64 +6,25 @@ order of filters, another limit of a parameter, or several of them. It explains 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
-from parity.adapters import canonical
-from parity.cases.case import Case
 from parity.oracle.arrays import Array
-from parity.oracle.pcen import normalise, smoother
-from parity.ports.formulas import ORDER, Setting, parameters
+from parity.ports.formulas import ORDER
 from parity.ports.graph import upstream
+from parity.ports.limits import limits
 from parity.ports.others import FURTHER, OTHERS, frames_apart
+from parity.ports.pairs import MOST_SHIFT, ROUNDING, Labels, Pair, channels
 
-ROUNDING = 2.0**-17  # of the largest value: what float32 leaves of a hypothesis that is right
 LESS = 1 / 32  # and of the departure itself
-Labels = tuple[tuple[str, str], ...]  # sentences, and the stages that they are about
 MOST_PAIRS = 8
 FEW = 2  # cases by which what was fitted to one of them cannot be told from chance
 DIGITS = 4
 MORE_DIGITS = 7  # of float32: for a power of two, which four do not tell
-ALIKE = 2.0**-8  # spread of what is read off one limit by several filters: ratios of float32 taps give the third digit
 SHORT = 0xFFFF  # the bits of float32 that bfloat16 has not
-MOVED = 2.0**-10  # of a parameter: what is nearer was given so, and is no limit
-MOST_SHIFT = 2  # samples or frames that a stage is tried to be late or early
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A stage of a port beside what it should be.
-
-    Attributes:
-        case: that both were made of.
-        setting: of the case.
-        got, wanted: canonical.
-        rounding: the largest one-operation bound of a value.
-        errors: the running-error bound of each value.
-        tried: the stage by other formulas, computed once.
-    """
-
-    case: Case
-    setting: Setting
-    got: Array
-    wanted: Array
-    rounding: float = 0.0
-    errors: Array | None = None
-    tried: dict[Labels, Array | None] = field(default_factory=dict, repr=False)
-
-    @property
-    def shared(self) -> tuple[slice, ...]:
-        """Cut to what both have, where one is longer."""
-        return tuple(slice(0, min(a, b)) for a, b in zip(self.got.shape, self.wanted.shape, strict=True))
-
-    @property
-    def tells(self) -> bool:
-        """Tell whether it can show anything: the same axes, and not silence."""
-        sounds = self.case.signal != "silence"
-        return sounds and self.got.ndim == self.wanted.ndim
 
 
 @dataclass(frozen=True)
@@ -192,7 +153,7 @@ def _explains(guess: Guess, stage: str, pair: Pair) -> bool:
     if got.shape != there.shape or not got.size:
         return False
     if guess.order:
-        if len(guess.order) != there.shape[_channels(there)]:
+        if len(guess.order) != there.shape[channels(there)]:
             return False
         there = there[_along(there.ndim, np.array(guess.order))]
     return _near(got, guess.factor * there + guess.offset, _allowed(pair, got))
@@ -283,11 +244,7 @@ def _affine(formulas: Labels, values: Array, pair: Pair, shift: int) -> Iterator
     if fits(1.0, 0.0) or not np.any(there):
         return
     exact_factor = float(np.vdot(there, got) / np.vdot(there, there))
-<<<<<<< HEAD
-    for factor in (_short(exact_factor), float(np.float32(exact_factor))):
-=======
     for factor in (_short(exact_factor), _short(exact_factor, MORE_DIGITS)):
->>>>>>> w-ports2
         if factor not in (0.0, 1.0) and got.size > 1 and fits(factor, 0.0):
             yield Guess(formulas, factor=factor, shift=shift)
             return
@@ -304,14 +261,9 @@ def _affine(formulas: Labels, values: Array, pair: Pair, shift: int) -> Iterator
         yield Guess(formulas, shift=shift, order=tuple(int(c) for c in order))
 
 
-def _channels(values: Array) -> int:
-    """The axis of the filters: filters [C, 2, W] and windows [C, K] have it first."""
-    return 0 if values.ndim == 2 else 1
-
-
 def _order(got: Array, there: Array) -> Array | None:
     """Find where each filter of the port is in the reference; None where all are in place or one is nowhere."""
-    axis = _channels(got)
+    axis = channels(got)
     if got.ndim < 2 or got.shape[axis] < 2:
         return None
     a, b = (np.moveaxis(x, axis, 0).reshape(x.shape[axis], -1) for x in (got, there))
@@ -326,12 +278,8 @@ def _along(ndim: int, order: Array) -> tuple[slice | Array, ...]:
 
 def digits(pairs: Sequence[Pair]) -> list[str]:
     """Say that a stage has no more digits than a shorter type, if all of its values are of one."""
-<<<<<<< HEAD
-    values = np.concatenate([p.got.ravel() for p in pairs]).astype(np.float32)
-=======
     with np.errstate(over="ignore"):
         values = np.concatenate([p.got.ravel() for p in pairs]).astype(np.float32)
->>>>>>> w-ports2
     values = values[np.isfinite(values) & (values != 0)]
     if len(set(values.tolist())) <= MOST_PAIRS:
         return []
@@ -339,104 +287,6 @@ def digits(pairs: Sequence[Pair]) -> list[str]:
         return ["has no more digits than bfloat16"]
     with np.errstate(over="ignore"):
         return ["has no more digits than float16"] if (values.astype(np.float16) == values).all() else []
-
-
-def limits(stage: str, pairs: Sequence[Pair]) -> list[str]:
-    """Read the limit that a parameter seems to have off what its stage makes of it."""
-    if stage not in ("filters", "windows", "ema", "pcen"):
-        return []
-    rows: list[tuple[str, float, float, float]] = []
-    n_fitted = 0  # channels of ema and pcen that a parameter must explain, all of them
-    for p in pairs:
-        if p.got.shape != p.wanted.shape:
-            continue
-        axis = _channels(p.got)
-        off = np.moveaxis(np.abs(p.got - p.wanted), axis, 0).reshape(p.got.shape[axis], -1).max(axis=1)
-        for c in np.flatnonzero(off > ROUNDING * np.abs(p.wanted).max()):
-            rows += list(_acting(stage, p, int(c)))
-            n_fitted += stage in ("ema", "pcen") and _varies(p.got[:, c : c + 1])
-    out = []
-    for name in sorted({row[0] for row in rows}, key=lambda name: -sum(row[0] == name for row in rows)):
-        acting = np.array([row[1:] for row in rows if row[0] == name])
-        if len(acting) < n_fitted:
-            continue
-        constant, scaled, times = acting[:, 0], acting[:, 0] * acting[:, 2], acting[:, 0] / acting[:, 1]
-        for values, text in (
-            (constant, "were limited at {:.4g}"), (scaled, "were limited at {:.4g} / window"),
-            (times, "were {:.4g} times as large"), (acting[:, 0] - acting[:, 1], "had {:.4g} added"),
-        ):  # fmt: skip
-            if np.ptp(values) <= ALIKE * np.abs(values).max() and (len(values) > 1 or values is constant):
-                out.append(f"acts as if {name} {text.format(np.median(values))}")
-                break
-        if out and stage == "pcen":  # of one value another parameter could make as much
-            break
-    return out
-
-
-def _acting(stage: str, pair: Pair, c: int) -> Iterator[tuple[str, float, float, float]]:
-    """The parameter that a filter or window was made with, what was given, and the window's length."""
-    s = pair.setting
-    if stage == "windows":
-        t = np.arange(s.window) - (s.window - 1) / 2
-        peak, edge = pair.got[c, (s.window - 1) // 2], pair.got[c, (s.window - 1) // 4]
-        if 0 < edge < peak:
-            spread = t[(s.window - 1) // 4] ** 2 - t[(s.window - 1) // 2] ** 2
-            acting = float(np.sqrt(spread / (2 * np.log(peak / edge))) / ((s.window - 1) / 2))
-            yield "the pooling width", acting, float(s.v[canonical.POOLING].reshape(-1)[c]), s.window
-        return
-    if stage in ("ema", "pcen"):
-        yield from _fitted(stage, pair, c)
-        return
-    size = np.hypot(*pair.got[c])
-    middle = s.window // 2
-    if middle + 1 < len(size) and 0 < size[middle + 1] < size[middle]:
-        acting = float(1 / np.sqrt(2 * np.log(size[middle] / size[middle + 1])))
-        if abs(acting / float(s.sigma[c]) - 1) > MOVED:
-            yield "sigma", acting, float(s.v[canonical.KERNEL][c, 1]), 1 / s.window
-
-
-# Where a parameter of PCEN is looked for.
-RANGES = {"alpha": (0.0, 4.0), "delta": (1e-3, 30.0), "the root": (0.1, 30.0), "s": (0.0, 1.0)}
-GRID, HALVINGS = 65, 50
-
-
-def _varies(got: Array) -> bool:
-    """Tell whether a channel has frames enough: a constant is met by any parameter."""
-    return got.shape[-1] > MOST_SHIFT and bool(np.ptp(got) > ALIKE * np.abs(got).max())
-
-
-def _fitted(stage: str, pair: Pair, c: int) -> Iterator[tuple[str, float, float, float]]:
-    """Each parameter of PCEN with which alone the stage is what the port made of one channel."""
-    s, got = pair.setting, pair.got[:, c : c + 1]
-    if not _varies(got):
-        return
-    alpha, delta, r, smooth = (p[c : c + 1] if len(p) > 1 else p for p in parameters(s))
-    values = {**s.expected.stages, **s.given}
-    x, m, eps = values["floor"][:, c : c + 1], values["ema"][:, c : c + 1], s.expected.config.pcen_floor
-    if stage == "ema":
-        made = {"s": lambda p: smoother(x, p, 1 - p)}
-    else:
-        made = {
-            "alpha": lambda p: normalise(x, m, p, delta, r, eps), "delta": lambda p: normalise(x, m, alpha, p, r, eps),
-            "the root": lambda p: normalise(x, m, alpha, delta, 1 / p, eps),
-        }  # fmt: skip
-    held = {"alpha": alpha, "delta": delta, "the root": 1 / r, "s": smooth}
-    for name, make in made.items():
-
-        def off(value: float, make: Callable[[Array], Array] = make) -> float:
-            with np.errstate(all="ignore"):
-                apart = np.abs(make(np.array([value])) - got).max()
-            return float(apart) if np.isfinite(apart) else float("inf")
-
-        grid = np.linspace(*RANGES[name], GRID) if name in ("alpha", "s") else np.geomspace(*RANGES[name], GRID)
-        nearest = int(np.argmin([off(value) for value in grid]))
-        low, high = grid[max(nearest - 1, 0)], grid[min(nearest + 1, GRID - 1)]
-        for _ in range(HALVINGS):
-            first, second = low + (high - low) / 3, high - (high - low) / 3
-            low, high = (low, second) if off(first) <= off(second) else (first, high)
-        given = float(held[name][0])
-        if off(low) <= 4 * ROUNDING * np.abs(got).max() and abs(low - given) > MOVED * abs(given):
-            yield name, float(low), given, s.window
 
 
 def shapes(pairs: Sequence[Pair]) -> list[str]:

@@ -13,8 +13,8 @@ from parity.checks.grid import Arrays
 from parity.criteria import AtMost, Verdict, one_operation, peak, soundness, status
 from parity.ports.formulas import ORDER, OWN, Setting
 from parity.ports.graph import downstream, upstream
-from parity.ports.hypotheses import ROUNDING
 from parity.ports.layouts import AdapterError
+from parity.ports.pairs import ROUNDING
 from parity.ports.port import Port
 
 if TYPE_CHECKING:
