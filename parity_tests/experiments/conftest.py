@@ -8,6 +8,7 @@ NEEDED = {
     "test_published.py": "transformers",
     "test_statistics.py": "scipy",
     "test_equivalence.py": "scipy",
+    "test_after_training_page.py": "scipy",
     "test_resampling.py": "soxr",
 }
 collect_ignore = [file for file, library in NEEDED.items() if find_spec(library) is None]
