@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def names_of(rung: str) -> set[str]:
-    tree = ast.parse((ROOT / "parity_tests" / rung / "test_quirks.py").read_text(encoding="utf-8"))
+    tree = ast.parse((ROOT / "parity_tests" / "rungs" / rung / "test_quirks.py").read_text(encoding="utf-8"))
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
