@@ -86,7 +86,7 @@ def accuracies(rows: Sequence[Row]) -> str:
 
 
 def answer(rows: Sequence[Row]) -> str:
-    """In a few sentences, what the comparison says."""
+    """Say in a few sentences what the comparison found."""
     found = compared(rows)
     lines = [f"{len(rows)} runs, {len({row['seed'] for row in rows})} seeds, margin {MARGIN:g} points."]
     for verdict, title in ((YES, "Equivalent"), (NOT_SHOWN, "Not shown"), (NO, "Not equivalent")):
@@ -97,7 +97,7 @@ def answer(rows: Sequence[Row]) -> str:
 
 
 def ended(rows: Sequence[Row]) -> str:
-    """Which runs ended by NaN, and where it came from."""
+    """Name the runs that ended by NaN, and where it came from."""
     found = [row for row in rows if row["ended by"]]
     lines = [f"- `{row['front end']}`, seed {row['seed']}: {row['ended by']}" for row in found]
     return "\n".join([f"Of the {len(rows)} runs above, {len(found)} ended by NaN.", *([""] if lines else []), *lines])
@@ -116,7 +116,7 @@ def plan(rows: Sequence[Row]) -> str:
 
 
 def seconds(record: recorded.Record) -> str:
-    """In a sentence, what the runs took and where."""
+    """Say in a sentence what the runs took, and where."""
     rows = record.rows
     busy = sum(row["CPU seconds"] for row in rows) / 3600
     commits = ", ".join(sorted({row["commit"] for row in rows}))

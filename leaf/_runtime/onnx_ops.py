@@ -37,7 +37,7 @@ def conv1d(x: Tensor, kernels: Tensor, stride: int, pads: tuple[int, int], group
         return more.narrow(-1, 0, count)
     if left != right or groups == 1:
         # conv1d itself pads evenly only. It spares the copy of x, which is large where there is a channel for each
-        # filter; of one channel the copy is small, and on a CPU a convolution that pads takes up to twice the time.
+        # filter; of one channel the copy is small, and on a CPU a convolution that pads takes longer.
         x, left = F.pad(x, pads), 0
     return F.conv1d(x, kernels, stride=stride, padding=left, groups=groups)
 

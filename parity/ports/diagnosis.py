@@ -163,7 +163,7 @@ class Diagnosis:
 
     @cached_property
     def _failed(self) -> set[str]:
-        """What departs: of a stage its values, for what comes back to it belongs to the stages after it."""
+        """Collect what departs: stages by their values, as gradients that reach them belong to the stages after."""
         failed = [m for m in self.measured if not m.holds]
         return {m.stage for m in failed if m.stage not in STAGES or m.property != "input gradient"}
 

@@ -308,7 +308,7 @@ class Examination:
         yield from self._handed_back(context, held, forced)
 
     def _handed_back(self, context: Context, held: Held, forced: Forced) -> Iterator[Measurement]:
-        """What comes back to each stage from those after it, each of which has the reference's own cotangent."""
+        """Judge the gradient that each stage gets from those after it, which have the reference's own cotangent."""
         for name, got in forced.slopes.items():
             wanted = held.expected.cotangents.get(name)
             if wanted is None or got.shape != wanted.shape:

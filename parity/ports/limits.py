@@ -14,6 +14,9 @@ from parity.ports.pairs import MOST_SHIFT, ROUNDING, Pair, channels
 
 ALIKE = 2.0**-8  # spread of what is read off one limit by several filters: ratios of float32 taps give the third digit
 MOVED = 2.0**-10  # of a parameter: what is nearer was given so, and is no limit
+# Where a parameter of PCEN is looked for: on a grid, then between neighbours, of which each step leaves two thirds.
+RANGES = {"alpha": (0.0, 4.0), "delta": (1e-3, 30.0), "the root": (0.1, 30.0), "s": (0.0, 1.0)}
+GRID, N_STEPS = 65, 50
 
 
 def limits(stage: str, pairs: Sequence[Pair]) -> list[str]:
@@ -70,11 +73,6 @@ def _acting(stage: str, pair: Pair, c: int) -> Iterator[tuple[str, float, float,
             yield "sigma", acting, float(s.v[canonical.KERNEL][c, 1]), 1 / s.window
 
 
-# Where a parameter of PCEN is looked for.
-RANGES = {"alpha": (0.0, 4.0), "delta": (1e-3, 30.0), "the root": (0.1, 30.0), "s": (0.0, 1.0)}
-GRID, HALVINGS = 65, 50
-
-
 def _varies(got: Array) -> bool:
     """Tell whether a channel has frames enough: a constant is met by any parameter."""
     return got.shape[-1] > MOST_SHIFT and bool(np.ptp(got) > ALIKE * np.abs(got).max())
@@ -106,7 +104,7 @@ def _fitted(stage: str, pair: Pair, c: int) -> Iterator[tuple[str, float, float,
         grid = np.linspace(*RANGES[name], GRID) if name in ("alpha", "s") else np.geomspace(*RANGES[name], GRID)
         nearest = int(np.argmin([off(value) for value in grid]))
         low, high = grid[max(nearest - 1, 0)], grid[min(nearest + 1, GRID - 1)]
-        for _ in range(HALVINGS):
+        for _ in range(N_STEPS):
             first, second = low + (high - low) / 3, high - (high - low) / 3
             low, high = (low, second) if off(first) <= off(second) else (first, high)
         given = float(held[name][0])

@@ -9,19 +9,20 @@ import pytest
 RUNGS = ("tf_leaf", "og_leaf", "leaf", "efficientleaf")
 
 
-def one(rung: str, *values: Any, id: str = "", tensorflow: bool = False) -> Any:
-    """The parameters of one rung's test: ``values``, or its name where there are none.
+def one(step: str, *values: Any, id: str = "", tensorflow: bool = False) -> Any:
+    """Make the parameters of one rung's test: the step, then ``values``.
 
     Args:
-        rung: its mark is on the test.
-        values: parameters.
-        id: of the parameters; the rung's name if empty.
+        step: a rung, or one and what is special, ``leaf-centered``; the mark on the test is the rung.
+        values: further parameters.
+        id: of the parameters; the step if empty.
         tensorflow: whether the test runs TensorFlow though the rung does not.
     """
+    rung = step.partition("-")[0]
     marks = [getattr(pytest.mark, rung)]
     if tensorflow or rung == "tf_leaf":
         marks.append(pytest.mark.tensorflow)
-    return pytest.param(*(values or (rung,)), id=id or rung, marks=marks)
+    return pytest.param(step, *values, id=id or step, marks=marks)
 
 
 EVERY = [one(rung) for rung in RUNGS]

@@ -36,7 +36,7 @@ def bottom(browser, selector):
 
 
 def when_drawn(browser, act):
-    """What was just opened can be used once the browser has drawn it: on a busy machine not at once."""
+    """Act once the browser has drawn what was opened, which takes a moment on a busy machine."""
     from selenium.common import ElementNotInteractableException
     from selenium.webdriver.support.wait import WebDriverWait
 

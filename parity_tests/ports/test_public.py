@@ -19,7 +19,7 @@ MODULES = {
     "cpjku": "model.OG_leaf",
 }
 
-MORE = 8  # times the largest departure of a port that only rounds otherwise
+MORE = 8  # times the departure of a port that rounds otherwise: the bias, 1, rounds energies to its own last digit
 
 
 def recorded():

@@ -45,10 +45,10 @@ def test_accuracy_together(rung, ledger):
 
 
 @pytest.mark.parametrize(
-    "change", [one(c.rung, c, id=c.name) for c in benign() if c.rung in ("tf_leaf", "og_leaf")]
+    ("rung", "change"), [one(c.rung, c, id=c.name) for c in benign() if c.rung in ("tf_leaf", "og_leaf")]
 )  # fmt: skip
-def test_a_benign_change_passes(change):
-    check_benign(change, one_of_each() if change.rung == "tf_leaf" else GOLDENS)
+def test_a_benign_change_passes(rung, change):
+    check_benign(change, one_of_each() if rung == "tf_leaf" else GOLDENS)
 
 
 @pytest.mark.parametrize("way", [without_onednn, clips_last, clip_by_clip], ids=lambda way: way.__name__)

@@ -12,10 +12,10 @@ OF_THE_ORIGINAL = {*OF_LEAF, "mel", "tfbanks_preemp/kernel", "tfbanks_instanceno
 
 
 @pytest.mark.parametrize(("rung", "starts"), [
-    one("tf_leaf", "tf_leaf", OF_THE_ORIGINAL),
-    one("og_leaf", "og_leaf", OF_THE_ORIGINAL),
-    one("leaf", "leaf", OF_LEAF),
-    one("efficientleaf", "efficientleaf", {*OF_LEAF, "log1p.a", "TBN.bn.weight", "TBN.bn.running_var"}),
+    one("tf_leaf", OF_THE_ORIGINAL),
+    one("og_leaf", OF_THE_ORIGINAL),
+    one("leaf", OF_LEAF),
+    one("efficientleaf", {*OF_LEAF, "log1p.a", "TBN.bn.weight", "TBN.bn.running_var"}),
 ])  # fmt: skip
 def test_starts_from_the_published_values(rung, starts, ledger):
     measured = list(initial(rung))

@@ -12,10 +12,10 @@ SMOOTHER, DELTA = {"PCEN/EMA/smooth"}, {"PCEN/delta"}
 
 
 @pytest.mark.parametrize(("rung", "more"), [
-    one("tf_leaf", "tf_leaf", SMOOTHER),
-    one("og_leaf", "og_leaf", SMOOTHER),
-    one("leaf", "leaf", DELTA),
-    one("efficientleaf", "efficientleaf", DELTA),
+    one("tf_leaf", SMOOTHER),
+    one("og_leaf", SMOOTHER),
+    one("leaf", DELTA),
+    one("efficientleaf", DELTA),
 ])  # fmt: skip
 def test_gradient_is_whole_on_every_limit_and_zero_beyond(rung, more, ledger):
     measured = list(ties(rung))

@@ -26,8 +26,7 @@ TESTS = "parity_tests/rungs"
 # The marks of the tests that see a rung: efficientleaf is made of leaf's parts, some of which it alone uses.
 MARKS = {"leaf": "leaf or efficientleaf", "efficientleaf": "efficientleaf", "og_leaf": "og_leaf", "tf_leaf": "tf_leaf"}
 NO_NUMBERS = ("__init__.py", "checks.py")
-# Files of tolerance=, whose energies are held to a stated error and not to the bit.
-APPROXIMATE = ("tolerance.py", "choosing.py", "projection.py", "transients.py", "decimated.py", "plan.py")
+APPROXIMATE = "tolerance"  # the folder of tolerance=, whose energies are held to a stated error and not to the bit
 QUICK_S = 3.0  # CPU seconds of a test that comes before the drawn cases
 VERDICTS = ("killed", "timeout", "equivalent: bits", "equivalent: reason", "survived")
 COMMAND = "tox -e mutants"
@@ -50,9 +49,9 @@ class Judged:
 
 def sources(rung: str, root: Path) -> list[str]:
     """Files of a rung's numerical functions, from the root."""
-    left_out = NO_NUMBERS + (APPROXIMATE if rung == "efficientleaf" else ())
     found = sorted((root / rung).rglob("*.py"))
-    return [path.relative_to(root).as_posix() for path in found if path.name not in left_out]
+    exact = [path for path in found if path.name not in NO_NUMBERS and path.parent.name != APPROXIMATE]
+    return [path.relative_to(root).as_posix() for path in exact]
 
 
 def population(rung: str, root: Path) -> list[Mutant]:

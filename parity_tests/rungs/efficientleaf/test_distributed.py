@@ -153,7 +153,7 @@ def of_ranks(trained: Path, name: str) -> dict[str, np.ndarray]:
 
 
 def accurate(found: dict[str, np.ndarray], name: str, batches: list[torch.Tensor]) -> bool:
-    """Whether gradients are those of one process to rounding: they err as little from float64 as its own do."""
+    """Require that gradients err from float64 as little as those of one process do."""
     own = gradients(frontends()[name], batches)
     exact = gradients(frontends()[name].double(), [x.double() for x in batches])
     pooled = PooledAccuracy()
