@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 NOTEBOOK = "tutorial.ipynb"
+ROLE = re.compile(r":(?:attr|class|data|func|meth|mod):(?=<code>)")
 OUTSIDE = re.compile(r"(?<!!)\[([^\]]+)\]\(\.\./([^)#\s]+)\)")
 
 
@@ -28,6 +29,11 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     depth = page.file.src_uri.count("/")
     markdown = markdown.replace(f"]({NOTEBOOK})", "](tutorial.md)")
     return markdown if depth else OUTSIDE.sub(lambda found: f"{found[1]} (`{found[2]}` in the clone)", markdown)
+
+
+def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
+    """Docstrings name other objects by roles (``:class:``), which Markdown does not know: the name alone stays."""
+    return ROLE.sub("", html)
 
 
 def page(notebook: dict[str, Any]) -> tuple[str, dict[str, bytes]]:

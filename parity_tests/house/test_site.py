@@ -35,6 +35,11 @@ def test_links_out_of_the_docs_become_paths(text, shown):
     assert hooks.on_page_markdown(text, page, None, None) == shown
 
 
+def test_roles_of_docstrings_are_not_shown():
+    shown = hooks.on_page_content("see :class:<code>Leaf</code>: a frontend", None, None, None)
+    assert shown == "see <code>Leaf</code>: a frontend"
+
+
 def test_versions_are_those_that_the_suite_runs_with():
     page = (ROOT / "docs" / "compatibility.md").read_text(encoding="utf-8")
     pins = {
@@ -49,6 +54,13 @@ def test_readme_counts_what_is_planted():
     page = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     counts = re.search(r"(\d+) of (\d+) bugs that were planted .* none of (\d+) rewritings", page).groups()
     assert [int(n) for n in counts] == [len(faults()), len(faults()), len(benign())]
+
+
+def test_tox_installs_what_the_extra_names():
+    extra = re.search(r"^docs = \[(.*)\]$", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)[1]
+    tox = (ROOT / "tox.ini").read_text(encoding="utf-8").partition("[testenv:docs]")[2].partition("[testenv:")[0]
+    deps = re.search(r"^deps =\n((?:    .*\n)+)", tox, re.MULTILINE)[1].split()
+    assert sorted(re.findall(r'"([^"]+)"', extra)) == sorted(deps)
 
 
 def test_terms_are_defined_once():
