@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from parity.adapters.canonical import Variables, expected_shapes, require_fit
+from parity.adapters.canonical import Variables, checked, expected_shapes, require_fit
 from parity.oracle.config import LeafConfig
+from parity.oracle.geometry import Geometry
 
 if TYPE_CHECKING:
     import torch
@@ -74,6 +75,20 @@ class Adapter(ABC):
     @abstractmethod
     def gradients(self, module: Any, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
         """Gradient of ``sum(cotangent * output)``: ``input`` [B, T] and each trainable canonical variable."""
+
+    def arrays(self, module: Any, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
+        """Stages and gradients, whose names are never the same."""
+        return {**self.stages(module, x), **self.gradients(module, x, cotangent)}
+
+    def filled(self, config: LeafConfig, variables: Mapping[str, Any], dtype: str = "float32", **options: Any) -> Any:
+        """A module of the rung with these weights, by any of their names; raises as :meth:`build` and ``checked``."""
+        module = self.build(config, dtype, **options)
+        self.write(module, checked(variables, config))
+        return module
+
+    def geometry(self, module: Any, config: LeafConfig) -> Geometry | None:
+        """The oracle's geometry of a module, where it is not LEAF's own."""
+        return None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from parity.adapters.canonical import Variables
 from parity.adapters.leaf import PlainAdapter, pcen_stages, plain_arguments, require_plain
 from parity.adapters.refusals import reject_options
 from parity.oracle.config import LeafConfig
-from parity.oracle.geometry import Box
+from parity.oracle.geometry import Box, Geometry, Group
 
 FULL_RATE = 1e-9  # a stride factor under which no group that responds to sound has a stride
 OPTIONS = ("num_groups", "conv_win_factor", "stride_factor", "exact_for")
@@ -92,6 +92,11 @@ class EfficientLeafAdapter(PlainAdapter):
             }
         stages["pool"] = bank(x[:, None])
         return {**stages, **pcen_stages(module.compression, stages["pool"])}
+
+    def geometry(self, module: Any, config: LeafConfig) -> Geometry:
+        """The groups that the module itself has chosen; whether rightly, :mod:`parity.checks.plans` asks."""
+        groups = tuple(Group(*numbers) for numbers in self.plan(module))
+        return Geometry(config.window, config.stride, "centered", Box.of_efficientleaf(config.window), groups)
 
     def plan(self, module: Any) -> list[tuple[int, ...]]:
         """The groups as plain numbers: start, stop, kernel, stride, window, pooling stride."""

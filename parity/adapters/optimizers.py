@@ -146,14 +146,14 @@ class TorchTrainer(Trainer):
             for group in self.optimizer.param_groups:
                 group["eps"] = self.rule.torch_epsilon(self.n_steps)
         self.optimizer.zero_grad()
-        with _one_thread():
+        with on_one_thread():
             output = self.module(torch.as_tensor(x, dtype=like.dtype))
             output.backward(torch.as_tensor(cotangent, dtype=like.dtype))
             self.optimizer.step()
 
     def gradients(self, x: np.ndarray, cotangent: np.ndarray) -> Variables:
         """See :meth:`Trainer.gradients`."""
-        with _one_thread():
+        with on_one_thread():
             gradients = self.adapter.gradients(self.module, x, cotangent)
         return {name: gradients[name] for name in self.entries}
 
@@ -174,7 +174,7 @@ class TorchTrainer(Trainer):
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def on_one_thread() -> Iterator[None]:
     """PyTorch on one thread: at these sizes a second one costs more than it does."""
     import torch
 

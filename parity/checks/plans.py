@@ -16,7 +16,7 @@ import numpy as np
 
 from parity.adapters import canonical
 from parity.adapters.efficientleaf import EfficientLeafAdapter
-from parity.checks.grid import Context, Expected, compare_algebraic, compare_algebraic_gradients, compare_sound, kind_of
+from parity.checks.grid import Context, Expected, compare
 from parity.criteria import Verdict
 from parity.criteria.criterion import unit_roundoff
 from parity.oracle import SIMPLIFIED, Box, Geometry, Group, plan_groups
@@ -185,13 +185,7 @@ def energies(setting: Setting, dtype: str) -> Iterator[Measurement]:
         if [_numbers(g) for g in right.oracle.geometry.groups] != adapter.plan(module):
             continue  # another geometry is another function; whether it may be another is the plan's own measurement
         context = _context(GROUPS, f"seed={seed},{setting}", dtype)
-        stages, slopes = adapter.stages(module, right.x), adapter.gradients(module, right.x, right.cotangent)
-        if dtype == "float64":
-            yield from compare_algebraic(context, stages, right)
-            yield from compare_algebraic_gradients(context, slopes, right)
-        else:
-            yield from compare_sound(context, stages, right.stages, right.errors(dtype), lambda _: "forward")
-            yield from compare_sound(context, slopes, right.gradients, right.gradient_errors(dtype), kind_of)
+        yield from compare(context, adapter.arrays(module, right.x, right.cotangent), right)
 
 
 def projection(setting: Setting) -> Iterator[Measurement]:

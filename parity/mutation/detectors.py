@@ -19,7 +19,7 @@ from parity.adapters import canonical
 from parity.adapters.base import Adapter
 from parity.adapters.rungs import RUNGS
 from parity.checks import initial
-from parity.checks.grid import Context, Expected, compare_algebraic, compare_forward
+from parity.checks.grid import Context, Expected, compare
 from parity.checks.steps import STEPS, Runner, Step
 from parity.criteria.criterion import unit_roundoff
 from parity.mutation.runner import CLEAN, shared
@@ -76,13 +76,8 @@ class Scene:
     def compared(self, dtype: str, stages: Mapping[str, np.ndarray]) -> Iterator[Measurement]:
         """Stages of the candidate against the reference and the oracle."""
         context = Runner(self.of, domain="resolution", literal=self.literal).context(self.case, dtype)
-        context.with_norm = self.expected.config.mean_var_norm
         context.singly = False  # one small array says little about G1
-        if dtype == "float64":
-            yield from compare_algebraic(context, stages, self.expected)
-        else:
-            whole = {**self.expected.reference, **stages}
-            yield from (m for m in compare_forward(context, whole, self.expected) if m.stage in stages)
+        yield from compare(context, stages, self.expected, [n for n in stages if n in self.expected.reference])
 
 
 @cache
@@ -107,16 +102,11 @@ def grouped(setting: Any, seed: int) -> Detector:
     def detect(dtype: str) -> Iterator[Measurement]:
         from parity.adapters.efficientleaf import EfficientLeafAdapter
         from parity.checks import plans
-        from parity.checks.grid import compare_sound
 
         adapter, right = EfficientLeafAdapter(), plans.expected(setting, seed)
         module = adapter.build(setting.config, dtype, **setting.options)
         adapter.write(module, dict(right.variables))
-        context, stages = of_efficientleaf(str(setting), dtype), adapter.stages(module, right.x)
-        if dtype == "float64":
-            yield from compare_algebraic(context, stages, right)
-        else:
-            yield from compare_sound(context, stages, right.stages, right.errors(dtype), lambda _: "forward")
+        yield from compare(of_efficientleaf(str(setting), dtype), adapter.stages(module, right.x), right)
 
     return detect
 
