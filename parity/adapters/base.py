@@ -162,11 +162,9 @@ class TorchAdapter(Adapter):
         """Every stage of the forward pass on audio [B, T], in the canonical layout."""
 
     def read(self, module: Any) -> Variables:
-        """See :meth:`Adapter.read`."""
         return {name: entry.value() for name, entry in self.entries(module).items()}
 
     def write(self, module: Any, variables: Variables) -> None:
-        """See :meth:`Adapter.write`."""
         entries = self.entries(module)
         for name, entry in entries.items():
             entry.check(name, variables[name])
@@ -174,7 +172,6 @@ class TorchAdapter(Adapter):
             entry.assign(variables[name])
 
     def output(self, module: Any, x: np.ndarray) -> np.ndarray:
-        """See :meth:`Adapter.output`."""
 
         def run() -> np.ndarray:
             return np.asarray(module(self._audio(module, x)).detach().cpu().numpy())
@@ -182,7 +179,7 @@ class TorchAdapter(Adapter):
         return self._without_training(module, run)
 
     def stages(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
-        """See :meth:`Adapter.stages`; ``output`` is the module's own call, not the last stage."""
+        """``output`` is the module's own call, not the last stage."""
 
         def run() -> dict[str, np.ndarray]:
             audio = self._audio(module, x)
@@ -192,7 +189,7 @@ class TorchAdapter(Adapter):
         return self._without_training(module, run)
 
     def stage(self, module: Any, x: np.ndarray, name: str) -> np.ndarray:
-        """See :meth:`Adapter.stage`; the module's own call is left out."""
+        """The module's own call is left out."""
         if name == "output":
             return self.output(module, x)
 
@@ -214,7 +211,6 @@ class TorchAdapter(Adapter):
         return self._without_training(module, run)
 
     def gradients(self, module: Any, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
-        """See :meth:`Adapter.gradients`."""
         import torch
 
         def run() -> dict[str, np.ndarray]:

@@ -51,7 +51,6 @@ class EfficientLeafAdapter(PlainAdapter):
     rung = "efficientleaf"
 
     def owns(self, module: Any) -> bool:
-        """See :meth:`Adapter.owns`."""
         return isinstance(module, efficientleaf.EfficientLeaf)
 
     def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> efficientleaf.EfficientLeaf:
@@ -77,7 +76,7 @@ class EfficientLeafAdapter(PlainAdapter):
         return module.to(getattr(torch, dtype)).eval()
 
     def forward_stages(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """See :meth:`TorchAdapter.forward_stages`; the stages at a group's own rate only where there is one group."""
+        """The stages at a group's own rate only where there is one group."""
         bank = module.filterbank
         groups = bank.groups()
         stages: dict[str, torch.Tensor] = {}

@@ -116,7 +116,6 @@ class PlainAdapter(TorchAdapter):
     """The common part of rungs 2 and 3: a filterbank and a PCEN whose parameters have the same names."""
 
     def config(self, module: Any) -> LeafConfig:
-        """See :meth:`Adapter.config`."""
         pcen_entries(module.compression, module.filterbank.n_filters)
         return LeafConfig(
             n_filters=module.filterbank.n_filters,
@@ -128,12 +127,10 @@ class PlainAdapter(TorchAdapter):
         )
 
     def entries(self, module: Any) -> dict[str, Entry]:
-        """See :meth:`TorchAdapter.entries`."""
         pcen = pcen_entries(module.compression, module.filterbank.n_filters)
         return {**filterbank_entries(module.filterbank), **pcen}
 
     def write(self, module: Any, variables: Variables) -> None:
-        """See :meth:`Adapter.write`."""
         held = shared_smooth(variables, module.filterbank.n_filters)
         super().write(module, within_logs(module.compression, held))
 
@@ -144,18 +141,16 @@ class LeafAdapter(PlainAdapter):
     rung = "leaf"
 
     def owns(self, module: Any) -> bool:
-        """See :meth:`Adapter.owns`."""
         return isinstance(module, leaf.Leaf)
 
     def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> leaf.Leaf:
-        """See :meth:`Adapter.build`; there are no options."""
+        """There are no options."""
         reject_options("leaf", options)
         require_plain("leaf", config)
         module = leaf.Leaf(**plain_arguments(config), padding=config.padding)
         return module.to(getattr(torch, dtype)).eval()
 
     def forward_stages(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """See :meth:`TorchAdapter.forward_stages`."""
         bank = module.filterbank
         n = bank.n_filters
         convolved = bank.convolve(x[:, None])

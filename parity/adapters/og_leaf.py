@@ -69,11 +69,10 @@ class OgLeafAdapter(TorchAdapter):
     rung = "og_leaf"
 
     def owns(self, module: Any) -> bool:
-        """See :meth:`Adapter.owns`."""
         return isinstance(module, (Leaf, MelFilterbanks))
 
     def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> Leaf:
-        """See :meth:`Adapter.build`; there are no options."""
+        """There are no options."""
         reject_options("og_leaf", options)
         require_same_padding("og_leaf", config)
         kind: torch.dtype = getattr(torch, dtype)
@@ -81,7 +80,7 @@ class OgLeafAdapter(TorchAdapter):
         return Leaf(**arguments_of(config), compression_fn=compress, dtype=kind).eval()
 
     def config(self, module: Any) -> LeafConfig:
-        """See :meth:`Adapter.config`; of LEAF's own filters and pooling alone."""
+        """Of LEAF's own filters and pooling alone."""
         require_leaf(module)
         compress = module._compress_fn
         learned = isinstance(getattr(compress, "ema", None), ExponentialMovingAverage)
@@ -92,11 +91,11 @@ class OgLeafAdapter(TorchAdapter):
         return config_of_original(module, compression, module._preemp_conv is not None)
 
     def shapes(self, module: Any) -> dict[str, tuple[int, ...]]:
-        """See :meth:`Adapter.shapes`; of any of the original's frontends."""
+        """Of any of the original's frontends."""
         return {name: entry.shape for name, entry in self.entries(module).items()}
 
     def entries(self, module: Any) -> dict[str, Entry]:
-        """See :meth:`TorchAdapter.entries`; of any of the original's frontends.
+        """Of any of the original's frontends.
 
         Raises:
             ValueError: a part of the frontend has parameters that the original's own class has not.
@@ -108,7 +107,6 @@ class OgLeafAdapter(TorchAdapter):
         }
 
     def forward_stages(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """See :meth:`TorchAdapter.forward_stages`."""
         conv, pooling = module._complex_conv, module._pooling
         filters = impulse_responses.gabor_filters(conv.constraint(conv._kernel), conv._kernel_size)
         window = impulse_responses.gaussian_lowpass(pooling.kernel, pooling.kernel_size)

@@ -57,7 +57,7 @@ class Factors:
     evidence: list[Evidence] = field(default_factory=list)
     differing: dict[str, int] = field(default_factory=dict)
 
-    def factor(self, property: str, stage: str) -> float:
+    def factor(self, stage: str) -> float:
         """G1's k, :data:`UNMEASURED` where the reference has no such stage, as those of its initial values."""
         return self.k.get(stage, UNMEASURED)
 

@@ -199,7 +199,7 @@ class Context:
             the cases: an array of one filter or one frame carries the one or two roundings that its values share.
         literal: hold the output and the gradients to their direct limits as they stand, or to ``APART``, with no
             allowance for terms that cancel: on a given clip, rather than on whatever is drawn.
-        factor: G1's k by (property, stage), over all cases together.
+        factor: G1's k by stage or gradient, over all cases together.
     """
 
     rung: str
@@ -211,7 +211,7 @@ class Context:
     pools: dict[tuple[str, str], PooledAccuracy] = field(default_factory=dict)
     singly: bool = False
     literal: bool = False
-    factor: Callable[[str, str], float] = lambda property, stage: UNMEASURED
+    factor: Callable[[str], float] = lambda stage: UNMEASURED
 
     def aside(self) -> Context:
         """A context for arrays that no limit of their own size suits; they are measured in units of another bound."""
@@ -289,7 +289,7 @@ def pooled(context: Context, fewest: int = FEWEST) -> Iterator[Measurement]:
     """
     for (property, stage), pool in sorted(context.pools.items()):
         if pool.n_arrays >= fewest:
-            verdict = pool.verdict(context.factor(property, stage))
+            verdict = pool.verdict(context.factor(stage))
             yield context.measurement(stage, property, verdict, "rounding")
 
 

@@ -92,11 +92,11 @@ class Runner:
             factor=self.factor,
         )
 
-    def factor(self, property: str, stage: str) -> float:
+    def factor(self, stage: str) -> float:
         """G1's k: measured on the reference, the first time that it is asked for."""
         from parity.checks.factors import measure
 
-        return measure(self.step.reference).factor(property, stage)
+        return measure(self.step.reference).factor(stage)
 
     def run(self, case: Case) -> Iterator[Measurement]:
         """Everything that is claimed of the candidate on one case, measured."""

@@ -171,7 +171,9 @@ def own_mel(rung: str, n_filters: int = 23) -> Detector:
             probe.build(n_filters=n_filters)
         rate, low, high = initial.RATE, initial.LOW, initial.HIGH
         expected = mel_matrix(n_filters, initial.N_FFT // 2 + 1, rate, low, high)
-        yield from probe.sound("mel", kept[-1], expected, initial.mel_errors(n_filters, probe.precision))
+        yield from probe.context.sound(
+            "mel", "forward", kept[-1], expected, initial.mel_errors(n_filters, probe.precision)
+        )
 
     return start(rung, measure)
 
@@ -190,7 +192,7 @@ def half_peaks(rung: str) -> Detector:
             bank = gabor(n_filters=N_HALVES, min_freq=initial.LOW, max_freq=highest, dtype=probe.native())
             exact = measured_init(N_HALVES, max_freq=highest)
             errors = WIDTH_ROUNDINGS * probe.precision.u * exact
-            yield from probe.sound("init", np.asarray(bank.gabor_params_from_mels), exact, errors)
+            yield from probe.context.sound("init", "forward", np.asarray(bank.gabor_params_from_mels), exact, errors)
 
     return start(rung, measure)
 
