@@ -26,7 +26,7 @@ from parity.checks.compressions import NORM_OWN, CompressionProbe, EnergyDraw, N
 from parity.checks.executions import quiet
 from parity.checks.grid import Context, Expected
 from parity.checks.plans import Setting
-from parity.criteria import OfMax, one_operation, peak, soundness, status
+from parity.criteria import OfMax, peak, soundness, status, within_rounding
 from parity.criteria.criterion import unit_roundoff
 from parity.oracle import SIMPLIFIED
 from parity.oracle.compression import log1p, subtract_median
@@ -166,7 +166,7 @@ def judged(subject: Subject, engine: str, x: Tensor, got: np.ndarray, eager: np.
     yield context.measurement("output", "status", same, "rounding")
     if same.passes:
         yield context.measurement("output", "forward", soundness(got, value, error), "rounding")
-        yield context.measurement("output", "forward", one_operation(got, eager, rounding, peak), "rounding")
+        yield context.measurement("output", "forward", within_rounding(got, eager, rounding, peak), "rounding")
         yield replace(context, domain=f"{DOMAIN}, of the largest").measurement(
             "output", "forward", ENGINE(got, eager), "rounding"
         )

@@ -22,10 +22,10 @@ from parity.criteria import (
     RelativeL2,
     Verdict,
     norm,
-    one_operation,
     peak,
     soundness,
     status,
+    within_rounding,
 )
 from parity.criteria.accuracy import UNMEASURED
 from parity.criteria.criterion import unit_roundoff
@@ -246,7 +246,7 @@ class Context:
         state = status(values, true)
         yield self.measurement(stage, property, state, "algebraic")
         if state.passes:
-            verdict = one_operation(values, true, rounding, peak if property == "forward" else norm)
+            verdict = within_rounding(values, true, rounding, peak if property == "forward" else norm)
             yield self.measurement(stage, property, verdict, "algebraic")
 
 
@@ -309,7 +309,7 @@ def _beside(context: Context, name: str, candidate: np.ndarray, expected: Expect
     least = None if literal and fit else expected.rounding(context.dtype).get(name)
     if least is not None:
         where = context.aside() if literal else context
-        yield where.measurement(name, property, one_operation(candidate, reference, least, size), "rounding")
+        yield where.measurement(name, property, within_rounding(candidate, reference, least, size), "rounding")
     else:
         direct = (FORWARD_NORM if with_norm else FORWARD) if forward else (GRADIENT_NORM if with_norm else GRADIENT)
         verdict, where = direct(candidate, reference), context

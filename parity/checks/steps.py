@@ -15,7 +15,7 @@ from parity.adapters.rungs import RUNGS
 from parity.cases.case import Case
 from parity.checks.executions import moved
 from parity.checks.grid import Context, Expected, compare
-from parity.criteria import Exactly, PooledAccuracy, one_operation, peak, soundness, status
+from parity.criteria import Exactly, PooledAccuracy, peak, soundness, status, within_rounding
 from parity.oracle import LeafBounds, Precision
 from parity.oracle.config import LeafConfig
 from parity.report.claims import Measurement
@@ -259,7 +259,7 @@ def streamed(rung: str, case: Case, cuts: Sequence[int], dtype: str = "float32")
         LeafBounds(oracle, weights, expected.x, Precision.of(dtype, one), subtracts=False).errors()["output"]
         for one in (False, True)
     )
-    yield context.measurement("output", "forward", one_operation(candidate, whole, rounding, peak), "rounding")
+    yield context.measurement("output", "forward", within_rounding(candidate, whole, rounding, peak), "rounding")
     if dtype == "float32":  # the oracle itself is a float64 implementation
         verdict = soundness(candidate, expected.stages["output"], errors)
         yield context.measurement("output", "forward", verdict, "rounding")

@@ -20,7 +20,7 @@ from parity.adapters.canonical import Variables
 from parity.adapters.rungs import RUNGS
 from parity.cases.case import Case
 from parity.checks.grid import Arrays, Context
-from parity.criteria import AtMost, Exactly, RelativeL2, norm, one_operation
+from parity.criteria import AtMost, Exactly, RelativeL2, norm, within_rounding
 from parity.criteria.criterion import unit_roundoff
 from parity.oracle import ORIGINAL, SIMPLIFIED, Box, Geometry, LeafOracle
 from parity.oracle.arrays import Array, exact
@@ -304,7 +304,7 @@ class _Edges:
         acting = tie.put(self.drawn, [limit, limit, inside, inside, limit, limit])
         got, expected, criterion, terms = self.gradients(tie, acting)
         pair = got[INSIDE], expected[INSIDE]
-        verdict = criterion(*pair) if terms is None else one_operation(*pair, terms[INSIDE], norm)
+        verdict = criterion(*pair) if terms is None else within_rounding(*pair, terms[INSIDE], norm)
         yield self.context.measurement(tie.variable, "parameter gradient", verdict, "rounding")
         yield self.vanishes(tie.variable, got[OUTSIDE])
 

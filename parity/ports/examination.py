@@ -20,7 +20,7 @@ from parity.adapters.canonical import checked
 from parity.cases.case import Case
 from parity.checks.grid import Arrays, Context, Expected, compare, gradients_of, property_of, stages_of
 from parity.checks.grid import pooled as pooled_accuracy
-from parity.criteria import AtMost, Exactly, PooledAccuracy, Verdict, norm, one_operation, peak, soundness, status
+from parity.criteria import AtMost, Exactly, PooledAccuracy, Verdict, norm, peak, soundness, status, within_rounding
 from parity.criteria.criterion import quotient
 from parity.oracle import Conventions
 from parity.oracle.arrays import exact
@@ -290,7 +290,7 @@ class Examination:
             wanted = expected.reference[name]
             verdict = status(values, wanted)
             if verdict.passes:
-                verdict = one_operation(values, wanted, rounding[name], norm)
+                verdict = within_rounding(values, wanted, rounding[name], norm)
             yield context.measurement(name, property_of(name), verdict, "rounding")
             slope = Slope(held.case, values, wanted, expected.variables.get(name), name)
             self.slopes.setdefault(name, []).append(replace(slope, holds=verdict.passes))
@@ -365,7 +365,7 @@ class Examination:
             state = status(values, wanted)
             yield context.measurement(name, property_of(name), state, "rounding")
             if state.passes:
-                direct = one_operation(values, wanted, rounding[name], norm)
+                direct = within_rounding(values, wanted, rounding[name], norm)
                 yield context.measurement(name, property_of(name), direct, "rounding")
                 sound = soundness(values, expected.gradients[name], errors[name])
                 yield context.measurement(name, property_of(name), sound, "rounding")

@@ -19,7 +19,7 @@ from parity.adapters.rungs import RUNGS
 from parity.cases.case import Case
 from parity.checks.grid import Expected
 from parity.checks.steps import expected_alone
-from parity.criteria import Exactly, norm, one_operation
+from parity.criteria import Exactly, norm, within_rounding
 
 # by the oracle's name and the column of it
 PARAMETERS = {"center_freqs": (KERNEL, 0), "bandwidths": (KERNEL, 1), "pooling_widths": (POOLING, ...)}
@@ -51,7 +51,7 @@ def check_subset(rung: str, case: str, learned: tuple[str, ...], training: bool,
         of, column = PARAMETERS.get(name, (name, ...))
         true, error = (a[of] if column is ... else a[of][:, column] for a in (expected.gradients, rounding))
         assert np.any(true)
-        verdict = one_operation(slope.numpy(), true.reshape(slope.shape), error.reshape(slope.shape), norm)
+        verdict = within_rounding(slope.numpy(), true.reshape(slope.shape), error.reshape(slope.shape), norm)
         assert verdict.passes, (name, verdict)
     with torch.no_grad():
         for name in learned:
