@@ -100,29 +100,18 @@ class Runner:
 
     def run(self, case: Case) -> Iterator[Measurement]:
         """Everything that is claimed of the candidate on one case, measured."""
-        yield from self.measure(case.config, case.variables(), case.input(), case.cotangent, str(case))
+        yield from self.measure(self.expected(case.config, case.variables(), case.input(), case.cotangent), str(case))
 
-    def measure(
-        self,
-        config: LeafConfig,
-        variables: Mapping[str, np.ndarray],
-        x: np.ndarray,
-        cotangent_of: Callable[[tuple[int, ...]], np.ndarray],
-        case: str,
-    ) -> Iterator[Measurement]:
+    def measure(self, expected: Expected, case: str) -> Iterator[Measurement]:
         """float32: stages and gradients against the reference and the oracle; float64: against the oracle.
 
         Args:
-            config: of the reference; its padding is the step's.
-            variables: weights, by canonical names, float32.
-            x: audio, float32 [B, T].
-            cotangent_of: from the output's shape to a cotangent, float32.
+            expected: of this step.
             case: name of the case.
         """
-        expected = self.expected(config, variables, x, cotangent_of)
         adapter = RUNGS[self.step.candidate].load_adapter()
         for dtype in ("float32", "float64"):
-            candidate = adapter.arrays(self.climbed(expected, dtype), x, expected.cotangent)
+            candidate = adapter.arrays(self.climbed(expected, dtype), expected.x, expected.cotangent)
             yield from compare(self.context(case, dtype), candidate, expected)
 
     def expected(
@@ -132,7 +121,14 @@ class Runner:
         x: np.ndarray,
         cotangent_of: Callable[[tuple[int, ...]], np.ndarray],
     ) -> Expected:
-        """Run the reference and the oracle; arguments as for :meth:`measure`."""
+        """Run the reference.
+
+        Args:
+            config: of the reference; its padding is the step's.
+            variables: weights, by canonical names, float32.
+            x: audio, float32 [B, T].
+            cotangent_of: from the output's shape to a cotangent, float32.
+        """
         config = config.with_(padding=self.step.reference_padding)
         adapter = RUNGS[self.step.reference].load_adapter()
         standing = adapter.filled(config, variables)
