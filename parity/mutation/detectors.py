@@ -237,9 +237,8 @@ def beside_thresholds(dtype: str) -> Iterator[Measurement]:
     module = efficientleaf.EfficientLeaf(N_BESIDE, N_BESIDE, compression="pcen").to(getattr(torch, dtype))
     adapter, geometry = EfficientLeafAdapter(), setting.geometry(variables)
     adapter.write(module, variables)
-    count = plans.Count(context=of_efficientleaf("beside the thresholds", dtype))
-    count.add(adapter.plan(module), geometry.groups, plans.certain(setting, variables, geometry, dtype))
-    yield count.measurement()
+    plan = adapter.plan(module), geometry.groups, plans.certain(setting, variables, geometry, dtype)
+    yield plans.differing(of_efficientleaf("beside the thresholds", dtype), [plan])
 
 
 def own(rung: str) -> Iterator[Measurement]:
