@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from og_leaf import impulse_responses, melfilters
+from og_leaf import impulse_responses
 from og_leaf.convolution import GaborConv1D, NormalizedConv1D, SincConv1D
 from og_leaf.frontend import Leaf, log_compression
 from og_leaf.frontends import MelFilterbanks
@@ -132,11 +131,3 @@ class OgLeafAdapter(TorchAdapter):
         if module._instance_norm is not None:
             stages["norm"] = module._instance_norm(compress(floored))
         return stages
-
-    def init_stages(self, config: LeafConfig) -> dict[str, np.ndarray]:
-        """Mel matrix [C, bins] of a new frontend, and the Gabor parameters [C, 2] that it measures on it."""
-        gabor = melfilters.Gabor(n_filters=config.n_filters, min_freq=60.0, max_freq=7800.0, sample_rate=16000)
-        return {
-            "mel": np.asarray(gabor.mel_filters),
-            "init": self.read(self.build(config))[canonical.KERNEL],
-        }

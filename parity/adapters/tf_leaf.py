@@ -16,7 +16,7 @@ from parity.adapters.canonical import Variables
 from parity.adapters.original import arguments_of, built_compression, compression_of, config_of_original
 from parity.adapters.refusals import reject_options, require_leaf, require_same_padding
 from parity.oracle.config import FLOOR, LeafConfig
-from tf_leaf import impulse_responses, melfilters
+from tf_leaf import impulse_responses
 
 
 def _channels_first(tensor: Any) -> np.ndarray:
@@ -135,11 +135,6 @@ class TfLeafAdapter(Adapter):
         sources = [audio, *(w.value for w in weights.values())]
         grads = tape.gradient(output, sources, output_gradients=seeds)
         return {name: np.array(g) for name, g in zip(["input", *weights], grads, strict=True)}
-
-    def init_stages(self, config: LeafConfig) -> dict[str, np.ndarray]:
-        """Mel matrix [C, bins] of a new frontend, and the Gabor parameters [C, 2] that it measures on it."""
-        gabor = melfilters.Gabor(n_filters=config.n_filters, min_freq=60.0, max_freq=7800.0, sample_rate=16000)
-        return {"mel": np.asarray(gabor.mel_filters), "init": self.read(self.build(config))[canonical.KERNEL]}
 
     def _audio(self, module: Any, x: np.ndarray) -> Any:
         return tf.convert_to_tensor(x, dtype=module.compute_dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fixtures import store
+from parity.adapters.canonical import KERNEL
 from parity.adapters.rungs import RUNGS
 from parity.checks.executions import Way, plainly
 from parity.checks.grid import Arrays, Context, Expected, compare, gradients_of, pooled, stages_of
@@ -158,7 +160,11 @@ def check_init(rung: str, name: str, ledger: MeasurementLog) -> None:
 def initial(rung: str, name: str) -> Iterator[Measurement]:
     """What a rung starts from against what the original started from."""
     g = golden(name)
-    measured = RUNGS[rung].load_adapter().init_stages(g.config)
+    gabor = importlib.import_module(f"{rung}.melfilters").Gabor(
+        n_filters=g.config.n_filters, min_freq=60.0, max_freq=7800.0, sample_rate=16000
+    )
+    adapter = RUNGS[rung].load_adapter()
+    measured = {"mel": np.asarray(gabor.mel_filters), "init": adapter.read(adapter.build(g.config))[KERNEL]}
     where = context(rung, name)
     for stage in ("mel", "init"):
         yield where.measurement(stage, "forward", status(measured[stage], g.arrays[f"taps/{stage}"]), "rounding")
