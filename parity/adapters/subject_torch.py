@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,30 +10,23 @@ import torch
 
 import og_leaf
 from og_leaf.regularizers import Regularized
-from parity.adapters import composed
+from parity.adapters import composed, layouts
 from parity.cases.public_names import public
 from parity.cases.subjects import Subject
 from parity.criteria.outcome import Array, Outcome, real_parts
 
 # A kernel's axes in PyTorch's order, by its rank: [taps, in, out] and [1, taps, C, 1]; the others are alike.
 _AXES = {3: (2, 1, 0), 4: (2, 0, 3, 1)}
-_CANONICAL_NAMES = (
-    (r"^_preemp_conv\.weight$", "tfbanks_preemp/kernel"),
-    (r"^_complex_conv\._kernel$", "kernel"),
-    (r"^_complex_conv\.weight$", "tfbanks_complex_conv/kernel"),
-    (r"^_pooling\.kernel$", "learnable_pooling/kernel"),
-    (r"^_instance_norm\.weight$", "tfbanks_instancenorm/gamma"),
-    (r"^_instance_norm\.bias$", "tfbanks_instancenorm/beta"),
-    (r"^_compress_fn\.weight$", "layer_normalization/gamma"),
-    (r"^_compress_fn\.bias$", "layer_normalization/beta"),
-    (r"^_compress_fn\.", "PCEN/"),
-    (r"^(_kernel|weight)$", "kernel"),
-    (r"^_bias$", "bias"),
-    (r"^_weights$", "smooth"),
-    (r"ema\._weights$", "EMA/smooth"),
-    (r"ema\.input_weights$", "simple_rnn/simple_rnn_cell/kernel"),
-    (r"ema\.recurrent_weights$", "simple_rnn/simple_rnn_cell/recurrent_kernel"),
-)
+# of layers by themselves; a frontend's are those of a state dict
+_OF_LAYERS = {
+    "_kernel": "kernel",
+    "weight": "kernel",
+    "_bias": "bias",
+    "_weights": "smooth",
+    "ema._weights": "EMA/smooth",
+    "ema.input_weights": "simple_rnn/simple_rnn_cell/kernel",
+    "ema.recurrent_weights": "simple_rnn/simple_rnn_cell/recurrent_kernel",
+}
 REFUSALS = (ValueError, TypeError, RuntimeError, AttributeError, IndexError)
 
 
@@ -67,14 +59,11 @@ def build(subject: Subject, dtype: str = "float32") -> torch.nn.Module:
 
 def canonical_names(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     """The module's parameters and persistent buffers by the original's names."""
-    out = {}
-    for name, tensor in module.state_dict(keep_vars=True).items():
-        for pattern, canonical in _CANONICAL_NAMES:
-            name = re.sub(pattern, canonical, name)
-        if isinstance(getattr(module, "_pooling", module), og_leaf.LearnablePooling1D):
-            name = re.sub(r"^(learnable_pooling/)?kernel$", r"\1conv2d/kernel", name) if tensor.dim() == 4 else name
-        out[name] = tensor
-    return out
+    layer = {**_OF_LAYERS, "kernel": "conv2d/kernel"} if isinstance(module, og_leaf.LearnablePooling1D) else _OF_LAYERS
+    return {
+        layouts.state_dict_name(name, tuple(tensor.shape)) or layer.get(name, name): tensor
+        for name, tensor in module.state_dict(keep_vars=True).items()
+    }
 
 
 def to_original(values: torch.Tensor) -> Array:
