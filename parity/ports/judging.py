@@ -10,7 +10,7 @@ import numpy as np
 
 from parity.adapters.base import Adapter
 from parity.checks.grid import Arrays
-from parity.criteria import AtMost, Verdict, one_operation, peak, soundness, status
+from parity.criteria import AtMost, Verdict, peak, soundness, status, within_rounding
 from parity.ports.formulas import ORDER, OWN, Setting
 from parity.ports.graph import downstream, upstream
 from parity.ports.layouts import AdapterError
@@ -63,7 +63,7 @@ def apart(
     """The first verdict that fails: the status, the largest difference, the running error value by value."""
     verdict = status(got, np.asarray(wanted))
     if verdict.passes and rounding is not None:
-        verdict = one_operation(got, wanted, rounding, peak)
+        verdict = within_rounding(got, wanted, rounding, peak)
     if verdict.passes and exact_wanted is not None and errors is not None and errors.shape == got.shape:
         verdict = soundness(got, exact_wanted, errors)
     return verdict
