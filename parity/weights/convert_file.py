@@ -74,7 +74,7 @@ def read(source: Path, scope: str | None, given: dict[str, Any]) -> tuple[nn.Mod
         ValueError: the file cannot be read, or its configuration cannot be told; see :func:`infer`.
     """
     from parity.adapters import layouts
-    from parity.weights.checkpoints import open_file
+    from parity.weights.checkpoints.files import open_file
     from parity.weights.inferring import infer
     from parity.weights.loading import leaf_of, load_weights
 
@@ -87,7 +87,7 @@ def read(source: Path, scope: str | None, given: dict[str, Any]) -> tuple[nn.Mod
     config = infer(contents.variables(where), hints, given)
     module: nn.Module
     if simplified:
-        logs = bool(layouts.holds_logarithms({n: contents.load(key) for n, key in contents.names(where).items()}))
+        logs = bool(layouts.holds_logarithms(contents.held(where)))
         module = leaf_of(config, simplified["padding"], logs)
     else:
         module = build(config)

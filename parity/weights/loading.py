@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     import leaf
-    from parity.weights.checkpoints import Contents
+    from parity.weights.checkpoints.contents import Contents
     from parity.weights.frontends import FrontendConfig
 
 # what computes the same with the module that this attribute holds: torch.compile's and the two for several devices
@@ -272,11 +272,11 @@ def _facts(contents: Contents, hints: Mapping[str, str]) -> tuple[Facts, str]:
 
 
 def _from_module(rung: Rung, module: Any, source: Any, scope: str | None) -> None:
-    from parity.weights.checkpoints.contents import plain
+    from parity.weights.checkpoints.contents import as_array
 
     other, source = frontend_of(source if scope is None else part_of(source, scope))
     if same_class(module, source):
-        load_own(module, {name: plain(tensor) for name, tensor in source.state_dict().items()})
+        load_own(module, {name: as_array(name, tensor) for name, tensor in source.state_dict().items()})
         return warn_of_differences(
             facts_of(other.name, source), facts_of(rung.name, module), "the source", stacklevel=4
         )
@@ -305,11 +305,11 @@ def contents_of(source: Mapping[str, Any] | str | os.PathLike[str]) -> Contents:
     """A file or a mapping, opened; of dicts in a mapping, as training scripts save them, the names are joined.
 
     Raises:
-        ModuleNotFoundError, ValueError: as :func:`parity.weights.checkpoints.open_file`.
+        ModuleNotFoundError, ValueError: as :func:`parity.weights.checkpoints.files.open_file`.
     """
-    from parity.weights.checkpoints import Mapped, open_file
-    from parity.weights.checkpoints.contents import flat
+    from parity.weights.checkpoints.contents import Mapped, flattened, stored_arrays
+    from parity.weights.checkpoints.files import open_file
 
     if isinstance(source, Mapping):
-        return Mapped(Path("the mapping"), dict(flat(source)))
+        return Mapped(Path("the mapping"), stored_arrays(dict(flattened(source))))
     return open_file(Path(source))

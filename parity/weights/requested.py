@@ -154,7 +154,8 @@ def _fresh(given: Mapping[str, Any]) -> Frontend:
 
 
 def _undescribed(given: Mapping[str, Any], weights: Path) -> Frontend:
-    from parity.weights.checkpoints import Mapped, open_file
+    from parity.weights.checkpoints.contents import Mapped
+    from parity.weights.checkpoints.files import open_file
     from parity.weights.convert_file import read
     from parity.weights.loading import load_weights
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from parity.adapters.public import PUBLIC, PublicPort
-from parity.weights.checkpoints import open_file
+from parity.weights.checkpoints.files import open_file
 from parity.weights.convert_file import read
 from parity.weights.frontends import build
 from parity.weights.inferring import infer

@@ -15,8 +15,8 @@ import torch
 
 from parity import load_weights
 from parity.cases.case import Case
-from parity.weights.checkpoints import open_file
 from parity.weights.checkpoints.archives import _require_held
+from parity.weights.checkpoints.files import open_file
 from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files
 from parity_tests.meta.crafted import refuses
@@ -86,7 +86,7 @@ def test_file_that_changes_while_it_is_read(suffix, tmp_path):
         file.seek(-1, 2)
         file.write(b"\1")
     os.utime(path, (1, 1))
-    refused(contents.variables, ValueError, path.name, "changed while it was read")
+    refused(lambda: contents.variables(""), ValueError, path.name, "changed while it was read")
 
 
 # mappings
