@@ -21,6 +21,7 @@ from parity.adapters.refusals import SIMPLIFIED, reject_options, require_carried
 from parity.adapters.rungs import RUNGS, rung_of
 from parity.oracle.arrays import Array
 from parity.oracle.config import FLOOR, LOG_OFFSET, NORM_EPS, LeafConfig
+from parity.weights.stored import APPROXIMATIONS
 
 if TYPE_CHECKING:
     import leaf
@@ -213,9 +214,6 @@ def wrapped(target: Adapter, config: LeafConfig, variables: Variables, dtype: st
     return Wrapped(preemp, frontend, norm).eval()
 
 
-APPROXIMATIONS = ("num_groups", "conv_win_factor", "stride_factor")
-
-
 def convert(module: Any, to: str, *, dtype: str | None = None, **options: Any) -> Any:
     """Build a frontend of another rung that computes the same function, with the module's parameters.
 
@@ -256,7 +254,7 @@ def convert(module: Any, to: str, *, dtype: str | None = None, **options: Any) -
     if "padding" in options:
         config = config.with_(padding=options.pop("padding"))
     if to == "efficientleaf" and not set(APPROXIMATIONS) & set(options):
-        reject_options(to, {name: options[name] for name in options if name == "exact_for"}, APPROXIMATIONS)
+        reject_options(to, {name: options[name] for name in options if name == "exact_for"}, tuple(APPROXIMATIONS))
         options["exact_for"] = variables
     learn_logs = options.pop("learn_logs", None) if to in SIMPLIFIED else None
     if options.pop("wrap", False) and to in SIMPLIFIED:

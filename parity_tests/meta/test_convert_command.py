@@ -18,7 +18,7 @@ from parity.checks.grid import FORWARD
 from parity.criteria import AtMost, Exactly
 from parity.weights import stored
 from parity.weights.clips import audio_of
-from parity.weights.convert_file import carry
+from parity.weights.convert_file import convert_file
 from parity.weights.frontends import FrontendConfig
 from parity.weights.inferring import infer
 from parity_tests.helpers.refusals import refused
@@ -57,9 +57,9 @@ def source(name):
 @pytest.mark.parametrize("name", files.SUBJECTS)
 def test_every_frontend_goes_to_og_leaf_and_comes_back(name, tmp_path):
     target = tmp_path / "w.safetensors"
-    carried = carry(source(name), target, "og_leaf", said(name))
-    assert carried.config == files.config(name)
-    assert READ_BACK(carried.difference).passes
+    converted = convert_file(source(name), target, "og_leaf", said(name))
+    assert converted.config == files.config(name)
+    assert READ_BACK(converted.difference).passes
     module = load(target)
     assert isinstance(module, getattr(og_leaf, files.config(name).frontend))
     assert not module.training
@@ -98,10 +98,12 @@ def test_up_the_ladder(name, to, options, tmp_path):
 
 
 def test_difference_is_that_of_the_features(tmp_path):
-    carried = carry(source("leaf"), tmp_path / "w.safetensors", "leaf", said("leaf"))
-    assert carried.shape[0] == 4
-    assert FORWARD.limit >= carried.difference > 0
-    centred = carry(source("leaf"), tmp_path / "c.safetensors", "leaf", said("leaf"), options={"padding": "centered"})
+    converted = convert_file(source("leaf"), tmp_path / "w.safetensors", "leaf", said("leaf"))
+    assert converted.shape[0] == 4
+    assert FORWARD.limit >= converted.difference > 0
+    centred = convert_file(
+        source("leaf"), tmp_path / "c.safetensors", "leaf", said("leaf"), options={"padding": "centered"}
+    )
     assert READ_BACK(centred.aligned).passes
     assert centred.difference > FORWARD.limit
     assert "aligned otherwise" in "\n".join(centred.lines())
@@ -217,7 +219,7 @@ def test_description_that_means_nothing_is_refused(name, value, tmp_path):
     from safetensors.torch import save_file
 
     target = tmp_path / "w.safetensors"
-    carry(source("leaf"), target, "og_leaf", said("leaf"))
+    convert_file(source("leaf"), target, "og_leaf", said("leaf"))
     about = stored.described(target).as_dict()
     if name in about["config"]:
         name, value = "config", json.dumps({**about["config"], name: value, "frontend": "MelFilterbanks"
