@@ -25,6 +25,7 @@ from parity.weights.checkpoints.guard import (
 
 IN_MEMORY = 1 << 27  # of a state dict; beyond, its tensors stay in the file until they are asked for
 LARGEST = 1 << 31  # of a state dict: its checksums take seconds
+FOLDER = 0x10  # of a member's attributes: PyTorch takes no bytes of such, and whatever memory held for its values
 WITHOUT_ARCHIVE = 1 << 24  # of a state dict as PyTorch wrote it before 1.6, which is one pickle
 PLAIN = "must be an .npz file of plain arrays, none pickled or torn"
 
@@ -103,6 +104,8 @@ def _checked_members(file: File) -> Counter[int]:
         for member in found.infolist():
             if member.compress_type != zipfile.ZIP_STORED:
                 raise ValueError(f"{file.where}: {member.filename!r} is compressed, which PyTorch does not do")
+            if member.is_dir() or member.external_attr & FOLDER:
+                raise ValueError(f"{file.where}: {member.filename!r} is marked as a folder, must be a file")
             if member.filename.endswith("data.pkl") and member.file_size > MOST_DIRECTORY:
                 raise ValueError(
                     f"{file.where}: {member.filename!r} has {member.file_size} bytes: at most {MOST_DIRECTORY} are read"
