@@ -30,6 +30,7 @@ from parity.weights.inferring import (
     require_same_filters,
     warn_of_differences,
 )
+from parity.weights.outputs import shown
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,7 +52,7 @@ def frontend_of(module: Any) -> tuple[Rung, Any]:
     try:
         return rung_of(module), module
     except TypeError as error:
-        found = _frontends_in(module) if hasattr(module, "named_modules") else []
+        found = _frontends_in(module) if hasattr(module, "named_modules") and not isinstance(module, type) else []
         if not found:
             raise
         raise TypeError(
@@ -163,13 +164,16 @@ def load_weights(
 
     Raises:
         ModuleNotFoundError: a file needs h5py or safetensors, and it is not installed.
-        TypeError: the module belongs to no rung, or a value of a mapping is complex or no array of numbers.
+        TypeError: the module, or a source that is one, belongs to no rung; or ``scope`` is no text; or a value of a
+            mapping is complex or no array of numbers.
         ValueError: a variable is missing, not expected, misshapen, NaN or infinite; or the filters are certain to be of
             another class, whose variables have the same shapes; or the rung cannot hold its value
             (the message names the variable, the value and what is allowed); or the file cannot be read, has more
             values than a frontend of this module's size, or holds several frontends or none where ``scope`` says (the
             message lists those that there are).
     """
+    if not isinstance(scope, (str, type(None))):
+        raise TypeError(f"scope={shown(scope)}: must be text, or None")
     rung, module = frontend_of(module)
     if not isinstance(source, (str, os.PathLike, Mapping)):
         known, origin = _from_module(rung, module, source, scope), "the source"
@@ -236,7 +240,10 @@ def _from_module(rung: Rung, module: Any, source: Any, scope: str | None) -> Fac
     """Set a module from another; what is known of the source beside its variables."""
     from parity.weights.checkpoints.contents import as_array
 
-    other, source = frontend_of(source if scope is None else part_of(source, scope))
+    try:
+        other, source = frontend_of(source if scope is None else part_of(source, scope))
+    except TypeError as error:
+        raise TypeError(str(error).replace("module=", "source=", 1)) from None
     if _same_tensors(rung, module, other, source):
         load_own(module, {name: as_array(name, tensor) for name, tensor in source.state_dict().items()})
         return facts_of(other.name, source)

@@ -67,6 +67,14 @@ def require_weights(name: str, path: Path) -> None:
         require_library(library, f"{name}={str(path)!r}")
 
 
+def shown(value: object) -> str:
+    """A value in a message: as it shows itself, or the name of its type where it cannot."""
+    try:
+        return repr(value)
+    except Exception:
+        return type(value).__name__
+
+
 def missing(what: str, *libraries: str) -> ModuleNotFoundError:
     """The one hint at what to install: it names the libraries, never an extra of a package that is on no index.
 

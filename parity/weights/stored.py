@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parity.weights.frontends import FrontendConfig, build
-from parity.weights.outputs import Output, require_file, require_library
+from parity.weights.outputs import Output, require_file, require_library, shown
 
 if TYPE_CHECKING:
     from torch import nn
@@ -153,12 +153,15 @@ def load(path: str | os.PathLike[str], dtype: str | None = None, *, wrap: bool =
 
     Raises:
         ModuleNotFoundError: safetensors is not installed.
+        TypeError: ``path`` is none.
         ValueError: the file is missing, torn, edited or of another kind, or a weight is NaN or infinite; settings of a
             file that says them itself, or that do not fit; names it.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path={shown(path)}: must be a path, got {type(path).__name__}")
     path = Path(path)
-    if dtype is not None and dtype not in DTYPES:
-        raise ValueError(f"dtype={dtype!r}: must be 'float32' or 'float64'")
+    if dtype is not None and (not isinstance(dtype, str) or dtype not in DTYPES):
+        raise ValueError(f"dtype={shown(dtype)}: must be 'float32' or 'float64'")
     about = described(path)
     if about is None and wrap:
         import torch
