@@ -145,16 +145,8 @@ def test_configuration_from_a_file(tmp_path):
 
 
 def test_dtype_of_what_is_loaded(tmp_path):
-    run(
-        source("leaf"),
-        tmp_path / "w.safetensors",
-        "--to",
-        "efficientleaf",
-        "--padding",
-        "centered",
-        "--config",
-        GEOMETRY,
-    )
+    asked = ("--to", "efficientleaf", "--padding", "centered", "--config", GEOMETRY)
+    run(source("leaf"), tmp_path / "w.safetensors", *asked)
     module = load(tmp_path / "w.safetensors", dtype="float64")
     assert isinstance(module, efficientleaf.EfficientLeaf)
     assert {parameter.dtype for parameter in module.parameters()} == {torch.float64}
