@@ -12,7 +12,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec, TextIO, TypeVar
+from typing import Annotated, Any, ParamSpec, TypeVar
 
 try:
     import typer
@@ -35,11 +35,8 @@ class Once(TyperCommand):
         """Count the options before they are taken."""
         _, _, order = self.make_parser(ctx).parse_args(args=list(args))
         for option, n in Counter(order).items():
-            if (
-                n > 1
-                and option.param_type_name == "option"
-                and not (option.multiple or getattr(option, "is_flag", False))
-            ):
+            repeatable = option.multiple or getattr(option, "is_flag", False)
+            if n > 1 and option.param_type_name == "option" and not repeatable:
                 typer.echo(f"{option.opts[0]}: is given {n} times, must be given once", err=True)
                 raise typer.Exit(2)
         return super().parse_args(ctx, args)
@@ -73,14 +70,7 @@ def refusing(*errors: type[Exception]) -> Callable[[Callable[P, R]], Callable[P,
     return decorate
 
 
-def _said(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
+def _said(message: Warning | str, *_: Any, **__: Any) -> None:
     typer.echo(f"warning: {' '.join(str(message).split())}", err=True)
 
 
@@ -282,12 +272,6 @@ def features(
 
     Weights that leaf-ladder convert wrote say themselves what they are; an option that contradicts them is refused.
     """
-    from parity.weights.outputs import require_file, require_library, require_weights
-
-    require_file("source", source)
-    if weights is not None:
-        require_weights("weights", weights)
-    require_library("soundfile", "reading a recording")
     from parity.weights.features import extract, prepare, prepared
 
     options = {"frontend": frontend, "sample_rate": sample_rate, "n_filters": n_filters, "padding": padding}
@@ -334,23 +318,18 @@ def convert(
     force: Annotated[bool, typer.Option("--force", help="replace files that this command did not write")] = False,
 ) -> None:
     """Convert a file of weights to a PyTorch rung and measure the difference; parity.load(TARGET) gives the module."""
-    from parity.weights.outputs import require_file, require_weights
-
-    require_weights("source", source)
-    if clip is not None:
-        require_file("clip", clip)
-    from parity.weights.convert_file import carry
-    from parity.weights.requested import settings_of
-    from parity.weights.stored import beside
+    from parity.weights.convert_file import convert_file
+    from parity.weights.frontends import settings_of
+    from parity.weights.stored import copy_of_description
 
     options = {"padding": padding, "wrap": wrap or None, "num_groups": num_groups,
                "conv_win_factor": conv_win_factor, "stride_factor": stride_factor}  # fmt: skip
     options = {name: value for name, value in options.items() if value is not None}
     inputs = {f"config {text}": Path(text) for text in config or [] if text.endswith(".json")}
-    carried = carry(source, target, to, settings_of(config or []), scope, options, clip, inputs=inputs, force=force)
-    for line in carried.lines():
+    settings = settings_of(config or [])
+    for line in convert_file(source, target, to, settings, scope, options, clip, inputs=inputs, force=force).lines():
         typer.echo(line)
-    typer.echo(f"written: {target}, {beside(target).name}")
+    typer.echo(f"written: {target}, {copy_of_description(target).name}")
 
 
 @certificate.command("show", cls=Once)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import wave
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +15,8 @@ Array = NDArray[Any]
 SPEECH = Path(__file__).resolve().parents[2] / "fixtures" / "speech" / "arctic_a0009.wav"
 
 
-@dataclass(frozen=True)
-class Recording:
-    """A ``.wav`` file, read.
-
-    Attributes:
-        path: of it.
-        samples: [1, T] in float32, of the first channel.
-        sample_rate: Hz.
-    """
+class Recording(NamedTuple):
+    """The first channel of a ``.wav`` file: its path, samples [1, T] in float32, and rate in Hz."""
 
     path: Path
     samples: Array
@@ -52,7 +44,7 @@ def recorded(path: Path) -> Recording:
 
 
 def audio_of(recording: Recording | None, sample_rate: int) -> tuple[str, Array]:
-    """Audio [1, T] in float32 to measure on, and what it is.
+    """What to measure on, in words, and its samples [1, T] in float32.
 
     Args:
         recording: of the user, at the frontend's rate. None takes the repository's clip, whose samples serve at any
@@ -76,16 +68,3 @@ def audio_of(recording: Recording | None, sample_rate: int) -> tuple[str, Array]
     used = recording or recorded(SPEECH)
     other = "" if used.sample_rate == sample_rate else f" ({used.sample_rate} Hz, taken as {sample_rate} Hz)"
     return used.path.name + other, used.samples
-
-
-def finite(name: str, values: Array) -> Array:
-    """The values themselves.
-
-    Raises:
-        ValueError: some are NaN or infinite; names the first.
-    """
-    bad = np.argwhere(~np.isfinite(values))
-    if len(bad):
-        where = tuple(int(i) for i in bad[0])
-        raise ValueError(f"{name}: value {values[where]} at {list(where)} on this clip: must be finite")
-    return values

@@ -21,6 +21,8 @@ from parity.adapters.refusals import SIMPLIFIED, reject_options, require_carried
 from parity.adapters.rungs import RUNGS, rung_of
 from parity.oracle.arrays import Array
 from parity.oracle.config import FLOOR, LOG_OFFSET, NORM_EPS, LeafConfig
+from parity.weights.outputs import shown
+from parity.weights.stored import APPROXIMATIONS, DTYPES
 
 if TYPE_CHECKING:
     import leaf
@@ -213,9 +215,6 @@ def wrapped(target: Adapter, config: LeafConfig, variables: Variables, dtype: st
     return Wrapped(preemp, frontend, norm).eval()
 
 
-APPROXIMATIONS = ("num_groups", "conv_win_factor", "stride_factor")
-
-
 def convert(module: Any, to: str, *, dtype: str | None = None, **options: Any) -> Any:
     """Build a frontend of another rung that computes the same function, with the module's parameters.
 
@@ -243,20 +242,20 @@ def convert(module: Any, to: str, *, dtype: str | None = None, **options: Any) -
             the message names it.
     """
     if not isinstance(to, str) or to not in RUNGS:
-        raise ValueError(f"to={to!r}: must be one of {tuple(RUNGS)}")
+        raise ValueError(f"to={shown(to)}: must be one of {tuple(RUNGS)}")
     source = rung_of(module).load_adapter()
     target = RUNGS[to].load_adapter()
     config = source.config(module)
     require_carried(module)
     variables = canonical.canonical(source.read(module))  # refuses NaN and infinity
-    dtype = dtype or str(variables["kernel"].dtype)
-    if dtype not in ("float32", "float64"):
-        raise ValueError(f"dtype={dtype!r}: must be 'float32' or 'float64'")
+    dtype = str(variables["kernel"].dtype) if dtype is None else dtype
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise ValueError(f"dtype={shown(dtype)}: must be 'float32' or 'float64'")
     variables = same_function(source.rung, to, variables, config.window)
     if "padding" in options:
         config = config.with_(padding=options.pop("padding"))
     if to == "efficientleaf" and not set(APPROXIMATIONS) & set(options):
-        reject_options(to, {name: options[name] for name in options if name == "exact_for"}, APPROXIMATIONS)
+        reject_options(to, {name: options[name] for name in options if name == "exact_for"}, tuple(APPROXIMATIONS))
         options["exact_for"] = variables
     learn_logs = options.pop("learn_logs", None) if to in SIMPLIFIED else None
     if options.pop("wrap", False) and to in SIMPLIFIED:

@@ -1,10 +1,15 @@
-"""A frontend of the original as plain data, and the ``og_leaf`` module that it describes."""
+"""A frontend of the original as plain data, how a user says it, and the ``og_leaf`` module that it describes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from parity.oracle.config import PADDINGS
+from parity.weights.outputs import require_file
 
 if TYPE_CHECKING:
     from torch import nn
@@ -87,12 +92,8 @@ class FrontendConfig:
         kinds = {field.name: type(field.default) for field in fields(cls)}
         if unknown := sorted(set(settings) - set(kinds)):
             raise ValueError(f"settings {unknown}: must be among {list(kinds)}")
-        given = {name: _typed(name, value, kinds[name]) for name, value in settings.items()}
+        given = {name: _setting(name, value, kinds[name]) for name, value in settings.items()}
         return cls(**{**FIXED.get(given.get("frontend", "Leaf"), {}), **given})
-
-    def with_(self, **changes: Any) -> FrontendConfig:
-        """A copy with some fields replaced."""
-        return replace(self, **changes)
 
     def as_dict(self) -> dict[str, Any]:
         """Every setting, to be written as JSON and read by :meth:`of`."""
@@ -113,6 +114,74 @@ class FrontendConfig:
         default = FrontendConfig()
         shown = {name: value for name, value in self.as_dict().items() if value != getattr(default, name)}
         return ",".join(f"{name}={value}" for name, value in shown.items()) or "default"
+
+
+def _setting(name: str, value: Any, kind: type) -> Any:
+    """A setting in its type; text is taken for what it says.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(value, bool) and kind is not bool:
+        raise ValueError(f"{name}={value!r}: must be a {kind.__name__}")
+    words = {"True": True, "true": True, "False": False, "false": False}
+    try:
+        if kind is bool:
+            return words[value] if isinstance(value, str) else {True: True, False: False}[value]
+        if kind is int and float(value) != int(float(value)):
+            raise ValueError
+        return kind(float(value)) if kind is int else kind(value)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name}={value!r}: must be a {kind.__name__}") from None
+
+
+def typed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a source in their types; ``padding``, which the original has not, is of a state dict of leaf.
+
+    Raises:
+        ValueError: an unknown one, or a value that is not allowed; names it.
+    """
+    padding = {name: value for name, value in settings.items() if name == "padding"}
+    if set(padding.values()) - set(PADDINGS):
+        raise ValueError(f"padding={padding['padding']!r}: must be one of {PADDINGS}")
+    config = FrontendConfig.of(**{name: value for name, value in settings.items() if name not in padding}).as_dict()
+    return {name: {**config, **padding}[name] for name in settings}
+
+
+def settings_of(texts: Sequence[str]) -> dict[str, Any]:
+    """Read the settings of every ``--config``: each a JSON file, or ``name=value,name=value``; together they are one.
+
+    Raises:
+        ValueError: one is neither, or two of them, or one by itself, give a setting two values; names it.
+    """
+    settings: dict[str, Any] = {}
+    for text in texts:
+        for name, value in _pairs(text):
+            if name in settings and not _alike(settings[name], value):
+                raise ValueError(f"config: {name}={settings[name]} and {name}={value}: must be given one value")
+            settings[name] = value
+    return settings
+
+
+def _pairs(text: str) -> list[tuple[str, Any]]:
+    try:
+        if text.endswith(".json"):
+            require_file("config", Path(text))
+            read = json.loads(Path(text).read_text("utf-8"))
+            return list(dict(read.get("config", read)).items())
+        pairs = [(name.strip(), value.strip()) for name, value in (pair.split("=", 1) for pair in text.split(","))]
+        if not all(name and value for name, value in pairs):
+            raise ValueError("a name or a value is empty")
+        return [(name, value) for name, value in pairs]
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"config={text!r}: must be a JSON file or name=value,name=value ({error})") from None
+
+
+def _alike(one: Any, other: Any) -> bool:
+    try:
+        return float(one) == float(other)
+    except (TypeError, ValueError):
+        return str(one).lower() == str(other).lower()
 
 
 def build(config: FrontendConfig, dtype: str = "float32") -> nn.Module:
@@ -182,22 +251,3 @@ def _compression(config: FrontendConfig, dtype: Any) -> Any:
         per_channel_smooth_coef=config.compression == "pcen",
         dtype=dtype,
     )
-
-
-def _typed(name: str, value: Any, kind: type) -> Any:
-    """A setting in its type; text is taken for what it says.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if isinstance(value, bool) and kind is not bool:
-        raise ValueError(f"{name}={value!r}: must be a {kind.__name__}")
-    words = {"True": True, "true": True, "False": False, "false": False}
-    try:
-        if kind is bool:
-            return words[value] if isinstance(value, str) else {True: True, False: False}[value]
-        if kind is int and float(value) != int(float(value)):
-            raise ValueError
-        return kind(float(value)) if kind is int else kind(value)
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise ValueError(f"{name}={value!r}: must be a {kind.__name__}") from None

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parity.adapters import layouts
-from parity.adapters.canonical import RNN_KERNEL, RNN_RECURRENT, checked, require_finite, require_fit
-from parity.adapters.public import PUBLIC, PublicPort
+from parity.adapters.canonical import RNN_KERNEL, RNN_RECURRENT, Variables, checked, require_finite, require_fit
+from parity.adapters.public import PUBLIC
 from parity.adapters.refusals import SIMPLIFIED, same_function
 from parity.adapters.rungs import Rung, rung_of
+from parity.weights import stored
 from parity.weights.inferring import (
     CENTERED,
     ORIGINAL,
@@ -29,16 +30,15 @@ from parity.weights.inferring import (
     require_same_filters,
     warn_of_differences,
 )
+from parity.weights.outputs import shown
 
 if TYPE_CHECKING:
     from torch import nn
 
-    import leaf
-    from parity.weights.checkpoints import Contents
-    from parity.weights.frontends import FrontendConfig
+    from parity.weights.checkpoints.contents import Contents
 
 # what computes the same with the module that this attribute holds: torch.compile's and the two for several devices
-AROUND = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
+WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
 
 
 def frontend_of(module: Any) -> tuple[Rung, Any]:
@@ -47,14 +47,12 @@ def frontend_of(module: Any) -> tuple[Rung, Any]:
     Raises:
         TypeError: it belongs to no rung; where it is a PyTorch module that holds some that do, says where.
     """
-    while (inside := AROUND.get(type(module).__name__)) and hasattr(module, inside):
+    while (inside := WRAPPERS.get(type(module).__name__)) and hasattr(module, inside):
         module = getattr(module, inside)
     try:
         return rung_of(module), module
     except TypeError as error:
-        if not hasattr(module, "named_modules"):
-            raise
-        found = [name for name, part in module.named_modules() if name and _is_frontend(part)]
+        found = _frontends_in(module) if hasattr(module, "named_modules") and not isinstance(module, type) else []
         if not found:
             raise
         raise TypeError(
@@ -70,11 +68,11 @@ def part_of(module: Any, scope: str) -> Any:
     """
     part = module
     for name in re.split("[/.]", scope.strip("/")) if scope.strip("/") else ():
-        while (inside := AROUND.get(type(part).__name__)) and hasattr(part, inside) and name != inside:
+        while (inside := WRAPPERS.get(type(part).__name__)) and hasattr(part, inside) and name != inside:
             part = getattr(part, inside)
         part = _child(part, name)
         if part is None:
-            found = [at for at, inner in _parts(module) if at and _is_frontend(inner)]
+            found = [at.replace(".", "/") for at in _frontends_in(module)]
             raise ValueError(
                 f"scope={scope!r}: {type(module).__qualname__} has no part {name!r} there; "
                 f"frontends are at {found or 'none that can be told'}"
@@ -92,33 +90,17 @@ def _child(part: Any, name: str) -> Any:
     return own
 
 
-def _parts(module: Any) -> list[tuple[str, Any]]:
-    """Paths and parts of a model, as far as they can be listed."""
-    if hasattr(module, "named_modules"):
-        return [(path.replace(".", "/"), part) for path, part in module.named_modules()]
-    return [(layer.name, layer) for layer in getattr(module, "layers", ())]
-
-
-def _is_frontend(module: Any) -> bool:
-    try:
-        rung_of(module)
-    except TypeError:
-        return False
-    return True
-
-
-def same_form(module: nn.Module, held: Mapping[str, NDArray[Any]]) -> bool:
-    """Tell whether PCEN's parameters are held as the module holds them, logarithms or values; others have one form."""
-    logs = layouts.holds_logarithms(held)
-    return logs in (None, getattr(module.compression, "learn_logs", logs))
-
-
-def same_class(module: Any, source: Any) -> bool:
-    """Tell whether both are of ``leaf`` or ``efficientleaf`` and have tensors of the same names that mean the same."""
-    if not all(rung_of(frontend).name in SIMPLIFIED for frontend in (module, source)):
-        return False
-    forms = [getattr(frontend.compression, "learn_logs", None) for frontend in (module, source)]
-    return forms[0] == forms[1] and set(module.state_dict()) == set(source.state_dict())
+def _frontends_in(module: Any) -> list[str]:
+    """Where a PyTorch or Keras model holds frontends, by their dotted paths or layers' names."""
+    layers = ((layer.name, layer) for layer in getattr(module, "layers", ()))
+    found = []
+    for name, part in module.named_modules() if hasattr(module, "named_modules") else layers:
+        try:
+            rung_of(part)
+        except TypeError:
+            continue
+        found.append(name)
+    return [name for name in found if name]
 
 
 def load_own(module: nn.Module, held: Mapping[str, NDArray[Any]]) -> None:
@@ -149,31 +131,6 @@ def load_own(module: nn.Module, held: Mapping[str, NDArray[Any]]) -> None:
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(torch.as_tensor(np.array(held[name])))
-
-
-def leaf_of(config: FrontendConfig, padding: str, learn_logs: bool) -> leaf.Leaf:
-    """A fresh ``leaf.Leaf`` for a state dict, in evaluation mode, its PCEN floored as LEAF's.
-
-    Raises:
-        ValueError: as :class:`leaf.Leaf`; or the configuration is another frontend's.
-    """
-    import leaf
-    from parity.oracle.config import FLOOR
-
-    if (config.frontend, config.conv1d_cls, config.compression) != ("Leaf", "GaborConv1D", "pcen"):
-        raise ValueError(f"settings {config}: must be those of Leaf with PCEN, as leaf's state dict has it")
-    pcen = leaf.PCEN(
-        config.n_filters, alpha=0.96, delta=2.0, r=0.5, eps=config.pcen_floor, learn_logs=learn_logs, clamp=FLOOR
-    )
-    return leaf.Leaf(
-        config.n_filters,
-        max_freq=min(7800.0, config.sample_rate / 2),
-        sample_rate=config.sample_rate,
-        window_len=config.window_len,
-        window_stride=config.window_stride,
-        compression=pcen,
-        padding=padding,
-    ).eval()
 
 
 def load_weights(
@@ -207,109 +164,113 @@ def load_weights(
 
     Raises:
         ModuleNotFoundError: a file needs h5py or safetensors, and it is not installed.
-        TypeError: the module belongs to no rung, or a value of a mapping is complex or no array of numbers.
+        TypeError: the module, or a source that is one, belongs to no rung; or ``scope`` is no text; or a value of a
+            mapping is complex or no array of numbers.
         ValueError: a variable is missing, not expected, misshapen, NaN or infinite; or the filters are certain to be of
             another class, whose variables have the same shapes; or the rung cannot hold its value
             (the message names the variable, the value and what is allowed); or the file cannot be read, has more
             values than a frontend of this module's size, or holds several frontends or none where ``scope`` says (the
             message lists those that there are).
     """
+    if not isinstance(scope, (str, type(None))):
+        raise TypeError(f"scope={shown(scope)}: must be text, or None")
     rung, module = frontend_of(module)
     if not isinstance(source, (str, os.PathLike, Mapping)):
-        return _from_module(rung, module, source, scope)
-    try:
-        _from_contents(rung, module, contents_of(source), scope)
-    except (TypeError, ValueError) as error:  # a mapping's values are the caller's, a file's are the file's
-        if isinstance(source, Mapping) or (name := repr(os.fspath(source))) in str(error):
-            raise
-        raise ValueError(f"source={name}: {error}") from error
+        known, origin = _from_module(rung, module, source, scope), "the source"
+    else:
+        try:
+            known, origin = _from_contents(rung, module, contents_of(source), scope)
+        except (TypeError, ValueError) as error:  # a mapping's values are the caller's, a file's are the file's
+            if isinstance(source, Mapping) or (name := repr(os.fspath(source))) in str(error):
+                raise
+            raise ValueError(f"source={name}: {error}") from error
+    warn_of_differences(known, facts_of(rung.name, module), origin, stacklevel=3)
 
 
-def _from_contents(rung: Rung, module: Any, contents: Contents, scope: str | None) -> None:
-    adapter = rung.load_adapter()
-    where = contents.chosen(scope)
-    found = contents.names(where)
-    known, origin = _facts(contents, hints := contents.hints(where))
-    if layouts.is_simplified(found) and rung.name in SIMPLIFIED:
+def contents_of(source: Mapping[str, Any] | str | os.PathLike[str]) -> Contents:
+    """A file or a mapping, opened; of dicts in a mapping, as training scripts save them, the names are joined."""
+    from parity.weights.checkpoints.contents import Mapped, flattened, stored_arrays
+    from parity.weights.checkpoints.files import open_file
+
+    if isinstance(source, Mapping):
+        return Mapped(Path("the mapping"), stored_arrays(dict(flattened(source))))
+    return open_file(Path(source))
+
+
+def _from_contents(rung: Rung, module: Any, contents: Contents, scope: str | None) -> tuple[Facts, str]:
+    """Set a module from a file; what is known of the source beside its variables, and what the source is."""
+    adapter, where = rung.load_adapter(), contents.chosen(scope)
+    names, hints = contents.names(where), contents.hints(where)
+    known, origin = _facts(contents.path, hints)
+    if layouts.is_simplified(names) and rung.name in SIMPLIFIED:
         held = contents.held(where, _most(tuple(t.shape) for t in module.state_dict().values()))
-        if same_form(module, held):
+        logs = layouts.holds_logarithms(held)
+        # logarithms or values of PCEN, as the module holds them; other compressions have one form
+        if logs in (None, getattr(module.compression, "learn_logs", logs)):
             load_own(module, held)
-            return warn_of_differences(known, facts_of(rung.name, module), origin, 4)
+            return known, origin
     wanted = adapter.shapes(module)
     variables = contents.variables(where, _most(wanted.values()))
-    if layouts.is_state_dict(found):
+    if layouts.is_state_dict(names):
         # the published port keeps its fixed smoother as an argument, and in no state dict: so is ours kept
         for name in {RNN_KERNEL, RNN_RECURRENT} & set(wanted) - set(variables):
             variables[name] = adapter.read(module)[name]
-    variables = checked(variables, wanted)
-    require_same_filters(rung.name, module, variables, hints)
-    _write(rung, module, hints.get("rung", "original"), variables)
-    if variables:
-        port = PUBLIC.get(hints.get("port", ""))
-        warn_of_differences({**known, **_window_of(port, adapter, module)}, facts_of(rung.name, module), origin, 4)
+    variables = _write(rung, module, hints.get("rung", "original"), variables, hints)
+    if "port" in hints:  # the taps that it has where the module was built: simplified LEAF makes an even number odd
+        known["n_taps"] = adapter.config(module).with_(padding="same").window
+    return known if variables else {}, origin
 
 
-def _window_of(port: PublicPort | None, adapter: Any, module: Any) -> Facts:
-    """The taps that a port has where the module was built: simplified LEAF makes an even number odd."""
-    return {"n_taps": adapter.config(module).with_(padding="same").window} if port else {}
-
-
-def _facts(contents: Contents, hints: Mapping[str, str]) -> tuple[Facts, str]:
+def _facts(path: Path, hints: Mapping[str, str]) -> tuple[Facts, str]:
     """Collect what a source says, or is certain, beside its variables; name the source."""
-    from parity.weights import stored
-
-    if contents.path.suffix == stored.SUFFIX and contents.path.is_file() and (about := stored.described(contents.path)):
-        config, original = about.config, about.rung == "og_leaf"
+    if path.suffix == stored.SUFFIX and path.is_file() and (about := stored.described(path)):
+        config = about.config
         facts: Facts = {name: float(getattr(config, name)) for name in ("sample_rate", "window_len", "window_stride")}
         pcen = {"eps": config.pcen_floor} if "pcen" in config.compression else {}
-        facts |= {**pcen, **ORIGINAL, "padding": "same" if original else about.padding}
-        return {**facts, "wrap": about.options.get("wrap", False)}, "the source"
+        wrap = about.options.get("wrap", False)
+        return {**facts, **pcen, **ORIGINAL, "padding": about.padding, "wrap": wrap}, "the source"
     if hints.get("rung") == "leaf":  # which a module of leaf was built for, as with load_state_dict
         return {}, "a state dict of leaf"
     if port := PUBLIC.get(hints.get("port", "")):
         return {**CENTERED, **({} if port.floor is None else {"eps": port.floor})}, port.repository
-    return ORIGINAL, "TensorFlow's LEAF"
+    return dict(ORIGINAL), "TensorFlow's LEAF"
 
 
-def _from_module(rung: Rung, module: Any, source: Any, scope: str | None) -> None:
-    from parity.weights.checkpoints.contents import plain
+def _from_module(rung: Rung, module: Any, source: Any, scope: str | None) -> Facts:
+    """Set a module from another; what is known of the source beside its variables."""
+    from parity.weights.checkpoints.contents import as_array
 
-    other, source = frontend_of(source if scope is None else part_of(source, scope))
-    if same_class(module, source):
-        load_own(module, {name: plain(tensor) for name, tensor in source.state_dict().items()})
-        return warn_of_differences(
-            facts_of(other.name, source), facts_of(rung.name, module), "the source", stacklevel=4
-        )
-    adapter = rung.load_adapter()
-    variables = checked(other.load_adapter().read(source), adapter.shapes(module))
+    try:
+        other, source = frontend_of(source if scope is None else part_of(source, scope))
+    except TypeError as error:
+        raise TypeError(str(error).replace("module=", "source=", 1)) from None
+    if _same_tensors(rung, module, other, source):
+        load_own(module, {name: as_array(name, tensor) for name, tensor in source.state_dict().items()})
+        return facts_of(other.name, source)
     hints = {"conv1d_cls": known} if (known := class_of(other.name, source)) else {}
-    require_same_filters(rung.name, module, variables, hints)
-    _write(rung, module, other.name, variables)
-    if variables:
-        warn_of_differences(facts_of(other.name, source), facts_of(rung.name, module), "the source", 4)
+    variables = _write(rung, module, other.name, other.load_adapter().read(source), hints)
+    return facts_of(other.name, source) if variables else {}
 
 
-def _write(rung: Rung, module: Any, origin: str, variables: dict[str, Any]) -> None:
+def _same_tensors(rung: Rung, module: Any, other: Rung, source: Any) -> bool:
+    """Tell whether both are of ``leaf`` or ``efficientleaf`` and have tensors of the same names that mean the same."""
+    if not {rung.name, other.name} <= set(SIMPLIFIED):
+        return False
+    forms = [getattr(frontend.compression, "learn_logs", None) for frontend in (module, source)]
+    return forms[0] == forms[1] and set(module.state_dict()) == set(source.state_dict())
+
+
+def _write(rung: Rung, module: Any, origin: str, source: Mapping[str, Any], hints: Mapping[str, str]) -> Variables:
+    """Set a module from variables of a rung, or of the original; returns them by canonical names."""
     adapter = rung.load_adapter()
+    variables = checked(source, adapter.shapes(module))
+    require_same_filters(rung.name, module, variables, hints)
     simplified = rung.name in SIMPLIFIED or origin in SIMPLIFIED
     window = adapter.config(module).window if simplified else 0
     adapter.write(module, same_function(origin, rung.name, variables, window))
+    return variables
 
 
 def _most(shapes: Iterable[tuple[int, ...]]) -> int:
     """Count the values that a source may have where the module needs these: enough to say what is wrong with others."""
     return max(1 << 20, 4 * sum(math.prod(shape) for shape in shapes))
-
-
-def contents_of(source: Mapping[str, Any] | str | os.PathLike[str]) -> Contents:
-    """A file or a mapping, opened; of dicts in a mapping, as training scripts save them, the names are joined.
-
-    Raises:
-        ModuleNotFoundError, ValueError: as :func:`parity.weights.checkpoints.open_file`.
-    """
-    from parity.weights.checkpoints import Mapped, open_file
-    from parity.weights.checkpoints.contents import flat
-
-    if isinstance(source, Mapping):
-        return Mapped(Path("the mapping"), dict(flat(source)))
-    return open_file(Path(source))

@@ -28,10 +28,6 @@ ENDING = ("SIGTERM", "SIGHUP")  # SIGINT is an exception by itself
 def require_file(name: str, path: Path) -> None:
     """Refuse to read what is no file with content: a folder, a pipe that would never end, a device, nothing.
 
-    Args:
-        name: of the argument, for the message.
-        path: to be read.
-
     Raises:
         ValueError: names the argument, its value and what is wrong.
     """
@@ -49,9 +45,7 @@ def require_file(name: str, path: Path) -> None:
 def require_weights(name: str, path: Path) -> None:
     """Refuse to read weights that are not there, or for whose file a library is missing.
 
-    Args:
-        name: of the argument, for the message.
-        path: a file, the prefix of a TensorFlow checkpoint, or a folder that holds one.
+    ``path`` is a file, the prefix of a TensorFlow checkpoint, or a folder that holds one.
 
     Raises:
         ModuleNotFoundError: the library is not installed.
@@ -67,13 +61,16 @@ def require_weights(name: str, path: Path) -> None:
         require_library(library, f"{name}={str(path)!r}")
 
 
-def missing(what: str, *libraries: str) -> ModuleNotFoundError:
-    """The one hint at what to install: it names the libraries, never an extra of a package that is on no index.
+def shown(value: object) -> str:
+    """A value in a message: as it shows itself, or the name of its type where it cannot."""
+    try:
+        return repr(value)
+    except Exception:
+        return type(value).__name__
 
-    Args:
-        what: needs them; the beginning of the message.
-        libraries: names of modules; at least one.
-    """
+
+def missing(what: str, *libraries: str) -> ModuleNotFoundError:
+    """The one hint at what to install for ``what``: the libraries, never an extra of a package that is on no index."""
     packages = " ".join(dict.fromkeys(PACKAGES.get(library, library) for library in libraries))
     return ModuleNotFoundError(
         f"{what} needs {' and '.join(libraries)}: python -m pip install {packages}", name=libraries[0]
@@ -81,11 +78,7 @@ def missing(what: str, *libraries: str) -> ModuleNotFoundError:
 
 
 def require_library(library: str, what: str) -> None:
-    """Refuse what needs a library that is not installed; nothing is imported.
-
-    Raises:
-        ModuleNotFoundError: names what needs it, and how to install it.
-    """
+    """Refuse with :func:`missing` what needs a library that is not installed; nothing is imported."""
     if find_spec(library) is None:
         raise missing(what, library)
 
@@ -137,11 +130,7 @@ class Output:
             raise self._refusal(error) from error
 
     def write(self, data: bytes) -> None:
-        """Write it, whole or not at all.
-
-        Raises:
-            ValueError: as :meth:`replacing`.
-        """
+        """Write it, whole or not at all; raises as :meth:`replacing`."""
         with self.replacing() as file:
             file.write(data)
 
@@ -208,11 +197,7 @@ def check_all(*outputs: Output) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write a file that is ours, so that a reader never sees half of it; what is there is replaced.
-
-    Raises:
-        ValueError: it cannot be written; says why.
-    """
+    """Write a file that is ours, so that a reader never sees half of it; what is there is replaced."""
     Output("path", path, force=True).write(data)
 
 

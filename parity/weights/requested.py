@@ -1,63 +1,19 @@
-"""Read what the user asks for: the settings of ``--config``, and the front end of ``leaf-ladder features``.
-
-The front end is fresh, or what a file of weights says that it is.
-"""
+"""The front end of ``leaf-ladder features``: fresh, or what a file of weights says that it is."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from parity.weights.outputs import require_file
 from parity.weights.stored import Description, described, load
-
-
-def settings_of(texts: Sequence[str]) -> dict[str, Any]:
-    """Read the settings of every ``--config``: each a JSON file, or ``name=value,name=value``; together they are one.
-
-    Raises:
-        ValueError: one is neither, or two of them, or one by itself, give a setting two values; names it.
-    """
-    settings: dict[str, Any] = {}
-    for text in texts:
-        for name, value in _pairs(text):
-            if name in settings and not _alike(settings[name], value):
-                raise ValueError(f"config: {name}={settings[name]} and {name}={value}: must be given one value")
-            settings[name] = value
-    return settings
-
-
-def _pairs(text: str) -> list[tuple[str, Any]]:
-    try:
-        if text.endswith(".json"):
-            require_file("config", Path(text))
-            read = json.loads(Path(text).read_text("utf-8"))
-            return list(dict(read.get("config", read)).items())
-        pairs = [(name.strip(), value.strip()) for name, value in (pair.split("=", 1) for pair in text.split(","))]
-        if not all(name and value for name, value in pairs):
-            raise ValueError("a name or a value is empty")
-        return [(name, value) for name, value in pairs]
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"config={text!r}: must be a JSON file or name=value,name=value ({error})") from None
-
-
-def _alike(one: Any, other: Any) -> bool:
-    try:
-        return float(one) == float(other)
-    except (TypeError, ValueError):
-        return str(one).lower() == str(other).lower()
-
 
 FRONTENDS = ("leaf", "efficientleaf", "og_leaf")
 PADDINGS = {"leaf": ("centered", "same"), "efficientleaf": ("centered",), "og_leaf": ("same",)}
 DEFAULTS: dict[str, Any] = {"frontend": "leaf", "sample_rate": 16000, "n_filters": 40}
 
 
-@dataclass(frozen=True)
-class Frontend:
+class Frontend(NamedTuple):
     """A front end, and what it was made of.
 
     Attributes:
@@ -68,7 +24,7 @@ class Frontend:
 
     module: Any
     sample_rate: float
-    assumed: dict[str, Any] = field(default_factory=dict)
+    assumed: dict[str, Any]
 
 
 def build(frontend: str, sample_rate: float, n_filters: int = 40, padding: str = "centered") -> Any:
@@ -106,7 +62,7 @@ def require_choices(frontend: str, padding: str | None) -> None:
     if frontend not in FRONTENDS:
         raise ValueError(f"frontend={frontend!r}: must be one of {', '.join(FRONTENDS)}")
     if padding is not None and padding not in (allowed := PADDINGS[frontend]):
-        raise ValueError(f"padding={padding!r}: {frontend} has {' or '.join(map(repr, allowed))} alone")
+        raise ValueError(f"padding={padding!r}: must be {' or '.join(map(repr, allowed))} of {frontend}")
 
 
 def require_agreement(about: Description, given: Mapping[str, Any], weights: Path) -> None:
@@ -115,10 +71,9 @@ def require_agreement(about: Description, given: Mapping[str, Any], weights: Pat
     Raises:
         ValueError: names the first such setting.
     """
-    held = {
-        "frontend": about.rung, "sample_rate": about.config.sample_rate, "n_filters": about.config.n_filters,
-        "padding": about.padding,
-    }  # fmt: skip
+    config = about.config
+    held = {"frontend": about.rung, "sample_rate": config.sample_rate, "n_filters": config.n_filters,
+            "padding": about.padding}  # fmt: skip
     for name, value in given.items():
         if value != held[name]:
             raise ValueError(f"{name}={value!r}: must be {held[name]!r}, as weights={str(weights)!r} say; leave it out")
@@ -140,50 +95,52 @@ def prepared(given: Mapping[str, Any], weights: Path | None = None) -> Frontend:
         ValueError: the file cannot be read, does not fit, or says otherwise than what is given; names what.
     """
     if weights is None:
-        return _fresh(given)
-    about = described(weights)
-    if about is None:
-        return _undescribed(given, weights)
-    require_agreement(about, given, weights)
-    return Frontend(load(weights), about.config.sample_rate)
+        settings = {**DEFAULTS, **given}
+        return Frontend(build(**settings), settings["sample_rate"], {})
+    if about := described(weights):
+        require_agreement(about, given, weights)
+        return Frontend(load(weights), about.config.sample_rate, {})
+    if given.get("frontend") == "og_leaf":
+        return _of_original(given, weights)
+    return _of_simplified(given, weights)
 
 
-def _fresh(given: Mapping[str, Any]) -> Frontend:
-    settings = {**DEFAULTS, **given}
-    return Frontend(build(**settings), settings["sample_rate"])
+def _of_original(given: Mapping[str, Any], weights: Path) -> Frontend:
+    from parity.weights.reading import read
+
+    require_choices("og_leaf", given.get("padding"))
+    settings = {name: given[name] for name in ("sample_rate", "n_filters") if name in given}
+    module, about, assumed = read(weights, None, settings)
+    if about.rung != "og_leaf":
+        raise ValueError(
+            f"frontend='og_leaf': must be 'leaf' or 'efficientleaf', for weights={str(weights)!r} are a state dict "
+            "with the frames of leaf"
+        )
+    return Frontend(module, about.config.sample_rate, assumed)
 
 
-def _undescribed(given: Mapping[str, Any], weights: Path) -> Frontend:
-    from parity.weights.checkpoints import Mapped, open_file
-    from parity.weights.convert_file import read
+def _of_simplified(given: Mapping[str, Any], weights: Path) -> Frontend:
+    from parity.weights.checkpoints.contents import Mapped
+    from parity.weights.checkpoints.files import open_file
     from parity.weights.loading import load_weights
 
-    if given.get("frontend") == "og_leaf":
-        require_choices("og_leaf", given.get("padding"))
-        settings = {name: given[name] for name in ("sample_rate", "n_filters") if name in given}
-        module, config, assumed = read(weights, None, settings)
-        if hasattr(module, "padding"):
-            raise ValueError(f"frontend='og_leaf': weights={str(weights)!r} are a state dict with the frames of leaf")
-        return Frontend(module, config.sample_rate, assumed)
     contents = open_file(weights)
     where = contents.chosen(None)
     hints, variables = contents.hints(where), contents.variables(where)
     # what TensorFlow or og_leaf wrote has one alignment of frames; leaf's and arrays by name may have either
-    known = None if isinstance(contents, Mapped) and (not hints or "rung" in hints) else "same"
-    known = "centered" if "port" in hints else known
+    either = isinstance(contents, Mapped) and (not hints or "rung" in hints)
+    known = None if either else "centered" if "port" in hints else "same"
     said = dict(given)
     if "kernel" in variables:
         said.setdefault("n_filters", len(variables["kernel"]))
     settings = {**DEFAULTS, **said}
     allowed = PADDINGS[settings["frontend"]]
-    if "padding" not in said:
-        settings["padding"] = known if known in allowed else allowed[0]
+    settings.setdefault("padding", known if known in allowed else allowed[0])
     module = build(**settings)
     try:
         load_weights(module, weights)
     except ValueError as error:
-        shown = f"weights={str(weights)!r}"
-        raise ValueError(str(error) if str(weights) in str(error) else f"{shown}: {error}") from error
+        raise ValueError(str(error) if str(weights) in str(error) else f"weights={str(weights)!r}: {error}") from error
     assumed = {name: value for name, value in settings.items() if name not in said}
     if settings["padding"] == known:
         assumed.pop("padding", None)

@@ -10,12 +10,12 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parity.weights.frontends import FrontendConfig, build
-from parity.weights.outputs import Output, missing, require_file
+from parity.weights.outputs import Output, require_file, require_library, shown
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,10 +25,8 @@ VERSION = 2
 SUFFIX = ".safetensors"
 RUNGS = ("og_leaf", "leaf", "efficientleaf")
 DTYPES = ("float32", "float64")
-OPTIONS = {
-    "padding": str, "wrap": bool, "learn_logs": bool, "num_groups": int, "conv_win_factor": float,
-    "stride_factor": float,
-}  # fmt: skip
+APPROXIMATIONS = {"num_groups": int, "conv_win_factor": float, "stride_factor": float}  # options of efficientleaf
+OPTIONS = {"padding": str, "wrap": bool, "learn_logs": bool, **APPROXIMATIONS}
 LONGEST = 1 << 20  # bytes of a header; ours have a few thousand
 WIDEST = 1 << 16  # n_fft: the one size that no tensor of the file vouches for
 
@@ -78,13 +76,10 @@ class Description:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return {
-            "format": FORMAT, "version": VERSION, "rung": self.rung, "dtype": self.dtype,
-            "config": self.config.as_dict(), "options": self.options,
-        }  # fmt: skip
+        return {"format": FORMAT, "version": VERSION, **asdict(self)}
 
 
-def beside(path: Path) -> Path:
+def copy_of_description(path: Path) -> Path:
     """Where the copy of the description for people lies."""
     return path.with_suffix(".json")
 
@@ -104,7 +99,7 @@ def outputs(path: Path, inputs: Mapping[str, Path], force: bool = False) -> tupl
         raise ValueError(f"target={str(path)!r}: must end in {SUFFIX}")
     return (
         Output("target", path, inputs, _is_weights, force),
-        Output("target's description", beside(path), inputs, _is_copy, force),
+        Output("target's description", copy_of_description(path), inputs, _is_copy, force),
     )
 
 
@@ -114,7 +109,9 @@ def encode(module: nn.Module, about: Description) -> bytes:
     Raises:
         ModuleNotFoundError: safetensors is not installed.
     """
-    save = _safetensors().save
+    require_library("safetensors", f"a {SUFFIX} file")
+    from safetensors.torch import save
+
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     said = {name: value if isinstance(value, str) else json.dumps(value) for name, value in about.as_dict().items()}
     # "format" is what other readers of these files ask for
@@ -156,17 +153,20 @@ def load(path: str | os.PathLike[str], dtype: str | None = None, *, wrap: bool =
 
     Raises:
         ModuleNotFoundError: safetensors is not installed.
+        TypeError: ``path`` is none.
         ValueError: the file is missing, torn, edited or of another kind, or a weight is NaN or infinite; settings of a
             file that says them itself, or that do not fit; names it.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path={shown(path)}: must be a path, got {type(path).__name__}")
     path = Path(path)
-    if dtype is not None and dtype not in DTYPES:
-        raise ValueError(f"dtype={dtype!r}: must be 'float32' or 'float64'")
+    if dtype is not None and (not isinstance(dtype, str) or dtype not in DTYPES):
+        raise ValueError(f"dtype={shown(dtype)}: must be 'float32' or 'float64'")
     about = described(path)
     if about is None and wrap:
         import torch
 
-        from parity.weights.wrapped_port import load_wrapped
+        from parity.weights.reading import load_wrapped
 
         return load_wrapped(path, settings).to(getattr(torch, dtype or "float32")).eval()
     if settings:
@@ -182,6 +182,8 @@ def load(path: str | os.PathLike[str], dtype: str | None = None, *, wrap: bool =
 
 def decode(path: Path, data: bytes, dtype: str | None = None) -> nn.Module:
     """The frontend in the bytes of a file; see :func:`load`."""
+    require_library("safetensors", f"a {SUFFIX} file")
+    import safetensors.torch
     import torch
 
     shown = f"path={str(path)!r}"
@@ -194,7 +196,7 @@ def decode(path: Path, data: bytes, dtype: str | None = None) -> nn.Module:
         raise ValueError(f"{shown}: is torn or edited: its SHA-256 is not the recorded one")
     module = about.module()
     try:
-        state = _safetensors().load(data)
+        state = safetensors.torch.load(data)
         module.load_state_dict(state)
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"{shown}: does not hold its configuration's tensors ({error})") from error
@@ -215,15 +217,12 @@ def described(path: Path) -> Description | None:
     require_file("path", path)
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        if not 2 <= length <= LONGEST:
-            return None
-        text = file.read(length)
+        text = file.read(length) if length <= LONGEST else b""
     try:
         header = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    metadata = header.get("__metadata__") if isinstance(header, dict) else None
-    if not isinstance(metadata, dict) or metadata.get("producer") != FORMAT:
+        if header["__metadata__"]["producer"] != FORMAT:
+            return None
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
     try:
         return _parse(header, path.stat().st_size)
@@ -288,15 +287,5 @@ def _is_copy(path: Path) -> bool:
         found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(found, dict) and found.get("format") == FORMAT and set(found) == {*_FIELDS, "sha256"}
-
-
-_FIELDS = ("format", "version", "rung", "dtype", "config", "options")
-
-
-def _safetensors() -> Any:
-    try:
-        import safetensors.torch
-    except ModuleNotFoundError:
-        raise missing(f"a {SUFFIX} file", "safetensors") from None
-    return safetensors.torch
+    names = {"format", "version", "rung", "dtype", "config", "options", "sha256"}
+    return isinstance(found, dict) and found.get("format") == FORMAT and set(found) == names

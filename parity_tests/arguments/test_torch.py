@@ -8,9 +8,10 @@ import efficientleaf
 import leaf
 import og_leaf
 from parity_tests.arguments.table import Subject, cases, finding
-from parity_tests.arguments.torch_subjects import OF_EITHER, finite, leaf_subjects, og_leaf_subjects
+from parity_tests.arguments.torch_subjects import OF_EITHER, finite, leaf_subjects, og_leaf_subjects, weights_subjects
 
-OG_LEAF, LEAF = og_leaf_subjects(), leaf_subjects()
+OG_LEAF, LEAF, WEIGHTS = og_leaf_subjects(), leaf_subjects(), weights_subjects()
+ALL = OG_LEAF + LEAF + WEIGHTS
 EVERY = 3  # of the values one in three, another third for the next argument
 FEWEST = 1500
 
@@ -23,20 +24,27 @@ def findings(subject: Subject) -> dict[tuple[str, str], str]:
     return {case: what for case, what in found.items() if what}
 
 
-@pytest.mark.parametrize("subject", OG_LEAF + LEAF, ids=lambda subject: f"{subject.call.__module__}.{subject.name}")
+@pytest.mark.parametrize("subject", ALL, ids=lambda subject: f"{subject.call.__module__}.{subject.name}")
 def test_every_argument(subject):
     assert findings(subject) == {}
 
 
-@pytest.mark.parametrize("subject", OG_LEAF + LEAF, ids=lambda subject: f"{subject.call.__module__}.{subject.name}")
+@pytest.mark.parametrize("subject", ALL, ids=lambda subject: f"{subject.call.__module__}.{subject.name}")
 def test_arguments_that_the_table_starts_from_work(subject):
     argument = next(iter(subject.arguments()), None)
     if argument in subject.base():
         assert finding(subject, argument, subject.base()[argument], finite) == ""
     assert subject.use(subject.call(**subject.base())) is not None or subject.name in (
         "from_leaf",
+        "load_weights",
         "project_after_step",
     )
+
+
+def test_source_of_weights():
+    load = next(subject for subject in WEIGHTS if subject.name == "load_weights")
+    found = {v: finding(load, "source", OF_EITHER[v](), finite) for v in OF_EITHER if "dict" not in v}
+    assert {v: what for v, what in found.items() if what} == {}
 
 
 def test_no_public_callable_is_left_out():
@@ -51,7 +59,7 @@ def test_no_public_callable_is_left_out():
 
 
 def test_there_are_enough_cases():
-    assert sum(1 for subject in OG_LEAF + LEAF for _ in cases(subject, OF_EITHER, EVERY)) >= FEWEST
+    assert sum(1 for subject in ALL for _ in cases(subject, OF_EITHER, EVERY)) >= FEWEST
 
 
 @pytest.mark.parametrize(("call", "found"), [

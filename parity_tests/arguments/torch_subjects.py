@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +15,9 @@ from torch import Tensor, nn
 import efficientleaf
 import leaf
 import og_leaf
+import parity
+from parity.weights import stored
+from parity.weights.frontends import FrontendConfig
 from parity_tests.arguments.table import Subject
 from parity_tests.arguments.values import VALUES
 
@@ -180,3 +186,25 @@ def leaf_subjects() -> list[Subject]:
         Subject(getattr(call, "__name__", "from_leaf"), call, lambda base=base: dict(base), use, left.get(call, ()))
         for call, (base, use) in subjects.items()
     ]
+
+
+def weights_subjects() -> list[Subject]:
+    """All of ``parity``'s that carry weights."""
+
+    @cache
+    def file() -> Path:
+        about = stored.Description("og_leaf", "float32", FrontendConfig(n_filters=2, sample_rate=2000), {})
+        path = Path(tempfile.mkdtemp()) / "w.safetensors"
+        path.write_bytes(stored.encode(about.module(), about))
+        return path
+
+    def module() -> Any:
+        return og_leaf.Leaf(n_filters=2, sample_rate=2000)
+
+    return [
+        Subject("convert", parity.convert, lambda: {"module": module(), "to": "leaf"}, _frontend),
+        # of a mapping as source, its variables are named
+        Subject("load_weights", parity.load_weights, lambda: {"module": module(), "source": module().state_dict()},
+                left_out=("source",)),
+        Subject("load", parity.load, lambda: {"path": file()}, _frontend),
+    ]  # fmt: skip

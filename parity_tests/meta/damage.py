@@ -253,12 +253,8 @@ def read_all(n_files: int, seed: int, folder: Path) -> tuple[dict[str, Count], l
     violations: list[str] = []
     begin = 0
     while begin < n_files:
-        command = [
-            sys.executable,
-            "-m",
-            "parity_tests.meta.damage_child",
-            *map(str, (n_files, seed, begin, folder)),
-        ]
+        arguments = map(str, (n_files, seed, begin, folder))
+        command = [sys.executable, "-m", "parity_tests.meta.damage_child", *arguments]
         child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert child.stdout is not None
         last = begin - 1

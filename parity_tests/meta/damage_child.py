@@ -22,20 +22,14 @@ from parity_tests.meta.weights import held, same_bits
 
 ALLOWED = (ValueError, OSError, ModuleNotFoundError)
 CODE = (".py", ".pyc", ".so")  # what an import, or a traceback, opens
+EVENTS = ("open", "os.remove", "os.rename", "os.mkdir", "subprocess.Popen", "socket.connect")
 opened: list[str] = []
 watching = False
 
 
 def watch(event: str, arguments: tuple[Any, ...]) -> None:
     """Keep what is opened outside of the folder, or to be written."""
-    if not watching or event not in (
-        "open",
-        "os.remove",
-        "os.rename",
-        "os.mkdir",
-        "subprocess.Popen",
-        "socket.connect",
-    ):
+    if not watching or event not in EVENTS:
         return
     path = os.fsdecode(arguments[0]) if isinstance(arguments[0], (str, bytes, os.PathLike)) else str(arguments[0])
     inside = event == "open" and path.startswith(f"{folder}/") and not (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from parity.weights.clips import SPEECH
-from parity.weights.requested import settings_of
+from parity.weights.frontends import settings_of
 from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files
 from parity_tests.meta.test_convert_command import GEOMETRY, run, source

@@ -15,7 +15,7 @@ from leaf import Leaf
 from parity import load, load_weights
 from parity.cli import app
 from parity.criteria import OfMax
-from parity.weights.convert_file import carry
+from parity.weights.convert_file import convert_file
 from parity.weights.converting import convert
 from parity.weights.features import build, extract
 
@@ -156,7 +156,7 @@ def described(tmp_path_factory):
     torch.save(below.state_dict(), folder / "og.pt")
     settings = {"sample_rate": RATE, "window_len": 10, "window_stride": 4, "pcen_floor": 1e-6}
     for to, options in (("og_leaf", {}), ("leaf", {}), ("efficientleaf", {"padding": "centered", "num_groups": 2})):
-        carry(folder / "og.pt", folder / f"{to}.safetensors", to, settings, options=options)
+        convert_file(folder / "og.pt", folder / f"{to}.safetensors", to, settings, options=options)
     return folder
 
 

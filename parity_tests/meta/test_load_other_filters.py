@@ -10,7 +10,7 @@ import leaf
 import og_leaf
 from parity import load_weights
 from parity.adapters.rungs import RUNGS
-from parity.weights.convert_file import carry
+from parity.weights.convert_file import convert_file
 from parity.weights.inferring import told
 from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files
@@ -116,7 +116,7 @@ def test_command(name, conv1d_cls, its, kind, tmp_path):
     compression = "none" if name == "leaf_fft" else "log"
     activation = "relu" if conv1d_cls == "SincConv1D" else "squared_modulus"
     settings = {**GEOMETRY, "conv1d_cls": conv1d_cls, "compression": compression, "activation": activation}
-    call = lambda: carry(files.FOLDER / name / kind, tmp_path / "w.safetensors", "og_leaf", settings)  # noqa: E731
+    call = lambda: convert_file(files.FOLDER / name / kind, tmp_path / "w.safetensors", "og_leaf", settings)  # noqa: E731
     refused(call, ValueError, its, conv1d_cls)
     assert list(tmp_path.iterdir()) == []
 

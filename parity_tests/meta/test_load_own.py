@@ -13,7 +13,8 @@ import og_leaf
 from parity import convert, load, load_weights
 from parity.adapters.rungs import RUNGS
 from parity.criteria import AtMost, OfMax
-from parity.weights.convert_file import carry, read
+from parity.weights.convert_file import convert_file
+from parity.weights.reading import read
 from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files
 from parity_tests.meta.weights import held, same_bits
@@ -187,24 +188,24 @@ def test_command_converts_a_state_dict_of_leaf(name, to, tmp_path):
     path = written(source.state_dict(), tmp_path / "l.pt")
     settings = {"padding": "same"} if name == "leaf padded as TensorFlow" else {}
     options = {"padding": "centered"} if to == "efficientleaf" else {}
-    carried = carry(path, tmp_path / "w.safetensors", to, settings, options=options)
-    assert carried.assumed.get("rung") == "leaf"
-    assert carried.assumed.get("padding", "same") == ("same" if settings else "centered")
-    assert set(carried.assumed) >= {"sample_rate", "window_len", "window_stride", "pcen_floor"}
+    converted = convert_file(path, tmp_path / "w.safetensors", to, settings, options=options)
+    assert converted.assumed.get("rung") == "leaf"
+    assert converted.assumed.get("padding", "same") == ("same" if settings else "centered")
+    assert set(converted.assumed) >= {"sample_rate", "window_len", "window_stride", "pcen_floor"}
     module = load(tmp_path / "w.safetensors")
     assert module.compression.learn_logs == source.compression.learn_logs
     if to == "leaf":
-        assert READ_BACK(carried.difference).passes
+        assert READ_BACK(converted.difference).passes
         assert same_bits(held(module), held(source))
         assert module.padding == source.padding
 
 
 def test_state_dict_of_leaf_becomes_og_leaf_where_the_frames_are_accepted(tmp_path):
     path = written(trained("simplified").state_dict(), tmp_path / "l.pt")
-    call = lambda **settings: carry(path, tmp_path / "w.safetensors", "og_leaf", settings)  # noqa: E731
+    call = lambda **settings: convert_file(path, tmp_path / "w.safetensors", "og_leaf", settings)  # noqa: E731
     refused(call, ValueError, "padding='centered'", "og_leaf holds padding='same' alone")
     call(padding="same")
-    expected = convert(read(path, None, {"padding": "same"})[0], "og_leaf")
+    expected = convert(read(path, None, {"padding": "same"}).module, "og_leaf")
     assert same_bits(held(load(tmp_path / "w.safetensors")), held(expected))
 
 

@@ -16,51 +16,37 @@ CASE = Case(config=SMALL, weights="trained", seed=4)
 SIMPLIFIED = ("leaf", "efficientleaf")
 
 
-def test_module_of_no_rung():
-    refused(lambda: convert(nn.Linear(2, 2), "leaf"), TypeError, "Linear", "og_leaf.Leaf")
+def centred(rung="leaf"):
+    return loaded(rung, CASE, padding="centered")
 
 
-@pytest.mark.parametrize("to", ["Leaf", "original", "oracle", "", None])
-def test_no_such_rung(to):
-    refused(lambda: convert(fresh("leaf"), to), ValueError, f"to={to!r}", "og_leaf", "efficientleaf")
+# module, to, options, and what the message holds
+CALLS = {
+    "module of no rung": (lambda: nn.Linear(2, 2), "leaf", {}, ("Linear", "og_leaf.Leaf")),
+    **{f"to={to!r}": (lambda: fresh("leaf"), to, {}, (f"to={to!r}", "og_leaf", "efficientleaf"))
+       for to in ("Leaf", "original", "oracle", "", None)},
+    **{f"dtype={dtype!r}": (lambda: fresh("leaf"), "leaf", {"dtype": dtype}, (f"dtype={dtype!r}", "float64"))
+       for dtype in ("float16", "int8", "double", torch.float32)},
+    **{f"unknown option of {to}": (centred, to, {"padding": "centered", "n_groups": 3}, ("n_groups", f"{to} allows"))
+       for to in ("og_leaf", *SIMPLIFIED)},
+    **{f"another rung's option of {to}": (lambda: loaded("og_leaf", CASE), to, {"num_groups": 3},
+                                          ("num_groups", f"{to} allows none")) for to in ("og_leaf", "leaf")},
+    "padding": (lambda: fresh("leaf"), "leaf", {"padding": "valid"}, ("'valid'", "centered")),
+    "internal option": (lambda: fresh("efficientleaf"), "efficientleaf", {"exact_for": {}},
+                        ("exact_for", "num_groups")),
+    **{f"frames of {rung} below": (lambda rung=rung: centred(rung), "og_leaf", {},
+                                   ("padding='centered'", "og_leaf", "padding='same'")) for rung in SIMPLIFIED},
+    "frames of og_leaf above": (lambda: loaded("og_leaf", CASE), "efficientleaf", {},
+                                ("padding='same'", "efficientleaf", "padding='centered'")),
+    "too many groups": (centred, "efficientleaf", {"num_groups": 4}, ("num_groups=4", "1 to 3")),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("dtype", ["float16", "int8", "double", torch.float32])
-def test_dtype(dtype):
-    refused(lambda: convert(fresh("leaf"), "leaf", dtype=dtype), ValueError, f"dtype={dtype!r}", "float64")
-
-
-@pytest.mark.parametrize("to", ["og_leaf", *SIMPLIFIED])
-def test_unknown_option(to):
-    call = lambda: convert(loaded("leaf", CASE, padding="centered"), to, padding="centered", n_groups=3)  # noqa: E731
-    refused(call, ValueError, "n_groups", f"{to} allows")
-
-
-@pytest.mark.parametrize("to", ["og_leaf", "leaf"])
-def test_option_of_another_rung(to):
-    call = lambda: convert(loaded("og_leaf", CASE), to, num_groups=3)  # noqa: E731
-    refused(call, ValueError, "num_groups", f"{to} allows none")
-
-
-def test_unknown_padding():
-    refused(lambda: convert(fresh("leaf"), "leaf", padding="valid"), ValueError, "'valid'", "centered")
-
-
-def test_internal_option():
-    refused(
-        lambda: convert(fresh("efficientleaf"), "efficientleaf", exact_for={}), ValueError, "exact_for", "num_groups"
-    )
-
-
-@pytest.mark.parametrize("rung", SIMPLIFIED)
-def test_centred_padding_does_not_go_down(rung):
-    refused(lambda: convert(fresh(rung) if rung == "efficientleaf" else loaded(rung, CASE, padding="centered"),
-                            "og_leaf"), ValueError, "padding='centered'", "og_leaf", "padding='same'")  # fmt: skip
-
-
-def test_same_padding_does_not_go_up_to_efficientleaf():
-    call = lambda: convert(loaded("og_leaf", CASE), "efficientleaf")  # noqa: E731
-    refused(call, ValueError, "padding='same'", "efficientleaf", "padding='centered'")
+@pytest.mark.parametrize("name", CALLS)
+def test_arguments(name):
+    make, to, options, named = CALLS[name]
+    error = TypeError if name == "module of no rung" else ValueError
+    refused(lambda: convert(make(), to, **options), error, *named)
 
 
 @pytest.mark.parametrize("to", SIMPLIFIED)
@@ -96,21 +82,16 @@ def test_free_smoothing_does_not_go_down():
 
 
 def test_sigma_below_leafs_box_is_not_exact():
-    module = loaded("leaf", CASE, padding="centered")
+    module = centred()
     module.filterbank.bandwidths.data[2] = 1.0
     refused(lambda: convert(module, "efficientleaf"), ValueError, "'kernel'", "sigma 1.0", "at least 1.49913")
     assert convert(module, "efficientleaf", num_groups=1).filterbank.bandwidths[2] == 1
 
 
 def test_filters_at_zero_hertz_alone_are_not_exact():
-    module = loaded("leaf", CASE, padding="centered")
+    module = centred()
     module.filterbank.center_freqs.data.fill_(-0.5)
     refused(lambda: convert(module, "efficientleaf"), ValueError, "'kernel'", "mu -0.5", "above")
-
-
-def test_too_many_groups():
-    call = lambda: convert(loaded("leaf", CASE, padding="centered"), "efficientleaf", num_groups=4)  # noqa: E731
-    refused(call, ValueError, "num_groups=4", "1 to 3")
 
 
 @pytest.mark.parametrize("clamp", [None, 1e-6, 0.0])

@@ -22,7 +22,7 @@ from parity.oracle.config import LeafConfig
 from parity.ports.formulas import Setting, conv, pool
 from parity.ports.held import Against
 from parity.ports.port import Port
-from parity.weights.convert_file import carry
+from parity.weights.convert_file import convert_file
 from parity_tests.ports.public.weights import RECORDED, STATE, WEIGHTS
 
 ABOUT = json.loads(RECORDED.read_text(encoding="utf-8"))
@@ -180,15 +180,15 @@ def test_load_says_what_reads_another_file(tmp_path):
     with pytest.raises(ValueError, match=r"settings=\['sample_rate'\]: must be left out, wrap=False"):
         parity.load(recorded.path, sample_rate=16000)
     target = tmp_path / "leaf.safetensors"
-    carry(recorded.path, target, "leaf", dict(recorded.settings))
+    convert_file(recorded.path, target, "leaf", dict(recorded.settings))
     with pytest.raises(ValueError, match="says all of them"):
         parity.load(target, wrap=True, sample_rate=16000)
 
 
 def test_converted_file_of_a_port_without_a_bias_is_leaf_with_its_frames(tmp_path):
     recorded = Recorded("denfed-odd")
-    carried = carry(recorded.path, tmp_path / "leaf.safetensors", "leaf", dict(recorded.settings))
-    assert not {"rung", "padding"} & set(carried.assumed)
+    converted = convert_file(recorded.path, tmp_path / "leaf.safetensors", "leaf", dict(recorded.settings))
+    assert not {"rung", "padding"} & set(converted.assumed)
     assert recorded.verdict(parity.load(tmp_path / "leaf.safetensors")).passes
 
 

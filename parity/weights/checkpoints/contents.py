@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +25,33 @@ MOST_DEPTH, MOST_ENTRIES = 32, 100_000  # of mappings in mappings
 FRONTEND = re.compile(r"(?:(.+?)\.)?(?:_complex_conv\.|complex_conv\.kernel$|filterbank\.center_freqs$)")
 
 
+@dataclass(frozen=True)
+class StoredArray:
+    """An array that is read when it is asked for.
+
+    Attributes:
+        shape: of it.
+        read: its values; raises ValueError or TypeError where they are torn or no numbers.
+    """
+
+    shape: tuple[int, ...]
+    read: Callable[[], Array]
+
+
 class Contents(ABC):
-    """An opened file of weights. Values are read when they are asked for, those of one frontend alone.
+    """An opened file of weights.
 
     A scope is where in the file a frontend stands: the path of attributes, groups or names that leads to it, joined
     with ``/``; ``""`` is the file itself.
 
     Attributes:
         path: of the file, for messages.
+        arrays: by the file's own keys.
     """
 
-    path: Path
+    def __init__(self, path: Path, arrays: Mapping[str, StoredArray]) -> None:
+        self.path = path
+        self.arrays = arrays
 
     @abstractmethod
     def scopes(self) -> tuple[str, ...]:
@@ -50,17 +68,6 @@ class Contents(ABC):
         """
 
     @abstractmethod
-    def load(self, key: str) -> Array:
-        """A value.
-
-        Raises:
-            ValueError: it is torn, or of a type that is no number.
-        """
-
-    @abstractmethod
-    def shape(self, key: str) -> tuple[int, ...]:
-        """The shape of a value that need not have been read."""
-
     def hints(self, scope: str) -> dict[str, str]:
         """What the file says of the frontend beside its variables, by the original's names.
 
@@ -69,8 +76,6 @@ class Contents(ABC):
         ``frontend``, ``conv1d_cls``, ``pooling_cls``: the classes. ``kernel``: ``keras`` where the filters' kernel is
         named as Keras' own convolution does, ``own`` where as the original's own layers do.
         """
-        del scope
-        return {}
 
     def chosen(self, scope: str | None) -> str:
         """The scope that is meant: the one given, or the only frontend's; the file itself where none can be told.
@@ -89,52 +94,39 @@ class Contents(ABC):
         """The arrays under a scope as they are, by the names that follow it.
 
         Raises:
-            ValueError: they have more than ``most`` values together, and none is read; or as :meth:`names` and
-                :meth:`load`.
+            ValueError: they have more than ``most`` values together, and none is read; or one is torn, no number, NaN
+                or infinite; or there is no such scope.
         """
         found = self.names(scope)
-        total = sum(math.prod(self.shape(key)) for key in found.values())
+        total = sum(math.prod(self.arrays[key].shape) for key in found.values())
         if total > most:
             raise ValueError(
                 f"source={str(self.path)!r}: the frontend at {scope!r} has {total} values, must have at most {most}"
             )
-        arrays = {name: self.load(key) for name, key in found.items()}
+        arrays = {name: self.arrays[key].read() for name, key in found.items()}
         for name, key in found.items():
             if arrays[name].dtype.kind == "f":
                 require_finite(key, arrays[name])  # by the file's own name
         return arrays
 
-    def variables(self, scope: str | None = None, most: int = MOST_VALUES) -> dict[str, Array]:
-        """The variables of a frontend by canonical names.
-
-        Raises:
-            ValueError: as :meth:`chosen` and :meth:`held`.
-        """
-        return self.held(self.chosen(scope), most)
+    def variables(self, scope: str, most: int = MOST_VALUES) -> dict[str, Array]:
+        """The variables of a frontend by canonical names; raises as :meth:`held`."""
+        return self.held(scope, most)
 
     def no_scope(self, scope: str) -> ValueError:
         """The error for a scope that is not there."""
-        return ValueError(f"scope={scope!r}: {str(self.path)!r} has no such scope; frontends are at {self._found()}")
-
-    def _found(self) -> str:
-        found = self.scopes()
-        return str(list(found)) if found else "none that can be told"
+        found = list(self.scopes()) or "none that can be told"
+        return ValueError(f"scope={scope!r}: {str(self.path)!r} has no such scope; frontends are at {found}")
 
 
 class Mapped(Contents):
     """Arrays by name, as ``.npz``, ``.safetensors`` and ``.pt`` hold them, under a scope or as they are.
 
-    Args:
-        path: for messages.
-        arrays: by the file's names, whose parts are joined with ``/`` or, in a state dict, with ``.``.
+    The parts of a name are joined with ``/`` or, in a state dict, with ``.``.
     """
 
-    def __init__(self, path: Path, arrays: Mapping[str, Any]) -> None:
-        self.path = path
-        self.arrays = arrays
-
     def scopes(self) -> tuple[str, ...]:
-        """See :meth:`Contents.scopes`: what the names of a state dict's frontends begin with.
+        """What the names of a state dict's frontends begin with.
 
         Otherwise none, and every array must be the frontend's unless a scope is given.
         """
@@ -151,32 +143,13 @@ class Mapped(Contents):
             raise self.no_scope(scope)
         return found
 
-    def load(self, key: str) -> Array:
-        """See :meth:`Contents.load`; of a mapping too.
-
-        Raises:
-            TypeError: it is no array or tensor, nor what NumPy takes for one.
-            ValueError: some of its values are masked.
-        """
-        value = self.arrays[key]
-        if np.ma.is_masked(value):
-            raise ValueError(f"variable {key!r}: has masked values, must have all")
-        try:
-            return np.asarray(plain(value))
-        except Exception as error:
-            raise TypeError(f"variable {key!r}: must be a numeric array, got {type(value).__name__}") from error
-
-    def shape(self, key: str) -> tuple[int, ...]:
-        """See :meth:`Contents.shape`."""
-        return tuple(getattr(self.arrays[key], "shape", ()))
-
-    def variables(self, scope: str | None = None, most: int = MOST_VALUES) -> dict[str, Array]:
+    def variables(self, scope: str, most: int = MOST_VALUES) -> dict[str, Array]:
         """See :meth:`Contents.variables`; a state dict's too, in the original's layout.
 
         Raises:
-            ValueError: a public port's bias on the energies is not 0; or as :meth:`Contents.variables`.
+            ValueError: a public port's bias on the energies is not 0; or as :meth:`Contents.held`.
         """
-        arrays = self.held(self.chosen(scope), most)
+        arrays = self.held(scope, most)
         if port := public_port(arrays):
             port.require_no_bias(arrays)
             return port.variables(arrays)
@@ -199,39 +172,55 @@ class Mapped(Contents):
         return ValueError(f"scope={scope!r}: {str(self.path)!r} has no such scope; names begin with {heads}")
 
 
-def plain(value: Any) -> Any:
-    """A PyTorch tensor, on any device, as an array; what NumPy has no type for or is of 16 bits, as float32.
+def stored_arrays(values: Mapping[Any, Any]) -> dict[Any, StoredArray]:
+    """What a mapping holds, arrays, tensors or what NumPy takes for one, to be read by :func:`as_array`."""
+    return {
+        name: StoredArray(tuple(getattr(value, "shape", ())), partial(as_array, name, value))
+        for name, value in values.items()
+    }
 
-    Anything else comes back as it is.
+
+def as_array(name: Any, value: Any) -> Array:
+    """An array, or a PyTorch tensor on any device, as an array; of 16 and 8 bits, as float32.
+
+    Raises:
+        TypeError: it is no array or tensor, nor what NumPy takes for one.
+        ValueError: some of its values are masked.
     """
-    if not hasattr(value, "detach"):
-        return value
-    tensor = value.detach().cpu()
-    return (tensor.float() if tensor.is_floating_point() and tensor.element_size() < 4 else tensor).numpy()
+    if np.ma.is_masked(value):
+        raise ValueError(f"variable {name!r}: has masked values, must have all")
+    try:
+        if hasattr(value, "detach"):
+            tensor = value.detach().cpu()
+            value = (tensor.float() if tensor.is_floating_point() and tensor.element_size() < 4 else tensor).numpy()
+        return np.asarray(value)
+    except Exception as error:
+        raise TypeError(f"variable {name!r}: must be a numeric array, got {type(value).__name__}") from error
 
 
-def flat(held: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
+def flattened(mapping: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
     """What nested mappings hold, as training scripts save them, by dotted name.
 
     Raises:
         ValueError: they nest without end, or too deep or too often to be what a script saved.
     """
-    left = [MOST_ENTRIES]
+    left = MOST_ENTRIES
 
-    def walk(held: Mapping[Any, Any], above: tuple[Any, ...]) -> Iterator[tuple[Any, Any]]:
-        for name, value in held.items():
-            left[0] -= 1
-            if left[0] < 0 or len(above) > MOST_DEPTH or any(value is outer for outer in above):
+    def walk(inner: Mapping[Any, Any], above: tuple[Any, ...]) -> Iterator[tuple[Any, Any]]:
+        nonlocal left
+        for name, value in inner.items():
+            left -= 1
+            if left < 0 or len(above) > MOST_DEPTH or any(value is outer for outer in above):
                 raise ValueError(
                     f"source: mappings must hold each other to {MOST_DEPTH} levels and {MOST_ENTRIES} entries at most, "
                     "and none itself"
                 )
             if isinstance(value, Mapping):
-                yield from ((f"{name}.{inner}", item) for inner, item in walk(value, (*above, value)))
+                yield from ((f"{name}.{below}", item) for below, item in walk(value, (*above, value)))
             else:
                 yield name, value
 
-    return walk(held, (held,))
+    return walk(mapping, (mapping,))
 
 
 def joined(parts: Iterable[str]) -> str:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import BinaryIO
 
-from parity.weights.checkpoints.archives import Npz, inside_keras, state_dict
+from parity.weights.checkpoints.archives import keras_weights, npz, state_dict
 from parity.weights.checkpoints.bundle import Bundle
 from parity.weights.checkpoints.contents import Contents
 from parity.weights.checkpoints.guard import File
-from parity.weights.checkpoints.hdf5 import Groups, groups
+from parity.weights.checkpoints.hdf5 import groups
 from parity.weights.checkpoints.keras3 import Keras3
 from parity.weights.checkpoints.named import LegacyH5, Named
 from parity.weights.checkpoints.objects import GRAPH, Objects
-from parity.weights.checkpoints.tensors import SafeTensors
-from parity.weights.outputs import missing
+from parity.weights.checkpoints.tensors import safetensors
 
 KINDS = (
     "the prefix of a TensorFlow checkpoint, or a folder with one; a Keras .h5, .weights.h5 or .keras file; .npz; "
@@ -38,32 +35,29 @@ def open_file(path: Path) -> Contents:
         ModuleNotFoundError: h5py or safetensors is needed and not installed.
         ValueError: there is no such file, it is torn or pickled, or of another kind; names the path.
     """
-    reader = READERS.get(path.suffix)
+    where = f"source={str(path)!r}"
     try:
         indexed = bool(path.name) and path.with_name(path.name + ".index").is_file()
         folder, there = path.is_dir(), path.exists()
     except (OSError, ValueError) as error:  # a name that is too long, or has a byte that no name has
-        raise ValueError(f"source={str(path)!r}: cannot be read ({error})") from None
+        raise ValueError(f"{where}: cannot be read ({error})") from None
     if indexed:
         return _checkpoint(path)
     if part := PART.fullmatch(path.name):
-        raise ValueError(f"source={str(path)!r}: a part of a TensorFlow checkpoint; give the prefix {part[1]!r}")
-    if reader is None and folder:
+        raise ValueError(f"{where}: a part of a TensorFlow checkpoint; give the prefix {part[1]!r}")
+    if reader := READERS.get(path.suffix):
+        return reader(path)
+    if folder:
         return _folder(path)
-    if reader is None:
-        if there and path.name == STATE:
-            raise ValueError(
-                f"source={str(path)!r}: lists checkpoints and holds none; give the prefix of one, or its folder"
-            )
-        what = "must be" if there else "there is no such file; must be"
-        raise ValueError(f"source={str(path)!r}: {what} {KINDS}")
-    return reader(path)
+    if there and path.name == STATE:
+        raise ValueError(f"{where}: lists checkpoints and holds none; give the prefix of one, or its folder")
+    raise ValueError(f"{where}: {'must be' if there else 'there is no such file; must be'} {KINDS}")
 
 
 def _checkpoint(prefix: Path) -> Contents:
     bundle = Bundle(prefix)
     if GRAPH not in bundle.entries:
-        return Named(prefix, ((key, key) for key in bundle.entries), bundle.load, bundle.shape)
+        return Named(prefix, bundle.arrays(), ((key, key) for key in bundle.entries))
     objects = Objects(bundle)
     named = objects.by_name()
     # a model that was exported lists its variables without the layers that they belong to
@@ -85,35 +79,21 @@ def _folder(path: Path) -> Contents:
 
 
 def _h5(path: Path) -> Contents:
-    found = _groups(path, File(path).open)
-    if any("/vars/" in f"/{key}" for key in found.arrays) or any(key.endswith("vars") for key in found.called):
-        return Keras3(path, found.arrays, found.called)
-    return LegacyH5(path, found.arrays, found.version)
+    arrays, layer_names, version = groups(path, File(path).open)
+    if layer_names or any("/vars/" in f"/{key}" for key in arrays):
+        return Keras3(path, arrays, layer_names)
+    return LegacyH5(path, arrays, version)
 
 
 def _keras(path: Path) -> Contents:
-    data = inside_keras(path)
-    found = _groups(path, lambda: io.BytesIO(data))
-    return Keras3(path, found.arrays, found.called)
-
-
-def _groups(path: Path, source: Callable[[], AbstractContextManager[BinaryIO]]) -> Groups:
-    try:
-        return groups(path, source)
-    except ModuleNotFoundError:
-        raise missing(f"source={str(path)!r}: reading it", "h5py") from None
-
-
-def _safetensors(path: Path) -> Contents:
-    try:
-        return SafeTensors(path)
-    except ModuleNotFoundError:
-        raise missing(f"source={str(path)!r}: reading it", "safetensors") from None
+    data = keras_weights(path)
+    arrays, layer_names, _ = groups(path, lambda: io.BytesIO(data))
+    return Keras3(path, arrays, layer_names)
 
 
 READERS: dict[str, Callable[[Path], Contents]] = {
-    ".npz": Npz,
-    ".safetensors": _safetensors,
+    ".npz": npz,
+    ".safetensors": safetensors,
     ".pt": state_dict,
     ".pth": state_dict,
     ".h5": _h5,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +16,16 @@ from typing import BinaryIO
 MOST_VALUES = 1 << 24
 MOST_BYTES = 1 << 28  # of what is unpacked whole: the weights inside a .keras archive
 MOST_DIRECTORY = 1 << 23  # of an archive's directory, a header or an index: about 100,000 entries
-_END = b"PK\x05\x06"
-_END64 = b"PK\x06\x06"
 _PIECE = 1 << 20
+
+
+@contextmanager
+def refused_as(message: str) -> Iterator[None]:
+    """Refuse with this message, and the error's own in brackets, whatever torn or foreign bytes make fail."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(f"{message} ({error})") from error
 
 
 class File:
@@ -26,18 +33,19 @@ class File:
 
     Args:
         path: of the file; a symbolic link is followed.
-        said: what messages call it; the path by default.
+        shown: the path in messages; the same by default.
 
     Attributes:
+        where: what messages begin with.
         size: bytes.
 
     Raises:
         ValueError: there is no such file, it cannot be read, or it is a folder, a device, a pipe or the like.
     """
 
-    def __init__(self, path: Path, said: Path | None = None) -> None:
+    def __init__(self, path: Path, shown: Path | None = None) -> None:
         self.path = path
-        self.where = f"source={str(said or path)!r}"
+        self.where = f"source={str(shown or path)!r}"
         try:
             found = os.stat(path)
         except (OSError, ValueError) as error:
@@ -46,7 +54,7 @@ class File:
         if not stat.S_ISREG(found.st_mode):
             raise ValueError(f"{self.where}: must be a regular file of weights, such as .npz or .pt")
         self.size = found.st_size
-        self._found = _signature(found)
+        self._signature = _signature(found)
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
@@ -60,27 +68,9 @@ class File:
         except OSError as error:
             raise ValueError(f"{self.where}: cannot be read ({error})") from None
         with file:
-            self.require_same(file)
+            self._require_same(file)
             yield file
-            self.require_same(file)
-
-    def require_same(self, file: BinaryIO) -> None:
-        """Refuse a file that is not as it was.
-
-        Raises:
-            ValueError: it has changed.
-        """
-        if _signature(os.fstat(file.fileno())) != self._found:
-            raise ValueError(f"{self.where}: changed while it was read; read it again")
-
-    def require_at_most(self, size: int, what: str = "its size") -> None:
-        """Refuse a file of more bytes.
-
-        Raises:
-            ValueError: it has more.
-        """
-        if self.size > size:
-            raise ValueError(f"{self.where}: {what} is {self.size} bytes, must be at most {size}")
+            self._require_same(file)
 
     def part(self, offset: int, size: int) -> bytes:
         """Bytes of the file.
@@ -88,14 +78,20 @@ class File:
         Raises:
             ValueError: it ends before them; or as :meth:`open`.
         """
-        if offset < 0 or size < 0 or offset + size > self.size:
+        if offset < 0 or offset + size > self.size:
             raise ValueError(f"{self.where}: ends at byte {self.size}, before byte {offset + size} that it speaks of")
         with self.open() as file:
             file.seek(offset)
-            data = file.read(size)
-        if len(data) != size:
+            return file.read(size)
+
+    def require_at_most(self, size: int, what: str) -> None:
+        """Refuse a file of more bytes; ``what`` it has is said."""
+        if self.size > size:
+            raise ValueError(f"{self.where}: {what} is {self.size} bytes, must be at most {size}")
+
+    def _require_same(self, file: BinaryIO) -> None:
+        if _signature(os.fstat(file.fileno())) != self._signature:
             raise ValueError(f"{self.where}: changed while it was read; read it again")
-        return data
 
 
 def _signature(found: os.stat_result) -> tuple[int, int, int, int]:
@@ -111,15 +107,13 @@ def archive(file: File) -> Iterator[zipfile.ZipFile]:
     """
     _require_directory(file)
     with file.open() as opened:
-        try:
+        with refused_as(f"{file.where}: must be a zip archive, not torn"):
             found = zipfile.ZipFile(opened)
-        except Exception as error:
-            raise ValueError(f"{file.where}: must be a zip archive, not torn ({error})") from error
-        names = [member.filename for member in found.infolist()]
-        if twice := [name for name, n in Counter(names).items() if n > 1]:
-            raise ValueError(f"{file.where}: holds {twice[0]!r} twice")
-        if outside := [name for name in names if name.startswith(("/", "\\")) or ".." in name.split("/")]:
-            raise ValueError(f"{file.where}: holds {outside[0]!r}, a name outside of the archive")
+        for name, n in Counter(found.namelist()).items():
+            if n > 1:
+                raise ValueError(f"{file.where}: holds {name!r} twice")
+            if name.startswith(("/", "\\")) or ".." in name.split("/"):
+                raise ValueError(f"{file.where}: holds {name!r}, a name outside of the archive")
         for member in found.infolist():  # the others unpack without a limit
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise ValueError(f"{file.where}: {member.filename!r} must be stored or deflated")
@@ -128,45 +122,31 @@ def archive(file: File) -> Iterator[zipfile.ZipFile]:
 
 def _require_directory(file: File) -> None:
     """Refuse a directory that is too long to be read, or that does not end the file."""
-    if file.size < 22:
-        raise ValueError(f"{file.where}: must be a zip archive, not torn")
-    end = file.part(file.size - 22, 22)
-    if end[:4] != _END or end[20:] != b"\0\0":
-        raise ValueError(f"{file.where}: must be a zip archive that ends where its directory does, not torn")
-    size, offset, last = int.from_bytes(end[12:16], "little"), int.from_bytes(end[16:20], "little"), file.size - 22
-    if 0xFFFFFFFF in (size, offset) or end[10:12] == b"\xff\xff" or _ends_wide(file):
-        if file.size < 98:
-            raise ValueError(f"{file.where}: must be a zip archive, not torn")
-        wide = file.part(file.size - 98, 56)
-        if wide[:4] != _END64:
-            raise ValueError(f"{file.where}: must be a zip archive, not torn")
-        size, offset = int.from_bytes(wide[40:48], "little"), int.from_bytes(wide[48:56], "little")
-        last = file.size - 98
+    torn = ValueError(f"{file.where}: must be a zip archive that ends where its directory does, not torn")
+    last = file.size - 22
+    if last < 0:
+        raise torn
+    end = file.part(last, 22)
+    size, offset = struct.unpack("<II", end[12:20])
+    if last >= 76 and file.part(last - 20, 4) == b"PK\x06\x07":  # of 64 bits: its own record is before
+        last -= 76
+        wide = file.part(last, 56)
+        size, offset = struct.unpack("<QQ", wide[40:56])
+        if wide[:4] != b"PK\x06\x06":
+            raise torn
+    if end[:4] != b"PK\x05\x06" or end[20:] != b"\0\0":
+        raise torn
     if offset + size != last:
         raise ValueError(f"{file.where}: must be a zip archive with nothing before or after it, not torn")
     if size > MOST_DIRECTORY:
         raise ValueError(f"{file.where}: its directory is {size} bytes, must be at most {MOST_DIRECTORY}")
 
 
-def _ends_wide(file: File) -> bool:
-    return file.size >= 98 and file.part(file.size - 42, 4) == b"PK\x06\x07"
-
-
 def require_checksum(file: File, found: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """Read a member in pieces and hold it to its CRC-32.
-
-    Raises:
-        ValueError: it does not match, or cannot be unpacked; names file and member.
-    """
-    try:
-        with found.open(member) as opened:
-            crc = 0
-            while piece := opened.read(_PIECE):
-                crc = zlib.crc32(piece, crc)
-        if crc != member.CRC:
-            raise ValueError("its bytes do not match their checksum")
-    except Exception as error:
-        raise ValueError(f"{file.where}: {member.filename!r} is torn ({error})") from error
+    """Read a member in pieces, which holds it to its CRC-32."""
+    with refused_as(f"{file.where}: {member.filename!r} is torn"), found.open(member) as opened:
+        while opened.read(_PIECE):
+            pass
 
 
 def unpacked(found: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
@@ -180,12 +160,3 @@ def unpacked(found: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     if len(data) != member.file_size:
         raise ValueError(f"{len(data)} bytes for {member.file_size}")
     return data
-
-
-def inflates(data: bytes, most: int) -> bool:
-    """Whether a zlib stream is whole and unpacks to no more than so many bytes."""
-    stream = zlib.decompressobj()
-    try:
-        return len(stream.decompress(data, most + 1)) <= most and stream.eof
-    except zlib.error:
-        return False

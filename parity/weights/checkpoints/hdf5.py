@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from parity.weights.checkpoints.contents import Array
-from parity.weights.checkpoints.guard import inflates
+from parity.weights.checkpoints.contents import Array, StoredArray
+from parity.weights.checkpoints.guard import refused_as
+from parity.weights.outputs import require_library
 
 MOST_BYTES = 1 << 30  # of a file, which is looked through for what would make libhdf5 loop: some seconds
 MOST_OBJECTS = 100_000
@@ -21,32 +23,24 @@ MOST_TEXT = 4096  # bytes of a name that an object carries
 HEAP = b"GCOL\1\0\0\0"  # what a heap of texts begins with
 _PIECE = 1 << 20
 DEFLATE, SHUFFLE, FLETCHER = 1, 2, 3  # HDF5's numbers of the filters that Keras' users set
+Opener = Callable[[], AbstractContextManager[BinaryIO]]
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """A dataset that has not been read yet: its shape, and what reads it."""
-
-    shape: tuple[int, ...]
-    read: Callable[[], Array]
-
-
-@dataclass
-class Groups:
+class Groups(NamedTuple):
     """What a file holds.
 
     Attributes:
         arrays: datasets by path.
-        called: the name that each group of values carries, as Keras 3 writes it.
+        layer_names: the name that each group of values carries, as Keras 3 writes it.
         version: of the Keras that wrote it, if said.
     """
 
-    arrays: dict[str, Dataset] = field(default_factory=dict)
-    called: dict[str, str] = field(default_factory=dict)
-    version: str = ""
+    arrays: dict[str, StoredArray]
+    layer_names: dict[str, str]
+    version: str
 
 
-def groups(path: Path, source: Callable[[], AbstractContextManager[BinaryIO]]) -> Groups:
+def groups(path: Path, source: Opener) -> Groups:
     """Every dataset of a file by its path.
 
     Args:
@@ -57,34 +51,42 @@ def groups(path: Path, source: Callable[[], AbstractContextManager[BinaryIO]]) -
         ModuleNotFoundError: h5py is not installed.
         ValueError: the file is torn, or something in it lies elsewhere; names it.
     """
+    require_library("h5py", f"source={str(path)!r}: reading it")
     import h5py
 
-    found = Groups()
-    try:
+    arrays, layer_names = {}, {}
+    with refused_as(f"source={str(path)!r}: must be a file of Keras weights, not torn"):
         with source() as opened:
             if (size := opened.seek(0, 2)) > MOST_BYTES:
                 raise ValueError(f"it has {size} bytes, must have at most {MOST_BYTES}")
             opened.seek(0)
             _require_heaps(opened)
         with source() as opened, h5py.File(opened, "r") as file:
-            found.version = _text(file, "keras_version")
+            version = _text(file, "keras_version")
             for name, item in _walk(file):
                 if isinstance(item, h5py.Dataset):
                     _require_inside(name, item, size)
-                    found.arrays[name] = Dataset(item.shape or (), _reader(path, name, source))
+                    arrays[name] = StoredArray(item.shape or (), partial(_array, path, name, source))
                 elif name.split("/")[-1] == "vars":
-                    found.called[name] = _text(item, "name")
-    except Exception as error:
-        raise ValueError(f"source={str(path)!r}: must be a file of Keras weights, not torn ({error})") from error
-    return found
+                    layer_names[name] = _text(item, "name")
+    return Groups(arrays, layer_names, version)
+
+
+def _array(path: Path, name: str, source: Opener) -> Array:
+    import h5py
+
+    unread = refused_as(f"source={str(path)!r}, {name!r}: cannot be read")
+    with unread, source() as opened, h5py.File(opened, "r") as file:
+        dataset = file[name]
+        if dataset.dtype.kind not in "fiubc" or dataset.shape is None:
+            raise ValueError(f"type {dataset.dtype} is no number")
+        if dataset.chunks is not None:
+            _require_chunks(dataset, opened.seek(0, 2))
+        return np.asarray(dataset[()])
 
 
 def _walk(file: Any) -> Iterator[tuple[str, Any]]:
-    """Every object by its path, each once; links that may lead elsewhere are refused.
-
-    Raises:
-        ValueError: there is such a link, or there are too many objects.
-    """
+    """Every object by its path, each once; links that may lead elsewhere are refused."""
     import h5py
 
     queue, seen = [("", file)], set()
@@ -107,11 +109,7 @@ def _walk(file: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _require_heaps(file: BinaryIO) -> None:
-    """Refuse a heap of texts whose objects do not lead to its end: the library would look for it for ever.
-
-    Raises:
-        ValueError: there is one.
-    """
+    """Refuse a heap of texts whose objects do not lead to its end: the library would look for it for ever."""
     offset, before = 0, b""
     while piece := file.read(_PIECE):
         data, at, place = before + piece, -1, file.tell()
@@ -146,11 +144,7 @@ def _text(item: Any, name: str) -> str:
 
 
 def _require_inside(name: str, dataset: Any, size: int) -> None:
-    """Refuse values that lie elsewhere, or that HDF5 would make up.
-
-    Raises:
-        ValueError: the dataset is virtual, in another file, or its values were never written; names it.
-    """
+    """Refuse values that are virtual, in another file, or never written, which HDF5 would make up."""
     import h5py
 
     layout = dataset.id.get_create_plist().get_layout()
@@ -170,30 +164,8 @@ def _require_inside(name: str, dataset: Any, size: int) -> None:
         raise ValueError(f"{name!r} has values that were never written")
 
 
-def _reader(path: Path, name: str, source: Callable[[], AbstractContextManager[BinaryIO]]) -> Callable[[], Array]:
-    def read() -> Array:
-        import h5py
-
-        try:
-            with source() as opened, h5py.File(opened, "r") as file:
-                dataset = file[name]
-                if dataset.dtype.kind not in "fiubc" or dataset.shape is None:
-                    raise ValueError(f"type {dataset.dtype} is no number")
-                if dataset.chunks is not None:
-                    _require_chunks(dataset, opened.seek(0, 2))
-                return np.asarray(dataset[()])
-        except Exception as error:
-            raise ValueError(f"source={str(path)!r}, {name!r}: cannot be read ({error})") from error
-
-    return read
-
-
 def _require_chunks(dataset: Any, size: int) -> None:
-    """Refuse chunks that unpack to more than their shape, and filters other than HDF5's own of Keras' users.
-
-    Raises:
-        ValueError: says what.
-    """
+    """Refuse chunks that unpack to more than their shape, and filters other than HDF5's own of Keras' users."""
     plist = dataset.id.get_create_plist()
     filters = [plist.get_filter(i)[0] for i in range(plist.get_nfilters())]
     if unread := set(filters) - {DEFLATE, SHUFFLE, FLETCHER}:
@@ -214,7 +186,14 @@ def _require_chunks(dataset: Any, size: int) -> None:
         if DEFLATE in filters:
             _, raw = dataset.id.read_direct_chunk(info.chunk_offset)
             # a checksum of four bytes follows the packed values, or is packed with them
-            if filters[-1] == FLETCHER:
-                raw = raw[:-4]
-            if not inflates(raw, chunk + 4):
+            if not _inflates(raw[:-4] if filters[-1] == FLETCHER else raw, chunk + 4):
                 raise ValueError(f"a chunk does not unpack to its {chunk} bytes")
+
+
+def _inflates(data: bytes, most: int) -> bool:
+    """Whether a zlib stream is whole and unpacks to no more than so many bytes."""
+    stream = zlib.decompressobj()
+    try:
+        return len(stream.decompress(data, most + 1)) <= most and stream.eof
+    except zlib.error:
+        return False

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from parity.adapters import canonical
-from parity.weights.checkpoints.contents import Array, Contents, joined
-from parity.weights.checkpoints.hdf5 import Dataset
+from parity.weights.checkpoints.contents import Contents, StoredArray, joined
 from parity.weights.checkpoints.named import NAMES
 from parity.weights.checkpoints.objects import aside
 
@@ -58,16 +57,15 @@ class Keras3(Contents):
         layer_names: of the groups that say what their layer was called (Keras 3 does).
     """
 
-    def __init__(self, path: Path, arrays: Mapping[str, Dataset], layer_names: Mapping[str, str]) -> None:
-        self.path = path
-        self.arrays = arrays
+    def __init__(self, path: Path, arrays: Mapping[str, StoredArray], layer_names: Mapping[str, str]) -> None:
+        super().__init__(path, arrays)
         self.keys = {_plain(key): key for key in arrays if not aside(key.split("/")[0])}
         self.layer_names = {_plain(key): name for key, name in layer_names.items()}
         # groups without values too: a max pooling has none
         self.groups = {parent for key in [*self.keys, *self.layer_names] for parent in _parents(key)}
 
     def scopes(self) -> tuple[str, ...]:
-        """See :meth:`Contents.scopes`: a group that holds a filterbank's class, or a convolution and a pooling."""
+        """A group that holds a filterbank's class, or a convolution and a pooling."""
         inside: dict[str, set[str]] = {}
         for group in self.groups:
             parent, _, name = group.rpartition("/")
@@ -98,14 +96,6 @@ class Keras3(Contents):
             else:
                 out[VARIABLES.get(joined((_NUMBER.sub("", group), rest)), name)] = key
         return out
-
-    def load(self, key: str) -> Array:
-        """See :meth:`Contents.load`."""
-        return self.arrays[key].read()
-
-    def shape(self, key: str) -> tuple[int, ...]:
-        """See :meth:`Contents.shape`."""
-        return self.arrays[key].shape
 
     def hints(self, scope: str) -> dict[str, str]:
         """See :meth:`Contents.hints`."""

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from parity.adapters import canonical
-from parity.weights.checkpoints.contents import Array, Contents, joined
+from parity.weights.checkpoints.contents import Contents, StoredArray, joined
 from parity.weights.checkpoints.guard import MOST_VALUES
-from parity.weights.checkpoints.hdf5 import Dataset
 
 # what a classifier's own layers may be called as well: no sign of a frontend, unless a Gabor or sinc kernel is there
 COMMON = (canonical.NORM_GAMMA, canonical.NORM_BETA)
@@ -37,25 +35,16 @@ class Named(Contents):
 
     Args:
         path: of the file, for messages.
-        keys: full name, with or without ``:0``, and the key that loads it; a name may come again.
-        load: reads a key.
-        shape: of a key's value; it is loaded for it by default.
+        arrays: by the file's own keys.
+        names: full names, with or without ``:0``, and their keys; a name may come again.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        keys: Iterable[tuple[str, str]],
-        load: Callable[[str], Array],
-        shape: Callable[[str], tuple[int, ...]] | None = None,
-    ) -> None:
-        self.path = path
-        self._shape = shape or (lambda key: self.load(key).shape)
+    def __init__(self, path: Path, arrays: Mapping[str, StoredArray], names: Iterable[tuple[str, str]]) -> None:
+        super().__init__(path, arrays)
         self.keys: dict[str, str] = {}
         self.again: list[tuple[str, str]] = []
         self._compared: dict[str, bool] = {}
-        self._load = load
-        for name, key in keys:
+        for name, key in names:
             plain = name.split(":")[0]
             if plain in self.keys:
                 self.again.append((plain, key))
@@ -63,7 +52,7 @@ class Named(Contents):
                 self.keys[plain] = key
 
     def scopes(self) -> tuple[str, ...]:
-        """See :meth:`Contents.scopes`: the prefixes of names that only a frontend has."""
+        """The prefixes of names that only a frontend has."""
         matched = {name: known for name in self.keys if (known := canonical.suffix(name))}
         own = {_prefix(name, known) for name, known in matched.items() if known not in COMMON}
         if not own and any(BARE.fullmatch(name) for name in self.keys):
@@ -94,22 +83,6 @@ class Named(Contents):
             found[canonical.KERNEL] = self.keys[bare[0]]
         return found
 
-    def _same(self, key: str, other: str) -> bool:
-        """Whether two keys have the same value; of more values than a frontend has, it is not looked at."""
-        shape = self.shape(key)
-        if key not in self._compared:
-            alike = shape == self.shape(other) and math.prod(shape) * len(self.again) <= MOST_VALUES
-            self._compared[key] = alike and np.array_equal(self.load(key), self.load(other))
-        return self._compared[key]
-
-    def load(self, key: str) -> Array:
-        """See :meth:`Contents.load`."""
-        return self._load(key)
-
-    def shape(self, key: str) -> tuple[int, ...]:
-        """See :meth:`Contents.shape`."""
-        return self._shape(key)
-
     def hints(self, scope: str) -> dict[str, str]:
         """See :meth:`Contents.hints`."""
         names = self.names(scope)
@@ -117,6 +90,14 @@ class Named(Contents):
         # the original's own layers name their kernel without a scope, Keras 3 and Keras' own layers never
         bare = any(BARE.fullmatch(name) for name in self.keys) and canonical.CONV not in map(canonical.suffix, names)
         return {**known, "kernel": "own"} if bare else known
+
+    def _same(self, key: str, other: str) -> bool:
+        """Whether two keys have the same value; of more values than a frontend has, it is not looked at."""
+        if key not in self._compared:
+            one, two = self.arrays[key], self.arrays[other]
+            alike = one.shape == two.shape and math.prod(one.shape) * len(self.again) <= MOST_VALUES
+            self._compared[key] = alike and np.array_equal(one.read(), two.read())
+        return self._compared[key]
 
 
 class LegacyH5(Contents):
@@ -128,10 +109,9 @@ class LegacyH5(Contents):
         version: of the Keras that wrote it, if said: the second names kernels by the class of their layer.
     """
 
-    def __init__(self, path: Path, arrays: Mapping[str, Dataset], version: str = "") -> None:
-        self.path = path
+    def __init__(self, path: Path, arrays: Mapping[str, StoredArray], version: str = "") -> None:
+        super().__init__(path, arrays)
         self.version = version
-        self.arrays = arrays
         groups: dict[str, dict[str, str]] = {}  # names by group, and their keys
         for key in arrays:
             group, _, name = key.removeprefix("model_weights/").partition("/")
@@ -139,10 +119,10 @@ class LegacyH5(Contents):
                 groups.setdefault(group, {})[name] = key
         if "tfbanks_complex_conv" in groups:  # the frontend is the model
             groups = {"": {name: key for group in groups.values() for name, key in group.items()}}
-        self.groups = {group: Named(path, keys.items(), self.load, self.shape) for group, keys in groups.items()}
+        self.groups = {group: Named(path, arrays, keys.items()) for group, keys in groups.items()}
 
     def scopes(self) -> tuple[str, ...]:
-        """See :meth:`Contents.scopes`: the layer of the model, and the prefix within it where it holds several."""
+        """The layer of the model, and the prefix within it where it holds several."""
         found = []
         for group, named in self.groups.items():
             inside = named.scopes()
@@ -153,14 +133,6 @@ class LegacyH5(Contents):
         """See :meth:`Contents.names`."""
         named, inside = self._inside(scope)
         return named.names(inside)
-
-    def load(self, key: str) -> Array:
-        """See :meth:`Contents.load`."""
-        return self.arrays[key].read()
-
-    def shape(self, key: str) -> tuple[int, ...]:
-        """See :meth:`Contents.shape`."""
-        return self.arrays[key].shape
 
     def hints(self, scope: str) -> dict[str, str]:
         """See :meth:`Contents.hints`."""
@@ -174,10 +146,10 @@ class LegacyH5(Contents):
     def _inside(self, scope: str) -> tuple[Named, str]:
         group, _, inside = scope.partition("/")
         if not scope and "" not in self.groups:  # no frontend can be told: everything
-            everything = {
-                joined((g, name)): key for g, named in self.groups.items() for name, key in named.keys.items()
-            }
-            return Named(self.path, everything.items(), self.load, self.shape), ""
+            everything = (
+                (joined((group, name)), key) for group, named in self.groups.items() for name, key in named.keys.items()
+            )
+            return Named(self.path, self.arrays, everything), ""
         if group not in self.groups:
             raise self.no_scope(scope)
         named = self.groups[group]
@@ -187,26 +159,22 @@ class LegacyH5(Contents):
 
 def of_training(name: str) -> bool:
     """Whether a variable is an optimiser's or a counter, by its full name."""
-    parts = name.split("/")
-    owner = "/".join(parts[:-1])
-    slot = (canonical.suffix(owner) or BARE.fullmatch(owner)) and (
-        SLOT.fullmatch(parts[-1]) or OPTIMIZERS.fullmatch(parts[-1])
-    )
-    return bool(OPTIMIZERS.fullmatch(parts[0]) or COUNTERS.fullmatch(name) or slot)
+    owner, _, last = name.rpartition("/")
+    slot = (canonical.suffix(owner) or BARE.fullmatch(owner)) and (SLOT.fullmatch(last) or OPTIMIZERS.fullmatch(last))
+    return bool(OPTIMIZERS.fullmatch(name.split("/")[0]) or COUNTERS.fullmatch(name) or slot)
 
 
 def model_name(full_names: Iterable[str]) -> dict[str, str]:
     """The frontend that the original's own model name tells, from its variables' full names."""
     for name in full_names:
         known = canonical.suffix(name)
-        last = _prefix(name, known).split("/")[-1] if known else ""
-        plain = re.sub(r"_\d+$", "", last)
-        if plain in NAMES:
-            return {"frontend": NAMES[plain]}
+        model = re.sub(r"_\d+$", "", _prefix(name, known).split("/")[-1]) if known else ""
+        if model in NAMES:
+            return {"frontend": NAMES[model]}
     return {}
 
 
 def _prefix(name: str, known: str) -> str:
     """What stands before a known name; the number that Keras gives a layer counts as none of it."""
-    parts: list[Any] = name.split("/")
+    parts = name.split("/")
     return joined(parts[: len(parts) - len(known.split("/"))])

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from parity.weights.checkpoints.bundle import Bundle, fields, integer, message
-from parity.weights.checkpoints.contents import Array, Contents, joined
+from parity.weights.checkpoints.bundle import Bundle, fields, last
+from parity.weights.checkpoints.contents import Contents, joined
 from parity.weights.checkpoints.named import Named, model_name
 
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -50,27 +49,23 @@ class Node:
 class Objects(Contents):
     """A checkpoint with an object graph.
 
-    Args:
-        bundle: the opened checkpoint.
-
     Raises:
         ValueError: the graph is torn.
     """
 
     def __init__(self, bundle: Bundle) -> None:
-        self.path: Path = bundle.prefix
-        self.bundle = bundle
+        super().__init__(bundle.prefix, bundle.arrays())
         try:
-            self.nodes = [_node(message(value)) for number, value in fields(bundle.text(GRAPH)) if number == 1]
-        except (ValueError, UnicodeDecodeError) as error:
+            self.nodes = [_node(data) for data in fields(bundle.text(GRAPH), {1: bytes})[1]]
+        except ValueError as error:
             raise ValueError(f"source={str(self.path)!r}: its graph of objects cannot be read ({error})") from error
         reached = [child for node in self.nodes for child in node.children.values()]
-        keys = [node.key for node in self.nodes if node.key]
-        if not self.nodes or max(reached, default=0) >= len(self.nodes) or not set(keys) <= set(bundle.entries):
+        keys = {node.key for node in self.nodes if node.key}
+        if not self.nodes or max(reached, default=0) >= len(self.nodes) or not keys <= set(self.arrays):
             raise ValueError(f"source={str(self.path)!r}: its graph of objects names what is not there")
 
     def scopes(self) -> tuple[str, ...]:
-        """See :meth:`Contents.scopes`: the shortest path of attributes to each frontend."""
+        """The shortest path of attributes to each frontend."""
         return tuple(path for path, node in self._walk(0) if set(self.nodes[node].children) >= SIGNATURE)
 
     def names(self, scope: str) -> dict[str, str]:
@@ -85,14 +80,6 @@ class Objects(Contents):
             known = [ATTRIBUTES[plain] for plain in map(_plain, found) if plain in ATTRIBUTES]
             out[known[0] if known else found[0]] = self.nodes[node].key
         return out
-
-    def load(self, key: str) -> Array:
-        """See :meth:`Contents.load`."""
-        return self.bundle.load(key)
-
-    def shape(self, key: str) -> tuple[int, ...]:
-        """See :meth:`Contents.shape`."""
-        return self.bundle.shape(key)
 
     def hints(self, scope: str) -> dict[str, str]:
         """See :meth:`Contents.hints`."""
@@ -109,7 +96,7 @@ class Objects(Contents):
 
         A SavedModel that Keras 3 exports is such: it lists the variables of the model and no layers.
         """
-        return Named(self.path, ((node.full_name, node.key) for node in self.nodes if node.key), self.load, self.shape)
+        return Named(self.path, self.arrays, ((node.full_name, node.key) for node in self.nodes if node.key))
 
     def _at(self, scope: str) -> int:
         node = 0
@@ -141,11 +128,7 @@ class Objects(Contents):
                     yield joined((path, name)), child
 
     def _longer(self, length: int, path: str) -> int:
-        """The length of all paths so far, which a crafted graph makes the square of its own.
-
-        Raises:
-            ValueError: it is that of no model.
-        """
+        """The length of all paths so far; refuses a crafted graph, which makes it the square of its own."""
         if (length := length + len(path)) > MOST_PATHS:
             raise ValueError(f"source={str(self.path)!r}: its graph of objects is too deep to be a model's")
         return length
@@ -165,17 +148,21 @@ def _preference(child: tuple[str, int]) -> int:
 
 
 def _plain(path: str) -> str:
-    head, _, last = path.rpartition("/")
-    return joined((head, last.lstrip("_")))
+    head, _, name = path.rpartition("/")
+    return joined((head, name.lstrip("_")))
 
 
 def _node(data: bytes) -> Node:
-    node = Node()
-    for number, value in fields(data):
-        parts = dict(fields(message(value)))
-        if number == 1:
-            node.children[message(parts.get(2, b"")).decode("utf-8")] = integer(parts.get(1, 0))
-        elif number == 2 and parts.get(1) == b"VARIABLE_VALUE":
-            node.full_name = message(parts.get(2, b"")).decode("utf-8")
-            node.key = message(parts.get(3, b"")).decode("utf-8")
+    node, found = Node(), fields(data, {1: bytes, 2: bytes})
+    for message in found[1]:
+        child = fields(message, {1: int, 2: bytes})
+        node.children[_text(child[2])] = last(child[1])
+    for message in found[2]:
+        attribute = fields(message, {1: bytes, 2: bytes, 3: bytes})
+        if _text(attribute[1]) == "VARIABLE_VALUE":
+            node.full_name, node.key = _text(attribute[2]), _text(attribute[3])
     return node
+
+
+def _text(values: list[bytes]) -> str:
+    return b"".join(values[-1:]).decode("utf-8")

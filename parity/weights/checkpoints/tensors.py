@@ -1,78 +1,47 @@
-"""``.safetensors`` files: the header is read and checked, and values when they are asked for."""
+"""``.safetensors`` files, read by their own library; values when they are asked for."""
 
 from __future__ import annotations
 
 import json
-import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from parity.weights.checkpoints.contents import Array, Mapped
-from parity.weights.checkpoints.guard import MOST_DIRECTORY, File
-
-# TensorFlow's, NumPy's and PyTorch's numbers by the format's names; bfloat16 is the upper half of float32
-DTYPES = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
-    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?", "C64": "<c8",
-}  # fmt: skip
+from parity.weights.checkpoints.contents import Array, Mapped, StoredArray, as_array
+from parity.weights.checkpoints.guard import MOST_DIRECTORY, File, refused_as
+from parity.weights.outputs import require_library
 
 
-class SafeTensors(Mapped):
-    """A ``.safetensors`` file.
-
-    Attributes:
-        metadata: what its writer says of it, text by name.
+def safetensors(path: Path) -> Mapped:
+    """Open a ``.safetensors`` file.
 
     Raises:
+        ModuleNotFoundError: safetensors is not installed.
         ValueError: it is torn.
     """
+    require_library("safetensors", f"source={str(path)!r}: reading it")
+    from safetensors import safe_open
 
-    def __init__(self, path: Path) -> None:
-        from safetensors import safe_open
-
-        self.file = File(path)
-        try:
-            length = int.from_bytes(self.file.part(0, 8), "little")
-            if length > MOST_DIRECTORY:
-                raise ValueError(f"its header is {length} bytes, must be at most {MOST_DIRECTORY}")
-            header = json.loads(self.file.part(8, length), object_pairs_hook=_once)
-            with safe_open(path, "numpy"):  # its own checks: types, sizes, and that values lie one after another
-                pass
-            self.metadata = {str(name): str(value) for name, value in header.pop("__metadata__", {}).items()}
-            held = {name: _Tensor(8 + length, **about) for name, about in header.items()}
-        except Exception as error:
-            raise ValueError(f"{self.file.where}: must be a .safetensors file, not torn ({error})") from error
-        super().__init__(path, held)
-
-    def load(self, key: str) -> Array:
-        """See :meth:`Contents.load`."""
-        tensor = self.arrays[key]
-        if tensor.dtype not in DTYPES:
-            raise ValueError(f"{self.file.where}, {key!r}: type {tensor.dtype} is not read; save it as float32")
-        dtype = np.dtype(DTYPES[tensor.dtype])
-        if math.prod(tensor.shape) * dtype.itemsize != tensor.size:
-            raise ValueError(f"{self.file.where}, {key!r}: {tensor.size} bytes for shape {tensor.shape}")
-        array = np.frombuffer(self.file.part(tensor.offset, tensor.size), dtype)
-        if tensor.dtype == "BF16":
-            array = (array.astype("<u4") << 16).view("<f4")
-        return array.reshape(tensor.shape).copy()
+    file = File(path)
+    with refused_as(f"{file.where}: must be a .safetensors file, not torn"):
+        length = int.from_bytes(file.part(0, 8), "little")
+        if length > MOST_DIRECTORY:
+            raise ValueError(f"its header is {length} bytes, must be at most {MOST_DIRECTORY}")
+        json.loads(file.part(8, length), object_pairs_hook=_require_once)  # the library takes the last of two
+        with file.open(), safe_open(path, "pt") as opened:
+            shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
+    return Mapped(path, {name: StoredArray(shape, partial(_array, file, name)) for name, shape in shapes.items()})
 
 
-class _Tensor:
-    """Where a value lies."""
+def _array(file: File, name: str) -> Array:
+    from safetensors import safe_open
 
-    def __init__(self, begin: int, dtype: str, shape: list[int], data_offsets: list[int]) -> None:
-        first, last = map(int, data_offsets)
-        self.dtype = dtype
-        self.shape = tuple(map(int, shape))
-        self.offset = begin + first
-        self.size = last - first
+    unread = refused_as(f"{file.where}, {name!r}: is not read; save it as float32")
+    # of PyTorch, which has types that NumPy has not
+    with unread, file.open(), safe_open(file.path, "pt") as opened:
+        return as_array(name, opened.get_tensor(name)).copy()
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    held = dict(pairs)
-    if len(held) != len(pairs):
+def _require_once(pairs: list[tuple[str, Any]]) -> None:
+    if len(dict(pairs)) != len(pairs):
         raise ValueError("a name comes twice")
-    return held
