@@ -376,9 +376,8 @@ def summary(
 ) -> None:
     """Print what was measured on the goldens and on speech as a table in Markdown, and the line on the instrument."""
     from parity.report.certificate import Certificate
-    from parity.report.instrument import line
-    from parity.report.markdown import insert
-    from parity.report.summary import MARK, markdown
+    from parity.report.instrument import parts
+    from parity.report.markdown import insert, measured
     from parity.weights.outputs import Output, require_file
 
     # what lies around the two comments is kept, so that any file that has them may be written
@@ -387,12 +386,12 @@ def summary(
         require_file("into", to.path)
         to.check()
     found = Certificate.read(path)
-    table = markdown(found.claims)
+    table = measured(found.claims)
     if to is not None:
-        to.write(insert(to.path.read_text(encoding="utf-8"), MARK, table).encode())
+        to.write(insert(to.path.read_text(encoding="utf-8"), "summary", table).encode())
     typer.echo(table)
     if found.evidence:
-        typer.echo(f"\nThe instrument: {line(found)}.")
+        typer.echo(f"\nThe instrument: {'; '.join(parts(found))}.")
 
 
 @port.command("check", cls=Once)

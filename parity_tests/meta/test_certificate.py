@@ -11,11 +11,9 @@ import pytest
 
 from parity.report import certificate
 from parity.report.certificate import Certificate
-from parity.report.claims import Claim, Measurement
+from parity.report.claims import Claim, Measurement, MeasurementLog
 from parity.report.environment import describe
-from parity.report.measurements import MeasurementLog
-from parity.report.page import render
-from parity.report.picture import Picture
+from parity.report.page import Picture, render
 from parity.report.table import render as render_table
 from parity.weights.outputs import replace_file
 from parity_tests.helpers.refusals import refused
@@ -149,7 +147,7 @@ def test_numbers_that_json_lacks_survive(observed, tmp_path):
 
 @pytest.mark.parametrize(("text", "named"), [
     ("", "must have content"), ("[]", "list"), ("{}", "schema=None"), ('{"schema": 99}', "schema=99"),
-    ('{"schema": 3}', "schema=3: must be 4"), ('{"schema": 4}', "must have environment"),
+    ('{"schema": 3}', "schema=3: must be 4"), ('{"schema": 4}', "must have claims, environment"),
 ])  # fmt: skip
 def test_what_is_no_certificate(text, named, tmp_path):
     path = tmp_path / "certificate.json"
