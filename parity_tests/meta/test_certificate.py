@@ -17,13 +17,7 @@ from parity.report.page import Picture, render
 from parity.report.table import render as render_table
 from parity.weights.outputs import replace_file
 from parity_tests.helpers.refusals import refused
-from parity_tests.meta.scratch import HOLDS, run
-
-FIELDS = {
-    "rung": "og_leaf", "reference": "tf_leaf", "stage": "output", "property": "forward", "domain": "scratch",
-    "dtype": "float32", "criterion": "direct", "relation": "rounding", "observed": 0.5, "bound": 1.0, "case": "a case",
-    "reproduce": "leaf-ladder replay og_leaf 'a case'", "reason": "by hand",
-}  # fmt: skip
+from parity_tests.meta.scratch import FIELDS, HOLDS, run
 
 
 def made(*measurements: Measurement, **fields) -> Certificate:

@@ -7,11 +7,11 @@ import pytest
 
 from fixtures import store, training
 from parity.adapters.canonical import KERNEL
-from parity.criteria import AtMost, OfMax
+from parity.criteria import AtMost
 from parity.oracle.geometry import Box
 from parity_tests.helpers.training_steps import LESSONS, MEANINGFUL, Step, recorded
+from parity_tests.meta.test_goldens import REDRAWN
 
-REDRAWN = OfMax(2.0**-23, "sine and exponential may differ in their last float64 bit from processor to processor")
 LEAST_STEP = AtMost(1.0, "the step in units of 1e-3 of the parameter, inverted")
 LIMITED = {"learnable_pooling/kernel", "PCEN/alpha", "PCEN/root", "PCEN/EMA/smooth"}
 
