@@ -156,7 +156,7 @@ def search(
 
 
 @app.command(cls=Once)
-@refusing()
+@refusing(*WRONG)
 def replay(
     step: Annotated[
         str, typer.Argument(help="og_leaf, leaf, leaf-centered, efficientleaf, efficientleaf-direct, or RUNG-alone")
@@ -171,13 +171,11 @@ def replay(
 
     by_itself = [f"{rung}{SUFFIX}" for rung in RUNGS]
     if step not in (*STEPS, *by_itself):
-        typer.echo(f"step={step!r}: must be one of {', '.join((*STEPS, *by_itself))}", err=True)
-        raise typer.Exit(2)
+        raise ValueError(f"step={step!r}: must be one of {', '.join((*STEPS, *by_itself))}")
     try:
         parsed = Case.parse(case)
     except ValueError as error:
-        typer.echo(f"case={case!r}: {error}", err=True)
-        raise typer.Exit(2) from None
+        raise ValueError(f"case={case!r}: {error}") from None
     if step in STEPS:
         measured = list(Runner(STEPS[step]).run(parsed))
     else:
