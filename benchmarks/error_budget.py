@@ -104,14 +104,6 @@ class Account:
         square = ((self.energies(on) - self.leaf) ** 2).sum(axis=(0, 2))
         return np.asarray(np.sqrt(square / (self.leaf**2).sum(axis=(0, 2))))
 
-    def alone(self, name: str) -> Array:
-        """Size of one source with the others neutralised, [C]."""
-        return self.size({name})
-
-    def without(self, *names: str) -> Array:
-        """Size of what is left when these are neutralised and the others are as published, [C]."""
-        return self.size(ALL - set(names))
-
     def predicted(self, *choices: Collection[str]) -> list[list[Prediction]]:
         """For each choice of sources, each band's prediction: of a frame inside the clip, without the signal."""
         sides = [self.bands(on) for on in choices]
@@ -151,9 +143,7 @@ def lines(account: Account) -> Iterator[str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.error_budget", description=str(__doc__).split("\n\n")[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.error_budget", description="Print a line a band.")
     parser.add_argument("--setting", choices=list(PUBLISHED), default="8g-opt", help="a published setting")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="write the tables and the picture of this page")
     given = parser.parse_args(arguments)

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from benchmarks.error_budget import ACCOUNT, ALL, GAINED, PUBLISHED, Account, published
 from parity.oracle.approximation import SOURCES, tail
@@ -15,7 +16,6 @@ from parity.report.markdown import insert, table
 from parity.weights.outputs import replace_file
 
 OPTIMISED = "8g-opt"
-COLOURS = {"measured": "#0072b2", "expected": "#e69f00", "bound": "#d55e00"}
 
 
 def write(page: Path) -> None:
@@ -84,8 +84,6 @@ def groups(account: Account) -> str:
 
 def picture(account: Account) -> bytes:
     """PNG: a panel a source, over the bands' centres: measured on noise, expected of noise, the bound."""
-    from matplotlib.figure import Figure
-
     panels: dict[str, Collection[str]] = {
         f"{s.name}: {s.title}": {s.name} for s in ACCOUNT if s.name in ("kernel", "rate", "width", "gain")
     }
@@ -94,13 +92,12 @@ def picture(account: Account) -> bytes:
     axes = figure.subplots(2, 3, sharex=True, sharey=True).ravel()
     hertz = [b.mu * 8000 / np.pi for b in account.bands(ALL)]
     for panel, (title, on), predictions in zip(axes, panels.items(), account.predicted(*panels.values()), strict=True):
-        curves: dict[str, Array] = {
-            "bound": np.array([p.bound for p in predictions]),
-            "expected": np.array([p.expected for p in predictions]),
-            "measured": account.size(on),
-        }
-        for name, style in (("bound", "--"), ("expected", "-"), ("measured", ".")):
-            panel.plot(hertz, curves[name], style, color=COLOURS[name], label=name, linewidth=1.3, markersize=5)
+        for values, label, style, colour in (
+            ([p.bound for p in predictions], "bound, |x| <= 1 (of LEAF's own)", "--", "#d55e00"),
+            ([p.expected for p in predictions], "expected, white noise", "-", "#e69f00"),
+            (account.size(on), "measured, white noise", ".", "#0072b2"),
+        ):
+            panel.plot(hertz, values, style, color=colour, label=label, linewidth=1.3, markersize=5)
         panel.set(title=title, xscale="log", yscale="log", ylim=(3e-5, 2))
         panel.title.set_fontsize(9)
         panel.grid(alpha=0.3)
@@ -108,13 +105,7 @@ def picture(account: Account) -> bytes:
         panel.set_xlabel("centre of the band, Hz")
     for panel in axes[::3]:
         panel.set_ylabel("share of LEAF's energies")
-    labels = {
-        "bound": "bound, |x| <= 1 (of LEAF's own)",
-        "expected": "expected, white noise",
-        "measured": "measured, white noise",
-    }
-    handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, [labels[name] for name in names], loc="outside lower center", ncols=3, fontsize=9)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=100)
     return out.getvalue()

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from matplotlib.figure import Figure
 
 from efficientleaf import EfficientLeaf
 from efficientleaf.tolerance.bound import quietest
@@ -27,19 +28,15 @@ def form(band: Band) -> Array:
     return np.asarray(((h.conj().T * band.weights) @ h).real)
 
 
-def draw(path: Path) -> None:
+def draw(path: Annotated[Path, typer.Argument(help="of the picture")] = PICTURE) -> None:
     """Three rows: two forms; their filters' responses; eigenvalues, and what tolerances cost."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     plans = {
         "1e-3": EfficientLeaf(tolerance=1e-3).plan(),
         "1e-3, 70 dB": EfficientLeaf(tolerance=1e-3, dynamic_range=70).plan(),
     }
     weights = plans["1e-3"].weights
-    figure, panels = pyplot.subplots(3, 2, figsize=(10, 11), layout="constrained")
+    figure = Figure(figsize=(10, 11), layout="constrained")
+    panels = figure.subplots(3, 2)
     for column, number in enumerate(BANDS):
         mu, sigma, width = weights[number]
         window = np.exp(-0.5 * (np.arange(-200, 201) / 200 / width) ** 2)
@@ -67,13 +64,7 @@ def draw(path: Path) -> None:
     panels[2, 1].set_title("tolerance against multiply-adds a sample (LEAF: 32260)", fontsize=10)
     panels[2, 1].legend(fontsize=8)
     figure.savefig(path, dpi=100)
-    pyplot.close(figure)
-
-
-def main(path: Annotated[Path, typer.Argument(help="of the picture")] = PICTURE) -> None:
-    """Draw it."""
-    draw(path)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    typer.run(draw)

@@ -146,7 +146,7 @@ def search(
 
 
 @app.command(cls=Once)
-@refusing()
+@refusing(*WRONG)
 def replay(
     step: Annotated[
         str, typer.Argument(help="og_leaf, leaf, leaf-centered, efficientleaf, efficientleaf-direct, or RUNG-alone")
@@ -161,13 +161,11 @@ def replay(
 
     by_itself = [f"{rung}{SUFFIX}" for rung in RUNGS]
     if step not in (*STEPS, *by_itself):
-        typer.echo(f"step={step!r}: must be one of {', '.join((*STEPS, *by_itself))}", err=True)
-        raise typer.Exit(2)
+        raise ValueError(f"step={step!r}: must be one of {', '.join((*STEPS, *by_itself))}")
     try:
         parsed = Case.parse(case)
     except ValueError as error:
-        typer.echo(f"case={case!r}: {error}", err=True)
-        raise typer.Exit(2) from None
+        raise ValueError(f"case={case!r}: {error}") from None
     if step in STEPS:
         measured = list(Runner(STEPS[step]).run(parsed))
     else:
@@ -355,9 +353,8 @@ def summary(
 ) -> None:
     """Print what was measured on the goldens and on speech as a table in Markdown, and the line on the instrument."""
     from parity.report.certificate import Certificate
-    from parity.report.instrument import line
-    from parity.report.markdown import insert
-    from parity.report.summary import MARK, markdown
+    from parity.report.instrument import parts
+    from parity.report.markdown import insert, measured
     from parity.weights.outputs import Output, require_file
 
     # what lies around the two comments is kept, so that any file that has them may be written
@@ -366,12 +363,12 @@ def summary(
         require_file("into", to.path)
         to.check()
     found = Certificate.read(path)
-    table = markdown(found.claims)
+    table = measured(found.claims)
     if to is not None:
-        to.write(insert(to.path.read_text(encoding="utf-8"), MARK, table).encode())
+        to.write(insert(to.path.read_text(encoding="utf-8"), "summary", table).encode())
     typer.echo(table)
     if found.evidence:
-        typer.echo(f"\nThe instrument: {line(found)}.")
+        typer.echo(f"\nThe instrument: {'; '.join(parts(found))}.")
 
 
 @port.command("check", cls=Once)

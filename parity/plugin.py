@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from parity.report.measurements import MeasurementLog
+    from parity.report.claims import MeasurementLog
 
 LEDGER: pytest.StashKey[MeasurementLog] = pytest.StashKey()
 NEEDED = ("jinja2", "rich")
@@ -50,35 +50,28 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(f"{option}: must be given with --certificate")
     if directory is None or config.getoption("collectonly", False):
         return
-    if hasattr(config, "workerinput"):  # a pytest-xdist worker measures; the process that started it writes
-        config.pluginmanager.register(_Worker(), "leaf-ladder-worker")
-        config.pluginmanager.register(_Said(ledger_of(config)), "leaf-ladder-said")
-        _keep_evidence(config, directory)
-        return
-    from importlib.util import find_spec
-
-    if absent := [name for name in NEEDED if find_spec(name) is None]:
-        from parity.weights.outputs import missing
-
-        raise pytest.UsageError(str(missing("--certificate", *absent)))
-    from parity.report.session import Certifier
-
-    config.pluginmanager.register(_Said(ledger_of(config)), "leaf-ladder-said")
-    config.pluginmanager.register(Certifier(config, directory, ledger_of(config)), "leaf-ladder-certifier")
-    _keep_evidence(config, directory)
-
-
-def _keep_evidence(config: pytest.Config, directory: str) -> None:
     from parity.report.evidence import EvidenceCache
 
+    ledger, manager = ledger_of(config), config.pluginmanager
+    manager.register(_Measuring(ledger), "leaf-ladder-measuring")
+    if not hasattr(config, "workerinput"):  # a pytest-xdist worker measures; the process that started it writes
+        from importlib.util import find_spec
+
+        if absent := [name for name in NEEDED if find_spec(name) is None]:
+            from parity.weights.outputs import missing
+
+            raise pytest.UsageError(str(missing("--certificate", *absent)))
+        from parity.report.session import Certifier
+
+        manager.register(Certifier(config, directory, ledger), "leaf-ladder-certifier")
     folder = config.invocation_params.dir / directory / "evidence"
     reuse = config.getoption("--certificate-reuse-evidence")
-    config.pluginmanager.register(EvidenceCache(folder, ledger_of(config), reuse), "leaf-ladder-evidence")
+    manager.register(EvidenceCache(folder, ledger, reuse), "leaf-ladder-evidence")
 
 
 def ledger_of(config: pytest.Config) -> MeasurementLog:
     """The ledger of this pytest process, made on first use."""
-    from parity.report.measurements import MeasurementLog
+    from parity.report.claims import MeasurementLog
 
     if LEDGER not in config.stash:
         config.stash[LEDGER] = MeasurementLog(config.rootpath)
@@ -91,15 +84,15 @@ def ledger(pytestconfig: pytest.Config) -> MeasurementLog:
     return ledger_of(pytestconfig)
 
 
-class _Said:
-    """Puts what a test measured last into its report, which travels from a pytest-xdist worker, for the progress."""
+class _Measuring:
+    """Puts what a test measured last into its report; in a pytest-xdist worker, sends the ledger home at the end."""
 
     def __init__(self, ledger: MeasurementLog) -> None:
         self.ledger = ledger
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
-        """Compare the ledger before and after."""
+        """Say rung and property, for the progress."""
         before = self.ledger.n_recorded
         try:
             return (yield)
@@ -107,11 +100,8 @@ class _Said:
             if self.ledger.n_recorded > before and (last := self.ledger.last) is not None:
                 item.user_properties.append(("leaf-ladder", [last.rung, last.property]))
 
-
-class _Worker:
-    """Hands a pytest-xdist worker's ledger to the process that started it."""
-
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Put the ledger where pytest-xdist looks for what to send."""
-        output: dict[str, Any] = session.config.workeroutput  # type: ignore[attr-defined]
-        output["leaf_ladder"] = ledger_of(session.config).dump()
+        """Put the ledger where pytest-xdist looks for what a worker sends."""
+        output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+        if output is not None:
+            output["leaf_ladder"] = self.ledger.dump()

@@ -14,8 +14,7 @@ from parity.ports.diagnosis import Diagnosis
 from parity.ports.drawing import sample
 from parity.ports.examination import Examination
 from parity.ports.port import Port
-from parity.report.claims import Measurement
-from parity.report.measurements import MeasurementLog
+from parity.report.claims import Measurement, MeasurementLog
 
 N_READ = 4  # cases by which it is told whether the adapter reads a stage elsewhere
 EXAMPLES = 32  # cases, if nothing is said

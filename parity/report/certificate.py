@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -50,51 +50,6 @@ class Certificate:
         """``certified`` or ``failed``."""
         return "failed" if self.failures else "certified"
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "schema": SCHEMA,
-            "verdict": self.verdict,
-            "failures": self.failures,
-            "notes": self.notes,
-            "date": self.date,
-            "duration_s": round(self.duration_s, 1),
-            "command": self.command,
-            "tests": {**self.tests, "total": sum(self.tests.values())},
-            "skipped": self.skipped,
-            "environment": self.environment,
-            "evidence": self.evidence,
-            "recorded": self.recorded,
-            "claims": [c.as_dict() for c in self.claims],
-        }
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Certificate:
-        """The certificate that ``as_dict`` wrote.
-
-        Raises:
-            ValueError: another schema, or a field is missing.
-        """
-        if data.get("schema") != SCHEMA:
-            raise ValueError(f"schema={data.get('schema')!r}: must be {SCHEMA}")
-        names = (
-            "environment",
-            "date",
-            "duration_s",
-            "command",
-            "tests",
-            "skipped",
-            "failures",
-            "notes",
-            "evidence",
-            "recorded",
-        )
-        if missing := [n for n in (*names, "claims") if n not in data]:
-            raise ValueError(f"certificate: must have {', '.join(missing)}")
-        own = {n: data[n] for n in names}
-        own["tests"] = {k: v for k, v in data["tests"].items() if k != "total"}
-        return cls(claims=[Claim.from_dict(row) for row in data["claims"]], **own)
-
     @classmethod
     def read(cls, path: Path) -> Certificate:
         """Read a certificate, or the one in a folder.
@@ -107,16 +62,37 @@ class Certificate:
         require_file("path", path)
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(data, dict):
+                raise ValueError(f"must hold a certificate, holds a {type(data).__name__}")
+            if data.get("schema") != SCHEMA:
+                raise ValueError(f"schema={data.get('schema')!r}: must be {SCHEMA}")
+            if missing := [f.name for f in fields(cls) if f.name not in data]:
+                raise ValueError(f"certificate: must have {', '.join(missing)}")
+            own = {f.name: data[f.name] for f in fields(cls)}
+            own["claims"] = [Claim.from_dict(row) for row in data["claims"]]
         except json.JSONDecodeError as error:
             raise ValueError(f"{path}: must be JSON; {error}") from error
-        if not isinstance(data, dict):
-            raise ValueError(f"{path}: must hold a certificate, holds a {type(data).__name__}")
-        try:
-            return cls.from_dict(data)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
+        own["tests"] = {outcome: n for outcome, n in data["tests"].items() if outcome != "total"}
+        return cls(**own)
 
     def write(self, path: Path) -> None:
         """Write ``certificate.json``, whole or not at all."""
+        data = {
+            "schema": SCHEMA,
+            "verdict": self.verdict,
+            "failures": self.failures,
+            "notes": self.notes,
+            "date": self.date,
+            "duration_s": round(self.duration_s, 1),
+            "command": self.command,
+            "tests": {**self.tests, "total": sum(self.tests.values())},
+            "skipped": self.skipped,
+            "environment": self.environment,
+            "evidence": self.evidence,
+            "recorded": self.recorded,
+            "claims": [claim.as_dict() for claim in self.claims],
+        }
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, (json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n").encode())
+        replace_file(path, (json.dumps(data, indent=1, allow_nan=False) + "\n").encode())

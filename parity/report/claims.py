@@ -1,7 +1,7 @@
-"""Measurements, and the claims that they add up to. The standard library alone.
+"""What a test measures, the claims that it adds up to, and the ledger that keeps the worst of each kind.
 
-A test measures an error and hands it to the ledger with the bound that it must not exceed; the ledger keeps
-the worst measurement of each kind. What it has kept is what the certificate says.
+A test measures an error and hands it to the ledger with the bound that it must not exceed; what the ledger has kept is
+what the certificate says. The standard library alone.
 """
 
 from __future__ import annotations
@@ -10,42 +10,23 @@ import builtins
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 RUNGS = ("original", "tf_leaf", "og_leaf", "leaf", "efficientleaf", "oracle")
 PROPERTIES = (
-    "status",
-    "forward",
-    "input gradient",
-    "parameter gradient",
-    "training step",
-    "trajectory",
-    "bridge round trip",
-)
+    "status", "forward", "input gradient", "parameter gradient", "training step", "trajectory", "bridge round trip",
+)  # fmt: skip
 STAGES = (
-    "mel",
-    "init",
-    "filters",
-    "windows",
-    "conv",
-    "modulus",
-    "pool",
-    "floor",
-    "log1p",
-    "median",
-    "batchnorm",
-    "ema",
-    "pcen",
-    "norm",
-    "output",
-    "input",
-)
+    "mel", "init", "filters", "windows", "conv", "modulus", "pool", "floor", "log1p", "median", "batchnorm", "ema",
+    "pcen", "norm", "output", "input",
+)  # fmt: skip
 RELATIONS = ("bitwise", "algebraic", "rounding", "approximate", "divergent")
 CRITERIA = ("status", "accuracy", "soundness", "direct", "divergence")
 UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
 SLACK_LIMIT = 20.0
-
-Key = tuple[str, str, str, str, str, str, str, str]
+# what measurements of one claim have in common
+KEY = ("rung", "reference", "stage", "property", "domain", "dtype", "criterion", "relation")
 
 
 @dataclass(frozen=True)
@@ -103,18 +84,9 @@ class Measurement:
             raise ValueError(f"at_least={self.at_least!r}: must be 0 with criterion={self.criterion!r}")
 
     @builtins.property
-    def key(self) -> Key:
-        """The key of the claim that this measurement belongs to."""
-        return (
-            self.rung,
-            self.reference,
-            self.stage,
-            self.property,
-            self.domain,
-            self.dtype,
-            self.criterion,
-            self.relation,
-        )
+    def key(self) -> tuple[str, ...]:
+        """``KEY`` of the claim that this measurement belongs to."""
+        return tuple(getattr(self, name) for name in KEY)
 
     @builtins.property
     def holds(self) -> bool:
@@ -163,11 +135,6 @@ class Claim:
     highest: float
 
     @property
-    def key(self) -> Key:
-        """(rung, reference, stage, property, domain, dtype, criterion, relation)."""
-        return self.worst.key
-
-    @property
     def slack(self) -> float:
         """Bound over observed, of the worst case: the room that the bound leaves; infinite where it saw 0."""
         return _over(self.worst.bound, self.worst.observed) if self.worst.bound else 1.0
@@ -213,15 +180,10 @@ class Claim:
             ValueError: a field is missing.
         """
         names = [f.name for f in fields(Measurement)]
-        missing = [n for n in (*names, "n_cases", "lowest", "highest") if n not in row]
-        if missing:
+        if missing := [n for n in (*names, "n_cases", "lowest", "highest") if n not in row]:
             raise ValueError(f"claim={row!r}: must have {', '.join(missing)}")
-        return cls(
-            Measurement(**{n: row[n] for n in names}),
-            row["n_cases"],
-            float(row["lowest"]),
-            float(row["highest"]),
-        )
+        worst = Measurement(**{n: row[n] for n in names})
+        return cls(worst, row["n_cases"], float(row["lowest"]), float(row["highest"]))
 
 
 def _place(names: Sequence[str], name: str) -> tuple[int, str]:
@@ -229,4 +191,79 @@ def _place(names: Sequence[str], name: str) -> tuple[int, str]:
 
 
 def plain(value: Any) -> Any:
+    """The value, or its name where JSON has no word for it: ``nan``, ``inf``, ``-inf``."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class MeasurementLog:
+    """The ledger: keeps the worst measurement of each kind; no threads, no files.
+
+    Attributes:
+        root: the folder that pytest's names of tests begin from; it is often above the one that pytest ran in.
+        evidence: rows about the instrument itself, by section.
+        n_recorded: measurements so far.
+        last: the one recorded last.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = Path() if root is None else root
+        self.evidence: dict[str, list[dict[str, Any]]] = {}
+        self.n_recorded = 0
+        self.last: Measurement | None = None
+        self._claims: dict[tuple[str, ...], Claim] = {}
+        self._cases: dict[tuple[str, ...], set[str]] = {}
+
+    def check(self, measurement: Measurement) -> None:
+        """Record a measurement, then hold it to its bound.
+
+        Raises:
+            AssertionError: it is not inside; the message names claim, numbers, case and command.
+        """
+        __tracebackhide__ = True
+        self.record(measurement)
+        if not measurement.holds:
+            raise AssertionError(str(measurement))
+
+    def record(self, m: Measurement) -> None:
+        """Record a measurement without holding it to anything: a failed one still fails the certificate."""
+        self._take(Claim(m, 1, m.observed, m.observed), {m.case})
+
+    def note(self, section: str, **row: Any) -> None:
+        """Keep a row of evidence about the instrument itself, for the certificate: plain values alone."""
+        self.evidence.setdefault(section, []).append({k: plain(v) for k, v in row.items()})
+
+    @property
+    def claims(self) -> list[Claim]:
+        """Every claim, up the ladder."""
+        return sorted(self._claims.values(), key=lambda claim: claim.order)
+
+    def dump(self) -> dict[str, Any]:
+        """Plain lists and strings, for another process to ``merge``."""
+        rows = [{**c.as_dict(), "cases": sorted(self._cases[c.worst.key])} for c in self.claims]
+        return {"claims": rows, "evidence": self.evidence}
+
+    def merge(self, dumped: dict[str, Any]) -> None:
+        """Take over what the ledger of another process has dumped."""
+        for section, evidence in dumped["evidence"].items():
+            rows = self.evidence.setdefault(section, [])
+            rows += [row for row in evidence if row not in rows]  # what every process measured again
+            rows.sort(key=lambda row: str(list(row.values())))  # not by who came first
+        for row in dumped["claims"]:
+            self._take(Claim.from_dict(row), set(row["cases"]))
+
+    def _take(self, new: Claim, cases: set[str]) -> None:
+        m = new.worst
+        self.n_recorded, self.last = self.n_recorded + 1, m
+        old = self._claims.get(m.key, new)
+        seen = self._cases.setdefault(m.key, set())
+        seen |= cases
+        # ties by name, so that the order of the tests does not show in the certificate
+        was, now = ((not w.holds, w.ratio) for w in (old.worst, m))
+        worst = m if now > was or (now == was and m.case <= old.worst.case) else old.worst
+        # NaN is neither smaller nor larger: once seen, it stays
+        highest = -_least(-old.highest, -new.highest)
+        self._claims[m.key] = Claim(worst, len(seen), _least(old.lowest, new.lowest), highest)
+
+
+def _least(a: float, b: float) -> float:
+    return math.nan if math.isnan(a) or math.isnan(b) else min(a, b)

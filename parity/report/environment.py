@@ -13,35 +13,30 @@ from typing import Any
 PACKAGES = ("leaf-ladder", "numpy", "torch", "tensorflow", "keras", "hypothesis", "pytest")
 # what decides which kernels a library picks, on x86 and on Arm
 FEATURES = (
-    "sse4_1",
-    "avx",
-    "avx2",
-    "fma",
-    "avx512f",
-    "avx512bw",
-    "avx512_vnni",
-    "avx512_bf16",
-    "amx_tile",
-    "asimd",
-    "sve",
-)
+    "sse4_1", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "amx_tile", "asimd", "sve",
+)  # fmt: skip
 
 
 def describe(root: Path) -> dict[str, Any]:
-    """The environment of this process, for the certificate.
+    """The environment of this process, for the certificate; of a library that was never imported, None.
 
     Args:
         root: a folder of the checkout, for the commit.
     """
+    torch, hypothesis = sys.modules.get("torch"), sys.modules.get("hypothesis")
+    mkldnn = torch and torch.backends.mkldnn
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: installed(name) for name in PACKAGES},
         "commit": commit(root),
         "cpu": cpu(),
-        "threads": threads(),
-        "onednn": onednn(),
-        "hypothesis_profile": _hypothesis_profile(),
+        "threads": _threads(),
+        "onednn": {
+            "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "unset"),
+            "torch": mkldnn and bool(mkldnn.is_available() and mkldnn.enabled),
+        },
+        "hypothesis_profile": hypothesis and str(hypothesis.settings.get_current_profile_name()),
     }
 
 
@@ -57,16 +52,15 @@ def installed(name: str) -> str | None:
 
 def commit(root: Path) -> dict[str, Any] | None:
     """``{"id": ..., "dirty": ...}`` of the checkout, or None outside of one or without git."""
+
+    def git(*args: str) -> str:
+        done = subprocess.run(["git", *args], cwd=root, capture_output=True, text=True, check=True, timeout=30)
+        return done.stdout.strip()
+
     try:
-        head = _git(root, "rev-parse", "HEAD")
-        return {"id": head, "dirty": bool(_git(root, "status", "--porcelain"))}
+        return {"id": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def _git(root: Path, *args: str) -> str:
-    done = subprocess.run(["git", *args], cwd=root, capture_output=True, text=True, check=True, timeout=30)
-    return done.stdout.strip()
 
 
 def cpu() -> dict[str, Any]:
@@ -85,31 +79,13 @@ def cpu() -> dict[str, Any]:
     return {"model": model, "cores": os.cpu_count(), "features": [f for f in FEATURES if f in flags]}
 
 
-def threads() -> dict[str, Any]:
-    """Threads that torch and TensorFlow use; None for a library never imported. 0: it chooses itself."""
+def _threads() -> dict[str, Any]:
+    """Threads that torch and TensorFlow use; 0: it chooses itself."""
     out: dict[str, Any] = {"torch": None, "tensorflow": None}
     if torch := sys.modules.get("torch"):
         out["torch"] = {"intra": torch.get_num_threads(), "inter": torch.get_num_interop_threads()}
     if tf := sys.modules.get("tensorflow"):
         of = tf.config.threading
-        out["tensorflow"] = {
-            "intra": of.get_intra_op_parallelism_threads(),
-            "inter": of.get_inter_op_parallelism_threads(),
-        }
+        intra, inter = of.get_intra_op_parallelism_threads(), of.get_inter_op_parallelism_threads()
+        out["tensorflow"] = {"intra": intra, "inter": inter}
     return out
-
-
-def onednn() -> dict[str, Any]:
-    """Whether the libraries use oneDNN: torch as it says, TensorFlow by the variable that switches it."""
-    torch = sys.modules.get("torch")
-    return {
-        "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "unset"),
-        "torch": None
-        if torch is None
-        else bool(torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled),
-    }
-
-
-def _hypothesis_profile() -> str | None:
-    hypothesis = sys.modules.get("hypothesis")
-    return None if hypothesis is None else str(hypothesis.settings.get_current_profile_name())

@@ -22,15 +22,13 @@ from typing import Any
 
 import pytest
 
+from parity.report.claims import MeasurementLog
 from parity.report.environment import cpu, installed
-from parity.report.measurements import MeasurementLog
 from parity.weights.outputs import replace_file
 
 PACKAGES = ("parity", "tf_leaf", "og_leaf", "leaf", "efficientleaf")
 LIBRARIES = ("numpy", "torch", "tensorflow", "keras")
 SETTINGS = ("OMP_NUM_THREADS", "KERAS_BACKEND", "TF_ENABLE_ONEDNN_OPTS", "HYPOTHESIS_PROFILE")
-SECTION = "evidence"  # of the ledger: which file's rows were measured when, under which hash
-FIELDS = ("test", "hash", "measured", "rows")
 
 
 class EvidenceCache:
@@ -45,14 +43,13 @@ class EvidenceCache:
     def __init__(self, folder: Path, ledger: MeasurementLog, reuse: bool) -> None:
         self.folder, self.ledger, self.reuse = folder, ledger, reuse
         self._reused = ""  # the test whose evidence was taken last
-        self.today = datetime.now(timezone.utc).date().isoformat()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
         """Take a marked test's evidence in place of the test while it holds; else have the test run."""
         if not (self.reuse and _is_marked(pyfuncitem)):
             return None
-        kept = read(self._file(pyfuncitem), pyfuncitem.nodeid, state(pyfuncitem.path.parent))
+        kept = _read(self._file(pyfuncitem), pyfuncitem.nodeid, state(pyfuncitem.path.parent))
         if kept is None:
             return None
         for section, rows in kept["rows"].items():
@@ -77,38 +74,36 @@ class EvidenceCache:
         if self._reused == item.nodeid:
             return result
         new = {section: rows[before.get(section, 0) :] for section, rows in self.ledger.evidence.items()}
-        self._note(item, self.today, found, "no")
+        today = datetime.now(timezone.utc).date().isoformat()
+        self._note(item, today, found, "no")
         if self.ledger.n_recorded == n_recorded:  # claims are not kept: a test that makes some always runs
             rows = {section: rows for section, rows in new.items() if rows}
-            write(self._file(item), item.nodeid, found, self.today, rows)
+            entry = {"test": item.nodeid, "hash": found, "measured": today, "rows": rows}
+            self.folder.mkdir(parents=True, exist_ok=True)
+            sealed = json.dumps({**entry, "sha256": _digest(entry)}, allow_nan=False)
+            replace_file(self._file(item), sealed.encode())
         return result
 
     def _file(self, item: pytest.Item) -> Path:
         return self.folder / f"{hashlib.sha256(item.nodeid.encode()).hexdigest()[:20]}.json"
 
     def _note(self, item: pytest.Item, measured: str, found: str, reused: str) -> None:
+        """Say which file's rows were measured when, under which hash."""
         row = {"file": item.path.name, "measured": measured, "hash": found[:16], "reused": reused}
-        if row not in self.ledger.evidence.get(SECTION, ()):
-            self.ledger.note(SECTION, **row)
+        if row not in self.ledger.evidence.get("evidence", ()):
+            self.ledger.note("evidence", **row)
 
 
 def _is_marked(item: pytest.Item) -> bool:
     return item.get_closest_marker("certificate_evidence") is not None
 
 
-def write(file: Path, test: str, found: str, measured: str, rows: dict[str, list[dict[str, Any]]]) -> None:
-    """Keep a test's rows: written beside, and moved into place."""
-    entry = {"test": test, "hash": found, "measured": measured, "rows": rows}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(file, json.dumps({**entry, "sha256": _digest(entry)}, allow_nan=False).encode())
-
-
-def read(file: Path, test: str, found: str) -> dict[str, Any] | None:
+def _read(file: Path, test: str, found: str) -> dict[str, Any] | None:
     """Read what is kept of a test; None where it does not hold: another hash, torn, edited, or not there."""
     try:
         entry = json.loads(file.read_text(encoding="utf-8"))
         digest = entry.pop("sha256")
-        whole = set(entry) == set(FIELDS) and digest == _digest(entry)
+        whole = set(entry) == {"test", "hash", "measured", "rows"} and digest == _digest(entry)
         return entry if whole and (entry["test"], entry["hash"]) == (test, found) else None
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None

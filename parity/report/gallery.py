@@ -3,39 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
 
 from parity.adapters.base import Adapter
 from parity.adapters.rungs import RUNGS
 from parity.oracle.config import LeafConfig
-from parity.report import pictures
-from parity.report.picture import Picture
+from parity.report import pictures, recorded
+from parity.report.answers import MILLIONTH
+from parity.report.page import Picture
+from parity.report.pictures import Array, webp
 from parity.weights.converting import convert
 
-Array = NDArray[Any]
 N_FREQUENCIES = 16384
 SAMPLE_RATE = 16000
 RECORDED = Path("goldens", "speech.npz")  # beside the clip's folder: the original's weights and output on the clip
 LIMIT = 1e-6  # of the difference of two outputs on the clip, relative to the largest
 ROUGH: dict[str, Any] = {"num_groups": 8, "conv_win_factor": 6, "stride_factor": 16}
-Pair = tuple[Array, Array]
+CENTRED = "leaf, centred"  # with the alignment of frames that efficientleaf has
+STEPS = (("og_leaf", "tf_leaf"), ("leaf", "og_leaf"), ("efficientleaf", CENTRED))
 
 
-@dataclass(frozen=True)
-class Exhibit:
-    """A frontend on show.
-
-    Attributes:
-        module: the frontend.
-        adapter: of its rung.
-    """
+class Exhibit(NamedTuple):
+    """A frontend on show, and the adapter of its rung."""
 
     module: Any
     adapter: Adapter
@@ -44,7 +38,16 @@ class Exhibit:
         """[filters, frames] of audio [1, T]."""
         return np.asarray(self.adapter.output(self.module, x)[0], dtype=np.float64)
 
-    def filters(self) -> Iterator[Array]:
+    def responses(self) -> tuple[Array, Array]:
+        """Frequencies in Hz [F] and the magnitude response of each filter [C, F]."""
+        hz = np.arange(N_FREQUENCIES) * (SAMPLE_RATE / 2 / N_FREQUENCIES)
+        spectra = [
+            np.abs(np.fft.fft(kernels[:, 0] + 1j * kernels[:, 1], 2 * N_FREQUENCIES)[:, :N_FREQUENCIES])
+            for kernels in self._filters()
+        ]
+        return hz, np.concatenate(spectra)
+
+    def _filters(self) -> Iterator[Array]:
         """Filters [C, 2, W], a group at a time."""
         if self.adapter.rung != "efficientleaf":
             yield self.adapter.stages(self.module, np.zeros((1, SAMPLE_RATE // 10), dtype=np.float32))["filters"]
@@ -53,83 +56,46 @@ class Exhibit:
         for group in bank.groups():
             yield bank.filters(group).detach().numpy().reshape(2, group.stop - group.start, -1).transpose(1, 0, 2)
 
-    def responses(self) -> Pair:
-        """Frequencies in Hz [F] and the magnitude response of each filter [C, F]."""
-        hz = np.arange(N_FREQUENCIES) * (SAMPLE_RATE / 2 / N_FREQUENCIES)
-        spectra = [
-            np.abs(np.fft.fft(kernels[:, 0] + 1j * kernels[:, 1], 2 * N_FREQUENCIES)[:, :N_FREQUENCIES])
-            for kernels in self.filters()
-        ]
-        return hz, np.concatenate(spectra)
 
-
-@dataclass(frozen=True)
-class Ladder:
-    """The rungs with one set of weights, as the claims on speech have them.
-
-    Attributes:
-        rungs: up the ladder; without rung 0 where there is no TensorFlow.
-        centred: ``leaf`` with the alignment of frames that ``efficientleaf`` has.
-        defaults: the two upper rungs as their own defaults make them.
-        original: what was recorded of the original on the clip, [filters, frames]; None where nothing is at hand.
-    """
-
-    rungs: Mapping[str, Exhibit]
-    centred: Exhibit
-    defaults: Mapping[str, Exhibit]
-    original: Array | None
-
-    def pairs(self, x: Array) -> dict[str, Pair]:
-        """What each step of the ladder compares on audio [1, T]: title to candidate and reference."""
-        features = {name: item.features(x) for name, item in self.rungs.items()}
-        centred = self.centred.features(x)
-        out: dict[str, Pair] = {}
-        if self.original is not None:
-            lowest = next(iter(features))
-            out[f"{lowest} - the original"] = features[lowest], self.original
-        if "tf_leaf" in features:
-            out["og_leaf - tf_leaf"] = features["og_leaf"], features["tf_leaf"]
-        out["leaf - og_leaf"] = features["leaf"], features["og_leaf"]
-        out["efficientleaf - leaf"] = features["efficientleaf"], centred
-        return out
-
-
-def ladder(recorded: Path) -> Ladder:
-    """Every rung with the weights of the original's golden; with og_leaf's own where there is none.
+def ladder(golden: Path) -> tuple[dict[str, Exhibit], Array | None]:
+    """The rungs up the ladder with the weights of the original's golden, and the two upper ones with their defaults.
 
     Args:
-        recorded: the golden of the clip.
+        golden: of the clip; without it the weights are og_leaf's own.
+
+    Returns:
+        Without rung 0 where there is no TensorFlow; and what was recorded of the original, [filters, frames], or None.
     """
     import efficientleaf
     import leaf
 
     adapters = {name: rung.load_adapter() for name, rung in RUNGS.items() if rung.framework == "torch"}
-    config = LeafConfig()
-    port = adapters["og_leaf"].build(config)
-    original = None
-    if recorded.is_file():
-        with np.load(recorded, allow_pickle=False) as golden:
-            weights = {n.removeprefix("variables/"): golden[n] for n in golden.files if n.startswith("variables/")}
-            original = np.asarray(golden["output"][0], dtype=np.float64)
+    port, original = adapters["og_leaf"].build(LeafConfig()), None
+    if golden.is_file():
+        with np.load(golden, allow_pickle=False) as arrays:
+            weights = {n.removeprefix("variables/"): arrays[n] for n in arrays.files if n.startswith("variables/")}
+            original = np.asarray(arrays["output"][0], dtype=np.float64)
         adapters["og_leaf"].write(port, weights)
-    variables = adapters["og_leaf"].read(port)
-    centred = convert(port, "leaf", padding="centered")
-    modules = {"og_leaf": port, "leaf": convert(port, "leaf"), "efficientleaf": convert(centred, "efficientleaf")}
-    rungs = {name: Exhibit(module, adapters[name]) for name, module in modules.items()}
+    shown = {}
     try:
         adapter = RUNGS["tf_leaf"].load_adapter()
     except ImportError:
         pass
     else:
-        lowest = adapter.build(config)
-        adapter.write(lowest, variables)
-        rungs = {"tf_leaf": Exhibit(lowest, adapter), **rungs}
+        lowest = adapter.build(LeafConfig())
+        adapter.write(lowest, adapters["og_leaf"].read(port))
+        shown["tf_leaf"] = Exhibit(lowest, adapter)
+    centred = convert(port, "leaf", padding="centered")
     rough = efficientleaf.EfficientLeaf(compression="pcen", **ROUGH)
-    defaults = {
+    shown |= {
+        "og_leaf": Exhibit(port, adapters["og_leaf"]),
+        "leaf": Exhibit(convert(port, "leaf"), adapters["leaf"]),
+        CENTRED: Exhibit(centred, adapters["leaf"]),
+        "efficientleaf": Exhibit(convert(centred, "efficientleaf"), adapters["efficientleaf"]),
         "leaf, its own defaults": Exhibit(leaf.Leaf(), adapters["leaf"]),
         "efficientleaf, 8 groups (8G-opt)": Exhibit(rough, adapters["efficientleaf"]),
     }
-    return Ladder(rungs, Exhibit(centred, adapters["leaf"]), defaults, original)
+    return shown, original
 
 
 def draw(clip: Path, faults: Sequence[Mapping[str, Any]] = ()) -> list[Picture]:
@@ -146,18 +112,26 @@ def draw(clip: Path, faults: Sequence[Mapping[str, Any]] = ()) -> list[Picture]:
     if rate != SAMPLE_RATE:
         raise ValueError(f"clip={str(clip)!r}: sampled at {rate} Hz, must be {SAMPLE_RATE} Hz")
     x = audio[:, 0][None]
-    shown = ladder(clip.parents[1] / RECORDED)
-    everything = {**shown.rungs, **shown.defaults}
-    changes = {name: _relative(*pair) for name, pair in shown.pairs(x).items()}
-    largest = "; ".join(f"{name}: {_peak(change) / pictures.MILLIONTH:.2g}" for name, change in changes.items())
+    shown, original = ladder(clip.parents[1] / RECORDED)
+    features = {name: exhibit.features(x) for name, exhibit in shown.items()}
+    steps = {
+        f"{above} - {below.partition(',')[0]}": _relative(features[above], features[below])
+        for above, below in STEPS if below in features
+    }  # fmt: skip
+    if original is not None:
+        lowest = next(iter(features))
+        steps = {f"{lowest} - the original": _relative(features[lowest], original), **steps}
+    largest = "; ".join(f"{name}: {_peak(change) / MILLIONTH:.2g}" for name, change in steps.items())
+    port = shown["og_leaf"]
+    del features[CENTRED], shown[CENTRED]
     return [
         Picture(
             "A spoken sentence, on every rung",
             "Look for the same picture in the first four panels: same weights, same colours, no visible difference. "
             "The last two are the upper rungs with their own defaults, which differ on purpose: see the divergences.",
-            f"Features of one sentence, {len(everything)} panels of 40 filters over 3 seconds. The rungs' panels look "
+            f"Features of one sentence, {len(shown)} panels of 40 filters over 3 seconds. The rungs' panels look "
             "alike; the panels of the defaults differ in some bands.",
-            pictures.features({name: item.features(x) for name, item in everything.items()}),
+            webp(pictures.features(features)),
         ),
         Picture(
             "The same sentence: each rung minus the rung below",
@@ -165,7 +139,7 @@ def draw(clip: Path, faults: Sequence[Mapping[str, Any]] = ()) -> list[Picture]:
             "rounding is 0.06. Rounding is a fine grain that follows the loudness; a mistake would be thousands of "
             "units strong.",
             f"Differences, a panel a step, in millionths of the largest feature. The largest: {largest}.",
-            pictures.differences(changes),
+            webp(pictures.differences(steps)),
         ),
         Picture(
             "Filters of each rung over each other",
@@ -173,13 +147,13 @@ def draw(clip: Path, faults: Sequence[Mapping[str, Any]] = ()) -> list[Picture]:
             "peaks and how wide it is at -3 dB, against the first rung's; only other defaults leave the line.",
             "Frequency responses of five filters from 60 Hz to 8 kHz. The rungs' curves coincide; those of the two "
             "upper rungs' own defaults peak and widen elsewhere.",
-            pictures.filters({name: item.responses() for name, item in everything.items()}),
+            webp(pictures.filters({name: exhibit.responses() for name, exhibit in shown.items()})),
         ),
-        _fault(shown.rungs["og_leaf"], x, faults),
+        _fault(port, x, features["leaf"], [float(row["ratio"]) for row in faults if row["killed"]]),
     ]
 
 
-def _fault(port: Exhibit, x: Array, faults: Sequence[Mapping[str, Any]]) -> Picture:
+def _fault(port: Exhibit, x: Array, reference: Array, caught: Sequence[float]) -> Picture:
     """What the most common bug of ports looks like: the smoother ignores the state that it should start from."""
     from og_leaf.postprocessing import ExponentialMovingAverage
 
@@ -188,31 +162,52 @@ def _fault(port: Exhibit, x: Array, faults: Sequence[Mapping[str, Any]]) -> Pict
     def from_zero(self: Any, inputs: Any, initial_state: Any) -> Any:
         return smooth(self, inputs, initial_state * 0)
 
-    right = port.features(x)
+    right = _relative(port.features(x), reference)
     with patch.object(ExponentialMovingAverage, "forward", from_zero):
-        wrong = port.features(x)
-    reference = convert(port.module, "leaf")
-    below = Exhibit(reference, RUNGS["leaf"].load_adapter()).features(x)
-    caught = [float(row["ratio"]) for row in faults if row["killed"]]
-    times = _peak(_relative(wrong, below)) / LIMIT
+        wrong = _relative(port.features(x), reference)
+    below = " Below, by how much each planted bug of this certificate broke the limit that caught it."
     return Picture(
         "A bug, caught",
         "Look at the left edge of the second panel. Here the smoother starts from zero and not from the first frame, "
-        f"a bug that public ports have: {times:,.0f} times the limit, which the step without it stays below."
-        + (
-            " Below, by how much each planted bug of this certificate broke the limit that caught it." if caught else ""
-        ),
+        f"a bug that public ports have: {_peak(wrong) / LIMIT:,.0f} times the limit, which the step without it stays "
+        f"below.{below if caught else ''}",
         "Differences over their limit, on a logarithmic scale. Without the bug all is dark; with it the first second "
         "glows in every filter." + (f" A histogram of {len(caught)} planted bugs, all beyond 1." if caught else ""),
-        pictures.fault(
-            {
-                "og_leaf against leaf, as they are": _relative(right, below),
-                "og_leaf with the bug planted, against leaf": _relative(wrong, below),
-            },
-            caught,
-            LIMIT,
-        ),
-    )
+        webp(pictures.fault(
+            {"og_leaf against leaf, as they are": right, "og_leaf with the bug planted, against leaf": wrong},
+            caught, LIMIT,
+        )),
+    )  # fmt: skip
+
+
+def draw_recorded(root: Path) -> list[Picture]:
+    """Error against length and against cost, where the repository holds a record of them."""
+    records, out = {record.name: record for record in recorded.read(root)}, []
+    if long := records.get("long"):
+        out.append(Picture(
+            "Error against length",
+            "Look for solid lines that stay below the dashed ones of their colour: the error of PCEN in float32, and "
+            "what its own roundings may add up to at most. Flat lines mean that length alone costs nothing. "
+            + _when(long, root),
+            f"Four panels of error against length, up to {max(row['frames'] for row in long.rows):,} frames, a line "
+            "for each smoothing coefficient s; every solid line lies below its dashed limit.",
+            webp(pictures.against_length(long.rows)),
+        ))  # fmt: skip
+    if cost := records.get("frontends"):
+        out.append(Picture(
+            "Error against cost",
+            "Look for triangles below and left of circles: a front end with a known error that is both nearer to LEAF "
+            "and faster than the published setting. " + _when(cost, root),
+            "Error of the energies against time, of LEAF, of the published settings of EfficientLEAF, and of "
+            "EfficientLEAF with a tolerance from 0.1 to 0.00001.",
+            webp(pictures.against_cost(cost.rows)),
+        ))  # fmt: skip
+    return out
+
+
+def _when(record: recorded.Record, root: Path) -> str:
+    stale = ", for another version of these files" if record.changed(root) else ""
+    return f"Recorded on {record.date[:10]} at {record.commit}{stale}."
 
 
 def _peak(values: Array) -> float:

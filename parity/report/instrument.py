@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from parity.adapters.rungs import RUNGS
-from parity.report.cells import Verdict, verdicts
+from parity.report.cells import of_the_ladder, states
 from parity.report.certificate import Certificate
 from parity.report.claims import Claim
 
 
-@dataclass(frozen=True)
-class Section:
-    """A table of the evidence.
-
-    Attributes:
-        title: of the section.
-        meaning: what its rows say, each term explained.
-        columns: name in a row to header, with the unit.
-    """
+class Section(NamedTuple):
+    """A table of the evidence: its title, what its rows say, and name in a row to header with the unit."""
 
     title: str
     meaning: str
@@ -102,28 +93,22 @@ SECTIONS: dict[str, Section] = {
 }  # fmt: skip
 
 
-def line(certificate: Certificate) -> str:
-    """One line on the instrument; empty where the run said nothing of it."""
-    return "; ".join(parts(certificate))
-
-
 def parts(certificate: Certificate) -> list[str]:
-    """What the line consists of."""
+    """What the certificate knows of the instrument, a sentence without its end each."""
     evidence = certificate.evidence
     out = []
     if faults := evidence.get("faults"):
         out.append(f"{sum(row['killed'] for row in faults)} of {len(faults)} bugs planted on purpose were caught")
     if benign := evidence.get("benign"):
-        out.append(
-            f"{sum(row['verdict'] != 'passed' for row in benign)} of {len(benign)} harmless rewrites were refused"
-        )
+        refused = sum(row["verdict"] != "passed" for row in benign)
+        out.append(f"{refused} of {len(benign)} harmless rewrites were refused")
     for kind, words in (("parameter", "any trained parameter"), ("constant", "any constant of the code")):
         if rows := [row for row in evidence.get("resolution", ()) if row["kind"] == kind]:
             worst = max(float(row["change"]) for row in rows)
             single = [float(row["single"]) for row in rows if row.get("single") is not None]
             alone = f", by the float32 runs alone one of {max(single):.1g}" if single else ""
             out.append(f"a relative change of {worst:.1g} in {words} is noticed{alone}")
-    if measured := sorted({row["measured"] for row in evidence.get("evidence", ()) if row["reused"] == "yes"}):
+    if measured := reused(evidence):
         out.append(f"this evidence is of an earlier run with the same files, {' and '.join(measured)}")
     if search := evidence.get("search"):
         worst = max(float(row["worst_ratio"]) for row in search)
@@ -138,8 +123,13 @@ def parts(certificate: Certificate) -> list[str]:
         out.append(f"{row['port']} {departs if row['departs'] else 'is ' + row['claims']}")
     if of_the_ladder(certificate.claims):
         out += [_mutants(record) for record in certificate.recorded if record["name"] == "mutants"]
-        out.append(cells_line(verdicts(certificate.claims)))
+        out.append(_grid(certificate.claims))
     return out
+
+
+def reused(evidence: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Dates of the evidence that was not measured in this run."""
+    return sorted({row["measured"] for row in evidence.get("evidence", ()) if row["reused"] == "yes"})
 
 
 def _mutants(record: dict[str, Any]) -> str:
@@ -154,32 +144,10 @@ def _mutants(record: dict[str, Any]) -> str:
     )
 
 
-def of_the_ladder(claims: Sequence[Claim]) -> bool:
-    """Tell whether a rung is among the candidates: a certificate of a port alone has no cell of the grid to fill."""
-    return any(claim.worst.rung in RUNGS for claim in claims)
-
-
-def cells_line(found: Sequence[Verdict]) -> str:
-    """Count the cells of the grid (rung, stage, property, type) by their state."""
-    counts = Counter(v.state for v in found)
-    rest = "".join(f", {counts[state]} {words}" for state, words in (
-        ("declared", "are declared differences"), ("failed", "failed"), ("empty", "were not compared"),
-    ) if counts[state])  # fmt: skip
-    return f"of {len(found)} combinations of rung, stage, property and type {counts['certified']} hold{rest}"
-
-
-def tightness(claims: Sequence[Claim]) -> list[tuple[str, str, str, float]]:
-    """List how near the running-error bound comes: (rung, property, stage, bound over the worst error seen)."""
-    return [
-        (c.worst.rung, c.worst.property, c.worst.stage, c.slack)
-        for c in claims
-        if c.worst.criterion == "soundness" and c.worst.dtype == "float32"
-    ]
-
-
-def kills(faults: Sequence[dict[str, Any]]) -> tuple[list[str], list[str], dict[tuple[str, str], int]]:
-    """Kills by stage and criterion: the stages, the criteria and the counts."""
-    counts = Counter((row["caught_at"], row["criterion"]) for row in faults if row["killed"])
-    stages = list(dict.fromkeys(stage for stage, _ in sorted(counts)))
-    criteria = sorted({criterion for _, criterion in counts})
-    return stages, criteria, dict(counts)
+def _grid(claims: Sequence[Claim]) -> str:
+    """Count the cells of the grid by their state."""
+    counts = Counter(states(claims).values())
+    said = {"declared": "are declared differences", "failed": "failed", "empty": "were not compared"}
+    rest = "".join(f", {counts[state]} {words}" for state, words in said.items() if counts[state])
+    total = sum(counts.values())
+    return f"of {total} combinations of rung, stage, property and type {counts['certified']} hold{rest}"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from parity.report.answers import differences
+from parity.report.claims import Claim
+
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table; bars inside of cells are escaped."""
@@ -23,3 +26,13 @@ def insert(page: str, name: str, text: str) -> str:
     if not (found and ended):
         raise ValueError(f"page: must hold {opening} and then {closing}")
     return f"{before}{opening}\n{text}\n{closing}{after}"
+
+
+def measured(claims: Sequence[Claim]) -> str:
+    """The differences of the ladder's steps; the README's table comes from here."""
+    rows = []
+    for (rung, reference, domain), found in differences(claims).items():
+        cells = ("held to float64" if value is None else f"{value:.1e}" for value in found)
+        off = ", approximation off" if rung == "efficientleaf" else ""  # as every step to it is taken
+        rows.append((f"`{rung}`{off} <- {reference}", domain, *cells))
+    return table(("step", "on", "output", "input gradient", "parameter gradients"), rows)

@@ -5,25 +5,47 @@ from __future__ import annotations
 import base64
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from parity.cases.public_names import PROPERTIES
+from parity.cases.public_names import PROPERTIES, PUBLIC, PublicName
 from parity.divergences import DIVERGENCES, Divergence
-from parity.report import answers, instrument, ladder, names, table, words
-from parity.report.cells import WHOLE, verdicts
+from parity.report import answers, instrument, table
+from parity.report.cells import WHOLE, claimed, of_the_ladder, states
 from parity.report.certificate import Certificate
 from parity.report.claims import Claim, plain
-from parity.report.picture import Picture
 
 N_FAILURES = 5  # said in words at the top; the rest stand first in the table
 # columns of the table of claims that repeat their words, in the order of the page's script
 _SHARED = (
     "rung", "reference", "property", "stage", "domain", "dtype", "criterion", "verdict", "case", "reproduce", "reason",
 )  # fmt: skip
+
+
+class Picture(NamedTuple):
+    """One figure of the page.
+
+    Attributes:
+        title: what is drawn.
+        caption: what to look for.
+        alt: what the picture shows, for who does not see it.
+        data: a PNG or WebP file.
+    """
+
+    title: str
+    caption: str
+    alt: str
+    data: bytes
+
+    @property
+    def source(self) -> str:
+        """The file inside of an address."""
+        kind = "webp" if self.data[8:12] == b"WEBP" else "png"
+        return f"data:image/{kind};base64,{base64.b64encode(self.data).decode()}"
 
 
 def render(certificate: Certificate, pictures: Sequence[Picture] = ()) -> str:
@@ -33,8 +55,8 @@ def render(certificate: Certificate, pictures: Sequence[Picture] = ()) -> str:
         certificate: what to show.
         pictures: what was drawn for it.
     """
-    claims = certificate.claims
-    of_ladder = instrument.of_the_ladder(claims)
+    claims, evidence = certificate.claims, certificate.evidence
+    of_ladder = of_the_ladder(claims)
     environment = Environment(
         loader=PackageLoader("parity.report", "."),
         autoescape=True,
@@ -43,72 +65,87 @@ def render(certificate: Certificate, pictures: Sequence[Picture] = ()) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "brief": table.brief, "percent": words.percent, "millionths": words.millionths, "words": words.property_of,
-        "base64": lambda data: base64.b64encode(data).decode(), "thousands": lambda n: f"{n:,}",
+        "brief": table.brief, "percent": answers.percent, "millionths": answers.millionths,
+        "words": answers.property_of, "failure": answers.failure, "observed": _observed,
     }  # fmt: skip
-    failures, n_more = answers.failures_in_words(certificate, N_FAILURES)
-    rows = table.worst_first(claims)
+    failed = answers.failed(claims)
     html: str = environment.get_template("page.html").render(
         certificate=certificate,
         headline=answers.headline(certificate),
         answers=answers.answers(certificate),
-        failures=failures,
-        n_more=n_more,
-        steps=ladder.steps(claims),
-        unit=ladder.UNIT,
+        failed=failed[:N_FAILURES],
+        n_more=len(failed) - N_FAILURES,
+        steps=answers.steps(claims),
+        unit=answers.UNIT,
         bar=_bar,
-        original=ladder.TITLES[ladder.ORIGINAL] if of_ladder or not claims else "",
-        differences=_differences(claims),
-        rows=rows,
+        original=answers.ORIGINAL if of_ladder or not claims else "",
+        # the largest difference of an output first
+        differences=sorted(answers.differences(claims).items(), key=lambda row: -(row[1][0] or 0.0)),
+        rows=table.worst_first(claims),
         pictures=pictures,
-        divergences=_by_pair(divergences(claims)) if of_ladder else [],
-        observed=table.observed,
-        names=names.rows(claims) if of_ladder else [],
+        divergences=_divergences(claims) if of_ladder else {},
+        names=[(name, _of_name(name, claims)) for name in PUBLIC] if of_ladder else [],
         name_columns=[(rung, property) for rung in WHOLE for property in PROPERTIES],
         environment=_lines(certificate.environment),
-        instrument=instrument.parts(certificate) if certificate.evidence else [],
-        sections=[(s, certificate.evidence[n]) for n, s in instrument.SECTIONS.items() if certificate.evidence.get(n)],
-        kills=instrument.kills(certificate.evidence.get("faults", [])),
-        tightness=instrument.tightness(claims),
-        cells=[v for v in verdicts(claims) if v.state != "certified"] if of_ladder and certificate.evidence else [],
-        criteria=words.CRITERIA,
+        instrument=instrument.parts(certificate) if evidence else [],
+        sections=[(section, evidence[n]) for n, section in instrument.SECTIONS.items() if evidence.get(n)],
+        kills=Counter((row["caught_at"], row["criterion"]) for row in evidence.get("faults", ()) if row["killed"]),
+        # how near the running-error bound comes
+        soundness=[c for c in claims if (c.worst.criterion, c.worst.dtype) == ("soundness", "float32")],
+        cells={cell: state for cell, state in states(claims).items() if state != "certified"}
+        if of_ladder and evidence else {},
+        criteria=answers.CRITERIA,
         data=_data(claims),
-    )
+    )  # fmt: skip
     return html
 
 
-def divergences(claims: Sequence[Claim]) -> list[tuple[Divergence, list[Claim]]]:
-    """Each declared difference between the rungs, with the claims of criterion ``divergence`` that name it.
-
-    A measurement names a divergence in its domain or as its case.
-    """
+def _divergences(claims: Sequence[Claim]) -> dict[tuple[str, str], list[tuple[Divergence, list[Claim]]]]:
+    """By pair of rungs, each declared difference with the claims that name it in their domain or as their case."""
     measured = [c for c in claims if c.worst.criterion == "divergence"]
-    return [(d, [c for c in measured if d.name in (c.worst.domain, c.worst.case)]) for d in DIVERGENCES]
-
-
-def _by_pair(
-    found: Sequence[tuple[Divergence, list[Claim]]],
-) -> list[tuple[tuple[str, str], list[tuple[Divergence, list[Claim]]]]]:
     out: dict[tuple[str, str], list[tuple[Divergence, list[Claim]]]] = {}
-    for item in found:
-        out.setdefault(item[0].between, []).append(item)
-    return list(out.items())
+    for d in DIVERGENCES:
+        own = [c for c in measured if d.name in (c.worst.domain, c.worst.case)]
+        out.setdefault(d.between, []).append((d, own))
+    return out
 
 
-def _differences(claims: Sequence[Claim]) -> list[tuple[str, str, str, dict[str, float | None]]]:
-    """Step and domain with what was measured relative to the reference; the largest difference of an output first."""
-    found = [
-        (rung, reference, domain, ladder.differences(
-            [c for c in claims if (c.worst.rung, c.worst.reference) == (rung, reference)], domain
-        ))
-        for rung, reference, domain in ladder.measured(claims)
-    ]  # fmt: skip
-    return sorted(found, key=lambda row: -(row[3]["output"] or 0.0))
+def _observed(claim: Claim) -> str:
+    """Of a divergence: the smallest and the largest value seen."""
+    if claim.lowest != claim.highest:
+        return f"{table.brief(claim.lowest)} .. {table.brief(claim.highest)}"
+    return table.brief(claim.worst.observed)
+
+
+def _of_name(name: PublicName, claims: Sequence[Claim]) -> list[tuple[str, str]]:
+    """Class and text of each cell of a public name: percent of its limit that the worst claim uses, or why not."""
+    own = [c for c in claims if c.worst.stage == name.name and c.worst.dtype == "float32"]
+    return [_name_cell(name, property, [c for c in own if c.worst.rung == rung])
+            for rung in WHOLE for property in PROPERTIES]  # fmt: skip
+
+
+def _name_cell(name: PublicName, property: str, claims: Sequence[Claim]) -> tuple[str, str]:
+    if property not in name.properties:
+        return "soft", name.reasons[property]
+    kinds = {claimed(name, property)}
+    if property == "gradient":
+        kinds |= {"input gradient", "parameter gradient"}
+    own = [c for c in claims if c.worst.property in kinds]
+    verdicts = {c.verdict for c in own}
+    if "failed" in verdicts:
+        return "failed", "failed"
+    if verdicts == {"divergence"}:
+        return "divergence", "declared difference"
+    for reference in ("original", "tf_leaf", "oracle"):  # the nearest to the original that was at hand
+        direct = [c for c in own if c.worst.reference == reference and c.worst.criterion != "divergence"]
+        if direct:
+            return "certified", f"{answers.percent(max(c.worst.ratio for c in direct))} ({reference})"
+    return "soft", "not measured"
 
 
 def _bar(value: float) -> float:
     """The length of a bar in percent, on a logarithmic scale from a hundredth of a millionth to a thousandth."""
-    return min(100.0, max(2.0, 20.0 * (math.log10(value / words.MILLIONTH) + 2.0))) if value > 0 else 0.0
+    return min(100.0, max(2.0, 20.0 * (math.log10(value / answers.MILLIONTH) + 2.0))) if value > 0 else 0.0
 
 
 def _data(claims: Sequence[Claim]) -> Markup:
@@ -122,10 +159,10 @@ def _data(claims: Sequence[Claim]) -> Markup:
     for claim in sorted(claims, key=lambda c: (c.worst.holds, c.worst.criterion == "divergence", -c.worst.ratio)):
         m = claim.worst
         said = {
-            **{name: getattr(m, name) for name in _SHARED if name != "verdict"},
-            "criterion": words.CRITERIA[m.criterion],
-            "property": words.property_of(m.property),
-            "verdict": words.VERDICTS[claim.verdict],
+            **vars(m),
+            "criterion": answers.CRITERIA[m.criterion],
+            "property": answers.property_of(m.property),
+            "verdict": answers.VERDICTS[claim.verdict],
         }
         numbers = (m.observed, m.bound, m.at_least, m.ratio)
         rows.append([

@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 import pytest
 
-from parity.report.words import property_of
+from parity.report.answers import property_of
 
 EVERY, STILL = 15.0, 1.0  # seconds between two lines, and between two looks at the clock
 DURATIONS = "leaf-ladder/durations"  # in pytest's cache: seconds a test took last time
@@ -39,15 +39,14 @@ class Progress:
         self.quiet = config.get_verbosity() <= 0
         self.out = _stdout()
         self.is_terminal = self.out is not None and self.out.isatty()
-        self.ids: list[str] = []
+        self.weights: dict[str, float] = {}  # seconds that each test of this run may take
         self.done: dict[str, float] = {}  # seconds that a test took, once it is over
         self._took: dict[str, float] = {}
         self.doing = "collecting the tests"
-        cache = getattr(config, "cache", None)
-        self.known: dict[str, float] = dict(cache.get(DURATIONS, {})) if cache else {}
+        self._cache = getattr(config, "cache", None)
+        self.known: dict[str, float] = dict(self._cache.get(DURATIONS, {})) if self._cache else {}
         longest = config.rootpath / SECONDS
         self.files: dict[str, float] = json.loads(longest.read_text(encoding="utf-8")) if longest.is_file() else {}
-        self.weights: dict[str, float] = {}
         self._began = self._written = time.monotonic()
         self._dirty, self._file = False, ""
         self._lock, self._stop = threading.Lock(), threading.Event()
@@ -66,14 +65,20 @@ class Progress:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
-        """Know what will run, from a worker."""
-        self._collected(list(ids))
+        """Know what will run, from a worker; every worker has all tests."""
+        self._collected(ids)
 
-    def _collected(self, ids: list[str]) -> None:
-        if ids and not self.ids:  # every worker has them all
-            self.ids = ids
-            self.weights = self._weigh()
-            self.say("starting", restart=True)
+    def _collected(self, ids: Sequence[str]) -> None:
+        """Weigh a test by its seconds of last time, else by its share of its file's, else by what tests take."""
+        if self.weights or not ids:
+            return
+        files = {name: name.partition("::")[0] for name in ids}
+        count = Counter(files.values())
+        usual = sum(self.known.values()) / len(self.known) if self.known else USUAL
+        shares = {file: seconds / count[file] for file, seconds in self.files.items() if file in count}
+        self.weights = {n: max(self.known.get(n, shares.get(file, usual)), 1e-3) for n, file in files.items()}
+        self._began = time.monotonic()
+        self.say("starting")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport | pytest.CollectReport) -> tuple[str, str, str] | None:
@@ -89,11 +94,10 @@ class Progress:
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """The file that began last, until one of its tests has said what it measures."""
         path = nodeid.partition("::")[0]
-        if path == self._file:
-            return
-        self._file, (folder, _, file) = path, path.rpartition("/")
-        subject = file.removesuffix(".py").removeprefix("test_").replace("_", " ")
-        self.doing = ", ".join(filter(None, (folder.rpartition("/")[2], subject)))
+        if path != self._file:
+            self._file, file = path, Path(path)
+            subject = file.stem.removeprefix("test_").replace("_", " ")
+            self.doing = ", ".join(filter(None, (file.parent.name, subject)))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add up how long a test takes, and take over what it says that it measures."""
@@ -106,32 +110,35 @@ class Progress:
                 self.doing = f"{rung}, {property_of(what)}"
         if report.failed and self.quiet:
             self._write(f"FAILED {report.nodeid}", stays=True)
-        elif self.is_terminal or time.monotonic() - self._written > EVERY:
-            self._write(self.line())
+        else:
+            self._write_if_due()
 
-    def say(self, text: str, restart: bool = False) -> None:
+    def say(self, text: str) -> None:
         """Another part of the run has begun."""
         self.doing = text
-        if restart:
-            self._began = time.monotonic()
         self._write(self.line())
 
     def end(self) -> None:
         """Write no more; keep how long each test took."""
         self._stop.set()
-        self._wipe()
-        if (cache := getattr(self.config, "cache", None)) and not hasattr(self.config, "workerinput"):
-            cache.set(DURATIONS, {**self.known, **{name: round(s, 2) for name, s in self.done.items()}})
+        with self._lock:
+            if self._dirty and self.out is not None:
+                self.out.write("\r\x1b[K")
+                self.out.flush()
+                self._dirty = False
+        if self._cache and not hasattr(self.config, "workerinput"):
+            took = {name: round(seconds, 2) for name, seconds in self.done.items()}
+            self._cache.set(DURATIONS, {**self.known, **took})
 
     pytest_unconfigure = end
 
     def line(self) -> str:
         """What is running, how much is done, and how long the rest may take."""
-        if not self.ids:
+        if not self.weights:
             return f"leaf-ladder: {self.doing}"
-        n, total = min(len(self.done), len(self.ids)), len(self.ids)
-        left = self.left()
-        rest = "" if left is None else f", {clock(left)} left"
+        total, left = len(self.weights), self.left()
+        n = min(len(self.done), total)
+        rest = "" if left is None else f", {left:.0f} s left" if left < 120 else f", {left / 60:.0f} min left"
         return f"leaf-ladder: {100 * n // total:3d} % ({n:,} of {total:,} tests{rest}): {self.doing}"
 
     def left(self) -> float | None:
@@ -140,18 +147,13 @@ class Progress:
         total = sum(self.weights.values())
         return (time.monotonic() - self._began) * max(0.0, total - done) / done if done else None
 
-    def _weigh(self) -> dict[str, float]:
-        """Seconds that a test took last time; else its share of its file's; else what tests usually take."""
-        files = {name: name.partition("::")[0] for name in self.ids}
-        count = Counter(files.values())
-        usual = sum(self.known.values()) / len(self.known) if self.known else USUAL
-        shares = {file: seconds / count[file] for file, seconds in self.files.items() if file in count}
-        return {name: max(self.known.get(name, shares.get(file, usual)), 1e-3) for name, file in files.items()}
-
     def _run(self) -> None:
         while not self._stop.wait(STILL):
-            if self.is_terminal or time.monotonic() - self._written > EVERY:
-                self._write(self.line())
+            self._write_if_due()
+
+    def _write_if_due(self) -> None:
+        if self.is_terminal or time.monotonic() - self._written > EVERY:
+            self._write(self.line())
 
     def _write(self, text: str, stays: bool = False) -> None:
         if self.out is None or self._stop.is_set():
@@ -165,18 +167,6 @@ class Progress:
             else:
                 self.out.write(f"{text}\n")
             self.out.flush()
-
-    def _wipe(self) -> None:
-        with self._lock:
-            if self._dirty and self.out is not None:
-                self.out.write("\r\x1b[K")
-                self.out.flush()
-                self._dirty = False
-
-
-def clock(seconds: float) -> str:
-    """Minutes, or seconds below two of them."""
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _stdout() -> TextIO | None:

@@ -43,26 +43,15 @@ class Record:
     sources: dict[str, str]
     rows: list[dict[str, Any]]
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of the columns."""
-        return tuple(self.rows[0]) if self.rows else ()
-
     def changed(self, root: Path) -> list[str]:
         """The sources that are no longer what was measured; with one of them the record is stale."""
         return [path for path, digest in self.sources.items() if _digest(root / path) != digest]
 
 
 def keep(
-    name: str,
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    title: str,
-    note: str,
-    command: str,
-    sources: Sequence[str],
+    name: str, rows: Sequence[Mapping[str, Any]], *, title: str, note: str, command: str, sources: Sequence[str],
     root: Path,
-) -> Path:
+) -> Path:  # fmt: skip
     """Write a record to ``benchmarks/results/NAME.json``; what is there is replaced at once or not at all.
 
     Args:
@@ -82,17 +71,9 @@ def keep(
         raise ValueError(f"rows: every one must have the columns {list(table[0])}, not {list(odd[0])}")
     if missing := [path for path in sources if not (root / path).is_file()]:
         raise ValueError(f"sources: {', '.join(missing)}: no such file")
-    record = Record(
-        name=name,
-        title=title,
-        note=note,
-        command=command,
-        commit=commit_of(root),
-        date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        machine=describe(root),
-        sources={path: _digest(root / path) for path in sources},
-        rows=table,
-    )
+    date = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    digests = {path: _digest(root / path) for path in sources}
+    record = Record(name, title, note, command, commit_of(root), date, describe(root), digests, table)
     to = output(name, root)
     to.path.parent.mkdir(parents=True, exist_ok=True)
     to.write((json.dumps(asdict(record), indent=1, allow_nan=False) + "\n").encode())
@@ -108,6 +89,18 @@ def read(root: Path) -> list[Record]:
     """Every record of a repository, by name; none where it has no such folder. Other JSON files are not ours."""
     found = [_record(path) for path in sorted((root / FOLDER).glob("*.json"))]
     return [record for record in found if record is not None]
+
+
+def find(name: str, root: Path) -> Record:
+    """The record of this name.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    for record in read(root):
+        if record.name == name:
+            return record
+    raise FileNotFoundError(f"{FOLDER / name}.json: is not on record")
 
 
 def _record(path: Path) -> Record | None:

@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 
 from parity.report import recorded
-from parity.report.cells import verdicts
+from parity.report.cells import states
 from parity.report.certificate import Certificate
+from parity.report.claims import MeasurementLog
 from parity.report.environment import describe
-from parity.report.measurements import MeasurementLog
-from parity.report.picture import Picture
+from parity.report.page import Picture, render
 from parity.report.progress import Progress
 from parity.weights.outputs import Output, missing, replace_file
 
@@ -51,15 +51,16 @@ class Certifier:
         self.progress = Progress(config)
         config.pluginmanager.register(self.progress, "leaf-ladder-progress")
 
-    # counting
+    def pytest_report_header(self) -> str:
+        """Say where the certificate will be."""
+        return f"certificate: {self.directory}"
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count a test's outcome; one that broke outside of the test itself is an error."""
         if report.failed:
             self.tests["failed" if report.when == "call" else "error"] += 1
         elif report.skipped:
-            expected = getattr(report, "wasxfail", None)
-            self._skip("skipped" if expected is None else "xfailed", report.nodeid, expected or _reason(report))
+            self._skip(report)
         elif report.when == "call":
             self.tests["passed"] += 1
 
@@ -68,15 +69,20 @@ class Certifier:
         if report.failed:
             self.tests["error"] += 1
         elif report.skipped:
-            self._skip("skipped", report.nodeid, _reason(report))
+            self._skip(report)
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Count what ``-k`` and ``-m`` left out."""
         self.n_deselected += len(items)
 
-    def _skip(self, outcome: str, test: str, reason: str) -> None:
+    def _skip(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        expected, where = getattr(report, "wasxfail", None), report.longrepr
+        outcome = "skipped" if expected is None else "xfailed"
+        reason = str(where[2]) if isinstance(where, tuple) else str(where or "")
         self.tests[outcome] += 1
-        self.skipped.append({"test": test, "reason": reason, "outcome": outcome})
+        self.skipped.append({
+            "test": report.nodeid, "reason": expected or reason.removeprefix("Skipped: "), "outcome": outcome,
+        })  # fmt: skip
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object | None) -> None:
@@ -87,25 +93,18 @@ class Certifier:
         else:
             self.tests["error"] += 1
 
-    # progress
-
-    def pytest_report_header(self) -> str:
-        """Say where the certificate will be."""
-        return f"certificate: {self.directory}"
-
-    # the end
-
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write the report; a run whose certificate failed does not end with 0."""
         self.progress.say("drawing the pictures")
+        root, claims = self.config.rootpath, self.ledger.claims
         failures = self._failures(int(exitstatus))
         notes = [f"tests deselected: {self.n_deselected}"] if self.n_deselected else []
         pictures: list[Picture] = []
         if int(exitstatus) in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             pictures = self._draw(failures, notes)
         self.certificate = Certificate(
-            claims=self.ledger.claims,
-            environment=describe(self.config.rootpath),
+            claims=claims,
+            environment=describe(root),
             date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             duration_s=time.monotonic() - self._began,
             command=" ".join(["pytest", *map(str, self.config.invocation_params.args)]),
@@ -114,13 +113,8 @@ class Certifier:
             failures=failures,
             notes=notes,
             evidence=self.ledger.evidence,
-            recorded=[
-                {**asdict(record), "changed": record.changed(self.config.rootpath)}
-                for record in recorded.read(self.config.rootpath)
-            ],
+            recorded=[{**asdict(record), "changed": record.changed(root)} for record in recorded.read(root)],
         )
-        from parity.report.page import render
-
         self.certificate.write(self.directory / "certificate.json")
         replace_file(self.directory / "index.html", render(self.certificate, pictures).encode())
         self.progress.end()
@@ -128,17 +122,17 @@ class Certifier:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _failures(self, exitstatus: int) -> list[str]:
-        out = []
-        if n := sum(not claim.worst.holds for claim in self.ledger.claims):
+        claims, out = self.ledger.claims, []
+        if n := sum(not claim.worst.holds for claim in claims):
             out.append(f"claims failed: {n}")
         if n := self.tests["failed"] + self.tests["error"]:
             out.append(f"tests failed: {n}")
         elif exitstatus != pytest.ExitCode.OK:
             out.append(f"the run ended early (pytest exit status {exitstatus})")
-        if not len(self.ledger):
+        if not claims:
             out.append("no claim was recorded")
         if self.config.getoption("--certificate-complete"):
-            out += [f"an empty cell: {v.cell}" for v in verdicts(self.ledger.claims) if v.state == "empty"]
+            out += [f"an empty cell: {cell}" for cell, state in states(claims).items() if state == "empty"]
         if self.skipped and in_ci():
             out.append(f"tests skipped although CI is set: {len(self.skipped)}")
         return out
@@ -152,10 +146,10 @@ class Certifier:
         with warnings.catch_warnings(), _without_banners():
             warnings.simplefilter("default")
             try:
-                from parity.report import gallery, lengths
+                from parity.report import gallery
 
                 faults = self.ledger.evidence.get("faults", [])
-                return [*gallery.draw(clip, faults), *lengths.draw(self.config.rootpath)]
+                return [*gallery.draw(clip, faults), *gallery.draw_recorded(self.config.rootpath)]
             except Exception as error:  # whatever it is, the measurements still have to be written
                 if isinstance(error, ModuleNotFoundError) and error.name in ("matplotlib", "soundfile"):
                     notes.append(f"no pictures: {missing('drawing them', error.name)}")
@@ -167,10 +161,10 @@ class Certifier:
         """Print the ladder, and where the report is."""
         if self.certificate is None:
             return
-        from parity.report.table import render
+        from parity.report import table
 
         terminalreporter.section("the ladder")
-        terminalreporter.write(render(self.certificate, colour=terminalreporter.hasmarkup))
+        terminalreporter.write(table.render(self.certificate, colour=terminalreporter.hasmarkup))
         for name in ("certificate.json", "index.html"):
             terminalreporter.write_line(f"{self.directory / name}")
 
@@ -214,9 +208,3 @@ def _has(mark: str, path: Path) -> bool:
 def in_ci() -> bool:
     """Whether the environment says that this is a CI run: there, nothing may be skipped."""
     return os.environ.get("CI", "").lower() not in ("", "0", "false", "no")
-
-
-def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
-    where = report.longrepr
-    reason = str(where[2]) if isinstance(where, tuple) else str(where or "")
-    return reason.removeprefix("Skipped: ")

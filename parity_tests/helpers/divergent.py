@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from parity.divergences import divergence
-from parity.report.claims import Measurement
-from parity.report.measurements import MeasurementLog
+from parity.report.claims import Measurement, MeasurementLog
 
 
 def diverges(

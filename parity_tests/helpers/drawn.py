@@ -15,7 +15,7 @@ from parity.checks.coverage import Coverage
 from parity.checks.factors import measure
 from parity.checks.grid import pooled, property_of
 from parity.checks.steps import STEPS, Runner, against_oracle, round_trip, there_and_back
-from parity.report.measurements import MeasurementLog
+from parity.report.claims import MeasurementLog
 
 SEARCHED = Path(__file__).parents[1] / "searched.json"
 DEFAULT_WEIGHTS = ("drawn", "drawn", "trained", "outside")

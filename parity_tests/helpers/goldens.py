@@ -18,8 +18,7 @@ from parity.checks.initial import DECIDED
 from parity.criteria import OfMax, status
 from parity.mutation.planting import Benign
 from parity.oracle import measured_init_margin
-from parity.report.claims import STAGES, Measurement
-from parity.report.measurements import MeasurementLog
+from parity.report.claims import STAGES, Measurement, MeasurementLog
 
 GOLDENS = store.names()
 MEL_ROUNDING = OfMax(1e-4, "mel of two bins is subtracted: 2840 x 2^-24 x a few over a triangle of a few mel")

@@ -24,7 +24,7 @@ from parity.criteria.direct import Envelope, Size
 from parity.criteria.outcome import Array, Outcome
 from parity.mutation.planting import Benign
 from parity.report.cells import claimed
-from parity.report.measurements import MeasurementLog
+from parity.report.claims import MeasurementLog
 from parity_tests.helpers.training_steps import NOT_MOVED, UPDATE
 
 NAMES = store.names(store.INVENTORY)

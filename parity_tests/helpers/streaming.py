@@ -12,7 +12,7 @@ from parity.cases.case import Case
 from parity.cases.strategies import cases
 from parity.checks.steps import streamed
 from parity.criteria import Exactly
-from parity.report.measurements import MeasurementLog
+from parity.report.claims import MeasurementLog
 
 SAME_BITS = Exactly("a copy of the same numbers in the same order")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fixtures import lessons, store
+from fixtures import store, training
 from parity.adapters.canonical import KERNEL
 from parity.adapters.optimizers import State
 from parity.checks.training_steps import build
@@ -36,7 +36,7 @@ NOT_MOVED = Exactly("beyond its limit, or fixed, a parameter has no gradient, an
 class Step:
     """One variable in one step: before, after it in the original and in the rung; and whether it was last moved."""
 
-    lesson: lessons.Lesson
+    lesson: training.TrainingCase
     number: int
     variable: str
     before: np.ndarray
@@ -83,7 +83,7 @@ def steps(rung: str, name: str, spoil: Callable[[Any], None] = lambda trainer: N
         name: of the lesson.
         spoil: makes a mistake in the trainer, so that a test can see it noticed.
     """
-    lesson, arrays = lessons.find(name), recorded(name)
+    lesson, arrays = training.find(name), recorded(name)
     rule = Sgd(lesson.rate)
     trainer = build(rung, lesson.config, store.below(arrays, "step0/before"), rule)
     spoil(trainer)

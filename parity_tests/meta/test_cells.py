@@ -6,12 +6,11 @@ import pytest
 
 from parity.adapters.rungs import RUNGS
 from parity.cases.public_names import PUBLIC
-from parity.report.cells import WHOLE, Cell, cells, verdicts
-from parity.report.claims import Measurement
-from parity.report.instrument import cells_line
-from parity.report.measurements import MeasurementLog
+from parity.report.cells import WHOLE, Cell, cells, states
+from parity.report.claims import Measurement, MeasurementLog
+from parity.report.instrument import parts
 from parity_tests.meta.scratch import HOLDS, run
-from parity_tests.meta.test_certificate import FIELDS
+from parity_tests.meta.test_certificate import FIELDS, made
 
 OUTPUT = Cell("og_leaf", "forward", "output", "float32")
 
@@ -20,12 +19,11 @@ def state(*changes: dict) -> str:
     ledger = MeasurementLog()
     for change in changes:
         ledger.record(Measurement(**{**FIELDS, **change}))
-    (found,) = (v for v in verdicts(ledger.claims) if v.cell == OUTPUT)
-    return found.state
+    return states(ledger.claims)[OUTPUT]
 
 
 def test_no_cell_comes_twice():
-    assert len(set(cells())) == len(cells())
+    assert len(set(cells())) == len(list(cells()))
 
 
 @pytest.mark.parametrize("rung", RUNGS)
@@ -65,12 +63,10 @@ def test_state_of_a_cell(changes, expected):
 
 
 def test_the_line_counts_every_cell():
-    ledger = MeasurementLog()
-    ledger.record(Measurement(**FIELDS))
-    n = len(cells())
-    assert cells_line(verdicts(ledger.claims)) == (
+    n = len(list(cells()))
+    assert parts(made(Measurement(**FIELDS))) == [
         f"of {n} combinations of rung, stage, property and type 1 hold, {n - 1} were not compared"
-    )
+    ]
 
 
 def test_an_empty_cell_fails_a_complete_run(tmp_path):

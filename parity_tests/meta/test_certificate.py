@@ -11,21 +11,13 @@ import pytest
 
 from parity.report import certificate
 from parity.report.certificate import Certificate
-from parity.report.claims import Claim, Measurement
+from parity.report.claims import Claim, Measurement, MeasurementLog
 from parity.report.environment import describe
-from parity.report.measurements import MeasurementLog
-from parity.report.page import render
-from parity.report.picture import Picture
+from parity.report.page import Picture, render
 from parity.report.table import render as render_table
 from parity.weights.outputs import replace_file
 from parity_tests.helpers.refusals import refused
-from parity_tests.meta.scratch import HOLDS, run
-
-FIELDS = {
-    "rung": "og_leaf", "reference": "tf_leaf", "stage": "output", "property": "forward", "domain": "scratch",
-    "dtype": "float32", "criterion": "direct", "relation": "rounding", "observed": 0.5, "bound": 1.0, "case": "a case",
-    "reproduce": "leaf-ladder replay og_leaf 'a case'", "reason": "by hand",
-}  # fmt: skip
+from parity_tests.meta.scratch import FIELDS, HOLDS, run
 
 
 def made(*measurements: Measurement, **fields) -> Certificate:
@@ -149,7 +141,7 @@ def test_numbers_that_json_lacks_survive(observed, tmp_path):
 
 @pytest.mark.parametrize(("text", "named"), [
     ("", "must have content"), ("[]", "list"), ("{}", "schema=None"), ('{"schema": 99}', "schema=99"),
-    ('{"schema": 3}', "schema=3: must be 4"), ('{"schema": 4}', "must have environment"),
+    ('{"schema": 3}', "schema=3: must be 4"), ('{"schema": 4}', "must have claims, environment"),
 ])  # fmt: skip
 def test_what_is_no_certificate(text, named, tmp_path):
     path = tmp_path / "certificate.json"

@@ -6,7 +6,7 @@ import pytest
 
 from parity.checks import long
 from parity.checks.long import CASES, KINDS, LONG_SMOOTHING, LONGEST_WHOLE, SMOOTHING, drawn, sweep
-from parity.report import lengths, recorded
+from parity.report import gallery, recorded
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +59,11 @@ def test_the_domain_is_drawn_to_its_ends():
 
 
 def test_is_kept_and_drawn(tables, root):
-    assert lengths.draw(root) == []
+    assert gallery.draw_recorded(root) == []
     for table in tables:
         table.keep(root)
     assert {record.name for record in recorded.read(root)} == {"long", "long_drawn"}
     assert all(record.changed(root) == [] for record in recorded.read(root))
-    (picture,) = lengths.draw(root)
+    (picture,) = gallery.draw_recorded(root)
     assert picture.title == "Error against length"
-    assert picture.media_type == "image/webp"
+    assert picture.source.startswith("data:image/webp;")

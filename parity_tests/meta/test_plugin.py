@@ -81,7 +81,7 @@ def test_deselected_tests_are_noted(tmp_path):
 def test_failed_measurement_is_told_with_the_command_that_repeats_it(tmp_path):
     done = run(tmp_path, "def test(ledger): ledger.check(measurement(2.0))", certificate=False)
     assert done.status == 1
-    for text in ("og_leaf against tf_leaf", "observed 2", "<= 1", "a case", "pytest scratch", "by hand"):
+    for text in ("og_leaf against tf_leaf", "observed 2", "<= 1", "a case", "leaf-ladder replay og_leaf", "by hand"):
         assert text in done.out
     assert not done.folder.exists()
 

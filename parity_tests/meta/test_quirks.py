@@ -1,4 +1,4 @@
-"""Every quirk has the tests that its page promises, and the page is what the data says."""
+"""Every quirk has the tests that its page promises."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 
 from parity.divergences import divergence
 from parity.divergences.quirks import KEPT, MENDED, QUIRKS
-from parity.report.quirks import filled
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,8 +26,3 @@ def test_every_kept_quirk_has_a_test_of_its_name(rung):
 @pytest.mark.parametrize("quirk", [q for q in QUIRKS if q.here == MENDED], ids=lambda q: q.name)
 def test_every_mended_quirk_is_a_divergence_from_the_original(quirk):
     assert divergence(quirk.divergence).between[0] == "original"
-
-
-def test_the_page_is_what_the_data_says():
-    page = (ROOT / "docs" / "the-originals-quirks.md").read_text(encoding="utf-8")
-    assert filled(page) == page

@@ -7,7 +7,7 @@ from dataclasses import replace
 from parity.divergences import DIVERGENCES
 from parity.report.certificate import Certificate
 from parity.report.claims import Claim, Measurement
-from parity.report.picture import Picture
+from parity.report.page import Picture
 
 HOLDS = Measurement(
     rung="leaf", reference="og_leaf", stage="output", property="forward", domain="speech", dtype="float32",

@@ -22,7 +22,7 @@ from parity.ports.conduct import is_a_function, refuses
 from parity.ports.drawing import sample
 from parity.ports.examination import Examination
 from parity.ports.port import REFUSED
-from parity.report.measurements import MeasurementLog
+from parity.report.claims import MeasurementLog
 from parity_tests.ports.bench import ORIGINAL, SIMPLIFIED, Bench, flawed
 
 WRAPPED = {name: f"inner.{key}" for name, key in ORIGINAL.items()}

@@ -9,7 +9,7 @@ import pytest
 
 from parity.ports import Port, certify
 from parity.ports.__main__ import main
-from parity.report.measurements import MeasurementLog
+from parity.report.claims import MeasurementLog
 from parity_tests.ports.bench import CERTIFY, FOLDER, N_CASES, Bench, flawed
 from parity_tests.ports.flawed import BUGS
 

@@ -1,47 +1,47 @@
-"""The recorded lessons say what they must: long enough steps, and every limit reached, stood on and left behind."""
+"""The recorded steps say what they must: long enough steps, and every limit reached, stood on and left behind."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from fixtures import lessons, store
+from fixtures import store, training
 from parity.adapters.canonical import KERNEL
-from parity.criteria import AtMost, OfMax
+from parity.criteria import AtMost
 from parity.oracle.geometry import Box
 from parity_tests.helpers.training_steps import LESSONS, MEANINGFUL, Step, recorded
+from parity_tests.meta.test_goldens import REDRAWN
 
-REDRAWN = OfMax(2.0**-23, "sine and exponential may differ in their last float64 bit from processor to processor")
 LEAST_STEP = AtMost(1.0, "the step in units of 1e-3 of the parameter, inverted")
 LIMITED = {"learnable_pooling/kernel", "PCEN/alpha", "PCEN/root", "PCEN/EMA/smooth"}
 
 
 def steps(name):
     """The original's steps, as if the rung were the original."""
-    lesson, arrays = lessons.find(name), recorded(name)
-    for k in range(lesson.n_steps):
+    case, arrays = training.find(name), recorded(name)
+    for k in range(case.n_steps):
         after = store.below(arrays, f"step{k}/after")
         for variable, before in store.below(arrays, f"step{k}/before").items():
-            yield Step(lesson, k, variable, before, after[variable], after[variable])
+            yield Step(case, k, variable, before, after[variable], after[variable])
 
 
-def test_manifest_and_lessons_are_the_same():
+def test_manifest_and_cases_are_the_same():
     manifest = store.read_manifest(store.TRAINING)
     assert manifest["source"]["label"] == "original"
-    assert list(manifest["cases"]) == [lesson.name for lesson in lessons.LESSONS]
-    for lesson in lessons.LESSONS:
-        assert manifest["cases"][lesson.name]["lesson"] == str(lesson)
+    assert list(manifest["cases"]) == [case.name for case in training.TRAINING_CASES]
+    for case in training.TRAINING_CASES:
+        assert manifest["cases"][case.name]["case"] == str(case)
 
 
 @pytest.mark.parametrize("name", LESSONS)
-def test_starts_audio_and_cotangents_are_those_of_the_lesson(name):
-    lesson, arrays = lessons.find(name), recorded(name)
-    for variable, value in lesson.variables().items():
+def test_starts_audio_and_cotangents_are_those_of_the_case(name):
+    case, arrays = training.find(name), recorded(name)
+    for variable, value in case.variables().items():
         assert REDRAWN(arrays[f"step0/before/{variable}"], value).passes
-    for k in range(lesson.n_steps):
-        assert REDRAWN(arrays[f"step{k}/input"], lesson.audio(k)).passes
+    for k in range(case.n_steps):
+        assert REDRAWN(arrays[f"step{k}/input"], case.audio(k)).passes
         cotangent = arrays[f"step{k}/cotangent"]
-        assert REDRAWN(cotangent, lesson.cotangent(k, cotangent.shape)).passes
+        assert REDRAWN(cotangent, case.cotangent(k, cotangent.shape)).passes
 
 
 @pytest.mark.parametrize("name", [name for name in LESSONS if name.startswith("ten_steps")])
@@ -69,7 +69,7 @@ def test_rounding_hides_no_update_of_mu_or_sigma(name):
 
 def limits(name) -> dict[str, tuple[float | None, float | None]]:
     """The lower and the upper limit of each variable that has one, as float32."""
-    box = Box.of_leaf(lessons.find(name).config.window)
+    box = Box.of_leaf(training.find(name).config.window)
     width_low, high, zero = (float(np.float32(value)) for value in (box.width_low, 1.0, 0.0))
     return {
         "learnable_pooling/kernel": (width_low, high / 2), "PCEN/alpha": (None, high), "PCEN/root": (high, None),

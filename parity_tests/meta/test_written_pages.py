@@ -1,0 +1,56 @@
+"""Pages whose tables are written from data say what the data says: records, quirks, divergences."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmarks import breaking_report, summary
+from parity.report import quirks, recorded
+from parity.report.markdown import insert, table
+
+ROOT = Path(__file__).parents[2]
+
+
+def training(page):
+    return insert(page, "training", breaking_report.training(recorded.find("breaking", ROOT).rows))
+
+
+@pytest.mark.parametrize(("page", "filled"), [
+    ("README.md", summary.filled), ("docs/performance.md", summary.filled), ("docs/long-audio.md", summary.filled),
+    ("docs/the-originals-quirks.md", quirks.filled), (breaking_report.PAGE, training),
+], ids=str)  # fmt: skip
+def test_tables_are_what_the_data_says(page, filled):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert filled(text) == text
+
+
+@pytest.mark.parametrize("of", ["forward", "forward and backward"])
+def test_ratios_of_leaf_are_those_of_the_times(of):
+    ms = {
+        (row["front end"], row["compression"]): row["ms"]
+        for row in recorded.find("frontends", ROOT).rows if row["case"] == "8 x 1 s" and row["of"] == of
+    }  # fmt: skip
+    (line,) = re.findall(r"^\| `leaf` \| (\w+)x \| (\w+)x \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
+    shown = dict(zip(("forward", "forward and backward"), line, strict=True))[of]
+    ratio = ms["leaf", "pcen"] / ms["mel", "log"]
+    assert shown == f"{float(f'{ratio:.2g}'):g}"
+
+
+def test_a_bar_in_a_cell_ends_no_cell():
+    assert table(("a", "b"), [("|x|", "1")]) == "| a | b |\n| --- | --- |\n| \\|x\\| | 1 |"
+
+
+def test_what_lies_around_the_comments_stays():
+    page = "before <!-- a -->\nold\n<!-- /a --> after <!-- b -->kept<!-- /b -->"
+    assert insert(page, "a", "new") == "before <!-- a -->\nnew\n<!-- /a --> after <!-- b -->kept<!-- /b -->"
+
+
+@pytest.mark.parametrize("page", ["", "<!-- frontends -->", "<!-- /frontends --><!-- frontends -->"])
+def test_a_page_without_its_comments_is_refused(page):
+    with pytest.raises(ValueError, match="<!-- frontends --> and then <!-- /frontends -->"):
+        insert(page, "frontends", "")
+    with pytest.raises(ValueError, match=r"<!-- /?frontends -->"):
+        summary.filled(page)
