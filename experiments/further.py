@@ -61,7 +61,8 @@ def quick_b0(in_channels: int = 1) -> EfficientNetB0:
     for module in made.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 0.1
-    return made.to(memory_format=torch.channels_last)
+    made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return made
 
 
 ENCODERS[QUICK_B0] = quick_b0
