@@ -14,7 +14,7 @@ from scipy import stats
 
 from experiments import not_finite
 from experiments.equivalence import NAME, PLAN, REFERENCE, ROOT, Plan, Row
-from experiments.further import COMPARISONS
+from experiments.further import COMPARISONS, Comparison
 from experiments.statistics import LEVEL, NO, NOT_SHOWN, YES, Paired, paired, verdicts
 from parity.report import recorded
 from parity.report.markdown import insert, table
@@ -131,10 +131,12 @@ def seconds(record: recorded.Record) -> str:
     )
 
 
-def further(record: recorded.Record, of: Plan) -> str:
+def further(record: recorded.Record, made: Comparison) -> str:
     """Markdown of another comparison: its answer, differences, accuracies, what is other in its plan, and its time."""
-    rows = record.rows
-    return "\n\n".join((answer(rows), differences(rows), accuracies(rows), plan(rows, of), seconds(record)))
+    rows, n_seeds = record.rows, len({row["seed"] for row in record.rows})
+    missing = f"\n- Of {made.seeds} planned seeds {n_seeds} have ended." if n_seeds < made.seeds else ""
+    said = answer(rows) + missing
+    return "\n\n".join((said, differences(rows), accuracies(rows), plan(rows, made.plan), seconds(record)))
 
 
 def picture(rows: Sequence[Row]) -> bytes:
@@ -183,7 +185,7 @@ def filled(page: str, root: Path = ROOT) -> str:
     for part in (answer, differences, accuracies, ended, plan):
         page = insert(page, part.__name__, part(runs.rows))
     for name, made in COMPARISONS.items():
-        page = insert(page, name, further(_record(root, made.record), made.plan))
+        page = insert(page, name, further(_record(root, made.record), made))
     page = insert(page, "routes", not_finite.routes(_record(root, not_finite.NAME).rows))
     return insert(page, "seconds", seconds(runs))
 

@@ -6,6 +6,7 @@ paired and kept as those of :mod:`experiments.equivalence`; each comparison has 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -116,7 +117,7 @@ def main(
     seeds: Annotated[int | None, typer.Option(help="runs of every front end; the plan's, unless given")] = None,
     only: Annotated[list[str] | None, typer.Option(help="a front end; the reference is always run")] = None,
     what_is_there: Annotated[bool, typer.Option("--what-is-there", help="run nothing; compare what has ended")] = False,
-    record: Annotated[bool, typer.Option(help="keep the rows in benchmarks/results, and write the page")] = False,
+    record: Annotated[bool, typer.Option(help="keep the rows of whole seeds, and write the page")] = False,
 ) -> None:
     """Run what is not there yet, seed by seed, and print the table."""
     from experiments import equivalence_page
@@ -136,8 +137,9 @@ def main(
     rows = read(made.plan, work, names, seeds or made.seeds)
     typer.echo(equivalence_page.differences(rows))
     if record:
+        kept = Counter(row["seed"] for row in rows)
         recorded.keep(
-            made.record, rows, title=made.title,
+            made.record, [row for row in rows if kept[row["seed"]] == len(names)], title=made.title,
             note="One run a row. Runs of one seed are a pair: same clips, order, crops, noise, start of the encoder.",
             command=f"python -m experiments.further {name} --data prompts --work runs-{name} --record",
             sources=(*SOURCES, "experiments/further.py"), root=ROOT,
