@@ -13,7 +13,8 @@ import numpy as np
 from scipy import stats
 
 from experiments import not_finite
-from experiments.equivalence import NAME, PLAN, REFERENCE, ROOT, Row
+from experiments.equivalence import NAME, PLAN, REFERENCE, ROOT, Plan, Row
+from experiments.further import COMPARISONS, Comparison
 from experiments.statistics import LEVEL, NO, NOT_SHOWN, YES, Paired, paired, verdicts
 from parity.report import recorded
 from parity.report.markdown import insert, table
@@ -92,7 +93,10 @@ def answer(rows: Sequence[Row]) -> str:
     for verdict, title in ((YES, "Equivalent"), (NOT_SHOWN, "Not shown"), (NO, "Not equivalent")):
         said = [f"`{name}` ({test.mean:+.1f})" for name, test, own in found if own == verdict and name != CONTROL]
         lines.append(f"{title}: {'; '.join(said) or 'none'}.")
-    lines += [f'The control, {name}: "{own}" ({test.mean:+.1f}).' for name, test, own in found if name == CONTROL]
+    for name, test, own in (at for at in found if at[0] == CONTROL):
+        lines.append(f'The control, {name}: "{own}" ({test.mean:+.1f}).')
+        if own != NO:
+            lines.append("The control is not found, so these runs may miss a difference that a fault makes.")
     return "\n".join(f"- {line}" for line in lines)
 
 
@@ -103,16 +107,16 @@ def ended(rows: Sequence[Row]) -> str:
     return "\n".join([f"Of the {len(rows)} runs above, {len(found)} ended by NaN.", *([""] if lines else []), *lines])
 
 
-def plan(rows: Sequence[Row]) -> str:
-    """Markdown: what was held fixed over all runs.
+def plan(rows: Sequence[Row], of: Plan = PLAN) -> str:
+    """Markdown: what was held fixed over all runs; of another plan than the main one, what is other in it.
 
-    Raises ValueError where they are of another plan than the one in the code.
+    Raises ValueError where they are of another plan than ``of``.
     """
-    if other := {row["plan"] for row in rows} - {PLAN.digest}:
-        raise ValueError(f"rows: must be of the plan {PLAN.digest}, are of {', '.join(sorted(other))}")
-    held = asdict(PLAN)
-    held = {**held.pop("sound"), **held}
-    return table(("held fixed", "value"), [(f"`{name}`", str(value)) for name, value in held.items()])
+    if other := {row["plan"] for row in rows} - {of.digest}:
+        raise ValueError(f"rows: must be of the plan {of.digest}, are of {', '.join(sorted(other))}")
+    held, main = _flat(of), _flat(PLAN)
+    shown = {name: value for name, value in held.items() if of == PLAN or value != main[name]}
+    return table(("held fixed", "value"), [(f"`{name}`", str(value)) for name, value in shown.items()])
 
 
 def seconds(record: recorded.Record) -> str:
@@ -125,6 +129,14 @@ def seconds(record: recorded.Record) -> str:
         f"{busy:.1f} hours of one core, {record.machine['cpu']['model']}; code at {commits}; "
         f"SHA-256 of the split {splits}...; recorded {record.date[:10]}."
     )
+
+
+def further(record: recorded.Record, made: Comparison) -> str:
+    """Markdown of another comparison: its answer, differences, accuracies, what is other in its plan, and its time."""
+    rows, n_seeds = record.rows, len({row["seed"] for row in record.rows})
+    missing = f"\n- Of {made.seeds} planned seeds {n_seeds} have ended." if n_seeds < made.seeds else ""
+    said = answer(rows) + missing
+    return "\n\n".join((said, differences(rows), accuracies(rows), plan(rows, made.plan), seconds(record)))
 
 
 def picture(rows: Sequence[Row]) -> bytes:
@@ -170,8 +182,10 @@ def filled(page: str, root: Path = ROOT) -> str:
     Raises ValueError where the page lacks the comments, or there is no record.
     """
     runs = _record(root)
-    for made in (answer, differences, accuracies, ended, plan):
-        page = insert(page, made.__name__, made(runs.rows))
+    for part in (answer, differences, accuracies, ended, plan):
+        page = insert(page, part.__name__, part(runs.rows))
+    for name, made in COMPARISONS.items():
+        page = insert(page, name, further(_record(root, made.record), made))
     page = insert(page, "routes", not_finite.routes(_record(root, not_finite.NAME).rows))
     return insert(page, "seconds", seconds(runs))
 
@@ -188,6 +202,11 @@ def _record(root: Path, name: str = NAME) -> recorded.Record:
         if record.name == name:
             return record
     raise ValueError(f"root={str(root)!r}: must hold {recorded.FOLDER / name}.json")
+
+
+def _flat(of: Plan) -> Row:
+    held = asdict(of)
+    return {**held.pop("sound"), **held}
 
 
 def _place(name: str) -> int:

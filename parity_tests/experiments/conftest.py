@@ -9,6 +9,7 @@ NEEDED = {
     "test_statistics.py": "scipy",
     "test_equivalence.py": "scipy",
     "test_after_training_page.py": "scipy",
+    "test_further.py": "scipy",
     "test_resampling.py": "soxr",
 }
 collect_ignore = [file for file, library in NEEDED.items() if find_spec(library) is None]

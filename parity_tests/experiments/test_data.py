@@ -12,7 +12,7 @@ import soundfile
 
 from experiments.data import Chunks, Clip, Crops, Sound, digest, epoch, fewer, folder, looked_over, read, split, starts
 from experiments.layouts import data_set
-from experiments.prompts import LANGUAGES, WORDS, lay_out
+from experiments.prompts import LANGUAGES, SPELLING, WORDS, lay_out
 from parity_tests.experiments.sounds import RATE, tone, two_classes
 
 PLAIN = Sound(RATE, 0.1, level=None)
@@ -215,7 +215,8 @@ def test_speech_commands_own_lists_are_followed(tmp_path):
 def installed(tmp_path):
     for language in LANGUAGES:
         voice = tmp_path / "sounds" / f"{language}_XX_f_Voice"
-        for name in ("hello", *(f"vm-{n}" for n in range(9)), *(f"digits/{word}" for word in WORDS), "silence/1"):
+        words = (*(f"digits/{word}" for word in WORDS), *(f"phonetic/{word}" for word in SPELLING))
+        for name in ("hello", *(f"vm-{n}" for n in range(9)), *words, "silence/1"):
             tone(voice / f"{name}.wav", 300, 0.05)
     return tmp_path / "sounds"
 
@@ -224,7 +225,7 @@ def test_prompts_are_split_by_prompt(installed, tmp_path):
     counts = lay_out(tmp_path / "out", installed)
     found = data_set(tmp_path / "out" / "language")
     assert found.classes == LANGUAGES
-    assert counts["language"] == sum(map(len, found.split.values())) == 5 * (10 + len(WORDS))
+    assert counts["language"] == sum(map(len, found.split.values())) == 5 * (10 + len(WORDS) + len(SPELLING))
     names = [{clip.path.stem for clip in clips} for clips in found.split.values()]
     assert not names[0] & names[2]
     assert not names[0] & names[1]
@@ -232,9 +233,10 @@ def test_prompts_are_split_by_prompt(installed, tmp_path):
 
 def test_a_voice_is_held_out_for_words(installed, tmp_path):
     lay_out(tmp_path / "out", installed)
-    found = data_set(tmp_path / "out" / "word").split
-    voices = {side: {clip.path.stem for clip in clips} for side, clips in found.items()}
-    assert voices == {"train": {"en", "es", "fr"}, "validation": {"ru"}, "test": {"it"}}
+    for task, train, test in (("word", {"en", "es", "fr"}, "it"), ("spelling", {"en", "es"}, "fr")):
+        found = data_set(tmp_path / "out" / task).split
+        voices = {side: {clip.path.stem for clip in clips} for side, clips in found.items()}
+        assert voices == {"train": train, "validation": {"ru"}, "test": {test}}
 
 
 def test_missing_packages_are_named(tmp_path):

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.torch_version import TorchVersion
 
 from efficientleaf import EfficientLeaf, GroupedGaborFilterbank, ToleranceFilterbank
+from experiments.synchronised import synchronise
 from leaf import PCEN, GaborFilterbank, Leaf
 from og_leaf import Leaf as Original
 from parity.checks.tolerance import TOLERANCES
@@ -22,6 +24,8 @@ pytestmark = pytest.mark.skipif(
 SWIFT, N_PLANS = 2.0, 5  # a rate at which sigmas change by samples, and steps at it
 PARTS = 2  # of a process's batch, whose gradients are added up before they are averaged
 OWN_STATISTICS = RelativeL2(0.6, "a joined batch has other statistics than a part of it: measured up to 0.47")
+FSDP = torch.__version__ >= TorchVersion("2.6")  # the first to have fully_shard under a public name
+UNEQUAL = (3, 1)  # clips of the ranks, of four in all
 ROUNDED = OfMax(1e-5, "a sum of two gradients in another order, over three steps in float32")
 
 
@@ -46,6 +50,7 @@ def frontends() -> nn.ModuleDict:
     })  # fmt: skip
 
 
+SYNCHRONISED = "efficientleaf, synchronised"
 PCENS = [name for name in frontends() if name != "efficientleaf"]
 
 
@@ -92,15 +97,35 @@ def train(rank: int, folder: str) -> None:
             loss(wrapped, rank, step).backward()
             optimizer.step()
         torch.save(bank.state_dict(), f"{folder}/{name}-{rank}.pt")
-    for name, frontend in frontends().items():
+    for name, frontend in {**frontends(), SYNCHRONISED: synchronise(frontends()["efficientleaf"])}.items():
         wrapped, (*parts, last) = nn.parallel.DistributedDataParallel(frontend), audio()[rank]
         with wrapped.no_sync():
             for part in parts:
                 (scalar(wrapped(part)) / PARTS).backward()
         (scalar(wrapped(last)) / PARTS).backward()
         torch.save({n: p.grad for n, p in frontend.named_parameters()}, f"{folder}/{name}-{rank}-gradients.pt")
+    unequal = synchronise(frontends()["efficientleaf"])
+    unequal(audio().flatten(0, 2)[: sum(UNEQUAL)].split(UNEQUAL)[rank])
+    torch.save(unequal.state_dict(), f"{folder}/statistics-{rank}.pt")
+    if FSDP:
+        shard(rank, folder)
     torch.save(plans(rank), f"{folder}/plans-{rank}.pt")
     torch.distributed.destroy_process_group()
+
+
+def shard(rank: int, folder: str) -> None:
+    """Gradients of front ends whose parameters are cut over the processes, put together."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    mesh = init_device_mesh("cpu", (RANKS,))
+    for name, frontend in frontends().items():
+        sharded = fully_shard(frontend, mesh=mesh)
+        for number, part in enumerate(audio()[rank]):
+            sharded.set_requires_gradient_sync(number == PARTS - 1)
+            (scalar(sharded(part)) / PARTS).backward()
+        whole = {n: p.grad.full_tensor() for n, p in sharded.named_parameters()}
+        torch.save(whole, f"{folder}/{name}-{rank}-sharded.pt")
 
 
 def plans(rank: int) -> list[list[tuple[tuple[int, ...], int]]]:
@@ -145,9 +170,9 @@ def test_ranks_learn_from_the_mean_of_their_gradients(trained, name):
         assert ROUNDED(found[key].numpy(), value.numpy()).passes
 
 
-def of_ranks(trained: Path, name: str) -> dict[str, np.ndarray]:
+def of_ranks(trained: Path, name: str, kind: str = "gradients") -> dict[str, np.ndarray]:
     """The gradients that both processes hold."""
-    first, second = (torch.load(trained / f"{name}-{rank}-gradients.pt", weights_only=True) for rank in range(RANKS))
+    first, second = (torch.load(trained / f"{name}-{rank}-{kind}.pt", weights_only=True) for rank in range(RANKS))
     assert all(torch.equal(first[key], second[key]) for key in first)
     return {key: value.numpy() for key, value in first.items()}
 
@@ -174,6 +199,36 @@ def test_temporal_batch_normalisation_has_the_statistics_of_each_process_and_par
     assert not accurate(found, "efficientleaf", [audio().flatten(0, 2)])
     apart = [OWN_STATISTICS(found[key], joined[key]) for key in found]
     assert all(verdict.passes for verdict in apart)
+
+
+@pytest.mark.skipif(not FSDP, reason="this PyTorch has no fully_shard")
+@pytest.mark.parametrize("name", PCENS)
+def test_gradients_of_sharded_parameters_are_those_of_the_joined_batch(trained, name):
+    assert accurate(of_ranks(trained, name, "sharded"), name, [audio().flatten(0, 2)])
+
+
+def test_synchronised_statistics_give_the_gradients_of_the_joined_batch(trained):
+    joined = [audio()[:, part].flatten(0, 1) for part in range(PARTS)]
+    assert accurate(of_ranks(trained, SYNCHRONISED), "efficientleaf", joined)
+
+
+def test_synchronised_statistics_are_those_of_all_clips_where_ranks_have_other_numbers_of_them(trained):
+    alone = frontends()["efficientleaf"]
+    alone(audio().flatten(0, 2)[: sum(UNEQUAL)])
+    for rank in range(RANKS):
+        found = torch.load(trained / f"statistics-{rank}.pt", weights_only=True)
+        assert list(found) == list(alone.state_dict())
+        assert all(ROUNDED(found[key].numpy(), value.numpy()).passes for key, value in alone.state_dict().items())
+
+
+def test_synchronised_statistics_of_one_process_are_its_own():
+    alone, other = frontends()["efficientleaf"], synchronise(frontends()["efficientleaf"])
+    parameters = {id(p) for p in other.parameters()}
+    assert parameters == {id(p) for p in synchronise(other).parameters()}
+    x = audio().flatten(0, 2)
+    for mode in (True, False):
+        found, expected = (module.train(mode)(x).detach().numpy() for module in (other, alone))
+        assert Exactly("no other process")(found, expected).passes
 
 
 def test_a_plan_changes_in_the_same_step_of_both_ranks(trained):

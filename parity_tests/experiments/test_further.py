@@ -1,0 +1,77 @@
+"""The smaller comparisons: their plans, what they hold out, and what is on record of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from experiments.encoders import EfficientNetB0
+from experiments.equivalence import PLAN, REFERENCE, ROOT, run
+from experiments.equivalence_page import CONTROL, plan
+from experiments.frontends import FRONTENDS
+from experiments.further import COMPARISONS, TAKES, quick_b0, voice_held_out
+from parity.report import recorded
+from parity_tests.experiments.sounds import tone
+
+VOICES = ("en", "es", "fr", "ru")
+RECORDS = {record.name: record for record in recorded.read(ROOT)}
+
+
+@pytest.fixture
+def words(tmp_path):
+    for word, frequency in (("alpha", 300), ("tango", 2000)):
+        for at, voice in enumerate(VOICES):
+            tone(tmp_path / "words" / word / f"{voice}.wav", frequency + 20 * at, 0.1)
+    return tmp_path / "words"
+
+
+def test_each_voice_is_held_out_in_turn(words):
+    for seed, voice in enumerate((*VOICES, *VOICES)):
+        found = voice_held_out(words, seed)
+        assert {clip.group for clip in found.split["test"]} == {voice}
+        assert {clip.group for clip in found.split["train"]} == set(VOICES) - {voice}
+        assert {clip.group for clip in found.split["validation"]} <= set(VOICES) - {voice}
+        assert len(found.split["train"]) == TAKES * 2 * 3
+
+
+def test_a_word_that_training_does_not_have_is_not_tested(words):
+    tone(words / "yankee" / "en.wav", 900, 0.1)
+    assert voice_held_out(words, 0).classes == ("alpha", "tango")
+    assert voice_held_out(words, 1).classes == ("alpha", "tango", "yankee")
+
+
+def test_a_run_has_a_split_of_its_own_with_each_voice(words, tmp_path):
+    made = COMPARISONS["spelling"].plan
+    rows = [run("mel", seed, made, voice_held_out(words, seed), tmp_path / "work") for seed in (0, 1)]
+    assert rows[0]["split"] != rows[1]["split"]
+
+
+@pytest.mark.parametrize("name", COMPARISONS)
+def test_a_plan_names_front_ends_with_the_control(name):
+    names = COMPARISONS[name].frontends
+    assert {CONTROL} <= set(names) <= set(FRONTENDS) - {REFERENCE}
+
+
+@pytest.mark.parametrize("name", COMPARISONS)
+def test_on_record_are_whole_seeds_of_the_plan(name):
+    made, rows = COMPARISONS[name], RECORDS[COMPARISONS[name].record].rows
+    seeds = sorted({row["seed"] for row in rows})
+    expected = [(front, seed) for seed in seeds for front in (REFERENCE, *made.frontends)]
+    assert set(seeds) <= set(range(made.seeds))
+    assert [(row["front end"], row["seed"]) for row in rows] == expected
+    assert {row["plan"] for row in rows} == {made.plan.digest}
+    assert not [row for row in rows if not row["commit"] or row["commit"].endswith("+")]
+
+
+def test_a_plan_is_shown_by_what_is_other_than_in_the_main_one():
+    made = COMPARISONS["spelling"].plan
+    shown = plan([{"plan": made.digest}], made)
+    assert [line.split("`")[1] for line in shown.splitlines()[2:]] == ["seconds", "epochs"]
+    assert "`encoder`" in plan([{"plan": PLAN.digest}])
+
+
+def test_short_trainings_have_statistics_that_follow_sooner():
+    pytest.importorskip("transformers")
+    made, published = quick_b0(2), EfficientNetB0(2)
+    momenta = [{module.momentum for module in m.modules() if hasattr(module, "momentum")} for m in (made, published)]
+    assert momenta == [{0.1}, {0.01}]
+    assert list(made.state_dict()) == list(published.state_dict())
