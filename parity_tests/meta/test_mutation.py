@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from parity.mutation.mutants import __main__ as command
-from parity.mutation.mutants import comparison, forking, probe
+from parity.mutation.mutants import comparison, forking
 from parity.mutation.mutants.operators import mutants
 from parity.report import instrument
 from parity.report.certificate import Certificate
@@ -150,8 +150,8 @@ def compare(root, monkeypatch):
 
         return str(toy.magnitude(float(seed - 4), scale=1.0))
 
-    monkeypatch.setattr(probe, "families", lambda rung: {"magnitudes": magnitudes})
-    return lambda mutant: comparison.compare(mutant, comparison.Originals("toy"), root, 20)
+    monkeypatch.setattr(comparison, "families", lambda rung: {"magnitudes": magnitudes})
+    return lambda mutant: comparison.compare(mutant, "toy", {}, root, 20)
 
 
 def test_equal_bits_on_all_cases(compare):

@@ -271,3 +271,9 @@ def compression(rng: Draw) -> Iterator[Any]:
     held = [t.dtype for t in module.state_dict().values() if t.is_floating_point()]
     x = _energies(rng, *shape, dtype=held[0] if held else torch.float32)
     yield from _differentiated(rng, module, x, module)
+
+
+FAMILIES = {
+    "leaf": (leaf, bank, pcen, average, stream, functions, grouped, strided),
+    "efficientleaf": (grouped, compression, grouped_stream),
+}
