@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-HEAD = """
+FIELDS = {
+    "rung": "og_leaf", "reference": "tf_leaf", "stage": "output", "property": "forward", "domain": "scratch",
+    "dtype": "float32", "criterion": "direct", "relation": "rounding", "observed": 0.5, "bound": 1.0, "case": "a case",
+    "reproduce": "pytest scratch", "reason": "by hand",
+}  # fmt: skip
+HEAD = f"""
 import pytest
 from parity.report.claims import Measurement
 
 def measurement(observed=0.5, bound=1.0, **changes):
-    fields = dict(
-        rung="og_leaf", reference="tf_leaf", stage="output", property="forward", domain="scratch", dtype="float32",
-        criterion="direct", relation="rounding", observed=observed, bound=bound, case="a case",
-        reproduce="pytest scratch", reason="by hand",
-    )
-    return Measurement(**{**fields, **changes})
+    return Measurement(**{{**{FIELDS!r}, "observed": observed, "bound": bound, **changes}})
 """
 HOLDS = "def test_holds(ledger): ledger.check(measurement())\n"
 

@@ -10,8 +10,7 @@ from parity.report.cells import WHOLE, Cell, cells, verdicts
 from parity.report.claims import Measurement
 from parity.report.instrument import cells_line
 from parity.report.measurements import MeasurementLog
-from parity_tests.meta.scratch import HOLDS, run
-from parity_tests.meta.test_certificate import FIELDS
+from parity_tests.meta.scratch import FIELDS, HOLDS, run
 
 OUTPUT = Cell("og_leaf", "forward", "output", "float32")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from parity.report import evidence
+from parity_tests.meta.scratch import FIELDS
 
 ROOT = Path(__file__).parents[2]
 TESTS = """
@@ -26,14 +27,9 @@ def test_kept(name, ledger):
     assert not pathlib.Path("broken").exists()
     ledger.note("benign", name=name, verdict="passed", statement="nothing", reason="none")
 """
-CLAIM = "    from parity.report.claims import Measurement\n    ledger.check(Measurement(" + ", ".join(
-    f"{name}={value!r}" for name, value in {
-        "rung": "og_leaf", "reference": "tf_leaf", "stage": "output", "property": "forward", "domain": "scratch",
-        "dtype": "float32", "criterion": "direct", "relation": "rounding",
-        "observed": 0.5, "bound": 1.0, "case": "a case",
-        "reproduce": "again", "reason": "by hand",
-    }.items()
-) + "))\n"  # fmt: skip
+CLAIM = f"""    from parity.report.claims import Measurement
+    ledger.check(Measurement(**{FIELDS!r}))
+"""
 
 
 @dataclass

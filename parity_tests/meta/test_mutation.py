@@ -13,7 +13,7 @@ from parity.mutation.mutants.operators import mutants
 from parity.report import instrument
 from parity.report.certificate import Certificate
 from parity.report.claims import Claim, Measurement
-from parity_tests.meta.test_certificate import FIELDS
+from parity_tests.meta.scratch import FIELDS
 
 TOY = '''"""A toy."""
 
