@@ -168,6 +168,17 @@ def test_what_no_case_runs_is_not_equal(compare):
     assert compare(one("return n - 1")).n_cases == 0
 
 
+def test_only_cases_that_run_the_statement_count(root, monkeypatch):
+    def half(seed):
+        import toy
+
+        found = toy.unused(seed) if seed % 2 else 0
+        return str(found if seed > 30 else 0)
+
+    monkeypatch.setattr(comparison, "families", lambda rung: {"half": half})
+    assert comparison.compare(one("return n - 1"), "toy", {}, root, 20) == (15, "half 31")
+
+
 def test_reasons_are_of_mutants_that_exist():
     root, known = Path(__file__).parents[2], set(command.reasons())
     existing = {m.key for path in {key[0] for key in known} for m in mutants(path, (root / path).read_text())}

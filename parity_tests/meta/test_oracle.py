@@ -12,10 +12,9 @@ from parity.cases.case import Case
 from parity.criteria import OfMax
 from parity.oracle import LeafOracle, measured_init, mel_matrix
 from parity.oracle.config import LeafConfig
-from parity.oracle.correlation import correlate
 from parity.oracle.gabor import gabor
 from parity.oracle.geometry import same_pads
-from parity.oracle.pcen import normalise, smoother
+from parity.oracle.pcen import normalise
 from parity.oracle.pooling import gaussian_window
 from parity_tests.meta import second_formulation
 from parity_tests.meta.complex_steps import check_complex_steps
@@ -106,15 +105,6 @@ def test_pcen_at_delta_zero_is_a_power():
     assert got.ravel().tolist() == [2]
 
 
-def test_smoother_equals_its_closed_form():
-    x = np.random.default_rng(0).uniform(size=(1, 1, 50))
-    s = 0.3
-    weights = [s * (1 - s) ** (49 - t) for t in range(50)]
-    expected = np.dot(weights, x[0, 0]) + (1 - s) ** 50 * x[0, 0, 0]
-    got = smoother(x, np.array([s]), np.array([1 - s]))[0, 0, -1]
-    assert POINT(np.array([got]), np.array([expected])).passes
-
-
 @pytest.mark.parametrize(("n", "window", "stride", "pads"), [
     (16000, 401, 160, (120, 121)), (16001, 401, 160, (200, 200)), (1, 401, 160, (200, 200)), (5, 2, 1, (0, 1)),
     (22050, 552, 220, (251, 251)), (100, 3, 10, (0, 0)),
@@ -122,13 +112,6 @@ def test_smoother_equals_its_closed_form():
 def test_same_padding_is_tensorflows(n, window, stride, pads):
     # the definition: ceil(n / stride) frames, total padding split with the odd sample on the right
     assert same_pads(n, window, stride) == pads
-
-
-def test_correlation_equals_numpys():
-    rng = np.random.default_rng(1)
-    x, kernels = rng.standard_normal((1, 50)), rng.standard_normal((2, 7))
-    expected = np.stack([np.correlate(np.pad(x[0], (3, 3)), k, mode="valid") for k in kernels])[None]
-    assert POINT(correlate(x, kernels, 1, (3, 3)), expected).passes
 
 
 def test_mel_triangles_peak_at_one_and_add_up():

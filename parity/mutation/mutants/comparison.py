@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from parity.mutation.mutants import drawn, forking
+from parity.mutation.mutants import forking
 from parity.mutation.mutants.operators import Mutant
 
 Family = Callable[[int], str]  # from a seed to the digest of its case
@@ -109,10 +109,12 @@ def _reaching(mutant: Mutant, root: Path, family: Family, seed: int) -> tuple[st
 
 def families(rung: str) -> dict[str, Family]:
     """The families of a rung by name."""
-    if rung not in drawn.FAMILIES:
+    if rung in ("og_leaf", "tf_leaf"):
         from parity.cases.public_names import PUBLIC
 
         return {public.name: _subject(rung, public.name) for public in PUBLIC if "forward" in public.properties}
+    from parity.mutation.mutants import drawn
+
     return {family.__name__: _seeded(family) for family in drawn.FAMILIES[rung]}
 
 
