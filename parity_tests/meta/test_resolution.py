@@ -129,21 +129,21 @@ def test_edits_inside_of_each_other_are_refused():
 
 
 TRIED = changes(("float64", "float32"))
-NOTICED = {
-    "above 3e-7": (lambda change: abs(change) > 3e-7, 10**-6.5),
-    "above 1e-2": (lambda change: abs(change) > 1e-2, 10**-1.5),
-    "above 2e-15": (lambda change: abs(change) > 2e-15, 10**-14.5),
-    "coarser upwards": (lambda change: not -1e-9 <= change <= 3e-6, 10**-5.5),
-    "coarser downwards": (lambda change: not -3e-6 <= change <= 1e-9, 10**-5.5),
-    "all": (lambda change: True, 1e-15),
-    "none": (lambda change: False, math.inf),
-    "the largest": (lambda change: abs(change) == TRIED[-1], 1e-1),
+NOTICED = {  # above the first, below minus the second
+    "a few tried": (2e-15, 2e-15, 10**-14.5),
+    "half of them": (3e-7, 3e-7, 10**-6.5),
+    "most of them": (1e-2, 1e-2, 10**-1.5),
+    "coarser upwards": (3e-6, 1e-9, 10**-5.5),
+    "coarser downwards": (1e-9, 3e-6, 10**-5.5),
+    "all": (0.0, 0.0, TRIED[0]),
+    "the largest": (0.05, 0.05, TRIED[-1]),
+    "none": (1.0, 1.0, math.inf),
 }
 
 
-@pytest.mark.parametrize(("noticed", "expected"), NOTICED.values(), ids=NOTICED)
-def test_the_smallest_that_is_noticed_with_either_sign_is_found(noticed, expected):
-    assert KNOWN(smallest(noticed, TRIED), expected).passes
+@pytest.mark.parametrize(("up", "down", "expected"), NOTICED.values(), ids=NOTICED)
+def test_the_smallest_that_is_noticed_with_either_sign_is_found(up, down, expected):
+    assert KNOWN(smallest(lambda change: not -down <= change <= up, TRIED), expected).passes
 
 
 def test_everything_can_be_planted(rung):
