@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-
 from parity.mutation.leaf import PAIR_OF, PARTS, SQUARES
 from parity.mutation.planting import Benign, Edit, Fault
 
@@ -28,43 +22,13 @@ NORM, NORM_INIT = (f"efficientleaf.compression:TemporalBatchNorm.{name}" for nam
 NORMALISED, BATCH_NORM = "self.bn(flat)", 'nn.BatchNorm1d(n_features, affine=flag("affine", affine))'
 
 
-def padded_same(audio: Tensor, kernels: Tensor, stride: int) -> Tensor:
-    """A strided convolution padded as TensorFlow's SAME."""
-    size, n = kernels.shape[-1], audio.shape[-1]
-    total = max((-(-n // stride) - 1) * stride + size - n, 0)
-    return F.conv1d(F.pad(audio, (total // 2, total - total // 2)), kernels, stride=stride)
-
-
-def decimated(audio: Tensor, kernels: Tensor, stride: int) -> Tensor:
-    """The convolution at full rate, of which every so many samples are kept."""
-    return F.conv1d(audio, kernels, padding=kernels.shape[-1] // 2)[..., ::stride]
-
-
-def written_out(bn: nn.BatchNorm1d, x: Tensor, correction: int = 0, axes: tuple[int, ...] = (0, 2)) -> Tensor:
-    """The batch norm of [B, C, T], with the variance's correction and the axes of the statistics of training."""
-    assert bn.running_mean is not None
-    assert bn.running_var is not None
-    mean, variance = bn.running_mean[:, None], bn.running_var[:, None]
-    if bn.training:
-        mean = x.mean(dim=axes, keepdim=True)
-        variance = x.var(dim=axes, correction=correction, keepdim=True)
-        with torch.no_grad():
-            n = x.numel() // x.shape[1]
-            unbiased = ((x - x.mean((0, 2), keepdim=True)) ** 2).sum((0, 2)) / (n - 1)
-            bn.running_mean.lerp_(x.mean((0, 2)), bn.momentum or 0.0)
-            bn.running_var.lerp_(unbiased, bn.momentum or 0.0)
-    y: Tensor = (x - mean) / torch.sqrt(variance + bn.eps)
-    return y if bn.weight is None else y * bn.weight[:, None] + bn.bias[:, None]
-
-
 def _convolved(helper: str) -> tuple[Edit, Edit]:
     """Both calls of the strided convolution, of kernels at hand and of kernels made."""
-    using = (globals()[helper],)
-    return (Edit(CONVOLVE, MADE, f"{helper}(heard.audio, self.filters(group), group.conv_stride)", using=using),
-            Edit(CONVOLVE, KEPT, f"{helper}(heard.audio, shapes.kernels, group.conv_stride)", using=using))  # fmt: skip
+    return (Edit(CONVOLVE, MADE, f"{helper}(heard.audio, self.filters(group), group.conv_stride)"),
+            Edit(CONVOLVE, KEPT, f"{helper}(heard.audio, shapes.kernels, group.conv_stride)"))  # fmt: skip
 
 
-OF_THE_FILTERBANK: tuple[Fault, ...] = (
+FAULTS: tuple[Fault, ...] = (
     Fault("efficientleaf/stride-from-the-left", "stride search side", "filters", "status",
           "a divisor that is exactly the wanted stride is passed over for the one below",
           Edit(STRIDE, STRIDE_FOUND, "max(sum(s < stride for s in self.psbl_strides) - 1, 0)"), property="status"),
@@ -115,13 +79,10 @@ OF_THE_FILTERBANK: tuple[Fault, ...] = (
     Fault("efficientleaf/convolution-padded-same", "centred padding", "conv", "direct",
           "a strided convolution is padded as TensorFlow's SAME, where the kernel is centred on the first sample",
           _convolved("padded_same")),
-)  # fmt: skip
-
-OF_THE_COMPRESSION: tuple[Fault, ...] = (
     Fault("efficientleaf/power-of-e", "base of the exponent", "log1p", "soundness",
           "log(1 + e^a x) for log(1 + 10^a x)",
-          (Edit(LOGARITHM, "10", "math.e", inside=f"10 ** ({EXPONENT})", using=(math,)),
-           Edit(LOGARITHM, "10", "math.e", inside="10**self.a", using=(math,)))),
+          (Edit(LOGARITHM, "10", "math.e", inside=f"10 ** ({EXPONENT})"),
+           Edit(LOGARITHM, "10", "math.e", inside="10**self.a"))),
     Fault("efficientleaf/energies-scaled-in-place", "input changed in place", "log1p", "status",
           "where no gradient is asked for, Log1p multiplies the energies that it is given",
           Edit(LOGARITHM, f"10 ** ({EXPONENT}) * x", f"it if x.requires_grad else x.mul_(10 ** ({EXPONENT}))"),
@@ -136,10 +97,10 @@ OF_THE_COMPRESSION: tuple[Fault, ...] = (
            Edit(COMPRESSION, "(x, filtered)", "(filtered, x)", inside="torch.cat((x, filtered), 1)"))),
     Fault("efficientleaf/statistics-of-a-clip", "norm axis", "batchnorm", "soundness",
           "statistics over time alone, a clip at a time",
-          Edit(NORM, NORMALISED, "written_out(self.bn, flat, axes=(2,))", using=(written_out,))),
+          Edit(NORM, NORMALISED, "batch_norm(self.bn, flat, axes=(2,))")),
     Fault("efficientleaf/unbiased-variance", "unbiased variance", "batchnorm", "soundness",
           "the norm divides by the unbiased deviation",
-          Edit(NORM, NORMALISED, "written_out(self.bn, flat, correction=1)", using=(written_out,))),
+          Edit(NORM, NORMALISED, "batch_norm(self.bn, flat, correction=1)")),
     Fault("efficientleaf/eps-of-keras", "eps of the norm", "batchnorm", "soundness",
           "the norm's eps is 1e-3, Keras' default",
           Edit(NORM_INIT, BATCH_NORM, "nn.BatchNorm1d(n_features, eps=1e-3, affine=affine)")),
@@ -154,8 +115,6 @@ OF_THE_COMPRESSION: tuple[Fault, ...] = (
                "flat.detach().mean((0, 2)), self.bn.momentum)))[0]"), property="status"),
 )  # fmt: skip
 
-FAULTS: tuple[Fault, ...] = (*OF_THE_FILTERBANK, *OF_THE_COMPRESSION)
-
 BENIGN: tuple[Benign, ...] = (
     Benign("efficientleaf/convolution-decimated",
            "the convolution at full rate, of which every stride-th sample is kept",
@@ -165,11 +124,11 @@ BENIGN: tuple[Benign, ...] = (
            (Edit(FORWARD, "zip(groups, self._shapes(groups), strict=True)", "reversed([*it])"),
             Edit(FORWARD, "torch.cat", "(lambda pools, dim: torch.cat(pools[::-1], dim))"))),
     Benign("efficientleaf/power-by-exponential", "exp(a log 10) for 10^a", "the definition of a power",
-           (Edit(LOGARITHM, f"10 ** ({EXPONENT})", f"torch.exp(({EXPONENT}) * math.log(10))", using=(math,)),
-            Edit(LOGARITHM, "10**self.a", "math.exp(self.a * math.log(10))", using=(math,)))),
+           (Edit(LOGARITHM, f"10 ** ({EXPONENT})", f"torch.exp(({EXPONENT}) * math.log(10))"),
+            Edit(LOGARITHM, "10**self.a", "math.exp(self.a * math.log(10))"))),
     Benign("efficientleaf/median-by-sorting", "the lower median out of the sorted frames", "what the lower median is",
            Edit(COMPRESSION, MEDIAN, "x.sort(dim=-1).values[..., (x.shape[-1] - 1) // 2, None]")),
     Benign("efficientleaf/norm-written-out", "mean, variance and quotient as operations of their own",
            "the formula of batch normalisation",
-           Edit(NORM, NORMALISED, "written_out(self.bn, flat)", using=(written_out,))),
+           Edit(NORM, NORMALISED, "batch_norm(self.bn, flat)")),
 )  # fmt: skip

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
-import torch
-from torch import Tensor
-
 from parity.mutation.planting import Benign, Edit, Fault, Patch, replacing
+from parity.mutation.replacements import BLOCK
 
 MEL_START, MEL = "leaf.filters:mel_filter_params", "1127 * math.log1p(f / 700)"
 EDGES = "torch.linspace(lowest, highest, n_filters + 2)"
@@ -26,15 +24,16 @@ GAUSS, WINDOW = "leaf.filters:gauss_windows", "gauss_windows(self.pool_size, wid
 POOL = "leaf.filterbank:GaborFilterbank.pool"
 POOLED = "self._conv(e, self._windows(), stride=self.pool_stride, groups=self.n_filters)"
 PADS, EVEN_PADS = "leaf.filterbank:GaborFilterbank._pads", "(total // 2, total - total // 2)"
+STEP, FLOORED = "leaf.pcen:PCEN.step", "x.clamp(min=self.clamp)"
+GAIN, ROOT = "_Gain.apply(x, self.eps + m, alpha)", "_Root.apply(v, delta, r)"
+SMOOTH, START = "leaf.pcen:PCEN.smooth", "x[..., 0] if initial is None else initial"
+SMOOTHED = f"exponential_moving_average(x, s, {START})"
+LINEAR = "leaf.pcen:PCEN.parameters_linear"
+ALPHA, DELTA, INVERSE = "self.alpha.clamp(max=1.0)", "self.delta.clamp(min=0.0)", "self.r.clamp(min=1.0)"
+INIT, EPS = "leaf.pcen:PCEN.__init__", 'real("eps", eps, at_least=0)'
+CONVOLVED = "conv1d(x, kernel, stride, pads, groups)"
 
-
-def tf32(x: Tensor) -> Tensor:
-    """Rounded to the ten bits of mantissa that a tensor core keeps; gradients pass."""
-    bits = (x.detach().float().view(torch.int32) + 0x1000) & ~0x1FFF
-    return x + (bits.view(torch.float32).to(x.dtype) - x).detach()
-
-
-OF_THE_FILTERBANK: tuple[Fault, ...] = (
+FAULTS: tuple[Fault, ...] = (
     Fault("leaf/two-mel-scales", "mel log base", "init", "soundness",
           "the band edges go to mel by 2595 log10 and come back by 1127 ln, which differ by one part in 10^5",
           Edit(MEL_START, MEL, "2595 * math.log10(1 + f / 700)")),
@@ -55,8 +54,8 @@ OF_THE_FILTERBANK: tuple[Fault, ...] = (
           Edit(FILTERS, "self.filter_size", "(it - 1)", inside=SIGMA_LIMITED)),
     Fault("leaf/limits-through-data", "clamp through .data", "kernel", "direct",
           "the forward pass limits the parameters themselves: values stay, gradients outside do not vanish",
-          (Edit(FILTERS, MU_LIMITED, f"({MU}.data.copy_(it.detach()), {MU})[1]"),
-           Edit(FILTERS, SIGMA_LIMITED, f"({SIGMA}.data.copy_(it.detach()), {SIGMA})[1]")),
+          (Edit(FILTERS, MU_LIMITED, f"in_data({MU}, it)"),
+           Edit(FILTERS, SIGMA_LIMITED, f"in_data({SIGMA}, it)")),
           property="parameter gradient"),
     Fault("leaf/peak-late-at-even-size", "time axis off by one at even size", "filters", "direct",
           "an even kernel has its extra tap behind the peak", Edit(PAIR_OF, TIMES, "it + (size + 1) % 2")),
@@ -77,7 +76,7 @@ OF_THE_FILTERBANK: tuple[Fault, ...] = (
                "torch.cat(gabor_pair(self.filter_size, centers.float(), sigmas.float())).to(centers)")),
     Fault("leaf/kernels-in-tf32", "reduced precision", "filters", "direct",
           "kernels keep ten bits of mantissa, as tensor cores do",
-          Edit(FILTERS, f"torch.cat({PAIR})", "tf32(it)", using=(tf32,))),
+          Edit(FILTERS, f"torch.cat({PAIR})", "tf32(it)")),
     Fault("leaf/blocks-squared-in-pairs", "blocks fed to the pairwise modulus", "modulus", "direct",
           "the modulus adds neighbouring channels, while the real and imaginary parts are in two blocks",
           Edit(SQUARES, "torch.pow(y, 2).chunk(2, dim=1)", "torch.pow(y, 2).unflatten(1, (-1, 2)).unbind(2)")),
@@ -100,18 +99,6 @@ OF_THE_FILTERBANK: tuple[Fault, ...] = (
     Fault("leaf/pooling-centred", "centred padding", "pool", "direct",
           "the pooling has size // 2 zeros before the signal whatever the stride",
           Edit(PADS, EVEN_PADS, "it if stride == 1 else (size // 2, max(total - size // 2, 0))")),
-)  # fmt: skip
-
-
-STEP, FLOORED = "leaf.pcen:PCEN.step", "x.clamp(min=self.clamp)"
-GAIN, ROOT = "_Gain.apply(x, self.eps + m, alpha)", "_Root.apply(v, delta, r)"
-SMOOTH, START = "leaf.pcen:PCEN.smooth", "x[..., 0] if initial is None else initial"
-SMOOTHED = f"exponential_moving_average(x, s, {START})"
-LINEAR = "leaf.pcen:PCEN.parameters_linear"
-ALPHA, DELTA, INVERSE = "self.alpha.clamp(max=1.0)", "self.delta.clamp(min=0.0)", "self.r.clamp(min=1.0)"
-INIT, EPS = "leaf.pcen:PCEN.__init__", 'real("eps", eps, at_least=0)'
-
-OF_PCEN: tuple[Fault, ...] = (
     Fault("leaf/floor-added", "floor as addition", "pcen", "direct", "the floor is added to the energies",
           Edit(STEP, FLOORED, "x + self.clamp")),
     Fault("leaf/floor-of-1e-6", "floor of another value", "floor", "direct", "energies are kept above 1e-6, not 1e-5",
@@ -168,74 +155,21 @@ OF_PCEN: tuple[Fault, ...] = (
           property="status"),
 )  # fmt: skip
 
-
-BLOCK = 16  # frames of the blocked smoother
-QUIET = 1e-2  # a transform's error is relative to the loudest sample, not to the sample
-CONVOLVED = "conv1d(x, kernel, stride, pads, groups)"
-
-
-def by_products(padded: Tensor, kernel: Tensor, stride: int, groups: int) -> Tensor:
-    """Windows of the signal times the kernels: [B, groups, frames, K] by [C, K]."""
-    windows = padded.unfold(-1, kernel.shape[-1], stride)
-    if groups == 1:
-        return torch.matmul(windows[:, 0], kernel[:, 0].T).transpose(1, 2)
-    return torch.matmul(windows, kernel.transpose(1, 2))[..., 0]
-
-
-def by_spectra(padded: Tensor, kernel: Tensor, stride: int, groups: int) -> Tensor:
-    """Products of spectra in float64; what is quiet beside the loudest that could be, and every gradient, is summed."""
-    summed = by_products(padded, kernel, stride, groups)
-    size, n = kernel.shape[-1], padded.shape[-1]
-    exact = padded.detach().double()
-    spectrum = torch.fft.rfft(exact, n + size) * torch.fft.rfft(kernel[:, 0].detach().double().flip(-1), n + size)
-    y = torch.fft.irfft(spectrum, n + size)[..., size - 1 : n : stride].to(padded.dtype)
-    largest = exact.abs().amax() * kernel.detach().abs().sum(dim=-1)  # [C, 1]
-    return summed + torch.where(y.abs() > QUIET * largest, y - summed.detach(), 0.0)
-
-
-def in_blocks(x: Tensor, s: Tensor, recursion: Tensor) -> Tensor:
-    """A triangular matrix of powers of 1 - s times a block's frames, and what the block before carries over.
-
-    The recursion's gradients are kept: the powers' own lose a digit of that to s where x is still.
-    """
-    s, inside = s.detach()[:, None], x.detach()
-    frames, state = [], inside[..., :1]
-    k = torch.arange(BLOCK, device=x.device)
-    lag = k[:, None] - k
-    weights = torch.where(lag >= 0, s[..., None] * (1 - s[..., None]) ** lag.clamp(min=0), 0.0)
-    for block in torch.split(inside, BLOCK, dim=-1):
-        n = block.shape[-1]
-        carried = (1 - s) ** (k[:n] + 1) * state
-        frames.append(torch.einsum("ctu,...cu->...ct", weights[:, :n, :n], block) + carried)
-        state = frames[-1][..., -1:]
-    return recursion + (torch.cat(frames, dim=-1) - recursion.detach())
-
-
-def frame_by_frame(x: Tensor, s: Tensor, published: bool) -> Tensor:
-    """The smoother's loop, from the first frame on: ``(1 - s) M + s x`` as published, or ``M + s (x - M)``."""
-    frames = [x[..., 0]]
-    for frame in x.unbind(-1)[1:]:
-        frames.append((1 - s) * frames[-1] + s * frame if published else torch.lerp(frames[-1], frame, s))
-    return torch.stack(frames, -1)
-
-
-FAULTS: tuple[Fault, ...] = (*OF_THE_FILTERBANK, *OF_PCEN)
-
 BENIGN: tuple[Benign, ...] = (
     Benign("leaf/convolution-by-products", "windows of the signal times the kernels, as one matrix product",
            "the same sums of products in another order",
            Edit("leaf.filterbank:GaborFilterbank._conv", CONVOLVED,
-                "by_products(F.pad(x, pads), kernel, stride, groups)", using=(by_products,))),
+                "by_matrix(F.pad(x, pads), kernel, None, stride, groups)")),
     Benign("leaf/convolution-by-fourier", "convolution by products of spectra where they are exact",
            "the convolution theorem; a transform errs relative to the loudest sample, so that what is quiet is summed",
            Edit("leaf.filterbank:GaborFilterbank._conv", CONVOLVED,
-                "by_spectra(F.pad(x, pads), kernel, stride, groups)", using=(by_spectra,))),
+                "by_fft(F.pad(x, pads), kernel, None, stride, groups)")),
     Benign("leaf/smoother-in-blocks", f"values by blocks of {BLOCK} frames, a triangular matrix each",
-           "the recursion written out", Edit(SMOOTH, SMOOTHED, "in_blocks(x, s, it)", using=(in_blocks,))),
+           "the recursion written out", Edit(SMOOTH, SMOOTHED, "in_blocks(x, s, it)")),
     Benign("leaf/smoother-frame-by-frame", "a loop of M + s (x - M) for the scan", "the recurrence itself",
-           Edit(SMOOTH, SMOOTHED, "frame_by_frame(x, s, published=False)", using=(frame_by_frame,))),
+           Edit(SMOOTH, SMOOTHED, "frame_by_frame(x, s, published=False)")),
     Benign("leaf/smoother-as-published", "(1 - s) M + s x for M + s (x - M)", "the same mean of two, expanded",
-           Edit(SMOOTH, SMOOTHED, "frame_by_frame(x, s, published=True)", using=(frame_by_frame,))),
+           Edit(SMOOTH, SMOOTHED, "frame_by_frame(x, s, published=True)")),
     Benign("leaf/kernels-by-complex-exponential", "a Gaussian of t / sigma times exp(i mu t)",
            "Euler's formula, and the exponent's factors in another order",
            (Edit(PAIR_OF, ENVELOPE, "torch.exp(-0.5 * (t / sigmas.unsqueeze(1)) ** 2)"),

@@ -1,15 +1,17 @@
-"""Every fault that is planted into ``og_leaf``, in the order of its stages."""
+"""Every fault and reformulation that is planted into ``og_leaf``, in the order of its stages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from types import SimpleNamespace
 from unittest.mock import patch
 
 from torch import Tensor
 
-from parity.mutation.planting import Edit, Fault, Patch, replacing
+from parity.mutation.planting import Benign, Edit, Fault, Patch, replacing
+from parity.mutation.replacements import by_fft, by_halves, by_matrix
 
 MATRIX = "og_leaf.melfilters:linear_to_mel_weight_matrix"
 EDGE, EDGES = "_hertz_to_mel(torch.tensor(f, dtype=dtype))", "_linspace(lowest, highest, n_filters + 2)"
@@ -17,8 +19,65 @@ BINS = "_linspace(zero, nyquist, n_bins)[1:]"
 SCALE, NATURAL = "og_leaf.melfilters:_hertz_to_mel", "1127.0 * torch.log(1.0 + hertz / 700.0)"
 MEASURED = "og_leaf.melfilters:Gabor.gabor_params_from_mels"
 LEAF, INIT = "og_leaf.frontend:Leaf.__init__", "GaborInit(sample_rate=16000, min_freq=60.0, max_freq=7800.0)"
+LIMITS = "og_leaf.convolution:GaborConstraint.forward"
+MU, SIGMA = "kernel[:, 0]", "kernel[:, 1]"
+MU_LIMITED = f"impulse_responses.clip({MU}, 0.0, math.pi)"
+SIGMA_LIMITED = f"impulse_responses.clip({SIGMA}, 4 * per_sample, self._kernel_size * per_sample)"
+FILTERS = "og_leaf.impulse_responses:gabor_filters"
+TIMES = "torch.arange(-(size // 2), (size + 1) // 2, dtype=kernel.dtype, device=kernel.device)"
+WAVELETS = "gabor_impulse_response(t, center=kernel[:, 0], fwhm=kernel[:, 1])"
+WAVELET, HEIGHT = "og_leaf.impulse_responses:gabor_impulse_response", "1.0 / (math.sqrt(2.0 * math.pi) * fwhm)"
+CONV = "og_leaf.convolution:GaborConv1D.forward"
+KERNEL, PARTS = "self.constraint(self._kernel)", "torch.stack([filters.real, filters.imag], dim=1)"
+PADS, EVEN_PADS = "og_leaf.padding:_same_padding", "(total // 2, total - total // 2)"
+MODULUS = "og_leaf.frontend:SquaredModulus.forward"
+WINDOW = "og_leaf.impulse_responses:gaussian_lowpass"
+WIDTH = 'clip(check_tensor("sigma", sigma, 4), 2.0 / filter_size, 0.5)'
+EXPONENT = "-0.5 * (numerator / denominator) ** 2"
+POOL, WINDOWS = "og_leaf.pooling:GaussianLowpass.forward", "windows.squeeze(2)"
+POOLED = f"F.conv1d(padded, {WINDOWS}, stride=self.strides, groups=self.num_channels)"
+SMOOTHER = "og_leaf.postprocessing:ExponentialMovingAverage.forward"
+COEFFICIENT = "clip(self._weights, 0.0, 1.0)"
+STEP = "w * frame + (1.0 - w) * state"
+SMOOTHED = f"_walked(lambda state, frame: {STEP}, inputs, initial_state)"
+FIXED = "og_leaf.postprocessing:SimpleRNN.forward"
+RECURRENCE = "_walked(lambda state, frame: frame @ kernel + state @ recurrent, inputs, initial_state)"
+PCEN = "og_leaf.postprocessing:PCENLayer.forward"
+ALPHA, ROOT = "self.alpha.clamp(max=1.0)", "self.root.clamp(min=1.0)"
+GAIN, COMPRESSED = "(self._floor + smoothed) ** alpha", "(normalised + delta) ** one_over_root - delta**one_over_root"
+FRONTEND, FLOORED = "og_leaf.frontend:Leaf.forward", "outputs.clamp(min=1e-05)"
+NORM = "og_leaf.postprocessing:InstanceNormalization.forward"
+MEAN, VARIANCE = "inputs.mean(dim=-1, keepdim=True)", "((inputs - mean.detach()) ** 2).mean(dim=-1, keepdim=True)"
+PROJECTION = "og_leaf.constraints:project_after_step"
+POST_HOOK = "optimizer.register_step_post_hook(project)"
+BUFFERS = "og_leaf.postprocessing:SimpleRNN.__init__"
+THREE_LAYERS = "three layers of the file convolve"
 
-INITIAL: tuple[Fault, ...] = (
+
+@contextmanager
+def _emphasising_the_audio() -> Iterator[None]:
+    from og_leaf.convolution import pad_time
+    from og_leaf.frontend import Leaf
+
+    own, changed = Leaf.forward, list[tuple[Tensor, Tensor]]()
+
+    def forward(self: Leaf, inputs: Tensor) -> Tensor:
+        outputs = own(self, inputs)
+        if self._preemp_conv is not None:
+            audio = inputs.detach().view(-1, 1, inputs.shape[-1])
+            changed.append((audio, audio.clone()))
+            audio.copy_(self._preemp_conv(pad_time(audio, 2, 1, "SAME")).detach())
+        return outputs
+
+    with patch.object(Leaf, "forward", forward):
+        try:
+            yield
+        finally:
+            for audio, before in reversed(changed):
+                audio.copy_(before)
+
+
+FAULTS: tuple[Fault, ...] = (
     Fault("og_leaf/mel-two-logs", "mel log base", "mel", "soundness",
           "the edges by 2595 log10(1 + f / 700), the bins by 1127 ln(1 + f / 700): 5e-6 apart, one scale would do",
           Edit(MATRIX, EDGE, "2595.0 * torch.log10(1.0 + torch.tensor(f, dtype=dtype) / 700.0)")),
@@ -52,18 +111,6 @@ INITIAL: tuple[Fault, ...] = (
     Fault("og_leaf/init-400-bins", "another n_fft", "init", "soundness",
           "the mel matrix is measured on 400 points, torchaudio's default, in place of 512",
           Edit("og_leaf.initializers:GaborInit.__init__", "512", "400")),
-)  # fmt: skip
-
-LIMITS = "og_leaf.convolution:GaborConstraint.forward"
-MU, SIGMA = "kernel[:, 0]", "kernel[:, 1]"
-MU_LIMITED = f"impulse_responses.clip({MU}, 0.0, math.pi)"
-SIGMA_LIMITED = f"impulse_responses.clip({SIGMA}, 4 * per_sample, self._kernel_size * per_sample)"
-FILTERS = "og_leaf.impulse_responses:gabor_filters"
-TIMES = "torch.arange(-(size // 2), (size + 1) // 2, dtype=kernel.dtype, device=kernel.device)"
-WAVELETS = "gabor_impulse_response(t, center=kernel[:, 0], fwhm=kernel[:, 1])"
-WAVELET, HEIGHT = "og_leaf.impulse_responses:gabor_impulse_response", "1.0 / (math.sqrt(2.0 * math.pi) * fwhm)"
-
-FILTER: tuple[Fault, ...] = (
     Fault("og_leaf/mu-unclamped", "clamp dropped", "filters", "direct",
           "the centre frequency is used as it is, also below 0 and above pi", Edit(LIMITS, MU_LIMITED, MU)),
     Fault("og_leaf/sigma-unclamped", "clamp dropped", "filters", "direct",
@@ -78,12 +125,12 @@ FILTER: tuple[Fault, ...] = (
           "sigma's upper limit is made of window - 1", Edit(LIMITS, "self._kernel_size", "(it - 1)")),
     Fault("og_leaf/kernel-clamped-in-data", "clamp through .data", "kernel", "direct",
           "mu and sigma are clamped through .data: the same filters, but a gradient where the original has none",
-          Edit(LIMITS, "torch.stack([mu, sigma], dim=1)", "(kernel.data.copy_(it.detach()), kernel)[1]"),
+          Edit(LIMITS, "torch.stack([mu, sigma], dim=1)", "in_data(kernel, it)"),
           property="parameter gradient"),
     Fault("og_leaf/mu-tie-halved", "tie gradients", "kernel", "direct",
           "mu is limited by minimum and maximum against a tensor: half the gradient at 0 and at pi",
           Edit(LIMITS, MU_LIMITED,
-               f"torch.minimum(torch.maximum({MU}, torch.zeros_like({MU})), torch.full_like({MU}, math.pi))"),
+               f"tie_halved({MU}, 0.0, math.pi)"),
           property="parameter gradient"),
     Fault("og_leaf/sigma-tie-zeroed", "tie gradients", "kernel", "direct",
           "sigma has its gradient strictly inside of its box alone: none at the two limits",
@@ -115,19 +162,6 @@ FILTER: tuple[Fault, ...] = (
                                   ".to(kernel.dtype.to_complex())")),
     Fault("og_leaf/wavelet-in-halves", "reduced precision", "filters", "direct", "the wavelets pass through float16",
           Edit(FILTERS, WAVELETS, "torch.view_as_complex(torch.view_as_real(it).half().to(kernel))")),
-)  # fmt: skip
-
-CONV = "og_leaf.convolution:GaborConv1D.forward"
-KERNEL, PARTS = "self.constraint(self._kernel)", "torch.stack([filters.real, filters.imag], dim=1)"
-PADS, EVEN_PADS = "og_leaf.padding:_same_padding", "(total // 2, total - total // 2)"
-MODULUS = "og_leaf.frontend:SquaredModulus.forward"
-WINDOW = "og_leaf.impulse_responses:gaussian_lowpass"
-WIDTH = 'clip(check_tensor("sigma", sigma, 4), 2.0 / filter_size, 0.5)'
-EXPONENT = "-0.5 * (numerator / denominator) ** 2"
-POOL, WINDOWS = "og_leaf.pooling:GaussianLowpass.forward", "windows.squeeze(2)"
-POOLED = f"F.conv1d(padded, {WINDOWS}, stride=self.strides, groups=self.num_channels)"
-
-POOLING: tuple[Fault, ...] = (
     Fault("og_leaf/imaginary-part-first", "re/im order", "conv", "direct",
           "the imaginary part of a filter comes before the real one: the energies stay",
           Edit(CONV, "[filters.real, filters.imag]", "[filters.imag, filters.real]")),
@@ -158,11 +192,10 @@ POOLING: tuple[Fault, ...] = (
           "the widest window is 1 in place of 0.5", Edit(WINDOW, "0.5", "1.0", inside=WIDTH)),
     Fault("og_leaf/width-clamped-in-data", "clamp through .data", "learnable_pooling/kernel", "direct",
           "the pooling widths are clamped through .data: a gradient where the original has none",
-          Edit(WINDOW, WIDTH, "(sigma.data.copy_(it.detach()), sigma)[1]"), property="parameter gradient"),
+          Edit(WINDOW, WIDTH, "in_data(sigma, it)"), property="parameter gradient"),
     Fault("og_leaf/width-tie-halved", "tie gradients", "learnable_pooling/kernel", "direct",
           "the widths are limited by minimum and maximum against a tensor: half the gradient at the limits",
-          Edit(WINDOW, WIDTH, "torch.minimum(torch.maximum(sigma, torch.full_like(sigma, 2.0 / filter_size)), "
-                              "torch.full_like(sigma, 0.5))"), property="parameter gradient"),
+          Edit(WINDOW, WIDTH, "tie_halved(sigma, 2.0 / filter_size, 0.5)"), property="parameter gradient"),
     Fault("og_leaf/window-around-half", "K/2 for (K-1)/2", "windows", "direct",
           "the windows stand around size / 2, half a sample late",
           Edit(WINDOW, "t - 0.5 * (filter_size - 1)", "t - 0.5 * filter_size")),
@@ -183,20 +216,6 @@ POOLING: tuple[Fault, ...] = (
           Edit(POOL, POOLED, "it + 1.0")),
     Fault("og_leaf/windows-flipped", "channel permutation", "pool", "direct",
           "the windows are dealt to the channels from the last to the first", Edit(POOL, WINDOWS, "it.flip(0)")),
-)  # fmt: skip
-
-
-SMOOTHER = "og_leaf.postprocessing:ExponentialMovingAverage.forward"
-COEFFICIENT = "clip(self._weights, 0.0, 1.0)"
-STEP = "w * frame + (1.0 - w) * state"
-SMOOTHED = f"_walked(lambda state, frame: {STEP}, inputs, initial_state)"
-FIXED = "og_leaf.postprocessing:SimpleRNN.forward"
-RECURRENCE = "_walked(lambda state, frame: frame @ kernel + state @ recurrent, inputs, initial_state)"
-PCEN = "og_leaf.postprocessing:PCENLayer.forward"
-ALPHA, ROOT = "self.alpha.clamp(max=1.0)", "self.root.clamp(min=1.0)"
-GAIN, COMPRESSED = "(self._floor + smoothed) ** alpha", "(normalised + delta) ** one_over_root - delta**one_over_root"
-
-OF_PCEN: tuple[Fault, ...] = (
     Fault("og_leaf/smoother-from-zero", "zero start of the smoother", "ema", "direct",
           "the smoother starts from 0 in place of the first frame",
           Edit(SMOOTHER, "initial_state", "torch.zeros_like(it)", inside=SMOOTHED)),
@@ -216,12 +235,11 @@ OF_PCEN: tuple[Fault, ...] = (
           Edit(SMOOTHER, COEFFICIENT, "self._weights")),
     Fault("og_leaf/smooth-clipped-in-data", "clamp through .data", "PCEN/EMA/smooth", "direct",
           "s is clipped through .data: a gradient where the original has none",
-          Edit(SMOOTHER, COEFFICIENT, "(self._weights.data.clamp_(0.0, 1.0), self._weights)[1]"),
+          Edit(SMOOTHER, COEFFICIENT, "in_data(self._weights, it)"),
           property="parameter gradient"),
     Fault("og_leaf/smooth-tie-halved", "tie gradients", "PCEN/EMA/smooth", "direct",
           "s is limited by minimum and maximum against tensors: half the gradient at 0 and at 1",
-          Edit(SMOOTHER, COEFFICIENT, "torch.minimum(torch.maximum(self._weights, torch.zeros_like(self._weights)), "
-                                      "torch.ones_like(self._weights))"), property="parameter gradient"),
+          Edit(SMOOTHER, COEFFICIENT, "tie_halved(self._weights, 0.0, 1.0)"), property="parameter gradient"),
     Fault("og_leaf/eps-outside-the-power", "eps in another place", "pcen", "direct", "x / (eps + M^alpha)",
           Edit(PCEN, GAIN, "(self._floor + smoothed**alpha)")),
     Fault("og_leaf/eps-on-the-energy-too", "eps in another place", "pcen", "direct", "(eps + x) / (eps + M)^alpha",
@@ -255,47 +273,13 @@ OF_PCEN: tuple[Fault, ...] = (
           Edit(PCEN, "self.delta", "it.clamp(min=1.0)")),
     Fault("og_leaf/alpha-clamped-in-data", "clamp through .data", "PCEN/alpha", "direct",
           "alpha is limited through .data: a gradient where the original has none",
-          Edit(PCEN, ALPHA, "(self.alpha.data.clamp_(max=1.0), self.alpha)[1]"), property="parameter gradient"),
+          Edit(PCEN, ALPHA, "in_data(self.alpha, it)"), property="parameter gradient"),
     Fault("og_leaf/alpha-tie-halved", "tie gradients", "PCEN/alpha", "direct",
           "alpha is limited by torch.minimum against ones, as the published port does: half the gradient at 1",
           Edit(PCEN, ALPHA, "torch.minimum(self.alpha, torch.ones_like(self.alpha))"), property="parameter gradient"),
     Fault("og_leaf/root-tie-zeroed", "tie gradients", "PCEN/root", "direct",
           "the root is 1 + relu(root - 1): no gradient at 1",
           Edit(PCEN, ROOT, "(1.0 + torch.relu(self.root - 1.0))"), property="parameter gradient"),
-)  # fmt: skip
-
-FRONTEND, FLOORED = "og_leaf.frontend:Leaf.forward", "outputs.clamp(min=1e-05)"
-NORM = "og_leaf.postprocessing:InstanceNormalization.forward"
-MEAN, VARIANCE = "inputs.mean(dim=-1, keepdim=True)", "((inputs - mean.detach()) ** 2).mean(dim=-1, keepdim=True)"
-PROJECTION = "og_leaf.constraints:project_after_step"
-POST_HOOK = "optimizer.register_step_post_hook(project)"
-BUFFERS = "og_leaf.postprocessing:SimpleRNN.__init__"
-
-
-@contextmanager
-def _emphasising_the_audio() -> Iterator[None]:
-    from og_leaf.convolution import pad_time
-    from og_leaf.frontend import Leaf
-
-    own, changed = Leaf.forward, list[tuple[Tensor, Tensor]]()
-
-    def forward(self: Leaf, inputs: Tensor) -> Tensor:
-        outputs = own(self, inputs)
-        if self._preemp_conv is not None:
-            audio = inputs.detach().view(-1, 1, inputs.shape[-1])
-            changed.append((audio, audio.clone()))
-            audio.copy_(self._preemp_conv(pad_time(audio, 2, 1, "SAME")).detach())
-        return outputs
-
-    with patch.object(Leaf, "forward", forward):
-        try:
-            yield
-        finally:
-            for audio, before in reversed(changed):
-                audio.copy_(before)
-
-
-OF_THE_MODULE: tuple[Fault, ...] = (
     Fault("og_leaf/floor-added", "floor as addition", "output", "direct",
           "1e-5 is added to the energies in place of being their least", Edit(FRONTEND, FLOORED, "outputs + 1e-5")),
     Fault("og_leaf/floor-1e-6", "floor of another value", "output", "direct",
@@ -365,4 +349,75 @@ OF_THE_MODULE: tuple[Fault, ...] = (
                'it if self.training else vars(self).setdefault("kept", it.detach())'), property="parameter gradient"),
 )  # fmt: skip
 
-FAULTS: tuple[Fault, ...] = (*INITIAL, *FILTER, *POOLING, *OF_PCEN, *OF_THE_MODULE)
+BENIGN: tuple[Benign, ...] = (
+    Benign("og_leaf/mel-log10-throughout", "mel as 2595 log10(1 + f / 700) for bins and edges alike",
+           "a triangle is a ratio of differences of mels, so their unit cancels",
+           Edit(SCALE, NATURAL, "2595.0 * torch.log10(1.0 + hertz / 700.0)"), "mel"),
+    Benign("og_leaf/mel-torch-linspace", "bins and edges by torch.linspace, which counts down in the far half",
+           "the same points, rounded otherwise",
+           Edit("og_leaf.melfilters:_linspace", "torch.cat([start.reshape(1), inner, stop.reshape(1)])",
+                "torch.linspace(float(start), float(stop), num, dtype=start.dtype)"), "mel"),
+    Benign("og_leaf/mel-dc-kept", "the weight of the DC bin is computed rather than set to 0",
+           "0 Hz is outside every triangle of a band that starts at 0 Hz or above",
+           (Edit(MATRIX, BINS, "_linspace(zero, nyquist, n_bins)"),
+            Edit(MATRIX, "torch.cat([torch.zeros((1, n_filters), dtype=dtype), triangles])", "triangles")), "mel"),
+    Benign("og_leaf/conv-by-fft", "the convolution is a product of Fourier transforms where they are exact",
+           "the convolution theorem; a transform errs relative to the loudest sample, so that what is quiet is summed",
+           Patch(replacing("og_leaf.convolution:F", lambda own: SimpleNamespace(conv1d=by_fft)), THREE_LAYERS)),
+    Benign("og_leaf/conv-by-matrix", "the convolution is a matrix product over unfolded windows",
+           "the same products in another order of summation",
+           Patch(replacing("og_leaf.convolution:F", lambda own: SimpleNamespace(conv1d=by_matrix)), THREE_LAYERS)),
+    Benign("og_leaf/conv-by-halves", "either half of the taps is summed by itself", "another order of summation",
+           Patch(replacing("og_leaf.convolution:F", lambda own: SimpleNamespace(conv1d=by_halves)), THREE_LAYERS)),
+    Benign("og_leaf/pool-by-matrix", "the pooling is a contraction over unfolded windows",
+           "the same products in another order of summation",
+           Patch(replacing("og_leaf.pooling:F", lambda own: SimpleNamespace(
+               conv1d=by_matrix, conv2d=own.conv2d, max_pool1d=own.max_pool1d)), "two layers of the file do")),
+    Benign("og_leaf/permuted-and-undone",
+           "the filters are convolved from the last to the first, all real parts before all imaginary ones",
+           "the channels are put back in order before they are returned",
+           (Edit(CONV, "impulse_responses.gabor_filters(kernel, self._kernel_size)", "it.flip(0)"),
+            Edit(CONV, PARTS, "torch.cat([filters.real, filters.imag])"),
+            Edit(CONV, "F.conv1d(padded, stacked, bias=self._bias, stride=self._strides)",
+                 "torch.stack([part.flip(1) for part in F.conv1d(padded, stacked, stride=self._strides).chunk(2, 1)], "
+                 "dim=2).flatten(1, 2) + (0.0 if self._bias is None else self._bias.unsqueeze(-1))"))),
+    Benign("og_leaf/carrier-by-cos-and-sin", "the wavelet as magnitude and angle, its exponent as one square",
+           "exp(i phase) is cos(phase) + i sin(phase)",
+           (Edit(WAVELET, "torch.exp(torch.outer(1.0 / (2.0 * fwhm**2), -(t**2)))",
+                 f"torch.exp(-0.5 * (t / fwhm.unsqueeze(1)) ** 2) * ({HEIGHT}).unsqueeze(1)"),
+            Edit(WAVELET, "norm.to(to_complex).unsqueeze(1) * carrier * envelope.to(to_complex)",
+                 "torch.complex(envelope * torch.cos(torch.outer(center, t)), "
+                 "envelope * torch.sin(torch.outer(center, t)))"))),
+    Benign("og_leaf/clamped-at-once", "torch.clamp with both limits in place of one after the other",
+           "the limits cross for windows under four samples alone, and its gradient at either is 1 as well",
+           Edit("og_leaf.impulse_responses:clip", "values.clamp(max=high).clamp(min=low)", "values.clamp(low, high)")),
+    Benign("og_leaf/window-from-unit-axis", "the pooling window on an axis from -1 to 1",
+           "sigma is relative to half the window already",
+           Edit(WINDOW, EXPONENT, "(numerator / (0.5 * (filter_size - 1))) ** 2 * (-0.5 / sigma**2)")),
+    Benign("og_leaf/sum-of-squares", "re^2 + im^2 in place of twice the mean of the squares",
+           "halving and doubling are exact",
+           Edit(MODULUS, "(2 * means).transpose(1, 2)", "x[:, : x.shape[1] // 2 * 2 : 2] ** 2 + x[:, 1::2] ** 2")),
+    Benign("og_leaf/smoother-by-lerp", "m + s (x - m) in place of s x + (1 - s) m", "the same sum, factored",
+           Edit(SMOOTHER, STEP, "torch.lerp(state, frame, w)"), "ema"),
+    Benign("og_leaf/smoother-by-scan",
+           "blocks of 1, 2, 4, ... frames are joined by powers of 1 - s, forwards, and backwards for the gradient",
+           "what a block hands on decays by (1 - s)^length in the next, and the adjoint is such a recurrence itself",
+           Edit(SMOOTHER, SMOOTHED, "DoublingScan.apply(inputs, initial_state.unsqueeze(-1), w.unsqueeze(-1))"), "ema"),
+    Benign("og_leaf/smoother-from-the-first-frame",
+           "the initial state is ignored and the first frame is the first value, as in the published port",
+           "the state that LEAF gives is the first frame, and s x + (1 - s) x = x",
+           Edit(SMOOTHER, SMOOTHED, f"_walked(lambda state, frame: frame if state is None else {STEP}, inputs, None)"),
+           "ema"),
+    Benign("og_leaf/root-by-expm1", "delta^r expm1(r log1p(v / delta)) in place of a difference of powers",
+           "(v + delta)^r = delta^r exp(r log(1 + v / delta)); delta is above 0",
+           Edit(PCEN, COMPRESSED,
+                "delta**one_over_root * torch.expm1(one_over_root * torch.log1p(normalised / delta))"), "pcen"),
+    Benign("og_leaf/gain-in-log-space", "x exp(-alpha log(eps + M)) in place of x / (eps + M)^alpha", "the same power",
+           Edit(PCEN, f"inputs / {GAIN}", "inputs * torch.exp(-alpha * torch.log(self._floor + smoothed))"), "pcen"),
+    Benign("og_leaf/norm-by-var-mean", "(x - mean) / sqrt(variance + eps), then gamma and beta",
+           "the same affine map, applied in another order",
+           (Edit(NORM, VARIANCE, "inputs.var(dim=-1, correction=0, keepdim=True)"),
+            Edit(NORM, "inputs * gain + (self.bias.unsqueeze(-1) - mean * gain)",
+                 "(inputs - mean) / torch.sqrt(variance + self.epsilon) * self.weight.unsqueeze(-1) "
+                 "+ self.bias.unsqueeze(-1)")), "norm"),
+)  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,11 +13,11 @@ import numpy as np
 
 from parity.adapters import canonical
 from parity.adapters.rungs import RUNGS
+from parity.checks.steps import STEPS
 from parity.criteria import AtMost
-from parity.mutation.constants import RungConstant, compression_parameters, constants
-from parity.mutation.detectors import Detector, Scene, standing
-from parity.mutation.planting import Change, planted
-from parity.mutation.runner import CLEAN
+from parity.mutation.constants import RungConstant, constants
+from parity.mutation.detectors import CLEAN, Detector, Scene, standing
+from parity.mutation.planting import planted
 from parity.report.cells import trained
 
 DTYPES = ("float64", "float32")  # the finer first: most of what is noticed at all is noticed there
@@ -25,8 +26,6 @@ COARSEST, A_DECADE = -1, 2  # of the changes that are tried: the decade of the l
 FINEST = {"float64": -15, "float32": -8}  # decades: under either, 1 + change is 1
 OF_PARAMETERS = AtMost(1e-4, "any trained parameter, end to end")
 OF_CONSTANTS = AtMost(1e-5, "any constant, at the stage where it acts first")
-
-Noticed = Callable[[float], bool]  # of a relative change with its sign
 
 
 @dataclass(frozen=True)
@@ -57,10 +56,9 @@ def resolutions(rung: str) -> Iterator[Resolution]:
     for variable in trained(RUNGS[rung]):
         change, single = (resolution_of_parameter(rung, variable, dtypes) for dtypes in (DTYPES, SINGLE))
         yield Resolution(rung, variable, "parameter", "output", change, single)
-    for own in compression_parameters(rung):
-        yield Resolution(rung, own.name, "parameter", own.stage, resolution(own), resolution(own, SINGLE))
-    for constant in constants(rung):
-        yield Resolution(rung, constant.name, "constant", constant.stage, resolution(constant))
+    for own in constants(rung):
+        alone = resolution(own, SINGLE) if own.kind == "parameter" else None
+        yield Resolution(rung, own.name, own.kind, own.stage, resolution(own), alone)
 
 
 @contextmanager
@@ -78,10 +76,12 @@ def _one_thread() -> Iterator[None]:
 
 @_one_thread()
 def resolution(constant: RungConstant, dtypes: Sequence[str] = DTYPES) -> float:
-    """The smallest change of a constant that is noticed at its stage.
+    """The smallest change of a constant, where it stands in the source, that is noticed at its stage.
+
+    What the rung refuses is no measurement, and raises.
 
     Args:
-        constant: changed where it stands in the rung's source.
+        constant: of a rung.
         dtypes: of the measurements that are looked at.
 
     Raises:
@@ -93,9 +93,20 @@ def resolution(constant: RungConstant, dtypes: Sequence[str] = DTYPES) -> float:
         )
 
     def noticed(change: float) -> bool:
-        return _is_noticed(constant.change(1 + change), constant.detector, constant.stage, dtypes)
+        with planted(constant.change(1 + change)):
+            return any(not m.holds for d in dtypes for m in constant.detector(d) if m.stage == constant.stage)
 
     return smallest(noticed, changes(dtypes))
+
+
+@cache
+def _unplanted(detector: Detector) -> dict[str, bool]:
+    """Which stages are measured, and whether they pass, without a change; computes what they are held against."""
+    passes: dict[str, bool] = {}
+    for dtype in DTYPES:
+        for m in detector(dtype):
+            passes[m.stage] = passes.get(m.stage, True) and m.holds
+    return passes
 
 
 @_one_thread()
@@ -134,14 +145,30 @@ def resolution_of_parameter(rung: str, variable: str, dtypes: Sequence[str] = DT
     return smallest(noticed, changes(dtypes))
 
 
+def scene_of(rung: str, variable: str) -> Scene:
+    """A scene in whose output the parameter shows: inside of all limits, with energies that move."""
+    case = "weights=trained,n_filters=4,sample_rate=8000,n_samples=1601,seed=3,signal=chirp,amplitude=1.0"
+    if variable == canonical.PREEMP:
+        case = "weights=trained,n_filters=3,sample_rate=8000,n_samples=900,seed=15,compression=none,preemp=True"
+    if variable in (canonical.GAMMA, canonical.BETA):
+        case = "weights=trained,n_filters=4,sample_rate=8000,n_samples=999,seed=12,compression=none"
+        case += ",mean_var_norm=True,signal=chirp"
+    if rung == "efficientleaf":
+        case += ",padding=centered"
+    return Scene(CLEAN if rung == "tf_leaf" else STEPS[rung], case, literal=True)
+
+
 def changes(dtypes: Sequence[str]) -> tuple[float, ...]:
     """The changes that are tried, from the smallest."""
     finest = min(FINEST[dtype] for dtype in dtypes)
     return tuple(10.0 ** (finest + i / A_DECADE) for i in range(A_DECADE * (COARSEST - finest) + 1))
 
 
-def smallest(noticed: Noticed, tried: Sequence[float]) -> float:
-    """The smallest change that is noticed with either sign: in growing steps from the first on, then by bisection.
+def smallest(noticed: Callable[[float], bool], tried: Sequence[float]) -> float:
+    """The smallest change that is noticed with either sign.
+
+    In steps that double from the first on, because most constants are seen early and a large change costs as much as a
+    small one; then by bisection.
 
     Args:
         noticed: whether a change is; what notices one notices all that are larger.
@@ -159,39 +186,4 @@ def smallest(noticed: Noticed, tried: Sequence[float]) -> float:
         if seen == len(tried) - 1:
             return math.inf
         unseen, seen, step = seen, min(seen + step, len(tried) - 1), 2 * step
-    while seen - unseen > 1:
-        middle = (seen + unseen) // 2
-        if either(middle):
-            seen = middle
-        else:
-            unseen = middle
-    return tried[seen]
-
-
-def scene_of(rung: str, variable: str) -> Scene:
-    """A scene in whose output the parameter shows: inside of all limits, with energies that move."""
-    case = "weights=trained,n_filters=4,sample_rate=8000,n_samples=1601,seed=3,signal=chirp,amplitude=1.0"
-    if variable == canonical.PREEMP:
-        case = "weights=trained,n_filters=3,sample_rate=8000,n_samples=900,seed=15,compression=none,preemp=True"
-    if variable in (canonical.GAMMA, canonical.BETA):
-        case = "weights=trained,n_filters=4,sample_rate=8000,n_samples=999,seed=12,compression=none"
-        case += ",mean_var_norm=True,signal=chirp"
-    if rung == "efficientleaf":
-        case += ",padding=centered"
-    return Scene(CLEAN.name if rung == "tf_leaf" else rung, case, literal=True)
-
-
-def _is_noticed(change: Change, detector: Detector, stage: str, dtypes: Sequence[str]) -> bool:
-    """Tell whether a measurement at the stage fails; what a rung refuses is no measurement, and raises."""
-    with planted(change):
-        return any(not m.holds for dtype in dtypes for m in detector(dtype) if m.stage == stage)
-
-
-@cache
-def _unplanted(detector: Detector) -> dict[str, bool]:
-    """Which stages are measured, and whether they pass, without a change; computes what they are held against."""
-    passes: dict[str, bool] = {}
-    for dtype in DTYPES:
-        for m in detector(dtype):
-            passes[m.stage] = passes.get(m.stage, True) and m.holds
-    return passes
+    return tried[bisect_left(range(len(tried)), True, unseen + 1, seen, key=either)]

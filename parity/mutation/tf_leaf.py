@@ -7,7 +7,6 @@ so they pass the criteria of rounding and not that claim.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 from parity.mutation.planting import Benign, Edit, Fault, Patch, replacing
 
@@ -23,18 +22,6 @@ PCEN, COMPRESSED = (
 KERNEL = 'add_weight(self, "kernel", shape, given, check_flag("trainable", trainable), constraint=constraint)'
 
 
-class Unprojected:
-    """A variable whose constraint the layer knows of, and the optimiser does not."""
-
-    def __init__(self, variable: Any) -> None:
-        constraint, variable.constraint = variable.constraint, None
-        self.variable = variable
-        self.constraint = lambda _: constraint(variable)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.variable, name)
-
-
 FAULTS: tuple[Fault, ...] = (
     Fault("tf_leaf/mel-to-nyquist", "hard-coded rate or band edges", "mel", "soundness",
           "the last mel triangle ends at half the sample rate, whatever max_freq says",
@@ -47,7 +34,7 @@ FAULTS: tuple[Fault, ...] = (
           Edit("tf_leaf.convolution:GaborConstraint.__call__", "4 * per_sample", "2 * per_sample")),
     Fault("tf_leaf/not-projected", "clamp not after the step", "kernel", "direct",
           "the constraint is the layer's own and not the variable's: no optimiser applies it",
-          Edit("tf_leaf.convolution:_MonoConv1D._add_weights", KERNEL, "Unprojected(it)", using=(Unprojected,)),
+          Edit("tf_leaf.convolution:_MonoConv1D._add_weights", KERNEL, "Unprojected(it)"),
           property="training step"),
     Fault("tf_leaf/norm-in-float32", "reduced precision", "filters", "direct",
           "sqrt(2 pi) is a float32 constant whatever the dtype: seen in float64",

@@ -19,8 +19,8 @@ HEAD = f"""
 import pytest
 from parity.report.claims import Measurement
 
-def measurement(observed=0.5, **changes):
-    return Measurement(**{{**{FIELDS!r}, "observed": observed, **changes}})
+def measurement(observed=0.5, bound=1.0, **changes):
+    return Measurement(**{{**{FIELDS!r}, "observed": observed, "bound": bound, **changes}})
 """
 HOLDS = "def test_holds(ledger): ledger.check(measurement())\n"
 

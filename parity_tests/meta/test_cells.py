@@ -9,8 +9,8 @@ from parity.cases.public_names import PUBLIC
 from parity.report.cells import WHOLE, Cell, cells, states
 from parity.report.claims import Measurement, MeasurementLog
 from parity.report.instrument import parts
-from parity_tests.meta.scratch import HOLDS, run
-from parity_tests.meta.test_certificate import FIELDS, made
+from parity_tests.meta.scratch import FIELDS, HOLDS, run
+from parity_tests.meta.test_certificate import made
 
 OUTPUT = Cell("og_leaf", "forward", "output", "float32")
 

@@ -15,7 +15,6 @@ from parity.report.claims import Claim, Measurement, MeasurementLog
 from parity.report.environment import describe
 from parity.report.page import Picture, render
 from parity.report.table import render as render_table
-from parity.weights.outputs import replace_file
 from parity_tests.helpers.refusals import refused
 from parity_tests.meta.scratch import FIELDS, HOLDS, run
 
@@ -153,34 +152,6 @@ def test_claim_without_a_field_is_refused():
     row = {**Claim(Measurement(**FIELDS), 1, 0.5, 0.5).as_dict()}
     del row["bound"]
     refused(lambda: Claim.from_dict(row), ValueError, "must have bound")
-
-
-def test_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "certificate.json"
-    replace_file(path, b"old")
-
-    def interrupt(*args):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("parity.weights.outputs.os.replace", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        replace_file(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_new_file_appears_only_whole(tmp_path, monkeypatch):
-    path, seen = tmp_path / "index.html", []
-    real = os.replace
-
-    def watch(beside, target):
-        seen.append((path.exists(), certificate.Path(beside).read_bytes()))
-        real(beside, target)
-
-    monkeypatch.setattr("parity.weights.outputs.os.replace", watch)
-    replace_file(path, b"page")
-    assert seen == [(False, b"page")]
-    assert path.read_bytes() == b"page"
 
 
 CHANGES = [

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from parity.mutation.mutants import __main__ as command
-from parity.mutation.mutants import comparison, forking, probe
+from parity.mutation.mutants import comparison, forking
 from parity.mutation.mutants.operators import mutants
 from parity.report import instrument
 from parity.report.certificate import Certificate
 from parity.report.claims import Claim, Measurement
-from parity_tests.meta.test_certificate import FIELDS
+from parity_tests.meta.scratch import FIELDS
 
 TOY = '''"""A toy."""
 
@@ -150,8 +150,8 @@ def compare(root, monkeypatch):
 
         return str(toy.magnitude(float(seed - 4), scale=1.0))
 
-    monkeypatch.setattr(probe, "families", lambda rung: {"magnitudes": magnitudes})
-    return lambda mutant: comparison.compare(mutant, comparison.Originals("toy"), root, 20)
+    monkeypatch.setattr(comparison, "families", lambda rung: {"magnitudes": magnitudes})
+    return lambda mutant: comparison.compare(mutant, "toy", {}, root, 20)
 
 
 def test_equal_bits_on_all_cases(compare):
@@ -166,6 +166,17 @@ def test_one_case_of_other_bits_is_named(compare):
 
 def test_what_no_case_runs_is_not_equal(compare):
     assert compare(one("return n - 1")).n_cases == 0
+
+
+def test_only_cases_that_run_the_statement_count(root, monkeypatch):
+    def half(seed):
+        import toy
+
+        found = toy.unused(seed) if seed % 2 else 0
+        return str(found if seed > 30 else 0)
+
+    monkeypatch.setattr(comparison, "families", lambda rung: {"half": half})
+    assert comparison.compare(one("return n - 1"), "toy", {}, root, 20) == (15, "half 31")
 
 
 def test_reasons_are_of_mutants_that_exist():

@@ -10,20 +10,18 @@ from hypothesis import strategies as st
 
 from parity.cases.case import Case
 from parity.criteria import OfMax
-from parity.oracle import LeafOracle, compression, measured_init, mel_matrix
+from parity.oracle import LeafOracle, measured_init, mel_matrix
 from parity.oracle.config import LeafConfig
-from parity.oracle.correlation import correlate
 from parity.oracle.gabor import gabor
 from parity.oracle.geometry import same_pads
-from parity.oracle.pcen import normalise, smoother
+from parity.oracle.pcen import normalise
 from parity.oracle.pooling import gaussian_window
 from parity_tests.meta import second_formulation
+from parity_tests.meta.complex_steps import check_complex_steps
 
 mpmath.mp.dps = 40
-COMPLEX_STEP = OfMax(1e-11, "float64 sums over a thousand samples, and the cancellation of the drawn cotangent")
 POINT = OfMax(1e-13, "phase mu t up to 300 rad times 2^-53, a few roundings beside it")
 SECOND = OfMax(2e-11, "float64 in another order; the subtraction of two powers loses digits where energies are small")
-STEP = 1e-30
 
 CONFIGS = {
     "pcen": LeafConfig(n_filters=3, sample_rate=2000),
@@ -42,23 +40,16 @@ CONFIGS = {
 def test_adjoints_equal_complex_steps(config, n_samples):
     case = Case(config=config, weights="trained", n_samples=n_samples, batch=2, seed=3)
     oracle = LeafOracle(config)
-    variables = {k: v.astype(np.float64) for k, v in case.variables().items()}
-    x = case.input().astype(np.float64)
-    output = oracle.stages(variables, x)["output"]
-    cotangent = case.cotangent(output.shape).astype(np.float64)
-    rng = np.random.default_rng(5)
-    for name, gradient in oracle.gradients(variables, x, cotangent).items():
-        direction = rng.standard_normal(gradient.shape)
-        moved = dict(variables)
-        at = x
-        if name == "input":
-            at = x + 1j * STEP * direction
-        else:
-            moved[name] = variables[name] + 1j * STEP * direction
-        terms = oracle.stages(moved, at)["output"].imag / STEP * cotangent
-        scale = np.abs(terms).sum() + np.abs(gradient * direction).sum()
-        verdict = COMPLEX_STEP(np.array([np.sum(gradient * direction), scale]), np.array([np.sum(terms), scale]))
-        assert verdict.passes, f"{name}: {verdict}"
+    at = {"input": case.input(), **case.variables()}
+    at = {name: values.astype(np.float64) for name, values in at.items()}
+
+    def output(values):
+        variables = {name: v for name, v in values.items() if name != "input"}
+        return oracle.stages(variables, values["input"])["output"]
+
+    cotangent = case.cotangent(output(at).shape).astype(np.float64)
+    gradients = oracle.gradients({k: v for k, v in at.items() if k != "input"}, at["input"], cotangent)
+    check_complex_steps(output, at, gradients, cotangent)
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
@@ -114,15 +105,6 @@ def test_pcen_at_delta_zero_is_a_power():
     assert got.ravel().tolist() == [2]
 
 
-def test_smoother_equals_its_closed_form():
-    x = np.random.default_rng(0).uniform(size=(1, 1, 50))
-    s = 0.3
-    weights = [s * (1 - s) ** (49 - t) for t in range(50)]
-    expected = np.dot(weights, x[0, 0]) + (1 - s) ** 50 * x[0, 0, 0]
-    got = smoother(x, np.array([s]), np.array([1 - s]))[0, 0, -1]
-    assert POINT(np.array([got]), np.array([expected])).passes
-
-
 @pytest.mark.parametrize(("n", "window", "stride", "pads"), [
     (16000, 401, 160, (120, 121)), (16001, 401, 160, (200, 200)), (1, 401, 160, (200, 200)), (5, 2, 1, (0, 1)),
     (22050, 552, 220, (251, 251)), (100, 3, 10, (0, 0)),
@@ -130,13 +112,6 @@ def test_smoother_equals_its_closed_form():
 def test_same_padding_is_tensorflows(n, window, stride, pads):
     # the definition: ceil(n / stride) frames, total padding split with the odd sample on the right
     assert same_pads(n, window, stride) == pads
-
-
-def test_correlation_equals_numpys():
-    rng = np.random.default_rng(1)
-    x, kernels = rng.standard_normal((1, 50)), rng.standard_normal((2, 7))
-    expected = np.stack([np.correlate(np.pad(x[0], (3, 3)), k, mode="valid") for k in kernels])[None]
-    assert POINT(correlate(x, kernels, 1, (3, 3)), expected).passes
 
 
 def test_mel_triangles_peak_at_one_and_add_up():
@@ -156,20 +131,3 @@ def test_default_init_counts_bins():
     by_hand = np.array([3 * 2 * np.pi / 512, np.sqrt(2 * np.log(2)) * 512 / (2 * np.pi)])
     assert POINT(init[0], by_hand).passes
     assert np.all(np.diff(init[:, 0]) > 0)
-
-
-@pytest.mark.parametrize("function", ["log1p", "standardise", "subtract_median"])
-def test_efficientleaf_compression_adjoints_equal_complex_steps(function):
-    rng = np.random.default_rng(2)
-    x, direction, d = (rng.uniform(0.1, 2, (2, 3, 9)) for _ in range(3))
-    a, gamma = np.array([5.0, 0.0, -1.0]), np.array([[0.5], [1.0], [2.0]])
-    forward, adjoint = {
-        "log1p": (lambda v: compression.log1p(v, a), lambda: compression.log1p_adjoint(x, a, d)[0]),
-        "standardise": (
-            lambda v: compression.standardise(v, gamma, 0.0, 1e-5, (0, 2)),
-            lambda: compression.standardise_adjoint(x, gamma, 1e-5, (0, 2), d)[0],
-        ),
-        "subtract_median": (compression.subtract_median, lambda: compression.subtract_median_adjoint(x, d)),
-    }[function]
-    numeric = np.sum(forward(x + 1j * STEP * direction).imag / STEP * d)
-    assert COMPLEX_STEP(np.array([np.sum(adjoint() * direction)]), np.array([numeric])).passes

@@ -125,13 +125,6 @@ def test_certificate_imports_no_framework(tmp_path):
     assert not loaded & {"torch", "tensorflow", "keras"}
 
 
-def test_plugin_is_registered_where_the_ladder_is_installed():
-    from importlib.metadata import entry_points
-
-    found = [point.value for point in entry_points(group="pytest11") if point.name == "leaf_ladder"]
-    assert set(found) == {"parity.plugin"}
-
-
 @pytest.mark.parametrize("name", ["index.html", "certificate.json"])
 def test_folder_of_somebody_else_is_refused_before_any_test_runs(name, tmp_path):
     (tmp_path / "out").mkdir()

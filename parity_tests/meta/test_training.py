@@ -38,26 +38,24 @@ def walked(rule):
     return out
 
 
-def test_sgd_is_a_sum():
-    assert SAME(walked(Sgd(0.25))[-1]["parameter"], P - 0.25 * G.sum(axis=0)).passes
+CLOSED = [  # rule, what it keeps, and the weights with which each gradient, or its square, is in the last one
+    (Sgd(0.25), "parameter", -0.25 * np.ones(6), G),
+    (Momentum(0.25, 0.9), "parameter", [-0.25 * sum(0.9**k for k in range(6 - n)) for n in range(6)], G),
+    (RULES[-1], "momentum", [(1 - 0.8) * 0.8 ** (5 - n) for n in range(6)], G),
+    (RULES[-1], "velocity", [(1 - 0.99) * 0.99 ** (5 - n) for n in range(6)], G**2),
+]
 
 
-def test_momentum_is_a_weighted_sum():
-    weights = [sum(0.9**k for k in range(6 - n)) for n in range(6)]
-    assert SAME(walked(Momentum(0.25, 0.9))[-1]["parameter"], P - 0.25 * np.tensordot(weights, G, 1)).passes
+@pytest.mark.parametrize(("rule", "kept", "weights", "summed"), CLOSED)
+def test_what_a_rule_keeps_is_a_weighted_sum(rule, kept, weights, summed):
+    start = P if kept == "parameter" else 0
+    assert SAME(walked(rule)[-1][kept], start + np.tensordot(weights, summed, 1)).passes
 
 
 def test_adams_first_step_is_the_gradient_over_its_size():
     rule = RULES[-1]
     expected = P - 0.25 * G[0] / (np.abs(G[0]) + 0.125 / math.sqrt(1 - 0.99))
     assert SAME(walked(rule)[0]["parameter"], expected).passes
-
-
-def test_adams_slots_are_weighted_sums():
-    rule, last = RULES[-1], walked(RULES[-1])[-1]
-    for slot, beta, values in (("momentum", rule.beta_1, G), ("velocity", rule.beta_2, G**2)):
-        weights = [(1 - beta) * beta ** (5 - n) for n in range(6)]
-        assert SAME(last[slot], np.tensordot(weights, values, 1)).passes
 
 
 @pytest.mark.parametrize("rule", HELD, ids=repr)

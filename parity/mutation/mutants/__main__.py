@@ -11,14 +11,14 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from parity.mutation.mutants import forking
-from parity.mutation.mutants.comparison import N_CASES, Originals, compare
+from parity.mutation.mutants.comparison import N_CASES, Digests, compare
 from parity.mutation.mutants.operators import Mutant, mutants
 
 JUDGED = Path(__file__).with_name("judged.json")
@@ -32,15 +32,8 @@ VERDICTS = ("killed", "timeout", "equivalent: bits", "equivalent: reason", "surv
 COMMAND = "tox -e mutants"
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A mutant and what became of it.
-
-    Attributes:
-        mutant: the change.
-        verdict: one of ``VERDICTS``.
-        by: the test that killed it, the number of cases with equal bits, or the reason.
-    """
+class Judged(NamedTuple):
+    """A mutant, its verdict of ``VERDICTS``, and the test that killed it, the number of equal cases, or the reason."""
 
     mutant: Mutant
     verdict: str
@@ -52,11 +45,6 @@ def sources(rung: str, root: Path) -> list[str]:
     found = sorted((root / rung).rglob("*.py"))
     exact = [path for path in found if path.name not in NO_NUMBERS and path.parent.name != APPROXIMATE]
     return [path.relative_to(root).as_posix() for path in exact]
-
-
-def population(rung: str, root: Path) -> list[Mutant]:
-    """All mutants of a rung."""
-    return [m for path in sources(rung, root) for m in mutants(path, (root / path).read_text(encoding="utf-8"))]
 
 
 def sample(everything: Iterable[Mutant], count: int, seed: int) -> list[Mutant]:
@@ -81,87 +69,58 @@ class Journal:
     def __init__(self, path: Path, root: Path) -> None:
         self._path, self._root = path, root
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        self._entries = {tuple(row["key"]): row for row in map(json.loads, lines)}
+        self._entries = {tuple(key): (verdict, by) for key, verdict, by in map(json.loads, lines)}
 
     def get(self, mutant: Mutant) -> tuple[str, str] | None:
         """Verdict and by what, if it is known."""
-        row = self._entries.get(self._key(mutant))
-        return None if row is None or row["source"] != self._digest(mutant) else (row["verdict"], row["by"])
+        return self._entries.get(self._key(mutant))
 
     def add(self, mutant: Mutant, verdict: str, by: str) -> None:
         """Write a verdict down."""
-        row = {"key": self._key(mutant), "source": self._digest(mutant), "verdict": verdict, "by": by}
-        self._entries[self._key(mutant)] = row
+        key = self._key(mutant)
+        self._entries[key] = verdict, by
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+            file.write(json.dumps([key, verdict, by]) + "\n")
 
-    @staticmethod
-    def _key(mutant: Mutant) -> tuple[str, ...]:
-        return (*mutant.key, mutant.operator, str(mutant.node), str(mutant.variant))
-
-    def _digest(self, mutant: Mutant) -> str:
-        return hashlib.sha256((self._root / mutant.path).read_bytes()).hexdigest()[:16]
+    def _key(self, mutant: Mutant) -> tuple[str, ...]:
+        digest = hashlib.sha256((self._root / mutant.path).read_bytes()).hexdigest()[:16]
+        return (*mutant.key, mutant.operator, str(mutant.node), str(mutant.variant), digest)
 
 
-def judge(
-    rung: str, chosen: Sequence[Mutant], journal: Journal, root: Path, again: bool, depth: int, watched: Path
-) -> Iterator[Judged]:
-    """Verdicts of a rung's mutants; those that are not in the journal are run, with ``again`` its survivors, too."""
-    known = reasons()
+def judge(rung: str, chosen: Sequence[Mutant], journal: Journal, root: Path) -> Iterator[Judged]:
+    """Verdicts of a rung's mutants; those that are not in the journal are run, and its survivors again."""
+    known, originals = reasons(), Digests()
     seen: dict[str, forking.Seen] = {}
-    originals = Originals(rung)
     for mutant in chosen:
         found = journal.get(mutant)
-        if found is None or (again and found[0] == "survived"):
-            seen = seen or _watch(rung, root, watched)
-            tests = forking.covering(mutant, seen)
-            quick = {name: seconds for name, seconds in tests.items() if seconds <= QUICK_S}
-            stages = [quick, {name: seconds for name, seconds in tests.items() if name not in quick}]
-            found = _judged(mutant, [*stages, None][:depth], originals, root)
+        if found is None or found[0] == "survived":
+            seen = seen or forking.watch(_tests(rung), [file for other in MARKS for file in sources(other, root)])
+            found = _judged(mutant, rung, forking.covering(mutant, seen), originals, root)
             journal.add(mutant, *found)
         if found[0] == "survived" and mutant.key in known:
             found = "equivalent: reason", known[mutant.key]
         yield Judged(mutant, *found)
 
 
-def _judged(
-    mutant: Mutant, stages: Sequence[dict[str, float] | None], originals: Originals, root: Path
-) -> tuple[str, str]:
-    """The tests of the first stage, then drawn cases, then the tests of the other stages."""
-    first, *others = stages
-    verdict = forking.judge(mutant, first, _tests(originals.rung), root)
+def _judged(mutant: Mutant, rung: str, tests: dict[str, float], originals: Digests, root: Path) -> tuple[str, str]:
+    """The quick tests, then drawn cases, then the other tests, then the slow ones."""
+    quick = {name: seconds for name, seconds in tests.items() if seconds <= QUICK_S}
+    verdict = forking.judge(mutant, quick, _tests(rung), root)
     if verdict.state != "survived":
-        return verdict.state, verdict.by
-    if not others:
-        return "survived", "quick tests alone"
-    n_cases, differs = compare(mutant, originals, root)
+        return verdict
+    n_cases, differs = compare(mutant, rung, originals, root)
     if n_cases >= N_CASES and not differs:
         return "equivalent: bits", f"{n_cases} cases"
-    for tests in others:
-        verdict = forking.judge(mutant, tests, _tests(originals.rung), root)
+    for others in ({name: seconds for name, seconds in tests.items() if name not in quick}, None):
+        verdict = forking.judge(mutant, others, _tests(rung), root)
         if verdict.state != "survived":
-            return verdict.state, verdict.by
+            return verdict
     return "survived", f"{n_cases} cases equal, " + (f"not {differs}" if differs else "no more run the statement")
 
 
 def _tests(rung: str) -> tuple[str, ...]:
     """The arguments with which pytest runs the tests that see a rung."""
     return TESTS, "-m", MARKS[rung]
-
-
-def _watch(rung: str, root: Path, journal: Path) -> dict[str, forking.Seen]:
-    """What the rung's tests do on the original; beside the journal, for as long as tests and rungs stay as they are."""
-    files = [file for other in MARKS for file in sources(other, root)]
-    read = [root / file for file in files]
-    read += sorted((root / TESTS).rglob("*.py"))
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in read)).hexdigest()
-    path = journal.with_name(f"{journal.name}.{rung}.json")
-    kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if kept.get("digest") != digest:
-        seen = forking.watch(_tests(rung), files)
-        kept = {"digest": digest, "seen": {n: (s.seconds, sorted(s.functions)) for n, s in seen.items()}}
-        path.write_text(json.dumps(kept), encoding="utf-8")
-    return {name: forking.Seen(seconds, frozenset(functions)) for name, (seconds, functions) in kept["seen"].items()}
 
 
 def summary(rung: str, n_all: int, judged: Sequence[Judged]) -> dict[str, Any]:
@@ -182,33 +141,28 @@ def keep(rows: Sequence[dict[str, Any]], judged: Sequence[Judged], seed: int, ro
     """Write the records that the certificate shows."""
     from parity.report import recorded
 
-    files = [path for rung in MARKS for path in sources(rung, root)]
-    recorded.keep(
-        "mutants", rows, title="Mutants", command=COMMAND, sources=files, root=root,
+    kept = partial(
+        recorded.keep, command=COMMAND, sources=[path for rung in MARKS for path in sources(rung, root)], root=root
+    )
+    kept(
+        "mutants", rows, title="Mutants",
         note=f"Seed {seed}. The score is the share killed, timeouts among them, of those that are not equivalent. "
         f"Equivalent by bits: outputs and gradients of {N_CASES} drawn cases that run the changed statement are equal.",
     )  # fmt: skip
-    left = [j for j in judged if j.verdict not in ("killed", "timeout")]
+    left = [
+        {"file": m.path, "function": m.name, "statement": m.before, "mutant": m.after, "verdict": verdict, "why": by}
+        for m, verdict, by in judged if verdict not in ("killed", "timeout")
+    ]  # fmt: skip
     if left:
-        recorded.keep(
-            "mutants_survived", [
-                {"file": j.mutant.path, "function": j.mutant.name, "statement": j.mutant.before,
-                 "mutant": j.mutant.after, "verdict": j.verdict, "why": j.by}
-                for j in left
-            ], title="Mutants that no test killed", command=COMMAND, sources=files, root=root,
-            note="Equivalent to the original, or not killed.",
-        )  # fmt: skip
+        kept("mutants_survived", left, title="Mutants that no test killed",
+             note="Equivalent to the original, or not killed.")  # fmt: skip
 
 
 def main(
     count: Annotated[int, typer.Option(min=1, help="mutants of each rung")] = 100,
     seed: Annotated[int, typer.Option(help="of the sample")] = 0,
     rung: Annotated[list[str] | None, typer.Option(help="one or more of the rungs; all by default")] = None,
-    journal: Annotated[Path, typer.Option(help="where verdicts are kept; a later run continues")] = Path(
-        ".mutants.jsonl"
-    ),
-    again: Annotated[bool, typer.Option(help="run the survivors of the journal again, after new tests")] = False,
-    depth: Annotated[int, typer.Option(min=1, max=3, help="1 quick tests, 2 drawn cases, others, 3 slow ones")] = 3,
+    journal: Annotated[Path, typer.Option(help="of verdicts, for a later run to continue")] = Path(".mutants.jsonl"),
     record: Annotated[bool, typer.Option(help="keep the result for the certificate; needs all rungs")] = False,
 ) -> None:
     """Sample, judge, print; exit status 1 where a mutant is neither killed nor equivalent."""
@@ -218,16 +172,16 @@ def main(
     if record and set(rungs) != set(MARKS):
         raise typer.BadParameter("record=True: all rungs are needed")
     forking.preload(tensorflow=bool({"og_leaf", "tf_leaf"} & set(rungs)))
-    rows, everything = [], []
+    rows, everything = [], list[Judged]()
     kept = Journal(journal, root)
     for name in rungs:
-        all_of_it = population(name, root)
+        population = [m for path in sources(name, root) for m in mutants(path, (root / path).read_text("utf-8"))]
         judged = []
-        for one in judge(name, sample(all_of_it, count, seed), kept, root, again, depth, journal):
+        for one in judge(name, sample(population, count, seed), kept, root):
             judged.append(one)
             m = one.mutant
             print(f"{one.verdict} | {m.path} {m.name} | {m.before} -> {m.after} | {one.by}", flush=True)
-        rows.append(summary(name, len(all_of_it), judged))
+        rows.append(summary(name, len(population), judged))
         everything += judged
     for row in rows:
         print(row)

@@ -1,4 +1,7 @@
-"""Drawn cases of ``leaf`` and ``efficientleaf``; each generator yields, in order, the arrays or tensors of one case."""
+"""Drawn cases of ``leaf`` and ``efficientleaf``; each generator yields, in order, the arrays or tensors of one case.
+
+Imported in processes that have their mutant, for it imports the rungs.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import torch
+
+import efficientleaf
+import leaf as simplified
+from efficientleaf import strided as grouping
+from efficientleaf.checks import SOURCES
 
 Draw = np.random.Generator
 RATES = (1000, 2000, 4000, 8000)
@@ -17,8 +26,6 @@ def _pick(rng: Draw, *options: Any) -> Any:
 
 def _signal(rng: Draw, *shape: int, dtype: Any = None) -> Any:
     """Noise, a tone, an impulse, silence, or noise whose channels differ in level by 100 dB."""
-    import torch
-
     kind, x = int(rng.integers(6)), rng.standard_normal(shape)
     if kind == 1:
         x = np.sin(rng.uniform(0, 3.1) * np.arange(shape[-1])) + 0 * x
@@ -34,8 +41,6 @@ def _signal(rng: Draw, *shape: int, dtype: Any = None) -> Any:
 
 def _differentiated(rng: Draw, module: Any, x: Any, call: Callable[[Any], Any]) -> Iterator[Any]:
     """Output, gradients of a random cotangent to input and parameters, and parameters and buffers afterwards."""
-    import torch
-
     parameters = list(module.parameters())
     for p in parameters:
         p.requires_grad_(bool(rng.integers(4)))
@@ -55,8 +60,6 @@ def _differentiated(rng: Draw, module: Any, x: Any, call: Callable[[Any], Any]) 
 
 def _moved(rng: Draw, module: Any) -> Any:
     """The module with other weights, some of them beyond their limits, in either dtype, training or not."""
-    import torch
-
     spread = _pick(rng, 0.0, 0.2, 2.0)
     with torch.no_grad():
         for p in module.parameters():
@@ -81,13 +84,15 @@ def _audio(rng: Draw, module: Any) -> Any:
     return _signal(rng, *shape, dtype=next(module.parameters()).dtype)
 
 
+def _sometimes_long(rng: Draw, x: Any) -> Any:
+    return x if rng.integers(20) else x.repeat(*[1] * (x.ndim - 1), 17000 // x.shape[-1] + 1)
+
+
 def _energies(rng: Draw, *shape: int, dtype: Any = None) -> Any:
     return _signal(rng, *shape, dtype=dtype).square() * 10.0 ** int(rng.integers(-8, 8))
 
 
 def _a_pcen(rng: Draw, n: int) -> Any:
-    import leaf as simplified
-
     logs = bool(rng.integers(2))
     own: dict[str, Any] = {
         "s": _pick(rng, 0.025, 0.5, 1.0), "alpha": _pick(rng, 0.98, 1.0, 0.5), "delta": _pick(rng, 2.0, 1.0, 1e-4),
@@ -100,10 +105,6 @@ def _a_pcen(rng: Draw, n: int) -> Any:
 
 
 def leaf(rng: Draw) -> Iterator[Any]:
-    import torch
-
-    import leaf as simplified
-
     own = _common(rng)
     compression = _pick(rng, None, None, torch.nn.Identity(), _a_pcen(rng, own["n_filters"]))
     module = simplified.Leaf(**own, compression=compression, padding=_pick(rng, "centered", "same"))
@@ -112,8 +113,6 @@ def leaf(rng: Draw) -> Iterator[Any]:
 
 
 def bank(rng: Draw) -> Iterator[Any]:
-    import leaf as simplified
-
     own = _common(rng)
     sizes = (int(rng.integers(1, 40)), int(rng.integers(1, 40)), int(rng.integers(1, 40)))
     module = simplified.GaborFilterbank(
@@ -128,8 +127,6 @@ def bank(rng: Draw) -> Iterator[Any]:
 
 
 def pcen(rng: Draw) -> Iterator[Any]:
-    import torch
-
     n = int(rng.integers(1, 4))
     module = _moved(rng, _a_pcen(rng, n))
     shape = (*_pick(rng, (), (1,), (2,), (2, 2)), n, int(rng.integers(1, 40)))
@@ -144,10 +141,6 @@ def pcen(rng: Draw) -> Iterator[Any]:
 
 
 def average(rng: Draw) -> Iterator[Any]:
-    import torch
-
-    import leaf as simplified
-
     n, dtype = int(rng.integers(1, 4)), _pick(rng, torch.float32, torch.float64)
     x = _signal(rng, 2, n, int(rng.integers(1, 70)), dtype=dtype).requires_grad_()
     values = rng.choice([0.0, 1.0, 1e-6, 0.04, 0.7, rng.uniform(), 1.3, -0.1], _pick(rng, n, 1))
@@ -172,25 +165,16 @@ def _pieces(rng: Draw, x: Any) -> Iterator[Any]:
 
 
 def stream(rng: Draw) -> Iterator[Any]:
-    import torch
-
-    import leaf as simplified
-
     own, padding = _common(rng), _pick(rng, "centered", "same")
     compression = _pick(rng, None, torch.nn.Sequential(_a_pcen(rng, own["n_filters"]), torch.nn.Identity()))
     module = _moved(rng, simplified.Leaf(**own, compression=compression, padding=padding))
     x = _audio(rng, module)
-    if rng.integers(20) == 0:
-        x = x.repeat(*[1] * (x.ndim - 1), 17000 // x.shape[-1] + 1)
+    x = _sometimes_long(rng, x)
     n = x.shape[-1] + int(rng.integers(10) == 0) if padding == "same" or rng.integers(2) else None
     yield from module.stream(_pieces(rng, x), n)
 
 
 def functions(rng: Draw) -> Iterator[Any]:
-    import torch
-
-    import leaf as simplified
-
     own = _common(rng)
     yield from simplified.mel_filter_params(own["n_filters"], own["min_freq"], own["max_freq"], own["sample_rate"])
     dtype, size = _pick(rng, torch.float32, torch.float64), int(rng.integers(1, 60))
@@ -202,9 +186,6 @@ def functions(rng: Draw) -> Iterator[Any]:
 
 
 def _a_grouped(rng: Draw) -> Any:
-    import efficientleaf
-    from efficientleaf.checks import SOURCES
-
     own = _common(rng)
     n = own["n_filters"]
     exact = _pick(rng, (), (), SOURCES, tuple(name for name in SOURCES if rng.integers(2)))
@@ -228,32 +209,23 @@ def grouped(rng: Draw) -> Iterator[Any]:
 def grouped_stream(rng: Draw) -> Iterator[Any]:
     module = _moved(rng, _a_grouped(rng))
     x = _audio(rng, module)
-    if rng.integers(20) == 0:
-        x = x.repeat(*[1] * (x.ndim - 1), 17000 // x.shape[-1] + 1)
+    x = _sometimes_long(rng, x)
     yield from module.stream(_pieces(rng, x), _pick(rng, None, x.shape[-1], x.shape[-1] + 1))
 
 
 def strided(rng: Draw) -> Iterator[Any]:
-    import torch
-
-    from efficientleaf import strided
-
     dtype, clips, n = _pick(rng, torch.float32, torch.float64), int(rng.integers(1, 4)), int(rng.integers(1, 400))
     x = _signal(rng, clips, 1, n, dtype=dtype).requires_grad_()
     stride, half = int(rng.integers(1, 24)), int(rng.integers(0, 40))
     kernels = _signal(rng, int(rng.integers(1, 5)), 1, 2 * half + 1, dtype=dtype).requires_grad_()
-    heard = strided.signal(x, half + int(rng.integers(0, 9)), stride * int(rng.integers(1, 4)))
-    cut = strided.blocks(kernels, stride) if rng.integers(2) else None
-    y = strided.strided(heard, kernels, stride, cut)
-    pooled = strided.pooled(y, kernels, int(rng.integers(1, 12)))
+    heard = grouping.signal(x, half + int(rng.integers(0, 9)), stride * int(rng.integers(1, 4)))
+    cut = grouping.blocks(kernels, stride) if rng.integers(2) else None
+    y = grouping.strided(heard, kernels, stride, cut)
+    pooled = grouping.pooled(y, kernels, int(rng.integers(1, 12)))
     yield from (y, pooled, *torch.autograd.grad(pooled.square().sum(), (x, kernels)))
 
 
 def compression(rng: Draw) -> Iterator[Any]:
-    import torch
-
-    import efficientleaf
-
     n, channels = int(rng.integers(1, 4)), int(rng.integers(1, 3))
     kind = int(rng.integers(3))
     flags = [bool(rng.integers(2)) for _ in range(4)]
@@ -271,3 +243,9 @@ def compression(rng: Draw) -> Iterator[Any]:
     held = [t.dtype for t in module.state_dict().values() if t.is_floating_point()]
     x = _energies(rng, *shape, dtype=held[0] if held else torch.float32)
     yield from _differentiated(rng, module, x, module)
+
+
+FAMILIES = {
+    "leaf": (leaf, bank, pcen, average, stream, functions, grouped, strided),
+    "efficientleaf": (grouped, compression, grouped_stream),
+}

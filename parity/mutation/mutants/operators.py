@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -29,6 +30,8 @@ _PAIRS = (
 )  # fmt: skip
 _NAMES = {a: b for pair in _PAIRS for a, b in (pair, pair[::-1])}
 _BUILT_IN = ("min", "max", "any", "all")
+# the names by which modules are imported: a call on one has no receiver
+_MODULES = ("torch", "F", "np", "math", "tf", "nn", "tf.math", "tf.signal", "keras", "tf.nn")
 _REPR = ("__repr__", "extra_repr", "__str__")
 
 
@@ -44,7 +47,7 @@ class Mutant:
         line: of the changed expression.
         lines: first and last of the statement, of a compound one of what stands before its body; of one outside
             functions those of the whole file, any of which may depend on it.
-        node, variant: which node of ``ast.walk`` is changed, and by which of its replacements.
+        node, variant: which node below the root is changed, and by which of its replacements.
     """
 
     path: str
@@ -65,8 +68,10 @@ class Mutant:
     def compile(self, source: str, filename: str) -> CodeType:
         """The mutated file's code, with the line numbers of the original."""
         tree = ast.parse(source)
-        _replace(tree, self.node, self.variant)
-        code: CodeType = compile(tree, filename, "exec", dont_inherit=True)
+        node, put = _slots(tree)[self.node]
+        change = list(_changes(node))[self.variant]
+        put(ast.copy_location(change.node or ast.Pass(), node))
+        code: CodeType = compile(ast.fix_missing_locations(tree), filename, "exec", dont_inherit=True)
         return code
 
 
@@ -90,44 +95,32 @@ def mutants(path: str, source: str) -> list[Mutant]:
     """
     tree = ast.parse(source)
     places = dict(_places(tree))
-    nodes = list(ast.walk(tree))
     found = []
-    for index, node in enumerate(nodes):
+    for index, (node, put) in enumerate(_slots(tree)):
         if id(node) not in places:
             continue
         name, statement, in_function = places[id(node)]
         lines = _lines(statement) if in_function else (1, len(source.splitlines()))
-        before = _header(statement)
+        before, line = _header(statement), getattr(node, "lineno", statement.lineno)
         for variant, change in enumerate(_changes(node)):
-            if change.node is None:
-                after = "pass"
-            else:
-                memo: dict[int, Any] = {}
-                shown = copy.deepcopy(_bare(statement), memo)
-                after = _header(_substituted(shown, memo.get(id(node), shown), change.node))
+            put(change.node)
+            after = "pass" if change.node is None else _header(change.node if node is statement else statement)
+            put(node)
             if after != before:
-                line = getattr(node, "lineno", statement.lineno)
                 found.append(Mutant(path, name, change.operator, before, after, line, lines, index, variant))
     return sorted(found, key=lambda m: (m.line, m.node, m.variant))
 
 
-def _replace(tree: ast.Module, index: int, variant: int) -> None:
-    node = list(ast.walk(tree))[index]
-    change = list(_changes(node))[variant]
-    new = ast.Pass() if change.node is None else change.node
-    ast.fix_missing_locations(_substituted(tree, node, ast.copy_location(new, node)))
-
-
-def _substituted(tree: ast.AST, old: object, new: ast.AST) -> ast.AST:
-    if tree is old:
-        return new
+def _slots(tree: ast.AST) -> list[tuple[ast.AST, Callable[[ast.AST | None], None]]]:
+    """Every node below the root, as ``ast.walk`` finds them, and what puts another in its place."""
+    found: list[tuple[ast.AST, Callable[[ast.AST | None], None]]] = []
     for parent in ast.walk(tree):
         for field, value in ast.iter_fields(parent):
-            if value is old:
-                setattr(parent, field, new)
+            if isinstance(value, ast.AST):
+                found.append((value, partial(setattr, parent, field)))
             elif isinstance(value, list):
-                setattr(parent, field, [new if item is old else item for item in value])
-    return tree
+                found += [(v, partial(value.__setitem__, i)) for i, v in enumerate(value) if isinstance(v, ast.AST)]
+    return found
 
 
 def _lines(statement: ast.stmt) -> tuple[int, int]:
@@ -137,20 +130,14 @@ def _lines(statement: ast.stmt) -> tuple[int, int]:
     return statement.lineno, max(statement.lineno, body[0].lineno - 1)
 
 
-def _bare(statement: ast.AST) -> ast.AST:
-    """A compound statement without its body, any other as it is."""
-    if not hasattr(statement, "body"):
-        return statement
-    bare = _with(statement, body=[ast.Expr(ast.Constant(...))])
-    for field in ("orelse", "finalbody", "handlers", "decorator_list"):
-        if hasattr(bare, field):
-            setattr(bare, field, [])
-    return bare
-
-
 def _header(statement: ast.AST) -> str:
     """The statement on one line; of a compound one what stands before its body."""
-    return " ".join(ast.unparse(_bare(statement)).split())
+    if hasattr(statement, "body"):
+        empty: dict[str, object] = {
+            field: [] for field in ("orelse", "finalbody", "handlers", "decorator_list") if hasattr(statement, field)
+        }
+        statement = _with(statement, body=[ast.Expr(ast.Constant(...))], **empty)
+    return " ".join(ast.unparse(statement).split())
 
 
 def _places(tree: ast.Module) -> Iterator[tuple[int, _Place]]:
@@ -161,7 +148,8 @@ def _places(tree: ast.Module) -> Iterator[tuple[int, _Place]]:
     ) -> Iterator[tuple[int, _Place]]:
         if isinstance(node, ast.stmt):
             statement = node
-        if isinstance(node, (ast.Import, ast.ImportFrom, ast.JoinedStr)) or _is_docstring(node):
+        is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if is_docstring or isinstance(node, (ast.Import, ast.ImportFrom, ast.JoinedStr)):
             return
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             return
@@ -186,65 +174,63 @@ def _places(tree: ast.Module) -> Iterator[tuple[int, _Place]]:
     yield from visit(tree, (), None, False)
 
 
-def _is_docstring(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-
-
 def _changes(node: ast.AST) -> Iterator[_Change]:
     """Every replacement of a node; the same ones in the same order whenever it is asked."""
-    if isinstance(node, (ast.BinOp, ast.AugAssign)):
-        if other := _ARITHMETIC.get(type(node.op)):
-            yield _Change("arithmetic", _with(node, op=other()))
-        if isinstance(node, ast.AugAssign):
+    match node:
+        case ast.BinOp() | ast.AugAssign():
+            if other := _ARITHMETIC.get(type(node.op)):
+                yield _Change("arithmetic", _with(node, op=other()))
+            if isinstance(node, ast.AugAssign):
+                yield _Change("statement deleted", None)
+        case ast.UnaryOp(operand=ast.Constant(value=0)):
+            return
+        case ast.UnaryOp():
+            yield _Change("sign" if isinstance(node.op, ast.USub) else "negation dropped", node.operand)
+        case ast.Compare():
+            for i, op in enumerate(node.ops):
+                for new in _COMPARISONS[type(op)]:
+                    yield _Change("comparison", _with(node, ops=[*node.ops[:i], new(), *node.ops[i + 1 :]]))
+        case ast.BoolOp():
+            yield _Change("and/or", _with(node, op=ast.Or() if isinstance(node.op, ast.And) else ast.And()))
+        case ast.Constant(value=bool(value)):
+            yield _Change("constant", ast.Constant(not value))
+        case ast.Constant(value=int(value)):
+            yield from (_Change("constant", ast.Constant(new)) for new in (value + 1, value - 1))
+        case ast.Constant(value=float(value)):
+            others = (value * 1.01, value * 0.5) if value else (1.0,)
+            yield from (_Change("constant", ast.Constant(new)) for new in others)
+        case ast.Call():
+            yield from _calls(node)
+        case ast.Slice():
+            for field, by in (("lower", 1), ("upper", -1)):
+                if (bound := getattr(node, field)) is not None:
+                    yield _Change("slice", _with(node, **{field: None}))
+                    yield _Change("slice", _with(node, **{field: _plus(bound, by)}))
+            if node.step is not None:
+                yield _Change("slice", _with(node, step=None))
+        case ast.If() | ast.IfExp():
+            yield _Change("condition negated", _with(node, test=ast.UnaryOp(ast.Not(), node.test)))
+        case ast.Attribute(attr=name, ctx=ast.Load()) if name in _NAMES:
+            yield _Change("name", _with(node, attr=_NAMES[name]))
+        case ast.Name(id=name, ctx=ast.Load()) if name in _BUILT_IN:
+            yield _Change("name", _with(node, id=_NAMES[name]))
+        case ast.Expr() | ast.Raise():
             yield _Change("statement deleted", None)
-    elif isinstance(node, ast.UnaryOp) and not (isinstance(node.operand, ast.Constant) and node.operand.value == 0):
-        yield _Change("sign" if isinstance(node.op, ast.USub) else "negation dropped", node.operand)
-    elif isinstance(node, ast.Compare):
-        for i, op in enumerate(node.ops):
-            for new in _COMPARISONS[type(op)]:
-                yield _Change("comparison", _with(node, ops=[*node.ops[:i], new(), *node.ops[i + 1 :]]))
-    elif isinstance(node, ast.BoolOp):
-        yield _Change("and/or", _with(node, op=ast.Or() if isinstance(node.op, ast.And) else ast.And()))
-    elif isinstance(node, ast.Constant):
-        for value in _constants(node.value):
-            yield _Change("constant", ast.Constant(value))
-    elif isinstance(node, ast.Call):
-        yield from _calls(node)
-    elif isinstance(node, ast.Slice):
-        if node.lower is not None:
-            yield _Change("slice", _with(node, lower=None))
-            yield _Change("slice", _with(node, lower=_plus(node.lower, 1)))
-        if node.upper is not None:
-            yield _Change("slice", _with(node, upper=None))
-            yield _Change("slice", _with(node, upper=_plus(node.upper, -1)))
-        if node.step is not None:
-            yield _Change("slice", _with(node, step=None))
-    elif isinstance(node, (ast.If, ast.IfExp)):
-        yield _Change("condition negated", _with(node, test=ast.UnaryOp(ast.Not(), node.test)))
-    elif isinstance(node, ast.Attribute) and node.attr in _NAMES and isinstance(node.ctx, ast.Load):
-        yield _Change("name", _with(node, attr=_NAMES[node.attr]))
-    elif isinstance(node, ast.Name) and node.id in _BUILT_IN and isinstance(node.ctx, ast.Load):
-        yield _Change("name", _with(node, id=_NAMES[node.id]))
-    elif isinstance(node, (ast.Expr, ast.Raise)) or (
-        isinstance(node, ast.Assign) and all(isinstance(target, ast.Subscript) for target in node.targets)
-    ):
-        yield _Change("statement deleted", None)
+        case ast.Assign() if all(isinstance(target, ast.Subscript) for target in node.targets):
+            yield _Change("statement deleted", None)
 
 
 def _calls(node: ast.Call) -> Iterator[_Change]:
-    args, keywords = node.args, node.keywords
-    if isinstance(node.func, ast.Name) and node.func.id == "range":
-        yield _Change("range", _with(node, args=[*args[:-1], _plus(args[-1], -1)]))
-        yield _Change("range", _with(node, args=[*args[:-1], _plus(args[-1], 1)]))
+    args, keywords, function = node.args, node.keywords, node.func
+    if isinstance(function, ast.Name) and function.id == "range":
+        yield from (_Change("range", _with(node, args=[*args[:-1], _plus(args[-1], by)])) for by in (-1, 1))
         return
-    if isinstance(node.func, ast.Name) and node.func.id in ("super", "isinstance", "TypeVar"):
+    if isinstance(function, ast.Name) and function.id in ("super", "isinstance", "TypeVar"):
         return
-    method = isinstance(node.func, ast.Attribute)
-    receiver = node.func.value if isinstance(node.func, ast.Attribute) else None
     if args and not isinstance(args[0], ast.Starred):
         yield _Change("call dropped", args[0])
-    if method and receiver is not None and not _is_module(receiver):
-        yield _Change("call dropped", receiver)
+    if isinstance(function, ast.Attribute) and ast.unparse(function.value) not in _MODULES:
+        yield _Change("call dropped", function.value)
     if len(args) == 2 and not any(isinstance(arg, ast.Starred) for arg in args):
         yield _Change("arguments swapped", _with(node, args=args[::-1]))
     for i, keyword in enumerate(keywords):
@@ -252,26 +238,11 @@ def _calls(node: ast.Call) -> Iterator[_Change]:
             yield _Change("argument dropped", _with(node, keywords=[*keywords[:i], *keywords[i + 1 :]]))
 
 
-def _is_module(node: ast.AST) -> bool:
-    """Whether a name is one of those by which modules are imported, so that a call on it has no receiver."""
-    return ast.unparse(node) in ("torch", "F", "np", "math", "tf", "nn", "tf.math", "tf.signal", "keras", "tf.nn")
-
-
-def _constants(value: object) -> tuple[Any, ...]:
-    if isinstance(value, bool):
-        return (not value,)
-    if isinstance(value, int):
-        return (value + 1, value - 1)
-    if isinstance(value, float):
-        return (1.0,) if value == 0 else (value * 1.01, value * 0.5)
-    return ()
-
-
 def _plus(node: ast.expr, by: int) -> ast.expr:
     return ast.BinOp(node, ast.Add() if by > 0 else ast.Sub(), ast.Constant(abs(by)))
 
 
-def _with(node: ast.AST, **fields: object) -> ast.AST:
+def _with(node: ast.AST, **fields: object) -> Any:
     """A shallow copy with other fields."""
     new = copy.copy(node)
     for name, value in fields.items():
