@@ -23,8 +23,10 @@ from parity.report.answers import property_of
 
 EVERY, STILL = 15.0, 1.0  # seconds between two lines, and between two looks at the clock
 DURATIONS = "leaf-ladder/durations"  # in pytest's cache: seconds a test took last time
-SECONDS = Path("parity_tests", "seconds.json")  # of the longest files, for a clone where nothing has run yet
+# of the longest files, and of the longest tests in them, for a clone where nothing has run yet
+SECONDS = Path("parity_tests", "seconds.json")
 USUAL = 0.07  # seconds of a test in no such file
+PRIOR = 0.2  # how much of the run the expected pace counts as, beside what has been observed
 
 
 class Progress:
@@ -46,7 +48,8 @@ class Progress:
         self._cache = getattr(config, "cache", None)
         self.known: dict[str, float] = dict(self._cache.get(DURATIONS, {})) if self._cache else {}
         longest = config.rootpath / SECONDS
-        self.files: dict[str, float] = json.loads(longest.read_text(encoding="utf-8")) if longest.is_file() else {}
+        self.expected: dict[str, float] = json.loads(longest.read_text(encoding="utf-8")) if longest.is_file() else {}
+        self.nodes: set[Any] = set()  # the workers
         self._began = self._written = time.monotonic()
         self._dirty, self._file = False, ""
         self._lock, self._stop = threading.Lock(), threading.Event()
@@ -66,17 +69,23 @@ class Progress:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
         """Know what will run, from a worker; every worker has all tests."""
+        self.nodes.add(node)
         self._collected(ids)
 
     def _collected(self, ids: Sequence[str]) -> None:
-        """Weigh a test by its seconds of last time, else by its share of its file's, else by what tests take."""
+        """Weigh a test by its seconds of last time, else by what it usually takes, or its share of what its file does."""
         if self.weights or not ids:
             return
         files = {name: name.partition("::")[0] for name in ids}
-        count = Counter(files.values())
         usual = sum(self.known.values()) / len(self.known) if self.known else USUAL
-        shares = {file: seconds / count[file] for file, seconds in self.files.items() if file in count}
-        self.weights = {n: max(self.known.get(n, shares.get(file, usual)), 1e-3) for n, file in files.items()}
+        rest, count = dict(self.expected), Counter(files.values())
+        for name, file in files.items():
+            if name in self.expected and file in rest:
+                rest[file] -= self.expected[name]
+                count[file] -= 1
+        shares = {file: max(rest[file], 0.0) / n for file, n in count.items() if file in rest and n}
+        told = {**self.expected, **self.known}
+        self.weights = {name: max(told.get(name, shares.get(file, usual)), 1e-3) for name, file in files.items()}
         self._began = time.monotonic()
         self.say("starting")
 
@@ -142,10 +151,19 @@ class Progress:
         return f"leaf-ladder: {100 * n // total:3d} % ({n:,} of {total:,} tests{rest}): {self.doing}"
 
     def left(self) -> float | None:
-        """Seconds that the rest may take, by what each test takes; None before one is over."""
+        """Seconds that the rest may take, by what each test takes; None before one is over.
+
+        The first tests of a run are no fair sample of its pace: a file's first test computes what the others share. So
+        the pace begins as the one that is expected, a worker doing a second's work in a second, and what is observed
+        takes its place as it grows.
+        """
         done = sum(self.weights.get(name, 0.0) for name in self.done)
+        if not done:
+            return None
         total = sum(self.weights.values())
-        return (time.monotonic() - self._began) * max(0.0, total - done) / done if done else None
+        at_pace = PRIOR * total
+        elapsed = time.monotonic() - self._began + at_pace / max(len(self.nodes), 1)
+        return elapsed * max(0.0, total - done) / (at_pace + done)
 
     def _run(self) -> None:
         while not self._stop.wait(STILL):

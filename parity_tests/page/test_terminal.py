@@ -110,16 +110,50 @@ def test_progress_says_rung_property_and_time_left_during_a_long_test(workers, t
     assert re.search(r"50 % \(1 of 2 tests, \d+ s left\): og_leaf, training step", done.stdout)
 
 
-def test_time_left_weighs_a_file_by_what_it_takes(pytestconfig, monkeypatch):
+@pytest.fixture
+def watched(pytestconfig, monkeypatch):
+    """A progress of a clone where nothing has run yet; ``at`` sets its clock."""
     monkeypatch.setattr(progress, "USUAL", 1.0)
     monkeypatch.setattr(progress, "_stdout", lambda: None)
-    watched = progress.Progress(pytestconfig)
-    watched.known, watched.files = {}, {"a.py": 90.0}
+    made = progress.Progress(pytestconfig)
+    made.known, made._began = {}, time.monotonic()
+    made.at = lambda seconds: monkeypatch.setattr(progress.time, "monotonic", lambda: made._began + seconds)
+    made.at(0)
+    return made
+
+
+def test_time_left_weighs_a_file_by_what_it_takes(watched):
+    watched.expected = {"a.py": 90.0}
     watched.pytest_xdist_node_collection_finished(None, ["a.py::x", "a.py::y", *(f"b.py::{n}" for n in range(10))])
     watched.done = {"a.py::x": 45.0}
-    watched._began = time.monotonic()
-    monkeypatch.setattr(progress.time, "monotonic", lambda: watched._began + 45)
+    watched.at(45)
     assert round(watched.left()) == 55  # of 90 for a.py and 10 for b.py
+
+
+def test_a_long_test_is_no_share_of_its_file(watched):
+    watched.expected = {"a.py": 90.0, "a.py::x": 80.0}
+    watched.pytest_xdist_node_collection_finished(None, ["a.py::x", "a.py::y", "a.py::z"])
+    assert watched.weights == {"a.py::x": 80.0, "a.py::y": 5.0, "a.py::z": 5.0}
+
+
+@pytest.mark.parametrize("slowness", [0.7, 1.0, 2.0])
+def test_time_left_is_near_from_the_first_minute_on(slowness, watched):
+    """Two workers in a new clone, where the first test of each file takes twice what is expected, and more."""
+    took = {f"{file}.py::{n}": slowness * (60.0 if n == 0 else 1.5) for file in "abcd" for n in range(160)}
+    watched.expected = {f"{file}.py": 265.0 for file in "abcd"} | {f"{file}.py::0": 25.0 for file in "abcd"}
+    for worker in ("gw0", "gw1"):
+        watched.pytest_xdist_node_collection_finished(worker, list(took))
+    over, clocks = [], {"ab": 0.0, "cd": 0.0}
+    for files in clocks:
+        for name in (name for name in took if name[0] in files):
+            clocks[files] += took[name]
+            over.append((clocks[files], name))
+    end = max(clocks.values())
+    for moment in range(61, int(0.8 * end), 15):
+        watched.done = {name: took[name] for at, name in over if at <= moment}
+        watched.at(moment)
+        if watched.done:
+            assert 1 / 1.5 < watched.left() / (end - moment) < 1.5, moment
 
 
 def test_failure_is_said_at_once_and_passing_tests_make_no_dots(tmp_path):
