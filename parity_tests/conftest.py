@@ -25,8 +25,8 @@ settings.register_profile("search", deadline=None, max_examples=1000, suppress_h
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
-# Seconds of the files that take longest, and of the longest tests in them for who tells the time that is left. The files
-# run first, so that none is left to one process at the end.
+# Seconds of the files that take longest, which run first, so that none is left to one process at the end; and of the
+# longest tests in them, for the time that is left.
 LONGEST: dict[str, int] = json.loads(Path(__file__).with_name("seconds.json").read_text(encoding="utf-8"))
 
 

@@ -73,7 +73,7 @@ class Progress:
         self._collected(ids)
 
     def _collected(self, ids: Sequence[str]) -> None:
-        """Weigh a test by its seconds of last time, else by what it usually takes, or its share of what its file does."""
+        """Weigh a test by its seconds of last time, or as it usually takes, or by its share of its file's."""
         if self.weights or not ids:
             return
         files = {name: name.partition("::")[0] for name in ids}
