@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -26,12 +26,12 @@ class Tables:
         block: length and hops.
         groups: of bands.
         gains: of each group, filters' responses to a bin's real and imaginary part, one after the other: [K, 1, 2
-            bins], all bins at full rate.
-        pooling: of each group, windows' weights of the outputs' real and imaginary parts, one after the other:
-            [K, columns, 2 n_points] of a block; at full rate [K, columns, 2 hop] of a hop. Column c is for the frame
-            ``columns - 1 - c - before`` from the block's first, or from the hop's.
+            n_bins]; at full rate [K, 2, 2 n_bins], of the outputs' real and imaginary parts.
+        pooling: of each group, windows' weights of the outputs, [K, columns, n]: of real and imaginary parts one after
+            the other, n = 2 n_points, or at full rate of both, n = n_points. Column c is for the frame c - ``before``
+            from the block's first.
         windows: pooling windows [C, size], group by group.
-        tails: the same for the last frames of a clip as well, by the samples in its last block.
+        tails: the same for the last frames of a clip, by the samples in its last block.
     """
 
     block: Block
@@ -41,81 +41,61 @@ class Tables:
     windows: Tensor
     tails: dict[int, tuple[Tensor, ...]] = field(default_factory=dict, compare=False)
 
+    def to(self, like: Tensor) -> Tables:
+        """Convert to another tensor's dtype."""
+        gains, pooling = (tuple(t.to(like.dtype) for t in ts) for ts in (self.gains, self.pooling))
+        return replace(self, gains=gains, pooling=pooling, windows=self.windows.to(like.dtype), tails={})
+
 
 def tables(
-    centers: Tensor,
-    sigmas: Tensor,
-    widths: Tensor,
-    geometry: Geometry,
-    block: Block,
-    groups: Sequence[Group],
-    dtype: torch.dtype,
+    centers: Tensor, sigmas: Tensor, widths: Tensor, geometry: Geometry, block: Block, groups: Sequence[Group]
 ) -> Tables:
-    """Make the tables, of ``dtype``, of clamped weights, [C] each, in their own; differentiable."""
-    order = torch.tensor([band for group in groups for band in group.bands], device=centers.device)
-    centers, sigmas, widths = (p.index_select(0, order) for p in (centers, sigmas, widths))
+    """Make the tables of clamped weights, [C] each, in their dtype; differentiable."""
     real, imag = (taps[:, geometry.half :] for taps in gabor_pair(geometry.size, centers, sigmas))
-    # even in time but for the phase, so real; the FFTs to come do not divide by their lengths
-    responses = torch.fft.hfft(torch.complex(real, imag), block.length, norm="forward").to(dtype)
-    windows, gains = gauss_windows(geometry.size, widths), []
-    for group, found in zip(groups, torch.split(responses, _sizes(groups)), strict=True):
-        if not group.full_rate:
+    responses = torch.fft.hfft(torch.complex(real, imag), block.length)  # even in time but for the phase, so real
+    order = torch.tensor([band for group in groups for band in group.bands], device=centers.device)
+    sizes = [len(group.bands) for group in groups]
+    windows = gauss_windows(geometry.size, widths).index_select(0, order)
+    gains = []
+    for group, found in zip(groups, torch.split(responses.index_select(0, order), sizes), strict=True):
+        if group.full_rate:
+            mirrored = torch.cat((found[:, :1], found[:, 1:].flip(1)), 1)
+            found = torch.stack((found + mirrored, found - mirrored), 1)[..., : group.n_bins] / 2
+        else:
             starts = torch.tensor(group.first, device=centers.device).unsqueeze(1)
-            found = found.gather(1, (starts + torch.arange(group.n_bins, device=centers.device)) % block.length)
-        gains.append(_twice(found).unsqueeze(1))
-    pooling = tuple(t.to(dtype) for t in _pooling(windows, geometry, block, groups))
-    return Tables(block, tuple(groups), tuple(gains), pooling, windows.to(dtype))
+            bins = (starts + torch.arange(group.n_bins, device=centers.device)) % block.length
+            found = found.gather(1, bins).unsqueeze(1) * (group.n_points / block.length)
+        gains.append(found.repeat_interleave(2, -1))
+    weights = _weights(windows, -geometry.before, geometry.columns(block), geometry, block)
+    return Tables(block, tuple(groups), tuple(gains), _pooling(weights, block, groups), windows)
 
 
-def _sizes(groups: Sequence[Group]) -> list[int]:
-    return [len(group.bands) for group in groups]
+def _weights(windows: Tensor, first: Any, n: int, geometry: Geometry, block: Block) -> Tensor:
+    """Weights [C, n, samples] of a block's samples for n frames, the ``first`` of which may lie before it."""
+    n_samples, hop = block.hops * geometry.hop, geometry.hop
+    left = (first + n - 1) * hop - geometry.half  # a window with zeros, of which each frame sees another piece
+    padded = F.pad(windows, (left, (n - 1) * hop + n_samples - geometry.size - left))
+    return padded.unfold(-1, n_samples, hop).flip(1)
 
 
-def _twice(t: Tensor) -> Tensor:
-    """Every number twice in a row, for real and imaginary parts; several times as fast as ``repeat_interleave``."""
-    return torch.view_as_real(torch.complex(t, t)).flatten(-2)
-
-
-def _pooling(
-    windows: Tensor, geometry: Geometry, block: Block, groups: Sequence[Group], tail: Any = None
-) -> tuple[Tensor, ...]:
-    """:attr:`Tables.pooling`; of a clip's last frames where ``tail`` is given.
+def _pooling(weights: Tensor, block: Block, groups: Sequence[Group]) -> tuple[Tensor, ...]:
+    """Weights of a block's samples, [C, frames, samples], as weights of its outputs: :attr:`Tables.pooling`.
 
     |y|^2 of n bins is a trigonometric polynomial of degree n - 1, which 2 n points of the circle determine: weights of
     samples become weights of points by leaving out the frequencies that such a polynomial does not have.
     """
-    found = []
-    for group, part in zip(groups, torch.split(windows, _sizes(groups)), strict=True):
-        if group.full_rate:
-            weights = _weights(part, geometry, 1, tail)
-        else:
-            weights = _weights(part, geometry, block.hops, tail)
-            around = block.length - weights.shape[-1]
-            spectra = torch.fft.rfft(F.pad(weights, (around // 2, around - around // 2)))
-            weights = torch.fft.irfft(spectra, group.n_points)
-        found.append(_twice(weights))
+    found, around = [], block.length - weights.shape[-1]
+    for group, part in zip(groups, torch.split(weights, [len(group.bands) for group in groups]), strict=True):
+        placed = F.pad(part, (around // 2, around - around // 2))
+        if not group.full_rate:
+            kept = torch.fft.rfft(placed)[..., : group.n_points // 2 + 1]
+            placed = torch.fft.irfft(kept, group.n_points).repeat_interleave(2, -1)
+        found.append(placed)
     return tuple(found)
 
 
-def _weights(windows: Tensor, geometry: Geometry, hops: int, tail: Any) -> Tensor:
-    """Weights [C, frames, samples] of so many hops' samples, the last frame first.
-
-    Of all frames that reach into them; or of a clip's last, if there are no more than ``tail`` samples from the block's
-    first on: what is beyond, in the last of several stretches of ``hops``, is 0.
-    """
-    n_samples, hop, first = hops * geometry.hop, geometry.hop, -geometry.before
-    n = geometry.columns(hops)
-    if tail is not None:
-        tail = (tail - 1) % n_samples + 1
-        first, n = (tail + hop - 1) // hop - geometry.before - 1, geometry.before + 1
-    left = (first + n - 1) * hop - geometry.half  # a window with zeros, of which each frame sees another piece
-    padded = F.pad(windows, (left, (n - 1) * hop + n_samples - geometry.size - left))
-    weights = padded.unfold(-1, n_samples, hop)
-    return weights if tail is None else weights * (torch.arange(n_samples, device=weights.device) < tail)
-
-
 def with_tail(found: Tables, tail: Any, geometry: Geometry) -> tuple[Tensor, ...]:
-    """Every group's pooling; before it, that of the last frames of a clip with ``tail`` samples in its last block."""
+    """Every group's pooling; after it, that of the last frames of a clip with ``tail`` samples in its last block."""
     kept = keepable(found.windows)
     if kept and tail in found.tails:
         return found.tails[tail]
@@ -130,8 +110,11 @@ def with_tail(found: Tables, tail: Any, geometry: Geometry) -> tuple[Tensor, ...
 
 
 def _both(found: Tables, tail: Any, geometry: Geometry) -> tuple[Tensor, ...]:
-    ends = _pooling(found.windows, geometry, found.block, found.groups, tail)
-    return tuple(torch.cat(pair, 1) for pair in zip(ends, found.pooling, strict=True))
+    last = (tail + geometry.hop - 1) // geometry.hop  # frames whose middle is in the block
+    weights = _weights(found.windows, last - geometry.before - 1, geometry.before + 1, geometry, found.block)
+    weights = weights * (torch.arange(weights.shape[-1], device=weights.device) < tail)
+    ends = _pooling(weights, found.block, found.groups)
+    return tuple(torch.cat(pair, 1) for pair in zip(found.pooling, ends, strict=True))
 
 
 def energies(x: Tensor, found: Tables, geometry: Geometry) -> Tensor:
@@ -145,96 +128,91 @@ def energies(x: Tensor, found: Tables, geometry: Geometry) -> Tensor:
     padded = F.pad(x, (before, (n_blocks - 1) * step + block.length - before - n_samples))
     spectra = torch.fft.fft(padded.unfold(-1, block.length, step)).flatten(0, 1)
     margin = max(0, *(-first for group in found.groups for first in group.first))  # bins of negative frequencies
-    wide = torch.view_as_real(torch.cat((spectra[:, spectra.shape[1] - margin :], spectra), 1)).flatten(1)
-    parts: dict[int, list[Tensor]] = {}  # by the hops of what is pooled at a time
+    wide = torch.view_as_real(torch.cat((spectra[:, spectra.shape[1] - margin :], spectra), 1)).flatten(1).unsqueeze(0)
+    half_circle = spectra[:, : block.length // 2 + 1]
+    pair = torch.view_as_real(torch.stack((half_circle, half_circle * 1j))).flatten(2)
+    parts = []
     for group, gains, weights in zip(found.groups, found.gains, with_tail(found, tail, geometry), strict=True):
-        starts = tuple(2 * (first + margin) for first in group.first)
-        hops = 1 if group.full_rate else block.hops
-        parts.setdefault(hops, []).append(pooled(wide, gains, weights, starts, group.n_points, block.hops // hops))
-    framed = [
-        _frames(torch.unflatten(torch.cat(part), -1, (n_clips, -1)), frames, geometry, hops)
-        for hops, part in parts.items()
-    ]
-    e, order = torch.cat(framed), [band for group in found.groups for band in group.bands]
+        if group.full_rate:
+            parts.append(pooled(pair, gains, weights, (0,) * len(gains), group.n_points))
+        else:
+            starts = tuple(2 * (first + margin) for first in group.first)
+            parts.append(pooled(wide, gains, weights, starts, group.n_points))
+    order = [band for group in found.groups for band in group.bands]
+    e = torch.cat(parts) if len(parts) > 1 else parts[0]  # [C, columns, blocks]
     if order != sorted(order):
         e = e[torch.tensor(order, device=x.device).argsort()]
-    # decimated, the weights of points are not all positive, and what is 0 may come out below
-    return e.clamp(min=0)
+    e = torch.unflatten(e, -1, (n_clips, -1)).permute(0, 2, 3, 1)  # [C, B, blocks, columns]
+    return _frames(e, frames, geometry, block)
 
 
-def _frames(e: Tensor, frames: int, geometry: Geometry, hops: int) -> Tensor:
-    """Add up what stretches of ``hops`` have of each frame, [C, columns and those of the last frames, B, stretches]."""
-    columns, n_cut = geometry.columns(hops), geometry.before + 1
-    n = (frames + hops - 1) // hops  # at full rate the last block has more
-    e = e[..., :n].permute(0, 2, 3, 1).flip(-1)  # [C, B, stretches, columns]
-    # the last stretch's frames, of which the last have windows that the clip's end cuts
-    first_cut = frames - (n - 1) * hops - 1
-    cut = e[..., -1:, columns:]
+def _frames(e: Tensor, frames: int, geometry: Geometry, block: Block) -> Tensor:
+    """Add up what the blocks have of each frame: [C, B, blocks, columns and those of the last frames] to frames."""
+    columns = geometry.columns(block)
+    # the last block's frames, of which the last have windows that the clip's end cuts
+    first_cut = frames - (e.shape[-2] - 1) * block.hops - 1
+    cut, n_cut = e[..., -1:, columns:], geometry.before + 1
     last = torch.cat((e[..., -1:, :first_cut], cut, e[..., -1:, first_cut + n_cut : columns]), -1)
     e = torch.cat((e[..., :-1, :columns], last), -2)
-    # each stretch's columns reach into the hops of the next ones
-    n_shifts = -(-columns // hops)
-    e = F.pad(e, (0, n_shifts * hops - columns))
+    # each block's columns reach into the hops of the next ones
+    n_shifts = -(-columns // block.hops)
+    e = F.pad(e, (0, n_shifts * block.hops - columns))
     shifted = [
-        F.pad(part.flatten(-2), (i * hops, (n_shifts - 1 - i) * hops))
-        for i, part in enumerate(torch.split(e, hops, -1))
+        F.pad(part.flatten(-2), (i * block.hops, (n_shifts - 1 - i) * block.hops))
+        for i, part in enumerate(torch.split(e, block.hops, -1))
     ]
     total = shifted[0]
     for part in shifted[1:]:
         total = total + part
-    return total[..., geometry.before : geometry.before + frames]
+    # decimated, the weights of points are not all positive, and what is 0 may come out below
+    return total[..., geometry.before : geometry.before + frames].clamp(min=0)
 
 
-def pooled(
-    spectra: Tensor, gains: Tensor, weights: Tensor, starts: tuple[int, ...], n_points: int, n_parts: int
-) -> Tensor:
-    """Energies [K, columns, blocks n_parts] of K bands.
+def pooled(spectra: Tensor, gains: Tensor, weights: Tensor, starts: tuple[int, ...], n_points: int) -> Tensor:
+    """Energies [K, columns, blocks] of K bands.
 
     Intermediate results are many times as large. They are computed piece by piece, and again in the backward pass;
     all at once where a graph or a transform of functions must see every operation.
 
     Args:
-        spectra: real and imaginary parts, one after the other, [blocks, 2 bins].
+        spectra: real and imaginary parts, one after the other: of all bins, [1, blocks, 2 bins]; or of half a circle,
+            and of this times i, [2, blocks, 2 bins].
         gains, weights: :attr:`Tables.gains`, :attr:`Tables.pooling`.
         starts: of each band in ``spectra``.
         n_points: of the outputs.
-        n_parts: of a block, which are pooled each by itself.
     """
     if tracing(spectra) or not plain_values((spectra, gains, weights)):
-        return _pooled(spectra, gains, weights, starts, n_points, n_parts)
-    found: Tensor = _Pooled.apply(spectra, gains, weights, starts, n_points, n_parts)  # type: ignore[no-untyped-call]
+        return _pooled(spectra, gains, weights, starts, n_points)
+    found: Tensor = _Pooled.apply(spectra, gains, weights, starts, n_points)  # type: ignore[no-untyped-call]
     return found
 
 
-def _heard(spectra: Tensor, starts: Sequence[int], n: int) -> Tensor:
-    """Bins that the bands hear, [K or 1, blocks, n]."""
-    if len(set(starts)) == 1:
-        return spectra[:, starts[0] : starts[0] + n].unsqueeze(0)
-    return torch.stack([spectra[:, first : first + n] for first in starts])
+def _heard(spectra: Tensor, gains: Tensor, starts: Sequence[int]) -> Tensor:
+    """Spectra of the outputs, [K, 1 or 2, blocks, 2 bins]."""
+    n = gains.shape[-1]
+    if n == spectra.shape[-1]:
+        return spectra * gains.unsqueeze(2)
+    return torch.stack([spectra[..., first : first + n] for first in starts]) * gains.unsqueeze(2)
 
 
 def _outputs(heard: Tensor, n_points: int) -> Tensor:
-    """Filters' outputs [K, blocks, 2 n_points], real and imaginary parts one after the other."""
+    """Filters' outputs: [K, 1, blocks, 2 n_points], or [K, 2, blocks, n_points] at full rate."""
     spectra = torch.view_as_complex(torch.unflatten(heard, -1, (-1, 2)))
-    return torch.view_as_real(torch.fft.ifft(spectra, n_points, norm="forward")).flatten(2)
+    if spectra.shape[1] == 2:
+        y: Tensor = torch.fft.irfft(spectra, n_points)
+        return y
+    return torch.view_as_real(torch.fft.ifft(spectra, n_points)).flatten(3)
 
 
-def _squares(y: Tensor, n: int, n_parts: int) -> Tensor:
-    """[K, blocks n_parts, n], of the middle of each block."""
-    first = _first(y.shape[-1], n * n_parts)
-    return torch.unflatten(y[..., first : first + n * n_parts].square(), -1, (n_parts, n)).flatten(1, 2)
+def _squares(y: Tensor) -> Tensor:
+    """[K, blocks, n]."""
+    squares = y[:, 0].square()
+    return torch.addcmul(squares, y[:, 1], y[:, 1]) if y.shape[1] == 2 else squares
 
 
-def _first(n: int, n_middle: int) -> int:
-    """Where the middle of a block begins, n real and imaginary parts long."""
-    return (n - n_middle) // 4 * 2
-
-
-def _pooled(
-    spectra: Tensor, gains: Tensor, weights: Tensor, starts: Sequence[int], n_points: int, n_parts: int
-) -> Tensor:
-    y = _outputs(_heard(spectra, starts, gains.shape[-1]) * gains, n_points)
-    return torch.bmm(weights, _squares(y, weights.shape[-1], n_parts).transpose(1, 2))
+def _pooled(spectra: Tensor, gains: Tensor, weights: Tensor, starts: Sequence[int], n_points: int) -> Tensor:
+    y = _outputs(_heard(spectra, gains, starts), n_points)
+    return torch.bmm(weights, _squares(y).transpose(1, 2))
 
 
 def _pieces(n_bands: int, n_blocks: int, n_points: int) -> list[tuple[slice, slice]]:
@@ -248,53 +226,59 @@ def _pieces(n_bands: int, n_blocks: int, n_points: int) -> list[tuple[slice, sli
     ]
 
 
+def _transposed(slope: Tensor, n: int) -> Tensor:
+    """The transpose of :func:`_outputs`, for the first n real and imaginary parts."""
+    n_points = slope.shape[-1]
+    if slope.shape[1] == 2:
+        found = torch.view_as_real(torch.fft.rfft(slope)).flatten(3) * (2 / n_points)
+        found[..., :2] /= 2  # what has no negative
+        found[..., -2:] /= 2
+        return found
+    spectra = torch.fft.fft(torch.view_as_complex(torch.unflatten(slope, -1, (-1, 2))))
+    return torch.view_as_real(spectra)[..., : n // 2, :].flatten(3) * (2 / n_points)
+
+
 class _Pooled(torch.autograd.Function):
     """:func:`_pooled` in pieces that fit a cache, and its gradients, which compute the outputs again."""
 
     @staticmethod
-    def forward(
-        ctx: Any, spectra: Tensor, gains: Tensor, weights: Tensor, starts: tuple[int, ...], n_points: int, n_parts: int
-    ) -> Tensor:
+    def forward(ctx: Any, spectra: Tensor, gains: Tensor, weights: Tensor, starts: tuple[int, ...], n: int) -> Tensor:
         ctx.save_for_backward(spectra, gains, weights)
-        ctx.settings = starts, n_points, n_parts
-        found = weights.new_empty(*weights.shape[:2], len(spectra), n_parts)
-        for bands, blocks in _pieces(len(gains), len(spectra), n_points):
-            part = _pooled(spectra[blocks], gains[bands], weights[bands], starts[bands], n_points, n_parts)
-            found[bands, :, blocks] = torch.unflatten(part, -1, (-1, n_parts))
-        return found.flatten(2)
+        ctx.starts, ctx.n_points = starts, n
+        found = weights.new_empty(*weights.shape[:2], spectra.shape[1])
+        for bands, blocks in _pieces(len(gains), spectra.shape[1], n):
+            found[bands, :, blocks] = _pooled(spectra[:, blocks], gains[bands], weights[bands], starts[bands], n)
+        return found
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         spectra, gains, weights = saved = ctx.saved_tensors
-        starts, n_points, n_parts = ctx.settings
+        starts, n_points = ctx.starts, ctx.n_points
         wanted = ctx.needs_input_grad[:3]
         if torch.is_grad_enabled():  # a gradient of the gradient is asked for
             sources = [t for t, w in zip(saved, wanted, strict=True) if w]
-            again = torch.autograd.grad(_pooled(*saved, *ctx.settings), sources, grad, create_graph=True)
+            again = torch.autograd.grad(
+                _pooled(spectra, gains, weights, starts, n_points), sources, grad, create_graph=True
+            )
             found = iter(again)
-            return (*(next(found) if w else None for w in wanted), None, None, None)
+            return (*(next(found) if w else None for w in wanted), None, None)
         to_spectra, to_gains, to_weights = (
             torch.zeros_like(t) if w else None for t, w in zip(saved, wanted, strict=True)
         )
-        n, grad = gains.shape[-1], torch.unflatten(grad, -1, (-1, n_parts))
-        for bands, blocks in _pieces(len(gains), len(spectra), n_points):
-            some, slope = gains[bands], grad[bands, :, blocks].flatten(2)
-            heard = _heard(spectra[blocks], starts[bands], n)
-            y = _outputs(heard * some, n_points)
+        n = gains.shape[-1]
+        for bands, blocks in _pieces(len(gains), spectra.shape[1], n_points):
+            part, some = spectra[:, blocks], gains[bands]
+            y, slope = _outputs(_heard(part, some, starts[bands]), n_points), grad[bands, :, blocks]
             if to_weights is not None:
-                to_weights[bands].baddbmm_(slope, _squares(y, weights.shape[-1], n_parts))
+                to_weights[bands].baddbmm_(slope, _squares(y))
             if to_spectra is None and to_gains is None:
                 continue
-            to_squares = torch.bmm((2 * slope).transpose(1, 2), weights[bands]).view(*y.shape[:2], -1)
-            first = _first(y.shape[-1], to_squares.shape[-1])
-            y[..., :first] = y[..., first + to_squares.shape[-1] :] = 0
-            y[..., first : first + to_squares.shape[-1]] *= to_squares
-            to_outputs = torch.fft.fft(torch.view_as_complex(torch.unflatten(y, -1, (-1, 2))))
-            to_heard = torch.view_as_real(to_outputs)[..., : n // 2, :].flatten(2)
-            if to_gains is not None:
-                to_gains[bands] += torch.linalg.vecdot(heard, to_heard, dim=1).unsqueeze(1)
-            if to_spectra is not None:
-                to_heard *= some
-                for i, start in enumerate(starts[bands]):
-                    to_spectra[blocks, start : start + n] += to_heard[i]
-        return to_spectra, to_gains, to_weights, None, None, None
+            to_squares = torch.bmm(slope.transpose(1, 2), weights[bands]).unsqueeze(1)
+            to_heard = _transposed(y.mul_(to_squares.mul_(2)), n)
+            for i, first in enumerate(starts[bands]):
+                here = slice(first, first + n)
+                if to_gains is not None:
+                    to_gains[bands][i] += torch.linalg.vecdot(part[..., here], to_heard[i], dim=1)
+                if to_spectra is not None:
+                    to_spectra[:, blocks, here].addcmul_(to_heard[i], some[i].unsqueeze(1))
+        return to_spectra, to_gains, to_weights, None, None

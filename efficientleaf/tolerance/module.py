@@ -164,13 +164,12 @@ class ToleranceFilterbank(Planned):
         centers, sigmas, widths = self.clamped()
         groups = plan.longest if block == self.geometry.longest else plan.groups(block)
         # a far tone is heard through a filter's response as it was rounded
-        return tables(centers.double(), sigmas.double(), widths, self.geometry, block, groups, self.center_freqs.dtype)
+        return tables(centers.double(), sigmas.double(), widths, self.geometry, block, groups).to(self.center_freqs)
 
     @torch.no_grad()
     def _factors(self, plan: Plan, block: Block) -> Tables:
         centers, sigmas, widths = (p.double() for p in self.clamped())
-        groups = plan.groups(block)
-        return tables(centers, sigmas, widths, self.geometry, block, groups, self.center_freqs.dtype)
+        return tables(centers, sigmas, widths, self.geometry, block, plan.groups(block)).to(self.center_freqs)
 
     def _convolved(self, x: Tensor) -> Tensor:
         """LEAF's own computation."""

@@ -60,9 +60,9 @@ class Geometry:
         hops = -(-n_hops // n_blocks)
         return self.longest if hops == self.longest.hops else Block(_smooth(2 * self.half + hops * self.hop), hops)
 
-    def columns(self, hops: int) -> int:
-        """Frames whose windows reach into so many hops."""
-        return self.before + (hops * self.hop - 1 + self.half) // self.hop + 1
+    def columns(self, block: Block) -> int:
+        """Frames whose windows reach into a block."""
+        return self.before + (block.hops * self.hop - 1 + self.half) // self.hop + 1
 
     @property
     def stretch(self) -> int:
@@ -225,10 +225,9 @@ def ladder(length: int) -> tuple[int, ...]:
 
 def group_cost(group: Group, block: Block, geometry: Geometry) -> float:
     """Multiply-adds of a band in a block: gains, FFT, squares, pooling."""
-    n, full = group.n_points, group.full_rate
-    columns = geometry.columns(1 if full else block.hops) + geometry.before + 1
-    kept = block.hops * geometry.hop if full else n
-    return 2 * (n if full else group.n_bins) + 2.5 * n * math.log2(n) + 2 * kept * (1 + columns)
+    columns, n = geometry.columns(block) + geometry.before + 1, group.n_points
+    outputs = 1 if group.full_rate else 2  # a point that are pooled: at full rate squares are added before
+    return 2 * group.n_bins * (3 - outputs) + n * (2.5 * math.log2(n) + 2 + columns * outputs)
 
 
 def leaf_cost(n_filters: int, geometry: Geometry, n_samples: int) -> float:

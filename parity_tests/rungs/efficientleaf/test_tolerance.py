@@ -118,8 +118,8 @@ def shifted(patch):
     patch.setattr(
         blocks,
         "pooled",
-        lambda spectra, gains, weights, starts, *rest: pooled(
-            spectra, gains, weights, tuple(2 + first if rest[-1] == 1 else first for first in starts), *rest
+        lambda spectra, gains, weights, starts, n: pooled(
+            spectra, gains, weights, tuple(2 + first if any(starts) else 0 for first in starts), n
         ),
     )
 
@@ -128,27 +128,22 @@ def whole(patch):
     """The last frames' windows are not cut."""
 
     def uncut(found, tail, geometry):
-        ends = [
-            p.shape[1] - (0 if g.full_rate else (tail - 1) // geometry.hop)
-            for g, p in zip(found.groups, found.pooling, strict=True)
-        ]
-        return tuple(
-            torch.cat((p[:, end - geometry.before - 1 : end], p), 1) for p, end in zip(found.pooling, ends, strict=True)
-        )
+        first = -(-tail // geometry.hop) - 1
+        return tuple(torch.cat((p, p[:, first : first + geometry.before + 1]), 1) for p in found.pooling)
 
     patch.setattr(blocks, "with_tail", uncut)
 
 
 def late(patch):
     """Every block's weights are a sample late."""
-    weights = blocks._weights
-    patch.setattr(blocks, "_weights", lambda *args: weights(*args).roll(1, -1))
+    pooling = blocks._pooling
+    patch.setattr(blocks, "_pooling", lambda weights, *rest: pooling(weights.roll(1, -1), *rest))
 
 
 def forgotten(patch):
     """Frames that reach into the next block lose what they have there."""
     columns = planning.Geometry.columns
-    patch.setattr(planning.Geometry, "columns", lambda self, hops: columns(self, hops) - 2)
+    patch.setattr(planning.Geometry, "columns", lambda self, block: columns(self, block) - 2)
 
 
 PLANTED = {
