@@ -46,14 +46,14 @@ def context(rung: str, name: str) -> Context:
         reference="original",
         domain="goldens",
         case=name,
-        reproduce=f"pytest parity_tests/rungs/{rung}/test_goldens.py -k {name}",
+        reproduce=f"pytest parity_tests/rungs/test_goldens.py -m {rung} -k {name}",
         literal=True,
     )
 
 
 @cache
 def expected(name: str) -> Expected:
-    """What the original computed, and the recorded oracle."""
+    """What the original computed; the oracle is computed here, not read from the golden."""
     g = golden(name)
     reference = {**g.group("taps"), "output": g.arrays["output"], **g.group("gradients")}
     for stage in ("mel", "init"):
@@ -87,7 +87,7 @@ def check_together(rung: str, ledger: MeasurementLog) -> None:
         where.case = name
         check_forward(rung, name, ledger, where)
         check_gradients(rung, name, ledger, where)
-    where.case, where.reproduce = "all goldens", f"pytest parity_tests/rungs/{rung}/test_goldens.py -k together"
+    where.case, where.reproduce = "all goldens", f"pytest parity_tests/rungs/test_goldens.py -m {rung} -k together"
     for measurement in pooled(where):
         ledger.check(measurement)
 

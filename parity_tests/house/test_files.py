@@ -88,6 +88,17 @@ def test_hints_at_what_to_install_are_made_in_one_place(text):
     assert found == {"parity/weights/outputs.py"}
 
 
+def test_commands_name_tests_that_exist(text):
+    made = "parity_tests/page/made.py"  # a certificate that is made up
+    missing = {
+        (name, path)
+        for name, content in text.items()
+        for path in re.findall(r"\bparity_tests/[\w/{}.]+\.py\b", content)
+        if name not in (made, "parity_tests/house/test_files.py") and not any(ROOT.glob(re.sub(r"{[^}]*}", "*", path)))
+    }
+    assert missing == set()
+
+
 def environments() -> set[str]:
     tox = configparser.ConfigParser(interpolation=None)
     tox.read(ROOT / "tox.ini")

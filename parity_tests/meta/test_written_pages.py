@@ -21,7 +21,7 @@ def training(page):
 @pytest.mark.parametrize(("page", "filled"), [
     ("README.md", summary.filled), ("docs/performance.md", summary.filled), ("docs/long-audio.md", summary.filled),
     ("docs/the-originals-quirks.md", quirks.filled), (breaking_report.PAGE, training),
-], ids=str)  # fmt: skip
+], ids=lambda given: given if isinstance(given, str) else given.__module__)  # fmt: skip
 def test_tables_are_what_the_data_says(page, filled):
     text = (ROOT / page).read_text(encoding="utf-8")
     assert filled(text) == text
