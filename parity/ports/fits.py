@@ -15,6 +15,7 @@ from parity.ports.pairs import MOST_SHIFT, ROUNDING, Pair
 ALIKE = 2.0**-10  # spread of values that are one number
 MOVED = 2.0**-12  # of a parameter: what is nearer was given so
 MOST_ROWS = 16
+MOST_SEARCHED = 4
 MOST_NUMBERS = 4
 NUMBERS = {
     "sqrt(2)": 2**0.5, "1 / sqrt(2)": 2**-0.5, "pi": np.pi, "2 pi": 2 * np.pi, "pi / 2": np.pi / 2, "pi / 4": np.pi / 4,
@@ -26,7 +27,7 @@ NUMBERS = {
 }  # fmt: skip
 # Where a parameter of the smoother or of PCEN is looked for: on a grid, then between neighbours.
 RANGES = {"alpha": (0.0, 4.0), "the root": (0.1, 30.0)}
-GRID, N_STEPS = 65, 50
+GRID, N_STEPS = 65, 36
 Law = tuple[str, Callable[[Setting], Array]]
 
 
@@ -72,8 +73,9 @@ def fitted(name: str, stage: str, pairs: Sequence[Pair]) -> Iterator[Label]:
 
 def _acting(parameter: str, name: str, stage: str, pairs: Sequence[Pair]) -> Iterator[tuple[float, Pair, int]]:
     """The value with which a stage is what the port made of it, filter by filter where it departs."""
+    done = 0
     for p in pairs:
-        if name in ("filters", "windows") and name != stage:
+        if name != stage or done >= (MOST_ROWS if name in ("filters", "windows") else MOST_SEARCHED):
             return
         axis = 0 if stage in ("filters", "windows") else 1
         off = np.moveaxis(np.abs(p.got - p.wanted), axis, 0).reshape(p.got.shape[axis], -1).max(axis=1)
@@ -84,6 +86,7 @@ def _acting(parameter: str, name: str, stage: str, pairs: Sequence[Pair]) -> Ite
                 value = _of_window(p.got[c])
             else:
                 value = _searched(parameter, stage, p, int(c))
+            done += 1
             if value is not None and np.isfinite(value):
                 yield value, p, int(c)
 

@@ -23,8 +23,8 @@ from parity.ports.pairs import MOST_SHIFT, ROUNDING, Pair, channels
 
 LESS = 1 / 32  # and of the departure itself
 MOST_PAIRS = 8
-MOST_TRIED = 3  # cases from which hypotheses are taken, if they explain nothing
-NEAREST = 8  # labels that leave least, of which two are tried at once
+MOST_TRIED = 2  # cases from which hypotheses are taken, if they explain nothing
+NEAREST = 12  # labels that leave least, of which two are tried at once
 UNKNOWN = "nothing tried explains it"
 DIGITS = 4
 MORE_DIGITS = 7  # of float32: for a power of two, which four do not tell
@@ -169,7 +169,7 @@ def guesses(stage: str, pair: Pair, seen: Sequence[str]) -> Iterator[Guess]:
             found += _beside((label,), stage, pair)
     if not found:
         nearest = sorted(labels, key=lambda label: _apart(_tried(pair, stage, (label,)), pair))[:NEAREST]
-        for a, b in [*combinations(nearest, 2), *((a, b) for a in nearest for b in labels if b not in nearest)]:
+        for a, b in combinations(nearest, 2):
             if not (a.formulas.keys() & b.formulas.keys() or a.changes.keys() & b.changes.keys()):
                 found += _beside((a, b), stage, pair)
     yield from found
