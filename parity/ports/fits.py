@@ -155,14 +155,24 @@ def _parameter_laws(name: str, rows: Sequence[tuple[float, Pair, int]]) -> Itera
     for text, unit, values in units:
         for k, n in _common(values):
             said = text.format(named(k))
-            yield f"limits {name} at {said}", lambda s, k=k, unit=unit: _limited(s, name, k * unit(s))  # type: ignore[misc]
+            for side in (0, 1):
+                yield (
+                    f"limits {name} at {said}",
+                    lambda s, k=k, unit=unit, side=side: _limited(s, name, k * unit(s), side),
+                )  # type: ignore[misc]
             if n > 1:
-                yield f"takes {said} for {name}", lambda s, k=k, unit=unit: np.full_like(s.plain.parameter(name), k * unit(s))  # type: ignore[misc]
+                yield (
+                    f"takes {said} for {name}",
+                    lambda s, k=k, unit=unit: np.full_like(s.plain.parameter(name), k * unit(s)),
+                )  # type: ignore[misc]
     if name in raw_names:
         bounds = np.array([p.setting.limits[name] for _, p, _ in rows])[moved]
         for k, _ in [pair for side in (0, 1) if np.isfinite(bounds[:, side]).all() and np.all(bounds[:, side])
                      for pair in _common(acting / bounds[:, side])]:  # fmt: skip
-            yield f"limits {name} at {named(k)} times its limits", lambda s, k=k: np.clip(s.raw[name], *(k * x for x in s.limits[name]))  # type: ignore[misc]
+            yield (
+                f"limits {name} at {named(k)} times its limits",
+                lambda s, k=k: np.clip(s.raw[name], *(k * x for x in s.limits[name])),
+            )  # type: ignore[misc]
     with np.errstate(all="ignore"):
         for values, text, way in (
             (acting / held, "takes {} times {}", lambda p, k: k * p), (acting - held, "adds {} to {}", lambda p, k: p + k),
@@ -187,15 +197,11 @@ def _common(values: Array) -> list[tuple[float, int]]:
     return sorted((pair for pair in out if pair[0]), key=lambda pair: -pair[1])[:MOST_NUMBERS]
 
 
-def _limited(s: Setting, name: str, limit: float) -> Array:
-    """The parameter with one of its limits at another number: the one on the side where it was given beyond."""
-    raw = s.raw.get(name)
-    if raw is None:
-        raw = s.plain.parameter(name)
-        return np.maximum(raw, limit) if raw.min() < limit else np.minimum(raw, limit)
-    low, high = s.limits[name]
-    nearer_low = abs(limit - low) <= abs(limit - high) if np.isfinite([low, high]).all() else np.isfinite(low)
-    return np.clip(raw, limit if nearer_low else low, high if nearer_low else limit)
+def _limited(s: Setting, name: str, limit: float, side: int) -> Array:
+    """The parameter with its lower limit, or its upper one, at another number."""
+    bounds = list(s.limits.get(name, (-np.inf, np.inf)))
+    bounds[side] = limit
+    return np.clip(s.raw[name] if name in s.raw else s.plain.parameter(name), *bounds)
 
 
 QUANTITIES: dict[str, Callable[[Setting], Array | float]] = {
@@ -215,7 +221,13 @@ QUANTITIES: dict[str, Callable[[Setting], Array | float]] = {
        ("mu", "sigma", "the pooling width", "s", "alpha", "delta", "the root")},
     "the sum of the window": lambda s: s.expected.stages["windows"].sum(-1)[None, :, None],
 }  # fmt: skip
-POWERS = {"{}": 1.0, "1 / {}": -1.0, "the square root of {}": 0.5, "1 / the square root of {}": -0.5, "the square of {}": 2.0}
+POWERS = {
+    "{}": 1.0,
+    "1 / {}": -1.0,
+    "the square root of {}": 0.5,
+    "1 / the square root of {}": -0.5,
+    "the square of {}": 2.0,
+}
 
 
 def _scaled(stage: str, base: Label | None, pairs: Sequence[Pair]) -> Iterator[Label]:
@@ -224,7 +236,11 @@ def _scaled(stage: str, base: Label | None, pairs: Sequence[Pair]) -> Iterator[L
     rows: list[tuple[Array, Array, Setting]] = []
     for p in pairs:
         with np.errstate(all="ignore"):
-            there = np.broadcast_to(formula(p.setting, _before(p, stage)), p.got.shape) if _fits(formula, p, stage) else None
+            there = (
+                np.broadcast_to(formula(p.setting, _before(p, stage)), p.got.shape)
+                if _fits(formula, p, stage)
+                else None
+            )
         if there is not None and np.isfinite(there).all():
             rows.append((p.got, np.asarray(there), p.setting))
     for name, quantity in QUANTITIES.items():

@@ -122,7 +122,10 @@ class Setting:
         return self.expected.oracle.geometry.pads(n, n_taps or self.window, stride)
 
     def compute(
-        self, stage: str, swapped: Mapping[str, Formula], changes: Mapping[str, Callable[[Setting], Array]] | None = None
+        self,
+        stage: str,
+        swapped: Mapping[str, Formula],
+        changes: Mapping[str, Callable[[Setting], Array]] | None = None,
     ) -> Array:
         """A stage, with these formulas in the place of LEAF's own, and with these parameters."""
         if changes:

@@ -57,7 +57,9 @@ class Guess:
     @property
     def cost(self) -> int:
         """Count what it says: the simpler explanation is the better."""
-        beside = (self.factor != 1) + (self.offset != 0) + 3 * (self.shift != 0) + 3 * (self.order != ()) + abs(self.lacks)
+        beside = (
+            (self.factor != 1) + (self.offset != 0) + 3 * (self.shift != 0) + 3 * (self.order != ()) + abs(self.lacks)
+        )
         plain = sum(2 + 2 * label.is_fitted + bool(label.changes) for label in self.formulas)
         return plain + beside
 
@@ -70,9 +72,7 @@ class Guess:
             out.append(f"is {abs(self.shift)} {unit if abs(self.shift) != 1 else unit[:-1]} {way}")
         if self.factor != 1:
             out.append(
-                "has the opposite sign"
-                if self.factor == -1
-                else f"is {named(self.factor)} times what it should be"
+                "has the opposite sign" if self.factor == -1 else f"is {named(self.factor)} times what it should be"
             )
         if self.lacks > 0:
             out.append(f"lacks the last {f'{self.lacks} {unit}' if self.lacks > 1 else unit[:-1]}")

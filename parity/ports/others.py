@@ -18,7 +18,20 @@ from parity.oracle.gabor import wavelets_at
 from parity.oracle.geometry import centered_pads, same_pads
 from parity.oracle.pcen import smoother
 from parity.oracle.pooling import gaussian_window
-from parity.ports.formulas import ACTS, ADDED, SUBTRACTED, Formula, Setting, Values, conv, gained, gains, pcen, pool, rooted
+from parity.ports.formulas import (
+    ACTS,
+    ADDED,
+    SUBTRACTED,
+    Formula,
+    Setting,
+    Values,
+    conv,
+    gained,
+    gains,
+    pcen,
+    pool,
+    rooted,
+)
 
 
 def _started(first: Callable[[Array], Array], n_before: int = 1) -> Formula:
@@ -228,9 +241,10 @@ OTHERS: dict[str, dict[str, Formula]] = {
         "has magnitudes that sum to 1": lambda s, v: v["filters"] / _magnitudes(v).sum(axis=-1, keepdims=True),
         "has an envelope of exp(-t^2 / sigma^2), without the 2": _enveloped(2**-0.5),
         "has an envelope of exp(-t^2 / (4 sigma^2)), with 4 for 2": _enveloped(2**0.5),
-        "has an envelope of exp(-t^2 / (2 sigma)), with sigma for sigma^2": lambda s, v: wavelets_at(
-            _taps(s), s.parameter("mu"), np.sqrt(s.parameter("sigma"))
-        ) * _of(np.sqrt(s.parameter("sigma")) / s.parameter("sigma")),
+        "has an envelope of exp(-t^2 / (2 sigma)), with sigma for sigma^2": lambda s, v: (
+            wavelets_at(_taps(s), s.parameter("mu"), np.sqrt(s.parameter("sigma")))
+            * _of(np.sqrt(s.parameter("sigma")) / s.parameter("sigma"))
+        ),
         "takes sigma for the full width at half maximum, in the envelope alone": _enveloped(1 / FWHM),
         "has an envelope of exp(-abs(t) / sigma)": lambda s, v: (
             v["filters"] / _magnitudes(v) * _peaks(s) * np.exp(-abs(_taps(s)) / s.parameter("sigma")[:, None])[:, None]
@@ -285,7 +299,9 @@ OTHERS: dict[str, dict[str, Formula]] = {
         "has real parts alone": lambda s, v: v["conv"][:, :, 0] ** 2,
         "has imaginary parts alone": lambda s, v: v["conv"][:, :, 1] ** 2,
         "is the square of the sum of both parts": lambda s, v: v["conv"].sum(axis=2) ** 2,
-        "is the difference of the squares, not their sum": lambda s, v: v["conv"][:, :, 0] ** 2 - v["conv"][:, :, 1] ** 2,
+        "is the difference of the squares, not their sum": lambda s, v: (
+            v["conv"][:, :, 0] ** 2 - v["conv"][:, :, 1] ** 2
+        ),
         "is twice the product of both parts": lambda s, v: 2 * v["conv"].prod(axis=2),
         "is the larger of the two squares": lambda s, v: (v["conv"] ** 2).max(axis=2),
         "is the larger of the two magnitudes": lambda s, v: np.abs(v["conv"]).max(axis=2),
@@ -326,8 +342,11 @@ OTHERS: dict[str, dict[str, Formula]] = {
         "runs from the last frame to the first": lambda s, v: smoother(v["floor"][..., ::-1], *gains(s))[..., ::-1],
         "takes the energies without their lower limit": lambda s, v: smoother(v["pool"], *gains(s)),
         "takes the frame before in the place of the smoothed one": lambda s, v: np.concatenate(
-            [v["floor"][..., :1],
-             gains(s)[0][:, None] * v["floor"][..., 1:] + gains(s)[1][:, None] * v["floor"][..., :-1]], axis=-1
+            [
+                v["floor"][..., :1],
+                gains(s)[0][:, None] * v["floor"][..., 1:] + gains(s)[1][:, None] * v["floor"][..., :-1],
+            ],
+            axis=-1,
         ),
         "is the mean of all frames so far": lambda s, v: (
             np.cumsum(v["floor"], axis=-1) / np.arange(1, v["floor"].shape[-1] + 1)
@@ -357,11 +376,12 @@ OTHERS: dict[str, dict[str, Formula]] = {
         "raises the energies to alpha as well": lambda s, v: rooted(
             s, (v["floor"] / (s.expected.config.pcen_floor + v["ema"])) ** s.parameter("alpha")[:, np.newaxis]
         ),
-        "multiplies by the smoothed energies, where it divides": lambda s, v: rooted(
-            s, v["floor"] ** 2 / gained(s, v)
-        ),
+        "multiplies by the smoothed energies, where it divides": lambda s, v: rooted(s, v["floor"] ** 2 / gained(s, v)),
         "takes alpha for 1": lambda s, v: replace(s, changes={"alpha": _ones}).own("pcen", v),
-        **{f"adds {eps:g} to the smoother, whatever was asked": _other_eps(eps) for eps in (1e-12, 1e-8, 1e-6, 1e-5, 1e-3)},
+        **{
+            f"adds {eps:g} to the smoother, whatever was asked": _other_eps(eps)
+            for eps in (1e-12, 1e-8, 1e-6, 1e-5, 1e-3)
+        },
         "adds nothing to the smoother": _other_eps(0.0),
         "adds the floor after the power, not before": lambda s, v: rooted(
             s, v["floor"] / (s.expected.config.pcen_floor + v["ema"] ** s.parameter("alpha")[:, np.newaxis])
@@ -369,9 +389,13 @@ OTHERS: dict[str, dict[str, Formula]] = {
         "adds the floor to the energies as well": lambda s, v: pcen(
             s, {**v, "floor": v["floor"] + s.expected.config.pcen_floor}
         ),
-        "subtracts delta, not delta^(1 / root)": lambda s, v: v["pcen"] + _less(s, s.parameter("the root")) - _less(s, 1),
+        "subtracts delta, not delta^(1 / root)": lambda s, v: (
+            v["pcen"] + _less(s, s.parameter("the root")) - _less(s, 1)
+        ),
         "adds delta after the root": lambda s, v: (
-            gained(s, v) ** (1 / s.parameter("the root"))[:, np.newaxis] + _less(s, 1) - _less(s, s.parameter("the root"))
+            gained(s, v) ** (1 / s.parameter("the root"))[:, np.newaxis]
+            + _less(s, 1)
+            - _less(s, s.parameter("the root"))
         ),
         "is log(1 + x / delta) of the gained energies": lambda s, v: np.log1p(gained(s, v) / _less(s, 1)),
     },
@@ -396,6 +420,7 @@ OTHERS: dict[str, dict[str, Formula]] = {
         "is not compressed": lambda s, v: v["floor"],
     },
 }
+
 
 @dataclass(frozen=True, eq=False)
 class Label:

@@ -159,7 +159,8 @@ def _part(slope: Slope, place: str) -> np.ndarray | None:
     if place == PAST:
         x, m, d = s.expected.stages["floor"], s.expected.stages["ema"], cotangent
         near = (d[..., 1:] * (x[..., 1:] - m[..., :-1])).sum(axis=(0, 2))
-        return np.asarray(slope.wanted - near)
+        inside = s.raw["s"] == s.held["s"]  # beyond a limit nothing flows back at all
+        return np.asarray(slope.wanted - near * inside) if near.shape == slope.wanted.shape else None
     made = [
         s.compute(ACTS[place], {}, {place: lambda s, step=step: s.plain.parameter(place) + step})
         for step in (STEP, -STEP)
