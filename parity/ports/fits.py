@@ -21,7 +21,8 @@ NUMBERS = {
     "sqrt(2)": 2**0.5, "1 / sqrt(2)": 2**-0.5, "pi": np.pi, "2 pi": 2 * np.pi, "pi / 2": np.pi / 2, "pi / 4": np.pi / 4,
     "1 / pi": 1 / np.pi, "1 / (2 pi)": 0.5 / np.pi, "sqrt(2 pi)": (2 * np.pi) ** 0.5, "sqrt(pi)": np.pi**0.5,
     "1 / sqrt(2 pi)": (2 * np.pi) ** -0.5, "log(2)": np.log(2), "2 sqrt(2 log 2)": 2 * (2 * np.log(2)) ** 0.5,
-    "sqrt(2 log 2)": (2 * np.log(2)) ** 0.5, "1 / (2 sqrt(2 log 2))": 0.5 * (2 * np.log(2)) ** -0.5, "log(10)": np.log(10),
+    "sqrt(2 log 2)": (2 * np.log(2)) ** 0.5, "1 / (2 sqrt(2 log 2))": 0.5 * (2 * np.log(2)) ** -0.5,
+    "log(10)": np.log(10),
     "1 / log(10)": 1 / np.log(10), "1 / 3": 1 / 3, "2 / 3": 2 / 3,
     **{f"{n} sqrt(2 log 2) / pi": n * Z for n in (1, 2, 3, 4, 5, 6, 8)},
 }  # fmt: skip
@@ -175,8 +176,10 @@ def _parameter_laws(name: str, rows: Sequence[tuple[float, Pair, int]]) -> Itera
             )  # type: ignore[misc]
     with np.errstate(all="ignore"):
         for values, text, way in (
-            (acting / held, "takes {} times {}", lambda p, k: k * p), (acting - held, "adds {} to {}", lambda p, k: p + k),
-            (acting * held, "takes {} / {}", lambda p, k: k / p), (acting + held, "takes {} less {}", lambda p, k: k - p),
+            (acting / held, "takes {} times {}", lambda p, k: k * p),
+            (acting - held, "adds {} to {}", lambda p, k: p + k),
+            (acting * held, "takes {} / {}", lambda p, k: k / p),
+            (acting + held, "takes {} less {}", lambda p, k: k - p),
             (np.log(acting) / np.log(held), "takes to the power {} {}", lambda p, k: p**k),
             (acting / given, "takes {} times {}, before it is limited", None),
         ):  # fmt: skip
@@ -234,7 +237,7 @@ def _scaled(stage: str, base: Label | None, pairs: Sequence[Pair]) -> Iterator[L
     """A factor, and an offset beside it, that go with a quantity of the case, of the clip or of the filter."""
     formula: Formula = OWN[stage] if base is None else base.formulas[stage]
     rows: list[tuple[Array, Array, Setting]] = []
-    for p in pairs:
+    for p in pairs[:MOST_SEARCHED]:
         with np.errstate(all="ignore"):
             there = (
                 np.broadcast_to(formula(p.setting, _before(p, stage)), p.got.shape)
@@ -335,11 +338,10 @@ def _beginnings(stage: str, pairs: Sequence[Pair]) -> Iterator[Label]:
         return
     by_case = {id(p.setting.expected): found[n][0] for n, p in enumerate(pairs)}
     values = list(moved.values())
-    if len(set(values)) == 1:
-        text = f"begins its frames {abs(values[0])} sample{'s' * (abs(values[0]) > 1)} {'early' if values[0] > 0 else 'late'}"
-    else:
-        worst = max(values, key=abs)
-        text = f"begins its frames up to {abs(worst)} samples {'early' if worst > 0 else 'late'}, by no rule that was tried"
+    if len(set(values)) > 1:
+        return
+    n = abs(values[0])
+    text = f"begins its frames {n} sample{'s' * (n > 1)} {'early' if values[0] > 0 else 'late'}"
 
     def moved_by(s: Setting, v: dict[str, Array]) -> Array:
         by = by_case.get(id(s.expected), values[0])
@@ -358,7 +360,8 @@ def _floors(pairs: Sequence[Pair]) -> Iterator[Label]:
     lows = [float(p.got.min()) for p in pairs if p.got.size and (p.got == p.got.min()).sum() > 1]
     if len(lows) > 1 and np.ptp(lows) <= ALIKE * abs(max(lows)):
         low = exactly(float(np.median(lows)))
-        yield Label(f"has a lower limit of {low:g}, not of 1e-5", "floor", {"floor": lambda s, v: np.maximum(v["pool"], low)},
+        yield Label(f"has a lower limit of {low:g}, not of 1e-5", "floor",
+                    {"floor": lambda s, v: np.maximum(v["pool"], low)},
                     is_fitted=True)  # fmt: skip
 
 

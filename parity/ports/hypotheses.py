@@ -23,8 +23,9 @@ from parity.ports.pairs import MOST_SHIFT, ROUNDING, Pair, channels
 
 LESS = 1 / 32  # and of the departure itself
 MOST_PAIRS = 8
+MOST_NAMES = 4  # of one stage
 MOST_TRIED = 2  # cases from which hypotheses are taken, if they explain nothing
-NEAREST = 12  # labels that leave least, of which two are tried at once
+NEAREST = 6  # labels that leave least, of which two are tried at once
 UNKNOWN = "nothing tried explains it"
 DIGITS = 4
 MORE_DIGITS = 7  # of float32: for a power of two, which four do not tell
@@ -99,7 +100,7 @@ def explain(
         return [window + where(cases)]
     telling = sorted((p for p in pairs if p.tells and not _is_minor(p)), key=lambda p: p.got.size)
     out, chosen, left = digits(pairs), list[tuple[Guess, list[Pair]]](), list(telling)
-    for _ in range(MOST_PAIRS):
+    for _ in range(MOST_NAMES):
         best = _best(stage, left, seen)
         if best is None:
             break

@@ -17,7 +17,6 @@ from parity.oracle.config import FLOOR, LOG_OFFSET, NORM_EPS
 from parity.oracle.gabor import wavelets_at
 from parity.oracle.geometry import centered_pads, same_pads
 from parity.oracle.pcen import smoother
-from parity.oracle.pooling import gaussian_window
 from parity.ports.formulas import (
     ACTS,
     ADDED,
@@ -445,7 +444,8 @@ class Label:
 TAKEN: dict[str, Callable[[Array], Array]] = {
     "the mean of {} over all filters": lambda p: np.full_like(p, p.mean()),
     "the first filter's {} for all": lambda p: np.full_like(p, p[0]),
-    "the largest {} for all": lambda p: np.full_like(p, p.max()), "the least {} for all": lambda p: np.full_like(p, p.min()),
+    "the largest {} for all": lambda p: np.full_like(p, p.max()),
+    "the least {} for all": lambda p: np.full_like(p, p.min()),
     "{} of the filters in reverse order": lambda p: p[::-1], "{} in rising order": np.sort,
     "{} of the next filter": lambda p: np.roll(p, -1), "{} of the filter before": lambda p: np.roll(p, 1),
     "twice {}": lambda p: 2 * p, "half of {}": lambda p: p / 2, "{} times pi": lambda p: p * np.pi,
@@ -453,7 +453,8 @@ TAKEN: dict[str, Callable[[Array], Array]] = {
     "1 / ({})": lambda p: 1 / p, "the square of {}": np.square, "the square root of {}": np.sqrt, "exp({})": np.exp,
     "log({})": np.log, "sigmoid({})": lambda p: 1 / (1 + np.exp(-p)), "softplus({})": lambda p: np.log1p(np.exp(p)),
     "tanh({})": np.tanh, "1 - ({})": lambda p: 1 - p, "the opposite of {}": np.negative, "the magnitude of {}": np.abs,
-    "{} rounded to float16": lambda p: _rounded(p, "float16"), "{} rounded to bfloat16": lambda p: _rounded(p, "bfloat16"),
+    "{} rounded to float16": lambda p: _rounded(p, "float16"),
+    "{} rounded to bfloat16": lambda p: _rounded(p, "bfloat16"),
     "{} rounded to an integer": np.round, "the integer below {}": np.floor,
 }  # fmt: skip
 

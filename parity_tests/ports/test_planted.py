@@ -203,8 +203,8 @@ def delta_half_detached(module):
     pcen = module.pcen.forward
 
     def forward(x):
-        less = module.pcen.delta ** (1 / module.pcen.root.clamp(min=1))
-        return pcen(x) + (less - less.detach())[:, None]
+        delta, r = module.pcen.delta, 1 / module.pcen.root.clamp(min=1)
+        return pcen(x) + (delta**r - delta.detach() ** r)[:, None]
 
     module.pcen.forward = forward
 
