@@ -204,7 +204,7 @@ def _limited(s: Setting, name: str, limit: float, side: int) -> Array:
     """The parameter with its lower limit, or its upper one, at another number."""
     bounds = list(s.limits.get(name, (-np.inf, np.inf)))
     bounds[side] = limit
-    return np.clip(s.raw[name] if name in s.raw else s.plain.parameter(name), *bounds)
+    return np.asarray(np.clip(s.raw[name] if name in s.raw else s.plain.parameter(name), bounds[0], bounds[1]))
 
 
 QUANTITIES: dict[str, Callable[[Setting], Array | float]] = {
