@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from parity.adapters.canonical import Variables, expected_shapes, require_fit
+from parity.adapters.canonical import Variables, checked, expected_shapes, require_fit
 from parity.oracle.config import LeafConfig
+from parity.oracle.geometry import Geometry
 
 if TYPE_CHECKING:
     import torch
@@ -74,6 +75,20 @@ class Adapter(ABC):
     @abstractmethod
     def gradients(self, module: Any, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
         """Gradient of ``sum(cotangent * output)``: ``input`` [B, T] and each trainable canonical variable."""
+
+    def arrays(self, module: Any, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
+        """Stages and gradients, whose names are never the same."""
+        return {**self.stages(module, x), **self.gradients(module, x, cotangent)}
+
+    def filled(self, config: LeafConfig, variables: Mapping[str, Any], dtype: str = "float32", **options: Any) -> Any:
+        """A module of the rung with these weights, by any of their names; raises as :meth:`build` and ``checked``."""
+        module = self.build(config, dtype, **options)
+        self.write(module, checked(variables, config))
+        return module
+
+    def geometry(self, module: Any, config: LeafConfig) -> Geometry | None:
+        """The oracle's geometry of a module, where it is not LEAF's own."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -147,11 +162,9 @@ class TorchAdapter(Adapter):
         """Every stage of the forward pass on audio [B, T], in the canonical layout."""
 
     def read(self, module: Any) -> Variables:
-        """See :meth:`Adapter.read`."""
         return {name: entry.value() for name, entry in self.entries(module).items()}
 
     def write(self, module: Any, variables: Variables) -> None:
-        """See :meth:`Adapter.write`."""
         entries = self.entries(module)
         for name, entry in entries.items():
             entry.check(name, variables[name])
@@ -159,7 +172,6 @@ class TorchAdapter(Adapter):
             entry.assign(variables[name])
 
     def output(self, module: Any, x: np.ndarray) -> np.ndarray:
-        """See :meth:`Adapter.output`."""
 
         def run() -> np.ndarray:
             return np.asarray(module(self._audio(module, x)).detach().cpu().numpy())
@@ -167,7 +179,7 @@ class TorchAdapter(Adapter):
         return self._without_training(module, run)
 
     def stages(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
-        """See :meth:`Adapter.stages`; ``output`` is the module's own call, not the last stage."""
+        """``output`` is the module's own call, not the last stage."""
 
         def run() -> dict[str, np.ndarray]:
             audio = self._audio(module, x)
@@ -177,7 +189,7 @@ class TorchAdapter(Adapter):
         return self._without_training(module, run)
 
     def stage(self, module: Any, x: np.ndarray, name: str) -> np.ndarray:
-        """See :meth:`Adapter.stage`; the module's own call is left out."""
+        """The module's own call is left out."""
         if name == "output":
             return self.output(module, x)
 
@@ -199,7 +211,6 @@ class TorchAdapter(Adapter):
         return self._without_training(module, run)
 
     def gradients(self, module: Any, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
-        """See :meth:`Adapter.gradients`."""
         import torch
 
         def run() -> dict[str, np.ndarray]:

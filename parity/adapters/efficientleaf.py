@@ -13,7 +13,7 @@ from parity.adapters.canonical import Variables
 from parity.adapters.leaf import PlainAdapter, pcen_stages, plain_arguments, require_plain
 from parity.adapters.refusals import reject_options
 from parity.oracle.config import LeafConfig
-from parity.oracle.geometry import Box
+from parity.oracle.geometry import Box, Geometry, Group
 
 FULL_RATE = 1e-9  # a stride factor under which no group that responds to sound has a stride
 OPTIONS = ("num_groups", "conv_win_factor", "stride_factor", "exact_for")
@@ -51,7 +51,6 @@ class EfficientLeafAdapter(PlainAdapter):
     rung = "efficientleaf"
 
     def owns(self, module: Any) -> bool:
-        """See :meth:`Adapter.owns`."""
         return isinstance(module, efficientleaf.EfficientLeaf)
 
     def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> efficientleaf.EfficientLeaf:
@@ -77,7 +76,7 @@ class EfficientLeafAdapter(PlainAdapter):
         return module.to(getattr(torch, dtype)).eval()
 
     def forward_stages(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """See :meth:`TorchAdapter.forward_stages`; the stages at a group's own rate only where there is one group."""
+        """The stages at a group's own rate only where there is one group."""
         bank = module.filterbank
         groups = bank.groups()
         stages: dict[str, torch.Tensor] = {}
@@ -92,6 +91,11 @@ class EfficientLeafAdapter(PlainAdapter):
             }
         stages["pool"] = bank(x[:, None])
         return {**stages, **pcen_stages(module.compression, stages["pool"])}
+
+    def geometry(self, module: Any, config: LeafConfig) -> Geometry:
+        """The groups that the module itself has chosen; whether rightly, :mod:`parity.checks.plans` asks."""
+        groups = tuple(Group(*numbers) for numbers in self.plan(module))
+        return Geometry(config.window, config.stride, "centered", Box.of_efficientleaf(config.window), groups)
 
     def plan(self, module: Any) -> list[tuple[int, ...]]:
         """The groups as plain numbers: start, stop, kernel, stride, window, pooling stride."""

@@ -41,32 +41,14 @@ def band_of(sample_rate: float) -> tuple[float, float]:
     return 60.0 if half > 60 else 0.0, min(7800.0, half)
 
 
-def pcen_of(config: LeafConfig) -> leaf.PCEN:
-    """LEAF's compression as rungs 2 and 3 have it by default, with the configuration's eps."""
-    return leaf.PCEN(
-        config.n_filters,
-        s=0.04,
-        alpha=0.96,
-        delta=2.0,
-        r=0.5,
-        eps=config.pcen_floor,
-        learn_logs=False,
-        clamp=1e-5,
-    )
-
-
 def plain_arguments(config: LeafConfig) -> dict[str, Any]:
     """The arguments that the frontends of rungs 2 and 3 share; the band is that of a start that is overwritten."""
     min_freq, max_freq = band_of(config.sample_rate)
-    return {
-        "n_filters": config.n_filters,
-        "min_freq": min_freq,
-        "max_freq": max_freq,
-        "sample_rate": config.sample_rate,
-        "window_len": config.window_len,
-        "window_stride": config.window_stride,
-        "compression": pcen_of(config),
-    }
+    pcen = leaf.PCEN(
+        config.n_filters, s=0.04, alpha=0.96, delta=2.0, r=0.5, eps=config.pcen_floor, learn_logs=False, clamp=1e-5
+    )
+    shared = {name: getattr(config, name) for name in ("n_filters", "sample_rate", "window_len", "window_stride")}
+    return {**shared, "min_freq": min_freq, "max_freq": max_freq, "compression": pcen}
 
 
 def pcen_entries(compression: Any, n_filters: int) -> dict[str, Entry]:
@@ -88,35 +70,10 @@ def pcen_entries(compression: Any, n_filters: int) -> dict[str, Entry]:
     }
 
 
-def within_logs(compression: Any, variables: Variables) -> Variables:
-    """Learned logarithms are not limited where they are used, so the limits of alpha and the root are applied here."""
-    if not compression.learn_logs:
-        return variables
-    alpha, root = variables[canonical.ALPHA], variables[canonical.ROOT]
-    return {**variables, canonical.ALPHA: np.minimum(alpha, 1.0), canonical.ROOT: np.maximum(root, 1.0)}
-
-
-def filterbank_entries(filterbank: Any) -> dict[str, Entry]:
-    """mu, sigma and pooling widths by canonical name; rungs 2 and 3 name them alike."""
-    n = filterbank.n_filters
-    return {
-        canonical.KERNEL: Entry((filterbank.center_freqs, filterbank.bandwidths), (n, 2)),
-        canonical.POOLING: Entry((filterbank.pooling_widths,), (1, 1, n, 1)),
-    }
-
-
-def shared_smooth(variables: Variables, n_filters: int) -> Variables:
-    """One smoothing coefficient a filter: the original may share one, simplified LEAF has no such form."""
-    if canonical.SMOOTH not in variables or variables[canonical.SMOOTH].shape == (n_filters,):
-        return variables
-    return {**variables, canonical.SMOOTH: np.repeat(variables[canonical.SMOOTH], n_filters)}
-
-
 class PlainAdapter(TorchAdapter):
     """The common part of rungs 2 and 3: a filterbank and a PCEN whose parameters have the same names."""
 
     def config(self, module: Any) -> LeafConfig:
-        """See :meth:`Adapter.config`."""
         pcen_entries(module.compression, module.filterbank.n_filters)
         return LeafConfig(
             n_filters=module.filterbank.n_filters,
@@ -128,14 +85,23 @@ class PlainAdapter(TorchAdapter):
         )
 
     def entries(self, module: Any) -> dict[str, Entry]:
-        """See :meth:`TorchAdapter.entries`."""
-        pcen = pcen_entries(module.compression, module.filterbank.n_filters)
-        return {**filterbank_entries(module.filterbank), **pcen}
+        bank, n = module.filterbank, module.filterbank.n_filters
+        return {
+            canonical.KERNEL: Entry((bank.center_freqs, bank.bandwidths), (n, 2)),
+            canonical.POOLING: Entry((bank.pooling_widths,), (1, 1, n, 1)),
+            **pcen_entries(module.compression, n),
+        }
 
     def write(self, module: Any, variables: Variables) -> None:
-        """See :meth:`Adapter.write`."""
-        held = shared_smooth(variables, module.filterbank.n_filters)
-        super().write(module, within_logs(module.compression, held))
+        """One smoothing coefficient becomes one a filter; learned logarithms, which nothing limits where they are used,
+        are written within the limits of alpha and the root."""
+        held, smooth = dict(variables), variables.get(canonical.SMOOTH)
+        if smooth is not None and smooth.shape == (1,):
+            held[canonical.SMOOTH] = np.repeat(smooth, module.filterbank.n_filters)
+        if module.compression.learn_logs:
+            held[canonical.ALPHA] = np.minimum(held[canonical.ALPHA], 1.0)
+            held[canonical.ROOT] = np.maximum(held[canonical.ROOT], 1.0)
+        super().write(module, held)
 
 
 class LeafAdapter(PlainAdapter):
@@ -144,18 +110,16 @@ class LeafAdapter(PlainAdapter):
     rung = "leaf"
 
     def owns(self, module: Any) -> bool:
-        """See :meth:`Adapter.owns`."""
         return isinstance(module, leaf.Leaf)
 
     def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> leaf.Leaf:
-        """See :meth:`Adapter.build`; there are no options."""
+        """There are no options."""
         reject_options("leaf", options)
         require_plain("leaf", config)
         module = leaf.Leaf(**plain_arguments(config), padding=config.padding)
         return module.to(getattr(torch, dtype)).eval()
 
     def forward_stages(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """See :meth:`TorchAdapter.forward_stages`."""
         bank = module.filterbank
         n = bank.n_filters
         convolved = bank.convolve(x[:, None])

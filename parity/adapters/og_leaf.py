@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from og_leaf import impulse_responses, melfilters
+from og_leaf import impulse_responses
 from og_leaf.convolution import GaborConv1D, NormalizedConv1D, SincConv1D
 from og_leaf.frontend import Leaf, log_compression
 from og_leaf.frontends import MelFilterbanks
@@ -69,11 +68,10 @@ class OgLeafAdapter(TorchAdapter):
     rung = "og_leaf"
 
     def owns(self, module: Any) -> bool:
-        """See :meth:`Adapter.owns`."""
         return isinstance(module, (Leaf, MelFilterbanks))
 
     def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> Leaf:
-        """See :meth:`Adapter.build`; there are no options."""
+        """There are no options."""
         reject_options("og_leaf", options)
         require_same_padding("og_leaf", config)
         kind: torch.dtype = getattr(torch, dtype)
@@ -81,7 +79,7 @@ class OgLeafAdapter(TorchAdapter):
         return Leaf(**arguments_of(config), compression_fn=compress, dtype=kind).eval()
 
     def config(self, module: Any) -> LeafConfig:
-        """See :meth:`Adapter.config`; of LEAF's own filters and pooling alone."""
+        """Of LEAF's own filters and pooling alone."""
         require_leaf(module)
         compress = module._compress_fn
         learned = isinstance(getattr(compress, "ema", None), ExponentialMovingAverage)
@@ -92,11 +90,11 @@ class OgLeafAdapter(TorchAdapter):
         return config_of_original(module, compression, module._preemp_conv is not None)
 
     def shapes(self, module: Any) -> dict[str, tuple[int, ...]]:
-        """See :meth:`Adapter.shapes`; of any of the original's frontends."""
+        """Of any of the original's frontends."""
         return {name: entry.shape for name, entry in self.entries(module).items()}
 
     def entries(self, module: Any) -> dict[str, Entry]:
-        """See :meth:`TorchAdapter.entries`; of any of the original's frontends.
+        """Of any of the original's frontends.
 
         Raises:
             ValueError: a part of the frontend has parameters that the original's own class has not.
@@ -108,7 +106,6 @@ class OgLeafAdapter(TorchAdapter):
         }
 
     def forward_stages(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """See :meth:`TorchAdapter.forward_stages`."""
         conv, pooling = module._complex_conv, module._pooling
         filters = impulse_responses.gabor_filters(conv.constraint(conv._kernel), conv._kernel_size)
         window = impulse_responses.gaussian_lowpass(pooling.kernel, pooling.kernel_size)
@@ -134,11 +131,3 @@ class OgLeafAdapter(TorchAdapter):
         if module._instance_norm is not None:
             stages["norm"] = module._instance_norm(compress(floored))
         return stages
-
-    def init_stages(self, config: LeafConfig) -> dict[str, np.ndarray]:
-        """Mel matrix [C, bins] of a new frontend, and the Gabor parameters [C, 2] that it measures on it."""
-        gabor = melfilters.Gabor(n_filters=config.n_filters, min_freq=60.0, max_freq=7800.0, sample_rate=16000)
-        return {
-            "mel": np.asarray(gabor.mel_filters),
-            "init": self.read(self.build(config))[canonical.KERNEL],
-        }

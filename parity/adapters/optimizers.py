@@ -16,7 +16,7 @@ import numpy as np
 
 from parity.adapters.base import TorchAdapter
 from parity.adapters.canonical import Variables
-from parity.oracle.optimizers import Adam, Momentum, Rule, Sgd
+from parity.oracle.optimizers import PARAMETER, Adam, Momentum, Rule, Sgd
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +37,10 @@ class State:
     variables: Variables
     slots: Slots
     n_steps: int
+
+    def values(self, variable: str, key: str) -> np.ndarray:
+        """A variable, or one of its slots."""
+        return self.variables[variable] if key == PARAMETER else self.slots[key][variable]
 
     @classmethod
     def start(cls, variables: Variables, rule: Rule) -> State:
@@ -103,7 +107,7 @@ class TorchTrainer(Trainer):
             og_leaf.project_after_step(self.optimizer, module)
 
     def load(self, state: State) -> None:
-        """See :meth:`Trainer.load`; PyTorch's momentum buffer is Keras' over ``-lr``."""
+        """PyTorch's momentum buffer is Keras' over ``-lr``."""
         import torch
 
         self.adapter.write(self.module, state.variables)
@@ -123,7 +127,6 @@ class TorchTrainer(Trainer):
                 self.optimizer.state[tensor] = slots
 
     def state(self) -> State:
-        """See :meth:`Trainer.state`."""
         held: Mapping[Any, Any] = self.optimizer.state
         slots: Slots = {}
         for slot in self.rule.slots:
@@ -137,7 +140,7 @@ class TorchTrainer(Trainer):
         return State(self.adapter.read(self.module), slots, self.n_steps)
 
     def step(self, x: np.ndarray, cotangent: np.ndarray) -> None:
-        """See :meth:`Trainer.step`; PyTorch's epsilon is set to what makes its Adam Keras', see the oracle's."""
+        """PyTorch's epsilon is set to what makes its Adam Keras', see the oracle's."""
         import torch
 
         like = next(self.module.parameters())
@@ -146,19 +149,17 @@ class TorchTrainer(Trainer):
             for group in self.optimizer.param_groups:
                 group["eps"] = self.rule.torch_epsilon(self.n_steps)
         self.optimizer.zero_grad()
-        with _one_thread():
+        with on_one_thread():
             output = self.module(torch.as_tensor(x, dtype=like.dtype))
             output.backward(torch.as_tensor(cotangent, dtype=like.dtype))
             self.optimizer.step()
 
     def gradients(self, x: np.ndarray, cotangent: np.ndarray) -> Variables:
-        """See :meth:`Trainer.gradients`."""
-        with _one_thread():
+        with on_one_thread():
             gradients = self.adapter.gradients(self.module, x, cotangent)
         return {name: gradients[name] for name in self.entries}
 
     def with_rule(self, rule: Rule) -> TorchTrainer:
-        """See :meth:`Trainer.with_rule`."""
         return TorchTrainer(self.adapter, self.module, rule)
 
     @staticmethod
@@ -174,7 +175,7 @@ class TorchTrainer(Trainer):
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def on_one_thread() -> Iterator[None]:
     """PyTorch on one thread: at these sizes a second one costs more than it does."""
     import torch
 
@@ -222,7 +223,6 @@ class KerasTrainer(Trainer):
         self._apply = tf.function(lambda gradients: self.optimizer.apply(gradients, variables), autograph=False)
 
     def load(self, state: State) -> None:
-        """See :meth:`Trainer.load`."""
         self.adapter.write(self.module, state.variables)
         self.optimizer.iterations.assign(state.n_steps)
         for slot, variables in self._slots().items():
@@ -230,21 +230,18 @@ class KerasTrainer(Trainer):
                 variable.assign(state.slots[slot][name])
 
     def state(self) -> State:
-        """See :meth:`Trainer.state`."""
         slots = {slot: {k: v.numpy() for k, v in held.items()} for slot, held in self._slots().items()}
         return State(self.adapter.read(self.module), slots, int(self.optimizer.iterations.numpy()))
 
     def step(self, x: np.ndarray, cotangent: np.ndarray) -> None:
-        """See :meth:`Trainer.step`."""
         self._apply(self._gradients(*self._arguments(x, cotangent)))
 
     def gradients(self, x: np.ndarray, cotangent: np.ndarray) -> Variables:
-        """See :meth:`Trainer.gradients`; from a compiled graph."""
+        """From a compiled graph."""
         gradients = self._gradients(*self._arguments(x, cotangent))
         return {name: np.array(g) for name, g in zip(self.weights, gradients, strict=True)}
 
     def with_rule(self, rule: Rule) -> KerasTrainer:
-        """See :meth:`Trainer.with_rule`."""
         return KerasTrainer(self.adapter, self.module, rule, self._gradients)
 
     def _arguments(self, x: np.ndarray, cotangent: np.ndarray) -> tuple[Any, Any]:

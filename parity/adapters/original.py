@@ -6,17 +6,12 @@ from typing import Any
 
 from parity.oracle.config import LeafConfig
 
+GEOMETRY = ("n_filters", "sample_rate", "window_len", "window_stride")
+
 
 def arguments_of(config: LeafConfig) -> dict[str, Any]:
     """The arguments of ``Leaf`` that the two rungs share, but for the compression."""
-    return {
-        "n_filters": config.n_filters,
-        "sample_rate": config.sample_rate,
-        "window_len": config.window_len,
-        "window_stride": config.window_stride,
-        "preemp": config.preemp,
-        "mean_var_norm": config.mean_var_norm,
-    }
+    return {name: getattr(config, name) for name in (*GEOMETRY, "preemp", "mean_var_norm")}
 
 
 def built_compression(config: LeafConfig, pcen: Any, log: Any, **own: Any) -> Any:
@@ -33,28 +28,16 @@ def built_compression(config: LeafConfig, pcen: Any, log: Any, **own: Any) -> An
     if config.compression == "log":
         return log
     return pcen(
-        alpha=0.96,
-        smooth_coef=0.04,
-        delta=2.0,
-        floor=config.pcen_floor,
-        trainable=True,
-        learn_smooth_coef=config.compression == "pcen",
-        per_channel_smooth_coef=config.per_channel_smooth,
-        **own,
-    )
+        alpha=0.96, smooth_coef=0.04, delta=2.0, floor=config.pcen_floor, trainable=True,
+        learn_smooth_coef=config.compression == "pcen", per_channel_smooth_coef=config.per_channel_smooth, **own,
+    )  # fmt: skip
 
 
 def config_of_original(module: Any, compression: dict[str, Any], preemp: bool) -> LeafConfig:
     """The configuration of a module with the original's attributes (rungs 0 and 1)."""
+    geometry = {name: getattr(module, name) for name in GEOMETRY}
     return LeafConfig(
-        n_filters=module.n_filters,
-        sample_rate=module.sample_rate,
-        window_len=module.window_len,
-        window_stride=module.window_stride,
-        padding="same",
-        preemp=preemp,
-        mean_var_norm=module._instance_norm is not None,
-        **compression,
+        **geometry, padding="same", preemp=preemp, mean_var_norm=module._instance_norm is not None, **compression
     )
 
 

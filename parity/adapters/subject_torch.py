@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,29 +10,23 @@ import torch
 
 import og_leaf
 from og_leaf.regularizers import Regularized
+from parity.adapters import composed, layouts
 from parity.cases.public_names import public
 from parity.cases.subjects import Subject
 from parity.criteria.outcome import Array, Outcome, real_parts
 
 # A kernel's axes in PyTorch's order, by its rank: [taps, in, out] and [1, taps, C, 1]; the others are alike.
 _AXES = {3: (2, 1, 0), 4: (2, 0, 3, 1)}
-_CANONICAL_NAMES = (
-    (r"^_preemp_conv\.weight$", "tfbanks_preemp/kernel"),
-    (r"^_complex_conv\._kernel$", "kernel"),
-    (r"^_complex_conv\.weight$", "tfbanks_complex_conv/kernel"),
-    (r"^_pooling\.kernel$", "learnable_pooling/kernel"),
-    (r"^_instance_norm\.weight$", "tfbanks_instancenorm/gamma"),
-    (r"^_instance_norm\.bias$", "tfbanks_instancenorm/beta"),
-    (r"^_compress_fn\.weight$", "layer_normalization/gamma"),
-    (r"^_compress_fn\.bias$", "layer_normalization/beta"),
-    (r"^_compress_fn\.", "PCEN/"),
-    (r"^(_kernel|weight)$", "kernel"),
-    (r"^_bias$", "bias"),
-    (r"^_weights$", "smooth"),
-    (r"ema\._weights$", "EMA/smooth"),
-    (r"ema\.input_weights$", "simple_rnn/simple_rnn_cell/kernel"),
-    (r"ema\.recurrent_weights$", "simple_rnn/simple_rnn_cell/recurrent_kernel"),
-)
+# of layers by themselves; a frontend's are those of a state dict
+_OF_LAYERS = {
+    "_kernel": "kernel",
+    "weight": "kernel",
+    "_bias": "bias",
+    "_weights": "smooth",
+    "ema._weights": "EMA/smooth",
+    "ema.input_weights": "simple_rnn/simple_rnn_cell/kernel",
+    "ema.recurrent_weights": "simple_rnn/simple_rnn_cell/recurrent_kernel",
+}
 REFUSALS = (ValueError, TypeError, RuntimeError, AttributeError, IndexError)
 
 
@@ -66,14 +59,11 @@ def build(subject: Subject, dtype: str = "float32") -> torch.nn.Module:
 
 def canonical_names(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     """The module's parameters and persistent buffers by the original's names."""
-    out = {}
-    for name, tensor in module.state_dict(keep_vars=True).items():
-        for pattern, canonical in _CANONICAL_NAMES:
-            name = re.sub(pattern, canonical, name)
-        if isinstance(getattr(module, "_pooling", module), og_leaf.LearnablePooling1D):
-            name = re.sub(r"^(learnable_pooling/)?kernel$", r"\1conv2d/kernel", name) if tensor.dim() == 4 else name
-        out[name] = tensor
-    return out
+    layer = {**_OF_LAYERS, "kernel": "conv2d/kernel"} if isinstance(module, og_leaf.LearnablePooling1D) else _OF_LAYERS
+    return {
+        layouts.state_dict_name(name, tuple(tensor.shape)) or layer.get(name, name): tensor
+        for name, tensor in module.state_dict(keep_vars=True).items()
+    }
 
 
 def to_original(values: torch.Tensor) -> Array:
@@ -222,7 +212,7 @@ class _Run:
             own["kernel_regularizer"] = _regularizer(own.pop("regularizer"))
             own["kernel_initializer"] = _initializer(own["kernel_initializer"])
         if name == "FFTConv1D":
-            own["activation"] = _activation(own["activation"])
+            own["activation"] = ACTIVATIONS[own["activation"]]()
         if not name.endswith("Conv1D"):
             own["num_channels"] = self.subject.shape[-1]
         return made(**own)
@@ -238,12 +228,10 @@ class _Run:
             if setting in own:
                 own[setting] = _initializer(own[setting])
         if name == "Leaf":
-            conv, activation = own["conv1d_cls"], own["activation"]
-            width = own["n_filters"] * (1 if conv == "SincConv1D" else 2)
-            own["num_channels"] = width // 2 if activation == "squared_modulus" else width
-            own["conv1d_cls"] = getattr(og_leaf, conv)
+            own["num_channels"] = composed.width(own)
+            own["conv1d_cls"] = getattr(og_leaf, own["conv1d_cls"])
             own["pooling_cls"] = getattr(og_leaf, own["pooling_cls"])
-            own["activation"] = _activation(activation)
+            own["activation"] = ACTIVATIONS[own["activation"]]()
             own["compression_fn"] = self.compression(own.pop("compression"), own["num_channels"])
         return made(**own)
 
@@ -252,12 +240,8 @@ class _Run:
             return og_leaf.log_compression if kind == "log" else None
         if kind == "layer_norm":
             return og_leaf.LayerNormalization(n, dtype=self.dtype)
-        if kind == "frozen_pcen":
-            return og_leaf.PCENLayer(n, dtype=self.dtype)
-        return og_leaf.PCENLayer(
-            n, alpha=0.96, smooth_coef=0.04, delta=2.0, floor=1e-12, trainable=True,
-            learn_smooth_coef=kind != "fixed_pcen", per_channel_smooth_coef=kind == "pcen", dtype=self.dtype,
-        )  # fmt: skip
+        pcen = composed.compressions(kind)
+        return og_leaf.PCENLayer(n, **pcen, trainable=kind != "frozen_pcen", dtype=self.dtype)
 
 
 def _regularizer(penalties: tuple[tuple[str, float], ...] | None) -> Any:
@@ -267,24 +251,20 @@ def _regularizer(penalties: tuple[tuple[str, float], ...] | None) -> Any:
 def _initializer(kind: Any) -> Any:
     if isinstance(kind, tuple):
         return og_leaf.Constant(kind[1])
-    made: dict[str, Callable[[], Any]] = {
-        "gabor": lambda: og_leaf.GaborInit(sample_rate=16000, min_freq=60.0, max_freq=7800.0),
-        "sinc": og_leaf.SincInit,
-        "lowpass": og_leaf.LowpassInit,
-        "preemp": og_leaf.PreempInit,
-        "zeros": lambda: og_leaf.Constant(0.0),
-    }
-    return made[kind]()
+    return INITIALIZERS[kind]()
 
 
-def _activation(kind: str) -> Any:
-    made: dict[str, Callable[[], Any]] = {
-        "squared_modulus": og_leaf.SquaredModulus,
-        "leaky_relu": lambda: og_leaf.LeakyReLU(alpha=0.2),
-        "relu": torch.nn.ReLU,
-        "none": torch.nn.Identity,
-    }
-    return made[kind]()
+INITIALIZERS: dict[str, Callable[[], Any]] = {
+    "gabor": lambda: og_leaf.GaborInit(sample_rate=16000, min_freq=60.0, max_freq=7800.0),
+    "sinc": og_leaf.SincInit,
+    "lowpass": og_leaf.LowpassInit,
+}
+ACTIVATIONS: dict[str, Callable[[], Any]] = {
+    "squared_modulus": og_leaf.SquaredModulus,
+    "leaky_relu": lambda: og_leaf.LeakyReLU(alpha=0.2),
+    "relu": torch.nn.ReLU,
+    "none": torch.nn.Identity,
+}
 
 
 def _is_penalised(module: Any) -> bool:

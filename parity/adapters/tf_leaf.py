@@ -16,7 +16,7 @@ from parity.adapters.canonical import Variables
 from parity.adapters.original import arguments_of, built_compression, compression_of, config_of_original
 from parity.adapters.refusals import reject_options, require_leaf, require_same_padding
 from parity.oracle.config import FLOOR, LeafConfig
-from tf_leaf import impulse_responses, melfilters
+from tf_leaf import impulse_responses
 
 
 def _channels_first(tensor: Any) -> np.ndarray:
@@ -30,18 +30,17 @@ class TfLeafAdapter(Adapter):
     rung = "tf_leaf"
 
     def owns(self, module: Any) -> bool:
-        """See :meth:`Adapter.owns`."""
         return isinstance(module, (tf_leaf.Leaf, tf_leaf.MelFilterbanks))
 
     def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> Any:
-        """See :meth:`Adapter.build`; there are no options."""
+        """There are no options."""
         reject_options("tf_leaf", options)
         require_same_padding("tf_leaf", config)
         compress = built_compression(config, tf_leaf.PCENLayer, tf_leaf.log_compression, dtype=dtype)
         return tf_leaf.Leaf(**arguments_of(config), compression_fn=compress, dtype=dtype)
 
     def config(self, module: Any) -> LeafConfig:
-        """See :meth:`Adapter.config`; of LEAF's own filters and pooling alone."""
+        """Of LEAF's own filters and pooling alone."""
         require_leaf(module)
         compress = module._compress_fn
         learned = bool(getattr(compress, "_learn_smooth_coef", False))
@@ -52,7 +51,7 @@ class TfLeafAdapter(Adapter):
         return config_of_original(module, compression, bool(module._preemp))
 
     def shapes(self, module: Any) -> dict[str, tuple[int, ...]]:
-        """See :meth:`Adapter.shapes`; of any of the original's frontends."""
+        """Of any of the original's frontends."""
         return {name: tuple(weight.shape) for name, weight in self._weights(module).items()}
 
     def _weights(self, module: Any) -> dict[str, Any]:
@@ -74,11 +73,9 @@ class TfLeafAdapter(Adapter):
         return held
 
     def read(self, module: Any) -> Variables:
-        """See :meth:`Adapter.read`."""
         return {name: weight.numpy() for name, weight in self._weights(module).items()}
 
     def write(self, module: Any, variables: Variables) -> None:
-        """See :meth:`Adapter.write`."""
         weights = self._weights(module)
         for name, weight in weights.items():
             canonical.require_fit(name, variables[name], weight.dtype)
@@ -86,15 +83,13 @@ class TfLeafAdapter(Adapter):
             weight.assign(variables[name])
 
     def output(self, module: Any, x: np.ndarray) -> np.ndarray:
-        """See :meth:`Adapter.output`."""
         return _channels_first(module(self._audio(module, x)))
 
     def stages(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
-        """See :meth:`Adapter.stages`; ``output`` is the module's own call, not the last stage."""
+        """``output`` is the module's own call, not the last stage."""
         return dict(self._computed(module, x))
 
     def stage(self, module: Any, x: np.ndarray, name: str) -> np.ndarray:
-        """See :meth:`Adapter.stage`."""
         for found, values in self._computed(module, x):
             if found == name:
                 return values
@@ -131,7 +126,6 @@ class TfLeafAdapter(Adapter):
         yield "output", self.output(module, x)
 
     def gradients(self, module: Any, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
-        """See :meth:`Adapter.gradients`."""
         audio = self._audio(module, x)
         weights = {name: w for name, w in self._weights(module).items() if w.trainable}
         with tf.GradientTape() as tape:
@@ -141,11 +135,6 @@ class TfLeafAdapter(Adapter):
         sources = [audio, *(w.value for w in weights.values())]
         grads = tape.gradient(output, sources, output_gradients=seeds)
         return {name: np.array(g) for name, g in zip(["input", *weights], grads, strict=True)}
-
-    def init_stages(self, config: LeafConfig) -> dict[str, np.ndarray]:
-        """Mel matrix [C, bins] of a new frontend, and the Gabor parameters [C, 2] that it measures on it."""
-        gabor = melfilters.Gabor(n_filters=config.n_filters, min_freq=60.0, max_freq=7800.0, sample_rate=16000)
-        return {"mel": np.asarray(gabor.mel_filters), "init": self.read(self.build(config))[canonical.KERNEL]}
 
     def _audio(self, module: Any, x: np.ndarray) -> Any:
         return tf.convert_to_tensor(x, dtype=module.compute_dtype)

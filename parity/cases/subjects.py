@@ -7,8 +7,8 @@ Settings are the original's arguments, by its names, as plain values:
 - ``compression`` (the original's ``compression_fn``): ``"pcen"`` (that of Leaf's default), ``"shared_pcen"`` (one
   smoothing coefficient), ``"fixed_pcen"`` (the smoother is a fixed recurrence), ``"frozen_pcen"`` (``PCENLayer()``),
   ``"log"``, ``"layer_norm"`` (Keras' own) or ``"none"``;
-- initialisers: ``"gabor"`` (``GaborInit`` of 60 to 7800 Hz at 16 kHz), ``"sinc"``, ``"lowpass"``, ``"preemp"``,
-  ``"zeros"``, ``("constant", 0.4)``;
+- initialisers: ``"gabor"`` (``GaborInit`` of 60 to 7800 Hz at 16 kHz), ``"sinc"``, ``"lowpass"`` or
+  ``("constant", 0.4)``;
 - ``regularizer``: ``None`` or ``(("l1", 0.01), ("l2", 0.1))``;
 - ``window_type`` by the name of the member; ``property`` of ``Gabor``: which of its properties to read.
 

@@ -6,7 +6,6 @@ and :func:`with_infinity` drive it there. Neither framework is imported before a
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,27 +46,12 @@ class TrialOutcome:
         return sorted(name for name, values in every.items() if not np.isfinite(values).all())
 
 
-class Layer(ABC):
-    """One band of PCEN."""
-
-    @abstractmethod
-    def outcome(self, x: Array) -> TrialOutcome:
-        """Output and gradients for energies [frames]."""
-
-    @abstractmethod
-    def raise_output(self, x: Array, rate: float) -> None:
-        """One step of the framework's plain SGD, of delta alone, up the gradient of the sum of the outputs."""
-
-    @abstractmethod
-    def delta(self) -> float:
-        """delta as the layer holds it, out of a learned logarithm."""
-
-
-class _Torch(Layer):
+class _Torch:
     def __init__(self, module: Any, logs: bool) -> None:
         self.module, self.logs = module, logs
 
     def outcome(self, x: Array) -> TrialOutcome:
+        """Output and gradients for energies [frames]."""
         import torch
 
         energies = torch.tensor(x)[None, None].requires_grad_()
@@ -78,6 +62,7 @@ class _Torch(Layer):
         return TrialOutcome(output.detach().numpy()[0, 0], {"input": to_input.numpy()[0, 0], **gradients})
 
     def raise_output(self, x: Array, rate: float) -> None:
+        """One step of the framework's plain SGD, of delta alone, up the gradient of the sum of the outputs."""
         import torch
 
         optimizer = torch.optim.SGD([self.module.delta], rate)
@@ -85,11 +70,12 @@ class _Torch(Layer):
         optimizer.step()
 
     def delta(self) -> float:
+        """delta as the layer holds it, out of a learned logarithm."""
         held = self.module.delta.item()
         return float(np.exp(held) if self.logs else held)
 
 
-class _Keras(Layer):
+class _Keras:
     def __init__(self, layer: Any) -> None:
         self.layer = layer
 
@@ -116,7 +102,7 @@ class _Keras(Layer):
         return float(self.layer.delta.numpy()[0])
 
 
-def layer(kind: str, delta: float = 2.0, floor: float = 1e-12, clamp: float | None = None) -> Layer:
+def layer(kind: str, delta: float = 2.0, floor: float = 1e-12, clamp: float | None = None) -> _Torch | _Keras:
     """PCEN with alpha 0.96, s 0.04, root 2.
 
     Args:
@@ -146,7 +132,7 @@ def layer(kind: str, delta: float = 2.0, floor: float = 1e-12, clamp: float | No
     return _Torch(pcen, logs)
 
 
-def through_zero(pcen: Layer) -> tuple[float, TrialOutcome]:
+def through_zero(pcen: _Torch | _Keras) -> tuple[float, TrialOutcome]:
     """A loss that wants louder features: SGD lowers delta, from 2, the faster the lower it is.
 
     Returns the last delta that was a number, and the outcome after ``STEPS`` steps.

@@ -29,7 +29,7 @@ WAYS = ("by value", "by version")
 Change = Callable[[nn.Module], nn.Module]
 
 
-def keeping(rung: str) -> Iterator[Measurement]:
+def invalidations(rung: str) -> Iterator[Measurement]:
     """Every form of the rung, every way of changing it, both ways of telling."""
     for form, arguments in FORMS[rung].items():
         for way in WAYS:
@@ -106,28 +106,6 @@ def changes(way: str) -> dict[str, Change]:
     }
     if way == "by value":
         found["data written"] = each(lambda p: p.data.mul_(1.1))
-    return found
-
-
-def reads(module: Any, x: Tensor, steps: int, rate: float) -> list[int]:
-    """Count an EfficientLEAF filterbank's readings of its parameters, after each of ``steps`` of training and one more
-    forward."""
-    counted, plan = [0], module.filterbank._plan
-
-    def counting() -> Any:
-        counted[0] += 1
-        return plan()
-
-    module.filterbank._plan = counting
-    optimizer = torch.optim.SGD(module.parameters(), rate)
-    found = []
-    with invalidation("by version"):
-        for _ in range(steps):
-            optimizer.zero_grad()
-            module(x).square().sum().backward()
-            optimizer.step()
-            module(x)
-            found.append(counted[0])
     return found
 
 

@@ -16,7 +16,7 @@ import torch
 
 import efficientleaf
 from parity.checks.grid import Context
-from parity.criteria import Verdict, soundness, status
+from parity.criteria import Verdict
 from parity.criteria.criterion import unit_roundoff
 from parity.oracle import compression
 from parity.oracle.arrays import Array
@@ -354,13 +354,10 @@ class CompressionProbe:
     def judged(
         self, stage: str, got: torch.Tensor, wanted: Array, error: Array | float, property: str = "forward"
     ) -> Iterator[Measurement]:
-        """The status, and where that is right each value against its own roundings and that of the result."""
-        array, wanted = got.detach().numpy(), np.asarray(wanted)
-        state = status(array, wanted.astype(array.dtype))
-        yield self.context.measurement(stage, property, state, self.relation)
-        if state.passes:
-            verdict = soundness(array, wanted, np.reshape(error + self.u * np.abs(wanted), wanted.shape))
-            yield self.context.measurement(stage, property, verdict, self.relation)
+        """Each value against its own roundings and that of the result."""
+        wanted = np.asarray(wanted)
+        errors = np.reshape(error + self.u * np.abs(wanted), wanted.shape)
+        yield from self.context.sound(stage, property, got.detach().numpy(), wanted, errors, self.relation)
 
 
 def filtered_terms(x: Array, size: Array) -> Array:

@@ -9,27 +9,26 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen
 from typing import Any
 
 import numpy as np
 
 from parity.adapters.base import Adapter
 from parity.adapters.canonical import checked
+from parity.adapters.optimizers import on_one_thread
 from parity.adapters.rungs import RUNGS
 from parity.cases.case import Case
-from parity.oracle import LeafOracle
+from parity.checks.grid import Arrays, Expected, property_of
 from parity.oracle.config import LeafConfig
 
-Key = tuple[str, str]  # (property, stage), as in a Measurement
-Arrays = dict[Key, np.ndarray]
 PER_CLIP = ("filters", "windows")  # the stages that have no batch axis are those that the audio does not reach
 
 # Every rate, compression and option that the drawn suite has, each with two signals and two kinds of weights, long
@@ -73,61 +72,23 @@ def _plain(case: Case) -> Case:
     return Case(config, weights, case.signal, case.n_samples, case.batch, case.amplitude, case.seed)
 
 
-@dataclass(frozen=True)
-class Draw:
-    """Move each number of the audio and of the cotangent down by an ulp, not at all or up, at random.
-
-    Attributes:
-        seed: of the movement; 0 is none.
-    """
-
-    seed: int = 0
-
-    def __str__(self) -> str:
-        return f"input moved by an ulp ({self.seed})" if self.seed else "input as it is"
+MOVED = (1, 2)  # seeds of movements of the input
 
 
-NOTHING = Draw()
-MOVED = (Draw(1), Draw(2))
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """Inputs of a case, and the expected arrays.
-
-    Attributes:
-        config: of the frontend.
-        variables: weights, by canonical names, float32.
-        x: audio, float32 [B, T].
-        cotangent: of the output, float32 [B, C, frames].
-    """
-
-    config: LeafConfig
-    variables: Mapping[str, np.ndarray]
-    x: np.ndarray
-    cotangent: np.ndarray
-
-    @classmethod
-    def of(cls, case: Case, draw: Draw = NOTHING) -> Inputs:
-        """The case's, moved."""
-        config, x = case.config, case.input()
-        # centred padding of an even window adds a sample to the filters' output; same padding none
-        n = case.n_samples + (config.padding == "centered" and config.window % 2 == 0)
-        cotangent = case.cotangent((case.batch, config.n_filters, -(-n // config.stride)))
-        if draw != NOTHING:
-            rng = np.random.default_rng([case.seed, 3, draw.seed])
-            x, cotangent = moved(x, rng), moved(cotangent, rng)
-        return cls(config, case.variables(), x, cotangent)
-
-    def exact(self) -> Arrays:
-        """The oracle's stages and gradients."""
-        oracle = LeafOracle(self.config)
-        stages = oracle.stages(self.variables, self.x)
-        return keyed(stages, oracle.gradients(self.variables, self.x, self.cotangent))
+def inputs_of(case: Case, seed: int = 0) -> Expected:
+    """The case's inputs, its audio and cotangent moved by an ulp where there is a seed."""
+    config, x = case.config, case.input()
+    # centred padding of an even window adds a sample to the filters' output; same padding none
+    n = case.n_samples + (config.padding == "centered" and config.window % 2 == 0)
+    cotangent = case.cotangent((case.batch, config.n_filters, -(-n // config.stride)))
+    if seed:
+        rng = np.random.default_rng([case.seed, 3, seed])
+        x, cotangent = moved(x, rng), moved(cotangent, rng)
+    return Expected(config, case.variables(), x, cotangent)
 
 
 def moved(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Float32 values, each moved to a neighbour or left; zeros stay, as what is silent or absent has no rounding."""
+    """Float32 values, each moved down by an ulp, not at all or up; zeros stay, as what is silent has no rounding."""
     steps = rng.integers(-1, 2, values.shape)
     up = np.nextafter(values, np.float32(np.inf))
     down = np.nextafter(values, np.float32(-np.inf))
@@ -135,15 +96,7 @@ def moved(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.where(values == 0, values, out).astype(np.float32)
 
 
-def keyed(stages: Mapping[str, np.ndarray], gradients: Mapping[str, np.ndarray]) -> Arrays:
-    """Stages and gradients under (property, stage)."""
-    out: Arrays = {("forward", stage): values for stage, values in stages.items()}
-    for name, values in gradients.items():
-        out["input gradient" if name == "input" else "parameter gradient", name] = values
-    return out
-
-
-Way = Callable[[Adapter, Any, Inputs], Arrays]
+Way = Callable[[Adapter, Any, Expected], dict[str, np.ndarray]]
 
 
 @dataclass
@@ -159,7 +112,7 @@ class Executor:
     prepare: Callable[[Any], None] = lambda module: None
     _modules: dict[LeafConfig, Any] = field(default_factory=dict)
 
-    def __call__(self, inputs: Inputs, way: Way) -> Arrays:
+    def __call__(self, inputs: Expected, way: Way) -> Arrays:
         """Stages and gradients."""
         adapter = RUNGS[self.rung].load_adapter()
         if inputs.config not in self._modules:
@@ -170,9 +123,9 @@ class Executor:
         return way(adapter, module, inputs)
 
 
-def plainly(adapter: Adapter, module: Any, inputs: Inputs) -> Arrays:
+def plainly(adapter: Adapter, module: Any, inputs: Expected) -> dict[str, np.ndarray]:
     """Call the module as everyone does."""
-    return keyed(adapter.stages(module, inputs.x), adapter.gradients(module, inputs.x, inputs.cotangent))
+    return adapter.arrays(module, inputs.x, inputs.cotangent)
 
 
 def compiled(module: Any) -> None:
@@ -184,9 +137,9 @@ def compiled(module: Any) -> None:
 
 
 @contextmanager
-def quiet_tracing() -> Iterator[None]:
-    """TensorFlow says that tracing a function for every configuration is slow; here each is wanted."""
-    logger = logging.getLogger("tensorflow")
+def quiet(name: str) -> Iterator[None]:
+    """A logger that says nothing short of an error."""
+    logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
@@ -195,19 +148,13 @@ def quiet_tracing() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def one_thread(adapter: Adapter, module: Any, inputs: Inputs) -> Arrays:
+def one_thread(adapter: Adapter, module: Any, inputs: Expected) -> dict[str, np.ndarray]:
     """PyTorch without its threads."""
-    import torch
-
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with on_one_thread():
         return plainly(adapter, module, inputs)
-    finally:
-        torch.set_num_threads(n_threads)
 
 
-def without_onednn(adapter: Adapter, module: Any, inputs: Inputs) -> Arrays:
+def without_onednn(adapter: Adapter, module: Any, inputs: Expected) -> dict[str, np.ndarray]:
     """PyTorch's own kernels."""
     import torch
 
@@ -217,45 +164,35 @@ def without_onednn(adapter: Adapter, module: Any, inputs: Inputs) -> Arrays:
             return plainly(adapter, module, inputs)
 
 
-def every_other(adapter: Adapter, module: Any, inputs: Inputs) -> Arrays:
+def every_other(adapter: Adapter, module: Any, inputs: Expected) -> dict[str, np.ndarray]:
     """Audio as every other sample of a longer buffer."""
-    buffer = np.zeros((inputs.x.shape[0], 2 * inputs.x.shape[1]), np.float32)
-    buffer[:, ::2] = inputs.x
-    return plainly(adapter, module, _with(inputs, buffer[:, ::2]))
+    return plainly(adapter, module, replace(inputs, x=np.repeat(inputs.x, 2, axis=1)[:, ::2]))
 
 
-def clips_last(adapter: Adapter, module: Any, inputs: Inputs) -> Arrays:
+def clips_last(adapter: Adapter, module: Any, inputs: Expected) -> dict[str, np.ndarray]:
     """Audio whose clips lie interleaved in memory."""
-    return plainly(adapter, module, _with(inputs, np.ascontiguousarray(inputs.x.T).T))
+    return plainly(adapter, module, replace(inputs, x=np.ascontiguousarray(inputs.x.T).T))
 
 
-def inference(adapter: Adapter, module: Any, inputs: Inputs) -> Arrays:
+def inference(adapter: Adapter, module: Any, inputs: Expected) -> dict[str, np.ndarray]:
     """PyTorch's forward pass without a record for gradients."""
     import torch
 
     with torch.inference_mode():
-        return keyed(adapter.stages(module, inputs.x), {})
+        return adapter.stages(module, inputs.x)
 
 
-def clip_by_clip(adapter: Adapter, module: Any, inputs: Inputs) -> Arrays:
+def clip_by_clip(adapter: Adapter, module: Any, inputs: Expected) -> dict[str, np.ndarray]:
     """Every clip by itself; parameters' gradients are added up after."""
-    parts = []
-    for i in range(len(inputs.x)):
-        one = Inputs(inputs.config, inputs.variables, inputs.x[i : i + 1], inputs.cotangent[i : i + 1])
-        parts.append(plainly(adapter, module, one))
-    return {key: _joined(key, [part[key] for part in parts]) for key in parts[0]}
+    clips = [slice(i, i + 1) for i in range(len(inputs.x))]
+    parts = [adapter.arrays(module, inputs.x[clip], inputs.cotangent[clip]) for clip in clips]
+    return {name: _joined(name, [part[name] for part in parts]) for name in parts[0]}
 
 
-def _joined(key: tuple[str, str], parts: list[np.ndarray]) -> np.ndarray:
-    if key[1] in PER_CLIP:
+def _joined(name: str, parts: list[np.ndarray]) -> np.ndarray:
+    if name in PER_CLIP:
         return parts[0]
-    if key[0] == "parameter gradient":
-        return np.asarray(sum(parts))
-    return np.concatenate(parts)
-
-
-def _with(inputs: Inputs, x: np.ndarray) -> Inputs:
-    return Inputs(inputs.config, inputs.variables, x, inputs.cotangent)
+    return np.asarray(sum(parts)) if property_of(name) == "parameter gradient" else np.concatenate(parts)
 
 
 TORCH_WAYS: dict[str, Way] = {
@@ -268,64 +205,45 @@ TORCH_WAYS: dict[str, Way] = {
 }
 
 
-_SEPARATOR = "|"  # in no property's and no stage's name
+@contextmanager
+def elsewhere(reference: str, out: Path, arguments: Iterable[str] = (), **environment: str) -> Iterator[Popen[str]]:
+    """Execute a reference on its calibration cases in a process of its own, which ends with the context."""
+    command = [sys.executable, "-m", "parity.checks.executions", reference, str(out), *arguments]
+    with Popen(command, env={**os.environ, **environment}, stdout=DEVNULL, stderr=PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
-@dataclass
-class Worker:
-    """A running process.
+def arrays_of(process: Popen[str], out: Path) -> list[Arrays]:
+    """Wait for such a process, and read what it has written.
 
-    Attributes:
-        process: what runs.
-        out: where it writes.
+    Raises:
+        RuntimeError: the process failed; says how.
     """
+    _, said = process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"{out.name}: exit status {process.returncode}: {said[-2000:]}")
+    return load(out)
 
-    process: subprocess.Popen[str]
-    out: Path
 
-    @classmethod
-    def start(cls, reference: str, out: Path, arguments: Iterable[str] = (), **environment: str) -> Worker:
-        """Start executing a reference on its calibration cases."""
-        command = [sys.executable, "-m", "parity.checks.executions", reference, str(out), *arguments]
-        process = subprocess.Popen(
-            command,
-            env={**os.environ, **environment},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        return cls(process, out)
-
-    def arrays(self) -> list[Arrays]:
-        """Wait, and read what was written.
-
-        Raises:
-            RuntimeError: the process failed; says how.
-        """
-        _, said = self.process.communicate()
-        if self.process.returncode:
-            raise RuntimeError(f"{self.out.name}: exit status {self.process.returncode}: {said[-2000:]}")
-        return load(self.out)
-
-    def stop(self) -> None:
-        """End the process, if it still runs."""
-        with self.process:  # waits, and closes its pipe
-            self.process.kill()
+_SEPARATOR = "|"  # in no array's name
 
 
 def save(out: Path, runs: Iterable[Arrays]) -> None:
     """Write the arrays of every case."""
-    named = {_SEPARATOR.join([str(i), *key]): values for i, run in enumerate(runs) for key, values in run.items()}
+    named = {f"{i}{_SEPARATOR}{name}": values for i, run in enumerate(runs) for name, values in run.items()}
     np.savez(out, **named)  # type: ignore[arg-type]
 
 
 def load(path: Path) -> list[Arrays]:
     """Read what :func:`save` wrote."""
-    runs: dict[int, Arrays] = {}
+    runs: dict[int, dict[str, np.ndarray]] = {}
     with np.load(path, allow_pickle=False) as held:
-        for name in held.files:
-            i, property, stage = name.split(_SEPARATOR)
-            runs.setdefault(int(i), {})[property, stage] = held[name]
+        for key in held.files:
+            i, name = key.split(_SEPARATOR)
+            runs.setdefault(int(i), {})[name] = held[key]
     return [runs[i] for i in sorted(runs)]
 
 
@@ -341,8 +259,7 @@ def main(arguments: list[str] | None = None) -> None:
 
         tf.config.threading.set_intra_op_parallelism_threads(given.threads)
         tf.config.threading.set_inter_op_parallelism_threads(given.threads)
-    executor = Executor(given.reference)
-    save(given.out, [executor(Inputs.of(case), plainly) for case in calibration_cases(given.reference)])
+    save(given.out, _executed(Executor(given.reference)))
 
 
 BASE = "as it is"
@@ -354,66 +271,53 @@ class Execution:
 
     Attributes:
         way: in words; :data:`BASE` for the one that all others are held against.
-        draw: what was moved before.
+        seed: of the movement of the input before; 0 is none.
         runs: the arrays of each case, in the cases' order.
     """
 
     way: str
-    draw: Draw
+    seed: int
     runs: list[Arrays]
 
     @property
     def name(self) -> str:
         """The way, and what was moved."""
-        return self.way if self.draw == NOTHING else f"{self.way}, {self.draw}"
+        return f"{self.way}, input moved by an ulp ({self.seed})" if self.seed else self.way
 
 
 def executions(reference: str) -> Iterator[Execution]:
     """All executions of a reference, :data:`BASE` first.
 
+    TensorFlow's are eager, and as a graph; what it reads when it starts, in processes of their own beside this one.
+
     Raises:
         ImportError: the reference's framework is not installed.
         RuntimeError: an execution in another process failed.
     """
-    if RUNGS[reference].framework == "tensorflow":
-        yield from _tensorflow(reference)
-    else:
-        yield from _torch(reference)
-
-
-def _torch(reference: str) -> Iterator[Execution]:
-    executor = Executor(reference)
-    yield _execution(BASE, executor)
-    for name, way in TORCH_WAYS.items():
-        yield _execution(name, executor, way=way)
-    for draw in MOVED:
-        yield _execution(BASE, executor, draw)
-
-
-def _tensorflow(reference: str) -> Iterator[Execution]:
-    """Eager, and as a graph; what TensorFlow reads when it starts, in processes of their own beside this one."""
+    plain = Executor(reference)
+    if RUNGS[reference].framework == "torch":
+        yield Execution(BASE, 0, _executed(plain))
+        yield from (Execution(name, 0, _executed(plain, way=way)) for name, way in TORCH_WAYS.items())
+        yield from (Execution(BASE, seed, _executed(plain, seed)) for seed in MOVED)
+        return
     with tempfile.TemporaryDirectory() as folder:
-        workers = {
-            "one thread": Worker.start(reference, Path(folder) / "threads.npz", ["--threads", "1"]),
-            "oneDNN off": Worker.start(reference, Path(folder) / "onednn.npz", TF_ENABLE_ONEDNN_OPTS="0"),
-        }
-        try:
-            yield _execution(BASE, Executor(reference))
+        threads, onednn = Path(folder) / "threads.npz", Path(folder) / "onednn.npz"
+        with (
+            elsewhere(reference, threads, ["--threads", "1"]) as one,
+            elsewhere(reference, onednn, TF_ENABLE_ONEDNN_OPTS="0") as other,
+        ):
+            yield Execution(BASE, 0, _executed(plain))
             graph = Executor(reference, compiled)
-            with quiet_tracing():
-                yield _execution("graph", graph)
-            for draw in MOVED:  # as a graph, which is ten times as fast
-                yield _execution("graph", graph, draw)
-            for name, worker in workers.items():
-                yield Execution(name, NOTHING, worker.arrays())
-        finally:
-            for worker in workers.values():
-                worker.stop()
+            # TensorFlow says that tracing a function for every configuration is slow; here each is wanted
+            with quiet("tensorflow"):
+                for seed in (0, *MOVED):  # moved as a graph, which is ten times as fast
+                    yield Execution("graph", seed, _executed(graph, seed))
+            yield Execution("one thread", 0, arrays_of(one, threads))
+            yield Execution("oneDNN off", 0, arrays_of(other, onednn))
 
 
-def _execution(name: str, executor: Executor, draw: Draw = NOTHING, way: Way = plainly) -> Execution:
-    cases = calibration_cases(executor.rung)
-    return Execution(name, draw, [executor(Inputs.of(case, draw), way) for case in cases])
+def _executed(executor: Executor, seed: int = 0, way: Way = plainly) -> list[Arrays]:
+    return [executor(inputs_of(case, seed), way) for case in calibration_cases(executor.rung)]
 
 
 if __name__ == "__main__":

@@ -8,11 +8,9 @@ does it for as many drawn configurations as are asked for.
 from __future__ import annotations
 
 import importlib
-import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -25,11 +23,12 @@ import efficientleaf
 from parity.adapters.efficientleaf import EfficientLeafAdapter
 from parity.adapters.leaf import LeafAdapter
 from parity.checks.compressions import NORM_OWN, CompressionProbe, EnergyDraw, Normalised
+from parity.checks.executions import quiet
 from parity.checks.grid import Context, Expected
 from parity.checks.plans import Setting
-from parity.criteria import OfMax, one_operation, peak, soundness, status
+from parity.criteria import OfMax, peak, soundness, status, within_rounding
 from parity.criteria.criterion import unit_roundoff
-from parity.oracle import SIMPLIFIED, Box, Geometry, Group
+from parity.oracle import SIMPLIFIED
 from parity.oracle.compression import log1p, subtract_median
 from parity.report.claims import Measurement
 
@@ -72,11 +71,9 @@ class Subject:
         """Built, filled and frozen."""
         config = replace(self.setting.config, padding=self.padding)
         if self.rung == "leaf":
-            module: Any = LeafAdapter().build(config)
-            LeafAdapter().write(module, self.weights)
-            return module.eval()  # type: ignore[no-any-return]
-        module = EfficientLeafAdapter().build(config, **self.setting.options)
-        EfficientLeafAdapter().write(module, self.weights)
+            leaf: torch.nn.Module = LeafAdapter().filled(config, self.weights)
+            return leaf.eval()
+        module: Any = EfficientLeafAdapter().filled(config, self.weights, **self.setting.options)
         if self.compression == "logtbn":
             n = self.setting.n_filters
             module.compression = efficientleaf.LogTBN(n, True, 5, True, True, True, True)
@@ -97,18 +94,17 @@ class Subject:
     def expected(self, x: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The oracle's output, its running error, and what one rounding an operation makes of it."""
         config = replace(self.setting.config, padding=self.padding)
-        geometry = None
-        if self.rung == "efficientleaf":  # its own plan; whether that is right is not asked here
-            groups = tuple(Group(*numbers) for numbers in EfficientLeafAdapter().plan(self.module))
-            geometry = Geometry(config.window, config.stride, "centered", Box.of_efficientleaf(config.window), groups)
+        # efficientleaf has its own plan; whether that is right is not asked here
+        adapter = EfficientLeafAdapter() if self.rung == "efficientleaf" else LeafAdapter()
+        geometry = adapter.geometry(self.module, config)
         right = Expected(config, self.weights, x.numpy(), x.numpy(), conventions=SIMPLIFIED, geometry=geometry)
         right.cotangent = np.zeros_like(right.stages["output"])
+        errors, rounding = right.errors("float32"), right.rounding("float32")
         if self.compression == "pcen":
-            return right.stages["output"], right.errors("float32")["output"], right.rounding("float32")["output"]
+            return right.stages["output"], errors["output"], rounding["output"]
         pool = right.stages["pool"]
-        error, rounding = right.errors("float32")["pool"], right.rounding("float32")["pool"]
-        value, counted = self._log_tbn(pool, error)
-        return value, counted, self._log_tbn(pool, rounding)[1]
+        value, counted = self._log_tbn(pool, errors["pool"])
+        return value, counted, self._log_tbn(pool, rounding["pool"])[1]
 
     def _log_tbn(self, pool: np.ndarray, off: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Log-TBN of energies that are off by so much."""
@@ -152,7 +148,8 @@ def graph(subject: Subject, engine: str) -> Run:
 
 def graphs(subject: Subject, engine: str) -> Iterator[Measurement]:
     """An engine's outputs of a front end, at every length."""
-    with torch.no_grad(), _quiet():
+    with torch.no_grad(), quiet("torch.onnx"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns of what it does itself, and logs what it lacks
         run = graph(subject, engine)
         for i, n_samples in enumerate(subject.lengths()[:: LENGTHS.get(engine, 1)]):
             x = subject.audio(n_samples, 1 + i % 3)
@@ -169,7 +166,7 @@ def judged(subject: Subject, engine: str, x: Tensor, got: np.ndarray, eager: np.
     yield context.measurement("output", "status", same, "rounding")
     if same.passes:
         yield context.measurement("output", "forward", soundness(got, value, error), "rounding")
-        yield context.measurement("output", "forward", one_operation(got, eager, rounding, peak), "rounding")
+        yield context.measurement("output", "forward", within_rounding(got, eager, rounding, peak), "rounding")
         yield replace(context, domain=f"{DOMAIN}, of the largest").measurement(
             "output", "forward", ENGINE(got, eager), "rounding"
         )
@@ -188,20 +185,6 @@ def drawn(rung: str, seed: int) -> Subject:
     # "same" where a window is no shorter than a hop: there its zeros are a plain function of the length
     same = rung == "leaf" and setting.window_len >= setting.window_stride and rng.random() < 0.5
     return Subject(rung, setting, compression, "same" if same else "centered", seed)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter warns of what it does itself, and logs what it lacks."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
 
 
 def main(n: int = 20) -> None:

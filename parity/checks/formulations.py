@@ -53,48 +53,10 @@ class Errors:
     not_finite: float
 
 
-def gain_by_negative_power(x: Tensor, m: Tensor, alpha: Tensor, eps: float) -> Tensor:
-    """The original's."""
-    return x * (eps + m) ** -alpha
-
-
-def gain_by_division(x: Tensor, m: Tensor, alpha: Tensor, eps: float) -> Tensor:
-    """The inverse of a positive power."""
-    return x / (eps + m) ** alpha
-
-
-def gain_by_logarithms(x: Tensor, m: Tensor, alpha: Tensor, eps: float) -> Tensor:
-    """EfficientLEAF's, as published; eps > 0."""
-    return x * torch.exp(-alpha * (math.log(eps) + torch.log1p(m / eps)))
-
-
-def gain_of_leaf(x: Tensor, m: Tensor, alpha: Tensor, eps: float) -> Tensor:
-    """The gain of ``leaf.PCEN``."""
-    y: Tensor = _Gain.apply(x, eps + m, alpha)  # type: ignore[no-untyped-call]
-    return y
-
-
-def root_by_subtraction(v: Tensor, delta: Tensor, r: Tensor) -> Tensor:
-    """The original's, and EfficientLEAF's as published."""
-    return (v + delta) ** r - delta**r
-
-
 def root_by_expm1(v: Tensor, delta: Tensor, r: Tensor) -> Tensor:
     """Without a subtraction."""
     divisor = torch.where(delta > 0, delta, 1.0)
     return torch.where(delta > 0, divisor**r * torch.expm1(r * torch.log1p(v / divisor)), v**r)
-
-
-def root_by_expm1_written(v: Tensor, delta: Tensor, r: Tensor) -> Tensor:
-    """As above, with gradients that have no subtraction either."""
-    y: Tensor = _Expm1.apply(v, delta, r)  # type: ignore[no-untyped-call]
-    return y
-
-
-def root_of_leaf(v: Tensor, delta: Tensor, r: Tensor) -> Tensor:
-    """The root of ``leaf.PCEN``: expm1 where a subtraction would cancel, else the subtraction."""
-    y: Tensor = _Root.apply(v, delta, r)  # type: ignore[no-untyped-call]
-    return y
 
 
 class _Expm1(torch.autograd.Function):
@@ -116,17 +78,18 @@ class _Expm1(torch.autograd.Function):
         return d * d_v, d * d_delta, d * torch.where(positive, d_r, torch.xlogy(v**r, v))
 
 
+# of x, M, alpha and eps > 0, and of v, delta and r
 GAINS: dict[str, Gain] = {
-    "x (eps + M)^-alpha": gain_by_negative_power,
-    "x / (eps + M)^alpha": gain_by_division,
-    PUBLISHED_GAIN: gain_by_logarithms,
-    LEAF: gain_of_leaf,
+    "x (eps + M)^-alpha": lambda x, m, alpha, eps: x * (eps + m) ** -alpha,
+    "x / (eps + M)^alpha": lambda x, m, alpha, eps: x / (eps + m) ** alpha,
+    PUBLISHED_GAIN: lambda x, m, alpha, eps: x * torch.exp(-alpha * (math.log(eps) + torch.log1p(m / eps))),
+    LEAF: lambda x, m, alpha, eps: _Gain.apply(x, eps + m, alpha),  # type: ignore[no-untyped-call]
 }
 ROOTS: dict[str, Root] = {
-    PUBLISHED_ROOT: root_by_subtraction,
+    PUBLISHED_ROOT: lambda v, delta, r: (v + delta) ** r - delta**r,
     "delta^r expm1(r log1p(v / delta))": root_by_expm1,
-    "the same, gradients written": root_by_expm1_written,
-    LEAF: root_of_leaf,
+    "the same, gradients written": lambda *given: _Expm1.apply(*given),  # type: ignore[no-untyped-call]
+    LEAF: lambda *given: _Root.apply(*given),  # type: ignore[no-untyped-call]
 }
 
 
@@ -184,11 +147,8 @@ def measured() -> Iterator[tuple[str, str, dict[str, Errors]]]:
     """Stage, form and the errors by quantity, over the whole grid."""
     for eps in EPS:
         for name, gain in GAINS.items():
-            yield (
-                f"gain, eps = {eps:g}",
-                name,
-                {q: errors(got, exact) for q, got, exact in gains(gain, gain_grid(), eps)},
-            )
+            found = {q: errors(got, exact) for q, got, exact in gains(gain, gain_grid(), eps)}
+            yield f"gain, eps = {eps:g}", name, found
     for name, root in ROOTS.items():
         yield "root", name, {q: errors(got, exact) for q, got, exact in roots(root, root_grid())}
 

@@ -7,7 +7,7 @@ held to the bit. Everything is built with the rung's own defaults, in float32 an
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 from parity.adapters import canonical
 from parity.adapters.rungs import RUNGS
 from parity.checks.grid import Context
-from parity.criteria import AtMost, Exactly, soundness, status
+from parity.criteria import AtMost, Exactly
 from parity.oracle import Precision, Running, analytic_init, measured_init, measured_init_margin, mel_matrix
 from parity.oracle.arrays import Array
 from parity.oracle.running import EXP, LOG
@@ -81,7 +81,7 @@ class InitialProbe:
         gabor = melfilters.Gabor(n_filters=n_filters, min_freq=LOW, max_freq=HIGH, dtype=self.native())
         errors = mel_errors(n_filters, self.precision)
         expected = mel_matrix(n_filters, N_FFT // 2 + 1, RATE, LOW, HIGH)
-        yield from self.sound("mel", np.asarray(gabor.mel_filters), expected, errors)
+        yield from self.context.sound("mel", "forward", np.asarray(gabor.mel_filters), expected, errors)
         exact = measured_init(n_filters)
         # a root moves by half of the triangle's error over itself, which is at least half of the peak where it matters
         peak, largest = expected.max(axis=1), errors.max(axis=1)
@@ -94,7 +94,7 @@ class InitialProbe:
         # pi is rounded, and a product with it; the width has a logarithm under a root and a quotient besides
         roundings = np.array([2.0, LOG / 2 + 6])
         error = roundings * self.precision.u * exact
-        yield from self.sound("init", kernel[decided], exact[decided], error[decided])
+        yield from self.context.sound("init", "forward", kernel[decided], exact[decided], error[decided])
 
     def analytic(self, n_filters: int, rate: int) -> Iterator[Measurement]:
         """Rungs 2 and 3: centres and widths computed from the corners of the mel triangles."""
@@ -103,25 +103,25 @@ class InitialProbe:
             canonical.KERNEL
         ]
         errors = analytic_errors(n_filters, rate, self.precision)
-        yield from self.sound("init", kernel, analytic_init(n_filters, rate, LOW, HIGH), errors)
+        yield from self.context.sound("init", "forward", kernel, analytic_init(n_filters, rate, LOW, HIGH), errors)
 
     def constants(self) -> Iterator[Measurement]:
         """Everything that starts from a constant, for each form of the frontend."""
         for form, module in self.forms():
             self.context.case = form
-            for name, values in self.adapter.read(module).items():
-                if name != canonical.KERNEL:
-                    expected = np.broadcast_to(np.asarray(CONSTANTS[name]), values.shape)
-                    yield self.context.measurement(name, "forward", STARTS(values, expected), "bitwise")
-            floor = STARTS(self.adapter.config(module).pcen_floor, PCEN_FLOOR)
-            yield self.context.measurement("pcen", "forward", floor, "bitwise")
+            held = {name: v for name, v in self.adapter.read(module).items() if name != canonical.KERNEL}
+            yield from self.exactly(held, CONSTANTS)
+            yield from self.exactly({"pcen": np.array(self.adapter.config(module).pcen_floor)}, {"pcen": PCEN_FLOOR})
         if self.rung == "efficientleaf":
             self.context.case = "logtbn"
-            compression = self.build(n_filters=3).compression
-            for name, tensor in compression.state_dict().items():
-                values = tensor.numpy()
-                expected = np.broadcast_to(np.asarray(TBN_CONSTANTS[name]), values.shape)
-                yield self.context.measurement(name, "forward", STARTS(values, expected), "bitwise")
+            state = self.build(n_filters=3).compression.state_dict()
+            yield from self.exactly({name: tensor.numpy() for name, tensor in state.items()}, TBN_CONSTANTS)
+
+    def exactly(self, held: Mapping[str, np.ndarray], constants: Mapping[str, object]) -> Iterator[Measurement]:
+        """Every array against the constant that it starts from."""
+        for name, values in held.items():
+            expected = np.broadcast_to(np.asarray(constants[name]), values.shape)
+            yield self.context.measurement(name, "forward", STARTS(values, expected), "bitwise")
 
     def forms(self) -> Iterator[tuple[str, Any]]:
         """Fresh frontends of three filters; all weights of the rung are in one or the other."""
@@ -151,13 +151,6 @@ class InitialProbe:
         import torch
 
         return getattr(torch, self.dtype)
-
-    def sound(self, stage: str, got: np.ndarray, expected: Array, errors: Array) -> Iterator[Measurement]:
-        """Status and running-error bound of one array."""
-        state = status(got, expected.astype(self.dtype))
-        yield self.context.measurement(stage, "forward", state, "rounding")
-        if state.passes:
-            yield self.context.measurement(stage, "forward", soundness(got, expected, errors), "rounding")
 
 
 @contextmanager

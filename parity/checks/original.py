@@ -63,33 +63,22 @@ def prepare() -> list[str]:
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.get_logger().setLevel("ERROR")  # each gradient of a Gabor filter warns of a complex cast
     absent = [name for name in ("lingvo", "tensorflow_addons", "gin") if importlib.util.find_spec(name) is None]
-    for name in absent:
-        _STAND_INS[name]()
+    modules: dict[str, Any] = {name: types.ModuleType(name) for top in absent for name in _STAND_INS[top]}
+    sys.modules.update(modules)
+    if "lingvo" in absent:  # only SpecAugment's constructor asks for what is in it; of tensorflow-addons, mean_var_norm
+        modules["lingvo.core"].spectrum_augmenter = modules["lingvo.core.spectrum_augmenter"]
+    if "gin" in absent:  # decorators that give back what they are given
+        gin = modules["gin"]
+        gin.configurable = gin.constants_from_enum = lambda decorated: decorated
+        gin.external_configurable = lambda *arguments, **named: None
     return absent
 
 
-def _lingvo() -> None:
-    """Nothing: only SpecAugment's constructor asks for what is in it."""
-    for name in ("lingvo", "lingvo.core", "lingvo.core.spectrum_augmenter"):
-        sys.modules[name] = types.ModuleType(name)
-    core: Any = sys.modules["lingvo.core"]
-    core.spectrum_augmenter = sys.modules["lingvo.core.spectrum_augmenter"]
-
-
-def _tensorflow_addons() -> None:
-    """Nothing: only ``mean_var_norm`` asks for what is in it."""
-    sys.modules["tensorflow_addons"] = types.ModuleType("tensorflow_addons")
-
-
-def _gin() -> None:
-    """Decorators that give back what they are given."""
-    gin: Any = types.ModuleType("gin")
-    gin.configurable = gin.constants_from_enum = lambda decorated: decorated
-    gin.external_configurable = lambda *arguments, **named: None
-    sys.modules["gin"] = gin
-
-
-_STAND_INS = {"lingvo": _lingvo, "tensorflow_addons": _tensorflow_addons, "gin": _gin}
+_STAND_INS = {
+    "lingvo": ("lingvo", "lingvo.core", "lingvo.core.spectrum_augmenter"),
+    "tensorflow_addons": ("tensorflow_addons",),
+    "gin": ("gin",),
+}
 
 
 def compare(examples: int, names: Sequence[str], seed: int = 0) -> list[Compared]:

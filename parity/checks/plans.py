@@ -7,8 +7,8 @@ the plan's edges, each on weights of which some lie outside the limits, against 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from parity.adapters import canonical
 from parity.adapters.efficientleaf import EfficientLeafAdapter
-from parity.checks.grid import Context, Expected, compare_algebraic, compare_algebraic_gradients, compare_sound, kind_of
+from parity.checks.grid import Context, Expected, compare
 from parity.criteria import Verdict
 from parity.criteria.criterion import unit_roundoff
 from parity.oracle import SIMPLIFIED, Box, Geometry, Group, plan_groups
@@ -106,46 +106,32 @@ def plans() -> Iterator[Measurement]:
         yield from projection(setting)
 
 
-@dataclass
-class Count:
-    """Counts of integers compared, and of those too near to a threshold to be known.
+Planned = tuple[list[tuple[int, ...]], tuple[Group, ...], list[bool]]  # a module's, the oracle's, which are certain
 
-    Attributes:
-        differing: of those that were decided.
-        decided, undecided: groups.
-    """
 
-    differing: int = 0
-    decided: int = 0
-    undecided: int = 0
-    context: Context = field(default_factory=lambda: _context(PLAN, "", "float32"))
-
-    def add(self, got: list[tuple[int, ...]], wanted: tuple[Group, ...], certain: list[bool]) -> None:
-        """Compare the plan of one module."""
-        self.differing += abs(len(got) - len(wanted))
-        for mine, theirs, known in zip(got, wanted, certain, strict=False):
-            self.decided += known
-            self.undecided += not known
-            if known:
-                self.differing += sum(a != b for a, b in zip(mine, _numbers(theirs), strict=True))
-
-    def measurement(self) -> Measurement:
-        """The integers that differ; 0 is the bound."""
-        reason = f"{REASON}; {self.decided} groups decided, {self.undecided} within rounding of a threshold"
-        return self.context.measurement("filters", "status", Verdict("status", self.differing, 0.0, reason), "bitwise")
+def differing(context: Context, plans: Iterable[Planned]) -> Measurement:
+    """The integers that differ in the plans of modules, but for groups too near to a threshold; 0 is the bound."""
+    n, decided, undecided = 0, 0, 0
+    for got, wanted, known in plans:
+        n += abs(len(got) - len(wanted))
+        for mine, theirs, is_known in zip(got, wanted, known, strict=False):
+            decided += is_known
+            undecided += not is_known
+            n += is_known and sum(a != b for a, b in zip(mine, astuple(theirs), strict=True))
+    reason = f"{REASON}; {decided} groups decided, {undecided} within rounding of a threshold"
+    return context.measurement("filters", "status", Verdict("status", n, 0.0, reason), "bitwise")
 
 
 def grouping(setting: Setting) -> Iterator[Measurement]:
     """The plan for the initial weights and for drawn ones, all of them put into the same module one after the other."""
     adapter = EfficientLeafAdapter()
     for dtype in ("float32", "float64"):
-        count = Count(context=_context(PLAN, str(setting), dtype))
-        module = adapter.build(setting.config, dtype, **setting.options)
+        module, found = adapter.build(setting.config, dtype, **setting.options), list[Planned]()
         for variables in (adapter.read(module), *map(setting.draw, SEEDS)):
             adapter.write(module, variables)
             geometry = setting.geometry(variables)
-            count.add(adapter.plan(module), geometry.groups, certain(setting, variables, geometry, dtype))
-        yield count.measurement()
+            found.append((adapter.plan(module), geometry.groups, certain(setting, variables, geometry, dtype)))
+        yield differing(_context(PLAN, str(setting), dtype), found)
 
 
 def ties() -> Iterator[Measurement]:
@@ -156,11 +142,9 @@ def ties() -> Iterator[Measurement]:
     mu = math.pi / np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 2.0, 4.0])
     sigma = np.array([8.0, 8.25, 8.5, 7.75, 16.0, 2.5, 3.0, 100.0])
     variables[canonical.KERNEL] = np.stack([mu, sigma], axis=1)
-    module = adapter.build(setting.config, "float64", **setting.options)
-    adapter.write(module, variables)
-    count = Count(context=_context(PLAN, "on the thresholds", "float64"))
-    count.add(adapter.plan(module), setting.geometry(variables).groups, [True] * 8)
-    yield count.measurement()
+    module = adapter.filled(setting.config, variables, "float64", **setting.options)
+    plan = adapter.plan(module), setting.geometry(variables).groups, [True] * 8
+    yield differing(_context(PLAN, "on the thresholds", "float64"), [plan])
 
 
 @lru_cache
@@ -182,24 +166,17 @@ def energies(setting: Setting, dtype: str) -> Iterator[Measurement]:
     for seed in SEEDS:
         right = expected(setting, seed)
         adapter.write(module, dict(right.variables))
-        if [_numbers(g) for g in right.oracle.geometry.groups] != adapter.plan(module):
+        if [astuple(g) for g in right.oracle.geometry.groups] != adapter.plan(module):
             continue  # another geometry is another function; whether it may be another is the plan's own measurement
         context = _context(GROUPS, f"seed={seed},{setting}", dtype)
-        stages, slopes = adapter.stages(module, right.x), adapter.gradients(module, right.x, right.cotangent)
-        if dtype == "float64":
-            yield from compare_algebraic(context, stages, right)
-            yield from compare_algebraic_gradients(context, slopes, right)
-        else:
-            yield from compare_sound(context, stages, right.stages, right.errors(dtype), lambda _: "forward")
-            yield from compare_sound(context, slopes, right.gradients, right.gradient_errors(dtype), kind_of)
+        yield from compare(context, adapter.arrays(module, right.x, right.cotangent), right)
 
 
 def projection(setting: Setting) -> Iterator[Measurement]:
     """A forward pass in training projects mu, sigma and the widths onto their limits, in place; the rest stays."""
     adapter = EfficientLeafAdapter()
-    module = adapter.build(setting.config, **setting.options)
     variables = setting.draw(0)
-    adapter.write(module, variables)
+    module = adapter.filled(setting.config, variables, **setting.options)
     module.train()(adapter._audio(module, np.zeros((1, 50), dtype=np.float32)))
     box = Box.of_efficientleaf(setting.config.window)
     mu, sigma, width = clamped(variables[canonical.KERNEL], variables[canonical.POOLING].reshape(-1), box)
@@ -229,12 +206,6 @@ def certain(setting: Setting, variables: dict[str, Array], geometry: Geometry, d
             known &= all(d == 1 or abs(wanted - d) > reach * d for d in range(1, geometry.stride + 1))
         out.append(known)
     return out
-
-
-def _numbers(group: Group) -> tuple[int, ...]:
-    return (
-        group.start, group.stop, group.kernel_size, group.conv_stride, group.window_size, group.pool_stride,
-    )  # fmt: skip
 
 
 def _context(domain: str, case: str, dtype: str) -> Context:

@@ -9,27 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from parity.adapters.base import Adapter, TorchAdapter
+from parity.adapters.base import TorchAdapter
 from parity.adapters.canonical import checked
 from parity.adapters.rungs import RUNGS
 from parity.cases.case import Case
 from parity.checks.executions import moved
-from parity.checks.grid import (
-    Arrays,
-    Context,
-    Expected,
-    Produced,
-    compare,
-    compare_algebraic,
-    compare_algebraic_gradients,
-    compare_sound,
-    kind_of,
-)
-from parity.criteria import Exactly, PooledAccuracy, one_operation, peak, soundness, status
-from parity.oracle import Box, Geometry, Group, LeafBounds, LeafOracle, Precision
-from parity.oracle.arrays import exact
+from parity.checks.grid import Context, Expected, compare
+from parity.criteria import Exactly, PooledAccuracy, peak, soundness, status, within_rounding
+from parity.oracle import LeafBounds, Precision
 from parity.oracle.config import LeafConfig
-from parity.report.claims import STAGES, Measurement
+from parity.report.claims import Measurement
 from parity.weights.converting import convert
 
 
@@ -68,7 +57,6 @@ STEPS: dict[str, Step] = {
 
 
 N_AGAIN = 3  # executions of the reference beside the first, where an array is judged by itself
-INNER_STAGES = frozenset(STAGES) - {"output", "input"}
 
 
 @dataclass
@@ -79,9 +67,8 @@ class Runner:
         step: the step.
         domain: where the relation is claimed, if not on the step's own domain.
         reproduce: the command that runs the cases again, if not ``leaf-ladder replay``.
-        literal: hold the output and the gradients to their limits as they stand, with no allowance for terms that
-            cancel: on a given clip, rather than on whatever is drawn.
-        pools: see :class:`parity.checks.grid.Context`.
+        literal: on a given clip: judge each array by itself, see :class:`parity.checks.grid.Context`.
+        pools: see there.
     """
 
     step: Step
@@ -101,41 +88,31 @@ class Runner:
             dtype=dtype,
             pools=self.pools,
             singly=self.literal,
+            literal=self.literal,
             factor=self.factor,
-            literal=(lambda name: name not in INNER_STAGES) if self.literal else (lambda name: False),
         )
 
-    def factor(self, property: str, stage: str) -> float:
+    def factor(self, stage: str) -> float:
         """G1's k: measured on the reference, the first time that it is asked for."""
         from parity.checks.factors import measure
 
-        return measure(self.step.reference).factor(property, stage)
+        return measure(self.step.reference).factor(stage)
 
     def run(self, case: Case) -> Iterator[Measurement]:
         """Everything that is claimed of the candidate on one case, measured."""
-        yield from self.measure(case.config, case.variables(), case.input(), case.cotangent, str(case))
+        yield from self.measure(self.expected(case.config, case.variables(), case.input(), case.cotangent), str(case))
 
-    def measure(
-        self,
-        config: LeafConfig,
-        variables: Mapping[str, np.ndarray],
-        x: np.ndarray,
-        cotangent_of: Callable[[tuple[int, ...]], np.ndarray],
-        case: str,
-    ) -> Iterator[Measurement]:
-        """float32: forward and gradients against the reference and the oracle; float64: against the oracle.
+    def measure(self, expected: Expected, case: str) -> Iterator[Measurement]:
+        """float32: stages and gradients against the reference and the oracle; float64: against the oracle.
 
         Args:
-            config: of the reference; its padding is the step's.
-            variables: weights, by canonical names, float32.
-            x: audio, float32 [B, T].
-            cotangent_of: from the output's shape to a cotangent, float32.
+            expected: of this step.
             case: name of the case.
         """
-        expected = self.expected(config, variables, x, cotangent_of)
-        single, double = self.context(case), self.context(case, "float64")
-        single.with_norm = config.mean_var_norm
-        yield from compare(single, double, self.produce(expected), expected)
+        adapter = RUNGS[self.step.candidate].load_adapter()
+        for dtype in ("float32", "float64"):
+            candidate = adapter.arrays(self.climbed(expected, dtype), expected.x, expected.cotangent)
+            yield from compare(self.context(case, dtype), candidate, expected)
 
     def expected(
         self,
@@ -144,70 +121,52 @@ class Runner:
         x: np.ndarray,
         cotangent_of: Callable[[tuple[int, ...]], np.ndarray],
     ) -> Expected:
-        """Run the reference and the oracle; arguments as for :meth:`measure`."""
+        """Run the reference.
+
+        Args:
+            config: of the reference; its padding is the step's.
+            variables: weights, by canonical names, float32.
+            x: audio, float32 [B, T].
+            cotangent_of: from the output's shape to a cotangent, float32.
+        """
         config = config.with_(padding=self.step.reference_padding)
-        weights = checked(variables, config)
         adapter = RUNGS[self.step.reference].load_adapter()
-        standing = adapter.build(config)
-        adapter.write(standing, weights)
+        standing = adapter.filled(config, variables)
         stages = adapter.stages(standing, x)
         cotangent = cotangent_of(stages["output"].shape)
-        again: list[tuple[Arrays, Arrays]] = []
-        for seed in range(N_AGAIN if self.literal else 0):
-            nearby = moved(x, np.random.default_rng(seed))
-            again.append((adapter.stages(standing, nearby), adapter.gradients(standing, nearby, cotangent)))
+        nearby = [moved(x, np.random.default_rng(seed)) for seed in range(N_AGAIN if self.literal else 0)]
         return Expected(
             config=config,
-            variables=weights,
+            variables=checked(variables, config),
             x=x,
             cotangent=cotangent,
-            reference=stages,
-            reference_gradients=adapter.gradients(standing, x, cotangent),
-            reference_again=again,
+            reference={**stages, **adapter.gradients(standing, x, cotangent)},
+            reference_again=[adapter.arrays(standing, audio, cotangent) for audio in nearby],
             subtracts=RUNGS[self.step.candidate].subtracts,
             standing=standing,
         )
 
-    def produce(self, expected: Expected) -> Produced:
-        """Run the candidate, converted from the reference with the same weights."""
-        adapter = RUNGS[self.step.candidate].load_adapter()
-        single, double = self.climbed(expected)
-        return Produced(
-            stages=adapter.stages(single, expected.x),
-            gradients=adapter.gradients(single, expected.x, expected.cotangent),
-            precise_stages=adapter.stages(double, expected.x),
-            precise_gradients=adapter.gradients(double, expected.x, expected.cotangent),
-        )
-
-    def climbed(self, expected: Expected) -> tuple[Any, Any]:
-        """The candidate in float32 and in float64, with the weights of the case."""
-        single, double = (
-            convert(expected.standing, self.step.candidate, padding=self.step.padding, dtype=dtype)
-            for dtype in ("float32", "float64")
-        )
-        return single, double
+    def climbed(self, expected: Expected, dtype: str) -> Any:
+        """The candidate, converted from the reference with the same weights."""
+        return convert(expected.standing, self.step.candidate, padding=self.step.padding, dtype=dtype)
 
 
 def round_trip(step: Step, case: Case) -> Iterator[Measurement]:
     """Parameters carried to the candidate and back down are the same bits."""
     config = case.config.with_(padding=step.reference_padding)
     reference = RUNGS[step.reference].load_adapter()
-    standing = reference.build(config)
-    sent = checked(case.variables(), config)
-    reference.write(standing, sent)
-    climbed = convert(standing, step.candidate, padding=step.padding)
+    climbed = convert(reference.filled(config, case.variables()), step.candidate, padding=step.padding)
     returned = reference.read(convert(climbed, step.reference))
-    yield from _same_bits(Runner(step).context(case), sent, returned)
+    yield from _same_bits(Runner(step).context(case), checked(case.variables(), config), returned)
 
 
 def there_and_back(rung: str, case: Case) -> Iterator[Measurement]:
     """Parameters written into a rung and read again are the same bits."""
     adapter = RUNGS[rung].load_adapter()
-    module, sent = adapter.build(case.config), checked(case.variables(), case.config)
-    adapter.write(module, sent)
+    returned = adapter.read(adapter.filled(case.config, case.variables()))
     again = f"pytest parity_tests/rungs/test_drawn.py -m {rung} -k there_and_back"
     context = Context(rung, "oracle", "drawn configurations and weights", str(case), again)
-    yield from _same_bits(context, sent, adapter.read(module))
+    yield from _same_bits(context, checked(case.variables(), case.config), returned)
 
 
 def _same_bits(
@@ -240,50 +199,22 @@ def against_oracle(rung: str, case: Case, dtype: str = "float32", domain: str = 
     if dtype not in DTYPES:
         raise ValueError(f"dtype={dtype!r}: must be one of {DTYPES}")
     adapter = RUNGS[rung].load_adapter()
-    weights = checked(case.variables(), case.config)
-    module = adapter.build(case.config, dtype="float64" if dtype == "float64" else "float32")
-    adapter.write(module, weights)
-    x = case.input()
-    expected = Expected(
-        config=case.config,
-        variables=weights,
-        x=x,
-        cotangent=x,  # replaced below, once the output's shape is known
-        subtracts=RUNGS[rung].subtracts or dtype != "float64",
-        geometry=geometry_of(adapter, module, case),
-    )
-    expected.cotangent = case.cotangent(expected.stages["output"].shape)
-    context = Context(
-        rung=rung,
-        reference="oracle",
-        domain=domain,
-        case=str(case),
-        reproduce=f"leaf-ladder replay {rung}{SUFFIX} {shlex.quote(str(case))}",
-        dtype=dtype,
-    )
-    if dtype == "bfloat16":
-        if not isinstance(adapter, TorchAdapter):
-            raise ValueError(f"dtype='bfloat16': must be float32 or float64, as {rung} has no autocast")
-        stages = adapter.autocast_stages(module, x)
-        yield from compare_sound(context, stages, expected.stages, expected.errors(dtype), lambda stage: "forward")
-        return
-    stages, gradients = adapter.stages(module, x), adapter.gradients(module, x, expected.cotangent)
-    if dtype == "float64":  # as far from the truth as the oracle itself
-        yield from compare_algebraic(context, stages, expected)
-        yield from compare_algebraic_gradients(context, gradients, expected)
-        return
-    yield from compare_sound(context, stages, expected.stages, expected.errors(dtype), lambda stage: "forward")
-    yield from compare_sound(context, gradients, expected.gradients, expected.gradient_errors(dtype), kind_of)
+    if dtype == "bfloat16" and not isinstance(adapter, TorchAdapter):
+        raise ValueError(f"dtype='bfloat16': must be float32 or float64, as {rung} has no autocast")
+    module = adapter.filled(case.config, case.variables(), "float64" if dtype == "float64" else "float32")
+    expected = expected_alone(rung, module, case)
+    again = f"leaf-ladder replay {rung}{SUFFIX} {shlex.quote(str(case))}"
+    if isinstance(adapter, TorchAdapter) and dtype == "bfloat16":
+        candidate = adapter.autocast_stages(module, expected.x)
+    else:
+        candidate = adapter.arrays(module, expected.x, expected.cotangent)
+    yield from compare(Context(rung, "oracle", domain, str(case), again, dtype), candidate, expected)
 
 
-def geometry_of(adapter: Adapter, module: object, case: Case) -> Geometry | None:
-    """EfficientLEAF's groups as the module chose them; None for LEAF's own geometry."""
-    plan = getattr(adapter, "plan", None)
-    if plan is None:
-        return None
-    config = case.config
-    groups = tuple(Group(*numbers) for numbers in plan(module))
-    return Geometry(config.window, config.stride, "centered", Box.of_efficientleaf(config.window), groups)
+def expected_alone(rung: str, module: Any, case: Case) -> Expected:
+    """What a rung's module is held against by itself: the oracle in the module's own geometry."""
+    geometry = RUNGS[rung].load_adapter().geometry(module, case.config)
+    return Expected.of(case, subtracts=RUNGS[rung].subtracts, geometry=geometry)
 
 
 CHUNKS_DOMAIN = "in chunks"
@@ -301,12 +232,8 @@ def streamed(rung: str, case: Case, cuts: Sequence[int], dtype: str = "float32")
     import torch
 
     adapter = RUNGS[rung].load_adapter()
-    weights = checked(case.variables(), case.config)
-    module = adapter.build(case.config, dtype=dtype)
-    adapter.write(module, weights)
+    module = adapter.filled(case.config, case.variables(), dtype)
     x = case.input()
-    held = {name: exact(values) for name, values in weights.items()}
-    oracle = LeafOracle(case.config, geometry=geometry_of(adapter, module, case))
     pieces = [torch.from_numpy(piece.astype(dtype)) for piece in np.split(x, cuts, axis=-1)]
     candidate = torch.cat(list(module.stream(pieces, n_samples=x.shape[-1])), -1).numpy()
     whole = adapter.output(module, x)
@@ -322,12 +249,13 @@ def streamed(rung: str, case: Case, cuts: Sequence[int], dtype: str = "float32")
     yield context.measurement("output", "status", verdict, "rounding")
     if not verdict.passes:
         return
+    expected = expected_alone(rung, module, case)
+    oracle, weights = expected.oracle, expected.variables
     errors, rounding = (
-        LeafBounds(oracle, held, exact(x), Precision.of(dtype, one), subtracts=False).errors()["output"]
+        LeafBounds(oracle, weights, expected.x, Precision.of(dtype, one), subtracts=False).errors()["output"]
         for one in (False, True)
     )
-    verdict = one_operation(candidate, whole, rounding, peak)
-    yield context.measurement("output", "forward", verdict, "rounding")
+    yield context.measurement("output", "forward", within_rounding(candidate, whole, rounding, peak), "rounding")
     if dtype == "float32":  # the oracle itself is a float64 implementation
-        truth = oracle.stages(held, exact(x))["output"]
-        yield context.measurement("output", "forward", soundness(candidate, truth, errors), "rounding")
+        verdict = soundness(candidate, expected.stages["output"], errors)
+        yield context.measurement("output", "forward", verdict, "rounding")

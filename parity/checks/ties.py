@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parity.adapters import canonical
-from parity.adapters.base import Adapter
+from parity.adapters.base import Adapter, TorchAdapter
 from parity.adapters.canonical import Variables
 from parity.adapters.rungs import RUNGS
 from parity.cases.case import Case
 from parity.checks.grid import Arrays, Context
-from parity.criteria import AtMost, Exactly, RelativeL2, norm, one_operation
+from parity.criteria import AtMost, Exactly, RelativeL2, norm, within_rounding
 from parity.criteria.criterion import unit_roundoff
-from parity.oracle import ORIGINAL, SIMPLIFIED, Box, Geometry, Group, LeafOracle
+from parity.oracle import ORIGINAL, SIMPLIFIED, Box, Geometry, LeafOracle
 from parity.oracle.arrays import Array, exact
 from parity.oracle.config import FLOOR, LeafConfig
 from parity.oracle.correlation import correlate_adjoint
@@ -62,13 +62,14 @@ class Tie:
         own = self.variable if self.column is None else ("mu", "sigma")[self.column]
         return f"{own} {self.side}"
 
-    def inside(self, limit: float, dtype: str) -> float:
-        """The next number inside."""
-        return _next(limit, dtype, 1 if self.side == "low" else -1)
-
-    def outside(self, limit: float, dtype: str) -> float:
-        """The next number outside."""
-        return _next(limit, dtype, -1 if self.side == "low" else 1)
+    def beside(self, limit: float, dtype: str, way: int) -> float:
+        """The next number inside (1) or outside (-1); of zero the smallest normal one, for TensorFlow takes the rest
+        for zero."""
+        way = way if self.side == "low" else -way
+        kind = np.dtype(dtype).type
+        if limit == 0.0:
+            return way * float(np.finfo(dtype).tiny)
+        return float(np.nextafter(kind(limit), kind(way * np.inf)))
 
     def put(self, variables: Variables, values: list[float]) -> Variables:
         """The variables with these values for the clamped parameter of the first filters."""
@@ -95,35 +96,22 @@ TIES: tuple[Tie, ...] = (
 )  # fmt: skip
 
 
-def _next(value: float, dtype: str, way: int) -> float:
-    """The next number up or down; of zero the smallest normal one, for TensorFlow takes the rest for zero."""
-    if value == 0.0:
-        return way * float(np.finfo(dtype).tiny)
-    kind = np.dtype(dtype).type
-    return float(np.nextafter(kind(value), kind(way * np.inf)))
-
-
 def conv_gradient(adapter: Adapter, module: Any, x: np.ndarray, d: np.ndarray) -> np.ndarray:
     """Gradient of ``sum(d * conv)`` to the Gabor parameters, [C, 2]: x [B, T], d [B, C, 2, T]."""
-    if adapter.rung == "tf_leaf":
-        import tensorflow as tf
+    if isinstance(adapter, TorchAdapter):
+        import torch
 
-        conv = module._complex_conv
-        with tf.GradientTape() as tape:
-            y = conv(tf.convert_to_tensor(x[:, :, np.newaxis], dtype=module.compute_dtype))
-        seeds = d.reshape(len(x), -1, x.shape[1]).transpose(0, 2, 1)
-        slope = tape.gradient(y, conv._kernel.value, output_gradients=tf.convert_to_tensor(seeds, dtype=y.dtype))
-        return np.asarray(slope)
-    import torch
+        entry = adapter.entries(module)[canonical.KERNEL]
+        y = adapter.forward_stages(module, torch.as_tensor(x).to(entry.tensors[0].dtype))["conv"]
+        return entry.gradient(torch.autograd.grad(y, entry.tensors, torch.as_tensor(d, dtype=y.dtype)))
+    import tensorflow as tf
 
-    from parity.adapters.base import TorchAdapter
-
-    assert isinstance(adapter, TorchAdapter)
-    entry = adapter.entries(module)[canonical.KERNEL]
-    audio = torch.as_tensor(x).to(entry.tensors[0].dtype)
-    y = adapter.forward_stages(module, audio)["conv"]
-    slopes = torch.autograd.grad(y, entry.tensors, torch.as_tensor(d, dtype=y.dtype))
-    return entry.gradient(slopes)
+    conv = module._complex_conv
+    with tf.GradientTape() as tape:
+        y = conv(tf.convert_to_tensor(x[:, :, np.newaxis], dtype=module.compute_dtype))
+    seeds = d.reshape(len(x), -1, x.shape[1]).transpose(0, 2, 1)
+    slope = tape.gradient(y, conv._kernel.value, output_gradients=tf.convert_to_tensor(seeds, dtype=y.dtype))
+    return np.asarray(slope)
 
 
 def oracle_conv_gradient(kernel: Array, x: np.ndarray, geometry: Geometry, d: np.ndarray) -> Array:
@@ -175,73 +163,74 @@ def floor_edge(rung: str, dtype: str) -> Iterator[Measurement]:
     d = np.random.default_rng(0).standard_normal(energies.shape).astype(np.float32)
     again = f"pytest parity_tests/rungs/test_ties.py -m {rung}"
     context = Context(rung, "oracle", "ties and clamp edges", "floor", again, dtype)
-    run = {"tf_leaf": _tf_leaf_floor, "og_leaf": _og_leaf_floor}.get(rung, _pcen_floor)
-    got, expected = run(rung, energies, d)
-    acts = energies >= floor
-    criterion: Exactly | RelativeL2 = Exactly("with no compression the gradient is the cotangent")
-    if run is _pcen_floor:
-        criterion = RelativeL2(
-            12 * unit_roundoff(dtype), "PCEN's gradient: two powers of four roundings, a sum of frames"
-        )
-    relation = "bitwise" if isinstance(criterion, Exactly) else "rounding"
-    yield context.measurement("floor", "input gradient", criterion(got[acts], expected[acts]), relation)
+    acts, got = energies >= floor, _floor_gradient(rung, energies, d)
+    if rung in ORIGINALS:
+        verdict = Exactly("with no compression the gradient is the cotangent")(got[acts], exact(d)[acts])
+    else:
+        limit, reason = 12 * unit_roundoff(dtype), "PCEN's gradient: two powers of four roundings, a sum of frames"
+        verdict = RelativeL2(limit, reason)(got[acts], _pcen_gradient(rung, energies, d)[acts])
+    relation = "bitwise" if rung in ORIGINALS else "rounding"
+    yield context.measurement("floor", "input gradient", verdict, relation)
     under = Exactly("under the floor the function is constant")
     yield context.measurement("floor", "input gradient", under(got[~acts], np.zeros(np.sum(~acts))), "bitwise")
 
 
-def _tf_leaf_floor(rung: str, energies: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, Array]:
-    import tensorflow as tf
+def _floor_gradient(rung: str, energies: np.ndarray, d: np.ndarray) -> np.ndarray:
+    """Gradient of ``sum(d * output)`` to energies [1, C, frames] in the place of the rung's pooling."""
+    if rung == "tf_leaf":
+        import tensorflow as tf
 
-    import tf_leaf
+        import tf_leaf
 
-    held = tf.constant(energies.transpose(0, 2, 1))
-    module = tf_leaf.Leaf(
-        n_filters=energies.shape[1], sample_rate=2000, compression_fn=None, dtype=str(energies.dtype),
-        pooling_cls=lambda **_: lambda _: held,
-    )  # fmt: skip
-    with tf.GradientTape() as tape:
-        tape.watch(held)
-        y = module(np.zeros((1, 100), dtype=energies.dtype))
-    seeds = tf.constant(d.transpose(0, 2, 1).astype(energies.dtype))
-    return np.asarray(tape.gradient(y, held, output_gradients=seeds)).transpose(0, 2, 1), exact(d)
-
-
-def _og_leaf_floor(rung: str, energies: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, Array]:
+        given = tf.constant(energies.transpose(0, 2, 1))
+        model = tf_leaf.Leaf(
+            n_filters=energies.shape[1], sample_rate=2000, compression_fn=None, dtype=str(energies.dtype),
+            pooling_cls=lambda **_: lambda _: given,
+        )  # fmt: skip
+        with tf.GradientTape() as tape:
+            tape.watch(given)
+            y = model(np.zeros((1, 100), dtype=energies.dtype))
+        seeds = tf.constant(d.transpose(0, 2, 1).astype(energies.dtype))
+        return np.asarray(tape.gradient(y, given, output_gradients=seeds)).transpose(0, 2, 1)
     import torch
 
-    import og_leaf
-
     held = torch.tensor(energies, requires_grad=True)
-    module = og_leaf.Leaf(
-        n_filters=energies.shape[1], sample_rate=2000, compression_fn=None, dtype=held.dtype,
-        pooling_cls=lambda **_: lambda _: held,  # type: ignore[arg-type]
-    )  # fmt: skip
+    if rung == "og_leaf":
+        import og_leaf
+
+        module: Any = og_leaf.Leaf(
+            n_filters=energies.shape[1], sample_rate=2000, compression_fn=None, dtype=held.dtype,
+            pooling_cls=lambda **_: lambda _: held,  # type: ignore[arg-type]
+        )  # fmt: skip
+    else:
+
+        class Given(torch.nn.Module):
+            def forward(self, _: torch.Tensor) -> torch.Tensor:
+                return held
+
+        module = _with_pcen(rung, energies)
+        module.filterbank = Given()
     y = module(torch.zeros(1, 100, dtype=held.dtype))
     (slope,) = torch.autograd.grad(y, held, torch.as_tensor(d).to(held.dtype))
-    return slope.numpy(), exact(d)
+    return np.asarray(slope.numpy())
 
 
-def _pcen_floor(rung: str, energies: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, Array]:
-    import torch
-
-    class Given(torch.nn.Module):
-        def forward(self, _: torch.Tensor) -> torch.Tensor:
-            return held
-
-    held = torch.tensor(energies, requires_grad=True)
-    adapter = RUNGS[rung].load_adapter()
+def _with_pcen(rung: str, energies: np.ndarray) -> Any:
     config = LeafConfig(n_filters=energies.shape[1], sample_rate=2000, padding="centered")
-    module = adapter.build(config, str(energies.dtype))
-    v = {name: exact(value) for name, value in adapter.read(module).items()}
-    module.filterbank = Given()
-    y = module(torch.zeros(1, 100, dtype=held.dtype))
-    (slope,) = torch.autograd.grad(y, held, torch.as_tensor(d).to(held.dtype))
+    return RUNGS[rung].load_adapter().build(config, str(energies.dtype))
 
-    x, s = np.maximum(exact(energies), float(energies.dtype.type(FLOOR))), v[canonical.SMOOTH]
-    m = smoother(x, s, 1 - s)
-    parameters = v[canonical.ALPHA], v[canonical.DELTA], 1 / v[canonical.ROOT], config.pcen_floor
-    d_x, d_m, *_ = normalise_adjoint(x, m, *parameters, exact(d))
-    return slope.numpy(), d_x + smoother_adjoint(x, s, 1 - s, d_m)[0]
+
+def _pcen_gradient(rung: str, energies: np.ndarray, d: np.ndarray) -> Array:
+    """The oracle's gradient of PCEN as rungs 2 and 3 start with it, to floored energies."""
+    held = RUNGS[rung].load_adapter().read(_with_pcen(rung, energies))
+    alpha, delta, root, s = (
+        exact(held[name]) for name in (canonical.ALPHA, canonical.DELTA, canonical.ROOT, canonical.SMOOTH)
+    )
+    x = np.maximum(exact(energies), float(energies.dtype.type(FLOOR)))
+    d_x, d_m, *_ = normalise_adjoint(
+        x, smoother(x, s, 1 - s), alpha, delta, 1 / root, LeafConfig().pcen_floor, exact(d)
+    )
+    return np.asarray(d_x + smoother_adjoint(x, s, 1 - s, d_m)[0])
 
 
 DOMAIN = "ties and clamp edges"
@@ -310,12 +299,12 @@ class _Edges:
         limit = self.limits[tie.name]
         if not np.isfinite(limit):
             return
-        inside, outside = tie.inside(limit, self.dtype), tie.outside(limit, self.dtype)
+        inside, outside = (tie.beside(limit, self.dtype, way) for way in (1, -1))
         self.put(tie, [limit, limit, inside, inside, outside, tie.far(formula)])
         acting = tie.put(self.drawn, [limit, limit, inside, inside, limit, limit])
         got, expected, criterion, terms = self.gradients(tie, acting)
         pair = got[INSIDE], expected[INSIDE]
-        verdict = criterion(*pair) if terms is None else one_operation(*pair, terms[INSIDE], norm)
+        verdict = criterion(*pair) if terms is None else within_rounding(*pair, terms[INSIDE], norm)
         yield self.context.measurement(tie.variable, "parameter gradient", verdict, "rounding")
         yield self.vanishes(tie.variable, got[OUTSIDE])
 
@@ -327,7 +316,7 @@ class _Edges:
         self.context.case = f"delta low, seed {self.case.seed}"
         tie = Tie(canonical.DELTA, "low", lambda box: 0.0, lambda limit: -0.5, "pcen")
         yield self.context.measurement(tie.stage, "status", CLAMPED(self.limit(tie)), "rounding")
-        outside = tie.outside(0.0, self.dtype)
+        outside = tie.beside(0.0, self.dtype, -1)
         self.put(tie, [0.0, 0.0, DELTA_INSIDE, DELTA_INSIDE, outside, -0.5])
         # the oracle's slopes want a positive delta; where it is 0 they are those of the power
         expected, got, _ = self.slopes(tie.put(self.drawn, [1.0, 1.0, DELTA_INSIDE, DELTA_INSIDE, 1.0, 1.0]))
@@ -368,11 +357,11 @@ class _Edges:
         value, found = formula, np.inf
         for _ in range(MOST_ULPS):  # outwards to where it acts, then inwards to where it no longer does
             if acts(value):
-                found, value = value, tie.inside(value, self.dtype)
+                found, value = value, tie.beside(value, self.dtype, 1)
             elif found < np.inf:
                 break
             else:
-                value = tie.outside(value, self.dtype)
+                value = tie.beside(value, self.dtype, -1)
         return found
 
     def stage(self, tie: Tie, value: float) -> np.ndarray:
@@ -414,8 +403,5 @@ class _Edges:
     def geometry(self) -> Geometry:
         """The rung's, with limits on sigma and the widths that do not act."""
         c = self.case.config
-        geometry = Geometry.of_leaf(c.n_filters, c.window, c.stride, c.padding)
-        if self.rung == "efficientleaf":
-            groups = tuple(Group(*plan) for plan in self.adapter.plan(self.module))  # type: ignore[attr-defined]
-            geometry = replace(geometry, groups=groups)
-        return replace(geometry, box=OPEN)
+        own = self.adapter.geometry(self.module, c)
+        return replace(own or Geometry.of_leaf(c.n_filters, c.window, c.stride, c.padding), box=OPEN)

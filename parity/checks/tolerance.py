@@ -91,116 +91,53 @@ def banks(
     return reference.eval(), ours.eval()
 
 
-Made = Callable[[BandDraw, np.random.Generator], Array]
+KINDS = (
+    "noise", "signs", "silence", "dc", "impulse", "pulses", "tone", "chirp", "loud tone, weak noise", "two loud tones",
+    "beating tones", "weak inside, loud outside", "bursts", "step",
+)  # fmt: skip
 
 
-def _n(drawn: BandDraw) -> Array:
-    return np.arange(drawn.n_samples, dtype=np.float64)
+def clips(drawn: BandDraw) -> Tensor:
+    """A clip [kinds, T] of every kind, within [-1, 1]; each takes its draws behind the last one's."""
+    rng, length, n_bands = np.random.default_rng([drawn.seed, 1]), drawn.n_samples, len(drawn.sigmas)
+    n = np.arange(length, dtype=np.float64)
 
+    def of_band() -> tuple[float, float]:
+        i = rng.integers(n_bands)
+        return drawn.centers[i], drawn.sigmas[i]
 
-def _noise(drawn: BandDraw, rng: np.random.Generator) -> Array:
-    return rng.uniform(-1, 1, drawn.n_samples) * 10 ** rng.uniform(-5, 0)
-
-
-def _signs(drawn: BandDraw, rng: np.random.Generator) -> Array:
-    return rng.choice([-1.0, 1.0], drawn.n_samples)
-
-
-def _silence(drawn: BandDraw, rng: np.random.Generator) -> Array:
-    return np.zeros(drawn.n_samples)
-
-
-def _dc(drawn: BandDraw, rng: np.random.Generator) -> Array:
-    return np.full(drawn.n_samples, 10 ** rng.uniform(-3, 0))
-
-
-def _impulse(drawn: BandDraw, rng: np.random.Generator) -> Array:
-    x = np.zeros(drawn.n_samples)
-    x[int(rng.choice(np.array([0, drawn.n_samples - 1, int(rng.integers(drawn.n_samples))])))] = 1.0
-    return x
-
-
-def _pulses(drawn: BandDraw, rng: np.random.Generator) -> Array:
-    """Beats at every multiple of a frequency at once."""
-    period = int(rng.integers(2, 100))
-    return np.asarray(_n(drawn) % period == 0, dtype=np.float64)
-
-
-def _tone(drawn: BandDraw, rng: np.random.Generator) -> Array:
-    near = drawn.centers[rng.integers(len(drawn.centers))] if rng.random() < 0.5 else rng.uniform(0, math.pi)
-    x: Array = 10 ** rng.uniform(-3, 0) * np.cos(near * _n(drawn) + rng.uniform(0, 6))
-    return x
-
-
-def _chirp(drawn: BandDraw, rng: np.random.Generator) -> Array:
-    n, (a, b) = _n(drawn), rng.uniform(0, math.pi, 2)
-    x: Array = np.cos(a * n + (b - a) * n**2 / (2 * drawn.n_samples))
-    return x
-
-
-def _loud_tone_weak_noise(drawn: BandDraw, rng: np.random.Generator) -> Array:
-    loud = 0.9 * np.cos(rng.uniform(0, math.pi) * _n(drawn))
-    x: Array = loud + 10 ** rng.uniform(-5, -1) * rng.uniform(-1, 1, drawn.n_samples)
-    return x
-
-
-def _two_loud_tones(drawn: BandDraw, rng: np.random.Generator) -> Array:
+    noise = rng.uniform(-1, 1, length) * 10 ** rng.uniform(-5, 0)
+    signs = rng.choice([-1.0, 1.0], length)
+    dc = np.full(length, 10 ** rng.uniform(-3, 0))
+    impulse = (n == int(rng.choice(np.array([0, length - 1, int(rng.integers(length))])))).astype(np.float64)
+    pulses = n % int(rng.integers(2, 100)) == 0  # beats at every multiple of a frequency at once
+    near = drawn.centers[rng.integers(n_bands)] if rng.random() < 0.5 else rng.uniform(0, math.pi)
+    tone = 10 ** rng.uniform(-3, 0) * np.cos(near * n + rng.uniform(0, 6))
     a, b = rng.uniform(0, math.pi, 2)
-    x: Array = 0.5 * np.cos(a * _n(drawn)) + 0.5 * np.cos(b * _n(drawn))
-    return x
-
-
-def _beating_tones(drawn: BandDraw, rng: np.random.Generator) -> Array:
-    """Equally strong in a band, on either side of its centre: the worst of the skirts."""
-    i = rng.integers(len(drawn.sigmas))
-    beat = rng.uniform(0.5, 12) / drawn.sigmas[i]
-    a, b = drawn.centers[i] - beat / 2, drawn.centers[i] + beat / 2
-    x: Array = 0.5 * np.cos(a * _n(drawn)) + 0.5 * np.cos(b * _n(drawn) + rng.uniform(0, 6))
-    return x
-
-
-def _weak_inside_loud_outside(drawn: BandDraw, rng: np.random.Generator) -> Array:
-    """A tone in a band at the floor, and a loud one outside."""
-    i = rng.integers(len(drawn.sigmas))
-    a = drawn.centers[i] + rng.uniform(-3, 3) / drawn.sigmas[i]
-    b = a + rng.choice([-1, 1]) * rng.uniform(4, 40) / drawn.sigmas[i]
+    chirp = np.cos(a * n + (b - a) * n**2 / (2 * length))
+    loud = 0.9 * np.cos(rng.uniform(0, math.pi) * n)
+    loud_weak = loud + 10 ** rng.uniform(-5, -1) * rng.uniform(-1, 1, length)
+    a, b = rng.uniform(0, math.pi, 2)
+    two = 0.5 * np.cos(a * n) + 0.5 * np.cos(b * n)
+    # equally strong in a band, on either side of its centre: the worst of the skirts
+    center, sigma = of_band()
+    beat = rng.uniform(0.5, 12) / sigma
+    beating = 0.5 * np.cos((center - beat / 2) * n) + 0.5 * np.cos((center + beat / 2) * n + rng.uniform(0, 6))
+    # a tone in a band at the floor, and a loud one outside
+    center, sigma = of_band()
+    inside = center + rng.uniform(-3, 3) / sigma
+    outside = inside + rng.choice([-1, 1]) * rng.uniform(4, 40) / sigma
     weak = 10 ** rng.uniform(-4, -1)
-    x: Array = (1 - weak) * np.cos(b * _n(drawn)) + weak * np.cos(a * _n(drawn))
-    return x
-
-
-def _bursts(drawn: BandDraw, rng: np.random.Generator) -> Array:
-    """A band's own tone, now and then: in every hop, or once."""
-    i, n = rng.integers(len(drawn.sigmas)), _n(drawn)
-    length, first = rng.integers(1, 80), rng.integers(max(1, drawn.n_samples))
-    period = drawn.hop if rng.random() < 0.5 else drawn.n_samples
-    x: Array = np.where((n - first) % period < length, np.cos(drawn.centers[i] * n + rng.uniform(0, 6)), 0.0)
-    return x
-
-
-def _step(drawn: BandDraw, rng: np.random.Generator) -> Array:
-    """A level that comes, and goes."""
-    first, last = np.sort(rng.integers(0, drawn.n_samples + 1, 2))
-    n = _n(drawn)
-    return np.asarray((n >= first) & (n < last), dtype=np.float64)
-
-
-KINDS: dict[str, Made] = {
-    "noise": _noise,
-    "signs": _signs,
-    "silence": _silence,
-    "dc": _dc,
-    "impulse": _impulse,
-    "pulses": _pulses,
-    "tone": _tone,
-    "chirp": _chirp,
-    "loud tone, weak noise": _loud_tone_weak_noise,
-    "two loud tones": _two_loud_tones,
-    "beating tones": _beating_tones,
-    "weak inside, loud outside": _weak_inside_loud_outside,
-    "bursts": _bursts,
-    "step": _step,
-}
+    weak_inside = (1 - weak) * np.cos(outside * n) + weak * np.cos(inside * n)
+    # a band's own tone, now and then: in every hop, or once
+    center, _ = of_band()
+    lasting, first = rng.integers(1, 80), rng.integers(max(1, length))
+    period = drawn.hop if rng.random() < 0.5 else length
+    bursts = np.where((n - first) % period < lasting, np.cos(center * n + rng.uniform(0, 6)), 0.0)
+    first, last = np.sort(rng.integers(0, length + 1, 2))
+    step = (n >= first) & (n < last)  # a level that comes, and goes
+    made = (noise, signs, np.zeros(length), dc, impulse, pulses, tone, chirp, loud_weak, two, beating, weak_inside)
+    return torch.from_numpy(np.stack([np.asarray(x, dtype=np.float64) for x in (*made, bursts, step)]))
 
 
 @dataclass(frozen=True)
@@ -232,12 +169,6 @@ def errors(ours: ToleranceFilterbank, reference: GaborFilterbank, x: Tensor) -> 
         ((a - b).abs() / b).amax((1, 2)).numpy(),
         ((p - q).abs().amax((1, 2)) / scale).numpy(),
     )
-
-
-def clips(drawn: BandDraw) -> Tensor:
-    """A clip [kinds, T] of every kind, within [-1, 1]."""
-    rng = np.random.default_rng([drawn.seed, 1])
-    return torch.from_numpy(np.stack([make(drawn, rng) for make in KINDS.values()]))
 
 
 def matrices(bank: Callable[[Tensor], Tensor], n_samples: int) -> Array:

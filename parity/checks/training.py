@@ -18,6 +18,7 @@ import numpy as np
 from parity.adapters.canonical import KERNEL, Variables, expected_shapes
 from parity.adapters.optimizers import State, TorchTrainer, Trainer
 from parity.cases.case import Case
+from parity.checks.grid import Context
 from parity.checks.steps import STEPS, Step
 from parity.checks.training_steps import (
     CASES,
@@ -96,16 +97,18 @@ def free_run(step_name: str, kinds: Sequence[str] = FREE_KINDS) -> Iterator[Meas
     """
     step = STEPS[step_name]
     for kind in kinds:
+        context = _context(step, f"{N_FREE_STEPS} free steps", f"{FREE_CASE}; {kind}")
         runs = reference_runs(step.reference, step.reference_padding, kind)
         config = runs.config.with_(padding=step.padding)
         candidate = build(step.candidate, config, runs.start, runs.rule)
         path, n_other = _run(candidate, runs.start, runs)
         if step.candidate == "efficientleaf":
             verdict = Verdict("status", float(n_other), 0.0, "steps whose kernel was not the window's length")
-            yield _measurement(step, KERNEL, kind, verdict)
+            yield context.measurement(KERNEL, "trajectory", verdict, "rounding")
         for name, distances in _distances(path, runs.path, runs.start).items():
-            yield _measurement(step, name, kind, status(path[name], runs.path[name]))
-            yield _measurement(step, name, kind, FREE_ENVELOPE(distances, runs.largest[name], runs.allowance[name]))
+            yield context.measurement(name, "trajectory", status(path[name], runs.path[name]), "rounding")
+            verdict = FREE_ENVELOPE(distances, runs.largest[name], runs.allowance[name])
+            yield context.measurement(name, "trajectory", verdict, "rounding")
 
 
 @cache
@@ -162,16 +165,10 @@ def _distances(path: Variables, reference: Variables, start: Variables) -> Varia
     return out
 
 
-def _measurement(step: Step, stage: str, kind: str, verdict: Verdict) -> Measurement:
-    return Measurement(
-        rung=step.candidate, reference=step.reference, stage=stage, property="trajectory",
-        domain=f"{N_FREE_STEPS} free steps", dtype="float32", criterion=verdict.criterion, relation="rounding",
-        observed=verdict.observed, bound=verdict.bound, case=f"{FREE_CASE}; {kind}", reason=verdict.reason,
-        reproduce=f"pytest parity_tests/rungs/test_training.py -m {step.candidate}",
-    )  # fmt: skip
+def _context(step: Step, domain: str, case: str, dtype: str = "float32") -> Context:
+    again = f"pytest parity_tests/rungs/test_training.py -m {step.candidate}"
+    return Context(step.candidate, step.reference if dtype == "float32" else "oracle", domain, case, again, dtype)
 
-
-__all__ = ["STEP_NAMES", "free_run", "prepare", "teacher_forced", "through_the_clamp"]
 
 STEP_NAMES = ("og_leaf", "leaf", "efficientleaf")
 PROJECTING = ("tf_leaf", "og_leaf")  # Keras by itself, og_leaf by its public call
@@ -194,7 +191,11 @@ def teacher_forced(step_name: str, kinds: Sequence[str] = KINDS) -> Iterator[Mea
         kinds: of optimisers.
     """
     if step_name == "tf_leaf":
-        yield from _reference_against_the_oracle(kinds)
+        claim = _Claim(Step("tf_leaf", "tf_leaf", "oracle", STEPS["og_leaf"].domain), "interior weights")
+        for kind in kinds:
+            for case in cases_of("tf_leaf"):
+                for ref in reference_steps("tf_leaf", "same", case, kind):
+                    yield from claim.exact(ref, ref.end, "float32")
         return
     step = STEPS[step_name]
     trainers: dict[tuple[LeafConfig, str], Trainer] = {}
@@ -204,24 +205,8 @@ def teacher_forced(step_name: str, kinds: Sequence[str] = KINDS) -> Iterator[Mea
             for ref in reference_steps(step.reference, step.reference_padding, case, kind):
                 yield from claim.compared(ref)
         for stage, pool in claim.pools.items():
-            yield claim.measurement(stage, f"all steps of {kind}", "float32", pool.verdict(), "rounding")
-
-
-def _reference_against_the_oracle(kinds: Sequence[str]) -> Iterator[Measurement]:
-    below = STEPS["og_leaf"]
-    claim = _Claim(Step("tf_leaf", "tf_leaf", "oracle", below.domain), "interior weights")
-    for ref in (
-        ref for kind in kinds for case in cases_of("tf_leaf") for ref in reference_steps("tf_leaf", "same", case, kind)
-    ):
-        for variable in ref.gradient:
-            bounds = bound(ref, variable, "float32", True, "tf_leaf")
-            for key, expected in ref.exact(variable, True).items():
-                stage, old = _stage(variable, key), _of(ref.exact_start, variable, key)
-                if key != PARAMETER:
-                    old = np.zeros(1)
-                end = _of(ref.end, variable, key)
-                verdict = PROPAGATED(_less(end, old), _less(expected, old), bounds[key])
-                yield claim.measurement(stage, ref.case, "float32", verdict, "rounding")
+            context = _context(step, claim.domain, f"all steps of {kind}")
+            yield context.measurement(stage, "training step", pool.verdict(), "rounding")
 
 
 def through_the_clamp(rung: str = "og_leaf") -> Iterator[Measurement]:
@@ -234,11 +219,11 @@ def through_the_clamp(rung: str = "og_leaf") -> Iterator[Measurement]:
     claim = _Claim(step, "through the clamp")
     for ref in out_and_back():
         yield from claim.compared(ref)
-        certain = certainly_outside(ref, claim.step.reference)
+        certain = certainly_outside(ref, step.reference)
         candidate, end = claim.after(ref, "float32").variables[KERNEL], ref.end.variables[KERNEL]
         n = float(np.sum(candidate[certain] != end[certain]))
         verdict = Verdict("status", n, 0.0, "mu and sigma that surely leave the box are its limits, to the bit")
-        yield claim.measurement(KERNEL, ref.case, "float32", verdict, "bitwise")
+        yield _context(step, claim.domain, ref.case).measurement(KERNEL, "training step", verdict, "bitwise")
 
 
 def prepare(step_names: Sequence[str] = STEP_NAMES) -> None:
@@ -275,42 +260,41 @@ class _Claim:
         return candidate.state()
 
     def compared(self, ref: ReferenceStep) -> Iterator[Measurement]:
-        """The candidate's step beside the reference's and the oracle's."""
-        single, double = (self.after(ref, dtype) for dtype in ("float32", "float64"))
+        """The candidate's step beside the reference's, in float32, and beside the oracle's, in float64."""
+        context, single = _context(self.step, self.domain, ref.case), self.after(ref, "float32")
         for variable in ref.gradient:
-            exact = ref.exact(variable, self.projects)
-            of_single = bound(ref, variable, "float32", self.projects, self.step.reference)
-            of_double = bound(ref, variable, "float64", self.projects, self.step.reference)
-            for key, expected in exact.items():
-                stage = _stage(variable, key)
-                old, old64, end, candidate, precise = (
-                    _of(state, variable, key) for state in (ref.start, ref.exact_start, ref.end, single, double)
-                )
-                if key != PARAMETER:  # slots are compared as they are
-                    old = old64 = np.zeros(1)
+            bounds = bound(ref, variable, "float32", self.projects, self.step.reference)
+            for key, expected in ref.exact(variable, self.projects).items():
+                stage = variable if key == PARAMETER else f"{variable}/{key}"
+                candidate, end = single.values(variable, key), ref.end.values(variable, key)
                 same = status(candidate, end)
-                yield self.measurement(stage, ref.case, "float32", same, "rounding")
+                yield context.measurement(stage, "training step", same, "rounding")
                 if same.passes:
-                    verdict = PROPAGATED(_less(candidate, old), _less(end, old), of_single[key])
-                    yield self.measurement(stage, ref.case, "float32", verdict, "rounding")
+                    ours, theirs = _moves(ref.start, variable, key, candidate, end)
+                    verdict = PROPAGATED(ours, theirs, bounds[key])
+                    yield context.measurement(stage, "training step", verdict, "rounding")
                     # in units of each element's own bound, so that all elements count alike
-                    unit = np.where(of_single[key] > 0, of_single[key], 1.0)
+                    unit = np.where(bounds[key] > 0, bounds[key], 1.0)
                     pool = self.pools.setdefault(stage, PooledAccuracy())
                     pool.add(candidate / unit, end / unit, expected / unit)
-                same = status(precise, expected)
-                yield self.measurement(stage, ref.case, "float64", same, "algebraic")
-                if same.passes:
-                    verdict = PROPAGATED(_less(precise, old64), _less(expected, old64), of_double[key])
-                    yield self.measurement(stage, ref.case, "float64", verdict, "algebraic")
+        yield from self.exact(ref, self.after(ref, "float64"), "float64")
 
-    def measurement(self, stage: str, case: str, dtype: str, verdict: Verdict, relation: str) -> Measurement:
-        """A verdict as a measurement of this claim."""
-        return Measurement(
-            rung=self.step.candidate, reference=self.step.reference if dtype == "float32" else "oracle", stage=stage,
-            property="training step", domain=self.domain, dtype=dtype, criterion=verdict.criterion, relation=relation,
-            observed=verdict.observed, bound=verdict.bound, case=case, reason=verdict.reason,
-            reproduce=f"pytest parity_tests/rungs/test_training.py -m {self.step.candidate}",
-        )  # fmt: skip
+    def exact(self, ref: ReferenceStep, state: State, dtype: str) -> Iterator[Measurement]:
+        """A state after the step beside the oracle's: a candidate's in float64, or the reference's own in float32."""
+        context = _context(self.step, self.domain, ref.case, dtype)
+        relation = "algebraic" if dtype == "float64" else "rounding"
+        for variable in ref.gradient:
+            bounds = bound(ref, variable, dtype, self.projects, "tf_leaf")
+            for key, expected in ref.exact(variable, self.projects).items():
+                stage, values = variable if key == PARAMETER else f"{variable}/{key}", state.values(variable, key)
+                if dtype == "float64":
+                    same = status(values, expected)
+                    yield context.measurement(stage, "training step", same, relation)
+                    if not same.passes:
+                        continue
+                ours, theirs = _moves(ref.exact_start, variable, key, values, expected)
+                verdict = PROPAGATED(ours, theirs, bounds[key])
+                yield context.measurement(stage, "training step", verdict, relation)
 
 
 def bound(ref: ReferenceStep, variable: str, dtype: str, projects: bool, reference: str) -> dict[str, np.ndarray]:
@@ -346,14 +330,7 @@ def certainly_outside(ref: ReferenceStep, reference: str) -> np.ndarray:
     return np.asarray((new != project(new, ref.box)) & (low == high))
 
 
-def _stage(variable: str, key: str) -> str:
-    return variable if key == PARAMETER else f"{variable}/{key}"
-
-
-def _of(state: State, variable: str, key: str) -> np.ndarray:
-    return state.variables[variable] if key == PARAMETER else state.slots[key][variable]
-
-
-def _less(new: np.ndarray, old: np.ndarray) -> np.ndarray:
-    """The update: exact in float64, of float32 values."""
-    return np.asarray(new.astype(np.float64) - old)
+def _moves(start: State, variable: str, key: str, *ends: np.ndarray) -> list[np.ndarray]:
+    """How far each has moved a parameter, exact in float64; slots are compared as they are."""
+    old = start.values(variable, key) if key == PARAMETER else np.zeros(1)
+    return [np.asarray(end.astype(np.float64) - old) for end in ends]

@@ -2,7 +2,7 @@
 
 from parity.criteria.accuracy import Accuracy, PooledAccuracy, judged, soundness
 from parity.criteria.criterion import AtMost, Exactly, Verdict, status
-from parity.criteria.direct import OfMax, RelativeL2, norm, one_operation, peak
+from parity.criteria.direct import OfMax, RelativeL2, norm, peak, within_rounding
 
 __all__ = [
     "Accuracy",
@@ -14,8 +14,8 @@ __all__ = [
     "Verdict",
     "judged",
     "norm",
-    "one_operation",
     "peak",
     "soundness",
     "status",
+    "within_rounding",
 ]

@@ -48,7 +48,7 @@ class RelativeL2:
         return Verdict("direct", _apart(candidate, reference, norm), self.limit, self.reason)
 
 
-def one_operation(candidate: Array, reference: Array, rounding: Array, size: Size) -> Verdict:
+def within_rounding(candidate: Array, reference: Array, rounding: Array, size: Size) -> Verdict:
     """The difference in units of what one rounding an operation makes of either; 1 is the bound.
 
     Two implementations of one function differ in how they round. With every operation rounded once, and sums as if

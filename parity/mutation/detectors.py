@@ -19,7 +19,7 @@ from parity.adapters import canonical
 from parity.adapters.base import Adapter
 from parity.adapters.rungs import RUNGS
 from parity.checks import initial
-from parity.checks.grid import Context, Expected, compare_algebraic, compare_forward
+from parity.checks.grid import Context, Expected, compare
 from parity.checks.steps import STEPS, Runner, Step
 from parity.criteria.criterion import unit_roundoff
 from parity.mutation.runner import CLEAN, shared
@@ -76,13 +76,8 @@ class Scene:
     def compared(self, dtype: str, stages: Mapping[str, np.ndarray]) -> Iterator[Measurement]:
         """Stages of the candidate against the reference and the oracle."""
         context = Runner(self.of, domain="resolution", literal=self.literal).context(self.case, dtype)
-        context.with_norm = self.expected.config.mean_var_norm
         context.singly = False  # one small array says little about G1
-        if dtype == "float64":
-            yield from compare_algebraic(context, stages, self.expected)
-        else:
-            whole = {**self.expected.reference, **stages}
-            yield from (m for m in compare_forward(context, whole, self.expected) if m.stage in stages)
+        yield from compare(context, stages, self.expected, [n for n in stages if n in self.expected.reference])
 
 
 @cache
@@ -107,16 +102,11 @@ def grouped(setting: Any, seed: int) -> Detector:
     def detect(dtype: str) -> Iterator[Measurement]:
         from parity.adapters.efficientleaf import EfficientLeafAdapter
         from parity.checks import plans
-        from parity.checks.grid import compare_sound
 
         adapter, right = EfficientLeafAdapter(), plans.expected(setting, seed)
         module = adapter.build(setting.config, dtype, **setting.options)
         adapter.write(module, dict(right.variables))
-        context, stages = of_efficientleaf(str(setting), dtype), adapter.stages(module, right.x)
-        if dtype == "float64":
-            yield from compare_algebraic(context, stages, right)
-        else:
-            yield from compare_sound(context, stages, right.stages, right.errors(dtype), lambda _: "forward")
+        yield from compare(of_efficientleaf(str(setting), dtype), adapter.stages(module, right.x), right)
 
     return detect
 
@@ -181,7 +171,9 @@ def own_mel(rung: str, n_filters: int = 23) -> Detector:
             probe.build(n_filters=n_filters)
         rate, low, high = initial.RATE, initial.LOW, initial.HIGH
         expected = mel_matrix(n_filters, initial.N_FFT // 2 + 1, rate, low, high)
-        yield from probe.sound("mel", kept[-1], expected, initial.mel_errors(n_filters, probe.precision))
+        yield from probe.context.sound(
+            "mel", "forward", kept[-1], expected, initial.mel_errors(n_filters, probe.precision)
+        )
 
     return start(rung, measure)
 
@@ -200,7 +192,7 @@ def half_peaks(rung: str) -> Detector:
             bank = gabor(n_filters=N_HALVES, min_freq=initial.LOW, max_freq=highest, dtype=probe.native())
             exact = measured_init(N_HALVES, max_freq=highest)
             errors = WIDTH_ROUNDINGS * probe.precision.u * exact
-            yield from probe.sound("init", np.asarray(bank.gabor_params_from_mels), exact, errors)
+            yield from probe.context.sound("init", "forward", np.asarray(bank.gabor_params_from_mels), exact, errors)
 
     return start(rung, measure)
 
@@ -245,9 +237,8 @@ def beside_thresholds(dtype: str) -> Iterator[Measurement]:
     module = efficientleaf.EfficientLeaf(N_BESIDE, N_BESIDE, compression="pcen").to(getattr(torch, dtype))
     adapter, geometry = EfficientLeafAdapter(), setting.geometry(variables)
     adapter.write(module, variables)
-    count = plans.Count(context=of_efficientleaf("beside the thresholds", dtype))
-    count.add(adapter.plan(module), geometry.groups, plans.certain(setting, variables, geometry, dtype))
-    yield count.measurement()
+    plan = adapter.plan(module), geometry.groups, plans.certain(setting, variables, geometry, dtype)
+    yield plans.differing(of_efficientleaf("beside the thresholds", dtype), [plan])
 
 
 def own(rung: str) -> Iterator[Measurement]:

@@ -13,15 +13,7 @@ from typing import Any
 from parity.adapters.rungs import RUNGS
 from parity.cases.case import Case
 from parity.checks.factors import measure
-from parity.checks.grid import (
-    Context,
-    Expected,
-    compare_algebraic,
-    compare_algebraic_gradients,
-    compare_forward,
-    compare_gradients,
-    pooled,
-)
+from parity.checks.grid import Expected, compare, gradients_of, pooled, stages_of
 from parity.checks.steps import STEPS, Runner, Step
 from parity.mutation.planting import Benign, Fault
 from parity.report.claims import PROPERTIES, STAGES, Measurement
@@ -188,27 +180,26 @@ class _Scenes:
         for step, text in SCENES.get(rung, ()):
             runner = self.runners.setdefault(step, Runner(_step(step), domain="bench"))
             expected = shared(step, text)
-            self.scenes.append((runner, text, expected, *runner.climbed(expected)))
+            modules = (runner.climbed(expected, dtype) for dtype in ("float32", "float64"))
+            self.scenes.append((runner, text, expected, *modules))
 
     def stages(self) -> Iterator[Measurement]:
         for runner, text, expected, module, _ in self.scenes:
-            yield from compare_forward(
-                _context(runner, text, expected), self.adapter.stages(module, expected.x), expected
-            )
+            stages = self.adapter.stages(module, expected.x)
+            yield from compare(runner.context(text), stages, expected, stages_of(expected.reference))
         yield from self.together()
 
     def precise_stages(self) -> Iterator[Measurement]:
         for runner, text, expected, _, module in self.scenes:
             stages = self.adapter.stages(module, expected.x)
-            yield from compare_algebraic(_context(runner, text, expected, "float64"), stages, expected)
+            yield from compare(runner.context(text, "float64"), stages, expected)
 
     def gradients(self) -> Iterator[Measurement]:
         for runner, text, expected, module, precise in self.scenes:
-            arguments = expected.x, expected.cotangent
-            context, double = _context(runner, text, expected), _context(runner, text, expected, "float64")
-            yield from compare_gradients(context, self.adapter.gradients(module, *arguments), expected)
-            gradients = self.adapter.gradients(precise, *arguments)
-            yield from compare_algebraic_gradients(double, gradients, expected)
+            gradients = self.adapter.gradients(module, expected.x, expected.cotangent)
+            yield from compare(runner.context(text), gradients, expected, gradients_of(expected.reference))
+            gradients = self.adapter.gradients(precise, expected.x, expected.cotangent)
+            yield from compare(runner.context(text, "float64"), gradients, expected)
         yield from self.together()
 
     def together(self) -> Iterator[Measurement]:
@@ -216,12 +207,6 @@ class _Scenes:
         for runner in self.runners.values():
             yield from pooled(runner.context("all scenes"), fewest=FEWEST)
             runner.pools.clear()
-
-
-def _context(runner: Runner, text: str, expected: Expected, dtype: str = "float32") -> Context:
-    context = runner.context(text, dtype)
-    context.with_norm = expected.config.mean_var_norm
-    return context
 
 
 def _step(name: str) -> Step:

@@ -18,18 +18,9 @@ import numpy as np
 
 from parity.adapters.canonical import checked
 from parity.cases.case import Case
-from parity.checks.grid import (
-    Arrays,
-    Context,
-    Expected,
-    compare_algebraic,
-    compare_algebraic_gradients,
-    compare_forward,
-    compare_gradients,
-    kind_of,
-)
+from parity.checks.grid import Arrays, Context, Expected, compare, gradients_of, property_of, stages_of
 from parity.checks.grid import pooled as pooled_accuracy
-from parity.criteria import AtMost, Exactly, PooledAccuracy, Verdict, norm, one_operation, peak, soundness, status
+from parity.criteria import AtMost, Exactly, PooledAccuracy, Verdict, norm, peak, soundness, status, within_rounding
 from parity.criteria.criterion import quotient
 from parity.oracle import Conventions
 from parity.oracle.arrays import exact
@@ -183,9 +174,7 @@ class Examination:
             case=str(case),
             reproduce=f"{again} {OPTION}" if kind == ON_LIMITS else again,
             dtype=dtype,
-            with_norm=isinstance(case, Case) and case.config.mean_var_norm,
             pools=self._pools,
-            singly=False,
             # G1's k stays 2: executing the reference again shows what its own formulas round, not what others do
         )
 
@@ -208,7 +197,9 @@ class Examination:
             case: that the port holds.
             held: what it is held against, if that is at hand.
         """
-        if held is None or not (self.is_function or {*held.expected.reference} <= {*self.port.stages, "output"}):
+        if held is None or not (
+            self.is_function or {*stages_of(held.expected.reference)} <= {*self.port.stages, "output"}
+        ):
             held = self.expected(case)  # fewer stages are read than when it was computed
         self.measured += self._end_to_end(held, "float32")
         if not self.is_function:
@@ -268,7 +259,7 @@ class Examination:
             verdict = _broken("the port raised an exception")
             yield context.measurement("output", "status", verdict, "rounding")
             return
-        yield from (compare_forward if dtype == "float32" else compare_algebraic)(context, stages, expected)
+        yield from compare(context, stages, expected, stages_of(expected.reference))
         if self.is_function or stages["output"].shape != expected.cotangent.shape:
             return
         got = self._answer("a backward", held.case, lambda: self._gradients(module, expected))
@@ -278,8 +269,8 @@ class Examination:
         for name in expected.gradients:
             if name not in got and self.port.parameters.get(name, "") is not None:
                 verdict = _broken("no gradient: the parameter does not require one")
-                yield context.measurement(name, kind_of(name), verdict, "rounding")
-        yield from (compare_gradients if dtype == "float32" else compare_algebraic_gradients)(context, got, expected)
+                yield context.measurement(name, property_of(name), verdict, "rounding")
+        yield from compare(context, got, expected, gradients_of(expected.reference))
 
     def _forced(self, held: Held) -> Iterator[Measurement]:
         """Each stage on the reference's own input, each gradient from the reference's own cotangent."""
@@ -295,15 +286,15 @@ class Examination:
             return
         # what is read and not replaced: what follows is held against what it makes of that
         yield from self._judged(context, held, forced.stages, forced.exchanged)
-        rounding = expected.gradient_rounding("float32")
+        rounding = expected.rounding("float32")
         for name, values in forced.gradients.items():
-            if name not in expected.reference_gradients:
+            if name not in expected.reference:
                 continue
-            wanted = expected.reference_gradients[name]
+            wanted = expected.reference[name]
             verdict = status(values, wanted)
             if verdict.passes:
-                verdict = one_operation(values, wanted, rounding[name], norm)
-            yield context.measurement(name, kind_of(name), verdict, "rounding")
+                verdict = within_rounding(values, wanted, rounding[name], norm)
+            yield context.measurement(name, property_of(name), verdict, "rounding")
             slope = Slope(held.case, values, wanted, expected.variables.get(name), name, setting=Setting(expected))
             self.slopes.setdefault(name, []).append(replace(slope, holds=verdict.passes))
         yield from self._handed_back(context, held, forced)
@@ -371,22 +362,22 @@ class Examination:
             "a forward", held.case, lambda: self.adapter.output(module, expected.x).shape == expected.cotangent.shape
         )
         got = self._answer("a backward", held.case, lambda: self._gradients(module, expected)) if fits else {}
-        rounding, errors = limits.inside.gradient_rounding("float32"), limits.inside.gradient_errors("float32")
+        rounding, errors = limits.inside.rounding("float32"), limits.inside.errors("float32")
         for name, values in (got or {}).items():
-            wanted = expected.reference_gradients[name]
+            wanted = expected.reference[name]
             state = status(values, wanted)
-            yield context.measurement(name, kind_of(name), state, "rounding")
+            yield context.measurement(name, property_of(name), state, "rounding")
             if state.passes:
-                direct = one_operation(values, wanted, rounding[name], norm)
-                yield context.measurement(name, kind_of(name), direct, "rounding")
+                direct = within_rounding(values, wanted, rounding[name], norm)
+                yield context.measurement(name, property_of(name), direct, "rounding")
                 sound = soundness(values, expected.gradients[name], errors[name])
-                yield context.measurement(name, kind_of(name), sound, "rounding")
+                yield context.measurement(name, property_of(name), sound, "rounding")
         forced = self._answer("a backward", held.case, lambda: self._both(limits))
         if forced is not None:
             on, inside = forced
             for name, slope in ratios(held.case, on, inside, expected.variables).items():
                 self.slopes.setdefault(name, []).append(slope)
-                yield context.measurement(name, kind_of(name), slope.tie, "rounding")
+                yield context.measurement(name, property_of(name), slope.tie, "rounding")
         floor = self._answer("a backward", held.case, lambda: at_the_floor(self.adapter, module, held, self.port))
         if floor is not None:
             self.slopes.setdefault("pool", []).append(floor)
@@ -413,7 +404,7 @@ class Examination:
     def _gradients(self, module: Any, expected: Expected) -> Arrays:
         """The port's gradients, of those that LEAF has."""
         slopes = self.adapter.gradients(module, expected.x, expected.cotangent)
-        return {name: slope for name, slope in slopes.items() if name in expected.reference_gradients}
+        return {name: slope for name, slope in slopes.items() if name in expected.reference}
 
     def _trained(self, config: LeafConfig) -> set[str]:
         """The gradients that the port has."""

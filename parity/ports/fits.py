@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from parity.oracle.arrays import Array
 from parity.oracle.geometry import Z
-from parity.ports.formulas import ACTS, OWN, Formula, Setting, conv, pool
+from parity.ports.formulas import ACTS, OWN, Formula, Setting, Values, as_taken, conv, pool
 from parity.ports.others import LABELS, Label
 from parity.ports.pairs import MOST_SHIFT, ROUNDING, Pair
 
@@ -28,8 +29,9 @@ NUMBERS = {
 }  # fmt: skip
 # Where a parameter of the smoother or of PCEN is looked for: on a grid, then between neighbours.
 RANGES = {"alpha": (0.0, 4.0), "the root": (0.1, 30.0)}
-GRID, N_STEPS = 65, 36
-Law = tuple[str, Callable[[Setting], Array]]
+GRID, N_ZOOMS = 65, 5  # of which each leaves a thirty-second
+FRAMES = ("floor", "ema")
+Way = Callable[[Setting], Array]
 
 
 def named(value: float) -> str:
@@ -114,80 +116,102 @@ def _of_window(window: Array) -> float | None:
 
 
 def _searched(parameter: str, stage: str, pair: Pair, c: int) -> float | None:
-    got = pair.got[:, c]
-    if got.shape[-1] <= MOST_SHIFT or np.ptp(got) <= ALIKE * np.abs(got).max():
+    got, s = pair.got[:, c], pair.setting
+    if got.shape[-1] <= MOST_SHIFT or np.ptp(got) <= ALIKE * np.abs(got).max() or not s.is_trained(stage):
         return None  # a constant is met by any parameter
+    # as many filters as there are values to try, all of them this one but for the parameter
+    before = {n: np.repeat(y[:, c : c + 1], GRID, axis=1) for n, y in _before(pair, stage).items() if n in FRAMES}
+    others = {name: as_taken(np.full(GRID, values[c])) for name, values in s.held.items()}
 
-    def off(value: float) -> float:
+    def off(values: Array) -> Array:
         with np.errstate(all="ignore"):
-            made = pair.setting.compute(stage, {}, {parameter: lambda s: np.full(s.held["mu"].shape, value)})
-            apart = np.abs(made[:, c] - got).max()
-        return float(apart) if np.isfinite(apart) else float("inf")
+            made = OWN[stage](replace(s, changes={**others, parameter: as_taken(values)}), before)
+            return np.asarray(np.nan_to_num(np.abs(made - got[:, np.newaxis]).max(axis=(0, 2)), nan=np.inf))
 
     weights = ACTS[parameter] == "ema"
     low, high = (0.0, 2.0) if weights else RANGES["alpha" if parameter == "alpha" else "the root"]
     grid = np.linspace(low, high, GRID) if weights or parameter == "alpha" else np.geomspace(low, high, GRID)
-    nearest = int(np.argmin([off(value) for value in grid]))
-    low, high = grid[max(nearest - 1, 0)], grid[min(nearest + 1, GRID - 1)]
-    for _ in range(N_STEPS):
-        first, second = low + (high - low) / 3, high - (high - low) / 3
-        low, high = (low, second) if off(first) <= off(second) else (first, high)
-    return float(low) if off(low) <= 4 * ROUNDING * np.abs(got).max() else None
+    for _ in range(N_ZOOMS):
+        nearest = int(np.argmin(off(grid)))
+        grid = np.linspace(grid[max(nearest - 1, 0)], grid[min(nearest + 1, GRID - 1)], GRID)
+    apart = off(grid)
+    best = int(np.argmin(apart))
+    return float(grid[best]) if apart[best] <= 4 * ROUNDING * np.abs(got).max() else None
 
 
-def _parameter_laws(name: str, rows: Sequence[tuple[float, Pair, int]]) -> Iterator[Law]:
+def _parameter_laws(name: str, rows: Sequence[tuple[float, Pair, int]]) -> Iterator[tuple[str, Way]]:
     """What may have been made of a parameter, by the values that act and those that were given."""
     if not rows:
         return
-    acting, raw_names = np.array([value for value, _, _ in rows]), rows[0][1].setting.raw
-    held = np.array([p.setting.parameter(name)[c % p.setting.parameter(name).size] for _, p, c in rows])
+    acting, is_whole = np.array([value for value, _, _ in rows]), name in rows[0][1].setting.raw
+    held = np.array([p.setting.parameter(name)[c] for _, p, c in rows])
+    given = np.array([p.setting.raw[name][c] for _, p, c in rows]) if is_whole else held
     window = np.array([p.setting.window for _, p, _ in rows], dtype=float)
-    raw = {p: p.setting.raw.get(name, p.setting.parameter(name)) for _, p, _ in rows}
-    given = np.array([raw[p][c % raw[p].size] for _, p, c in rows])
     moved = np.abs(acting - held) > MOVED * np.abs(held)
     if not moved.any():
         return
+    bounds = [rows[n][1].setting.limits[name] for n, far in enumerate(moved) if far] if is_whole else []
     acting, held, given, window = acting[moved], held[moved], given[moved], window[moved]
-
     units: tuple[tuple[str, Callable[[Setting], float], Array], ...] = (
         ("{}", lambda s: 1.0, acting), ("{} / window", lambda s: 1 / s.window, acting * window),
-        ("{} window", lambda s: s.window, acting / window),
     )  # fmt: skip
     for text, unit, values in units:
         for k, n in _common(values):
             said = text.format(named(k))
-            for side in (0, 1):
-                yield (
-                    f"limits {name} at {said}",
-                    lambda s, k=k, unit=unit, side=side: _limited(s, name, k * unit(s), side),
-                )  # type: ignore[misc]
+            yield f"limits {name} at {said}", _limited(name, k, unit, 0)
+            yield f"limits {name} at {said}", _limited(name, k, unit, 1)
             if n > 1:
-                yield (
-                    f"takes {said} for {name}",
-                    lambda s, k=k, unit=unit: np.full_like(s.plain.parameter(name), k * unit(s)),
-                )  # type: ignore[misc]
-    if name in raw_names:
-        bounds = np.array([p.setting.limits[name] for _, p, _ in rows])[moved]
-        for k, _ in [pair for side in (0, 1) if np.isfinite(bounds[:, side]).all() and np.all(bounds[:, side])
-                     for pair in _common(acting / bounds[:, side])]:  # fmt: skip
-            yield (
-                f"limits {name} at {named(k)} times its limits",
-                lambda s, k=k: np.clip(s.raw[name], *(k * x for x in s.limits[name])),
-            )  # type: ignore[misc]
+                yield f"takes {said} for {name}", _constant(name, k, unit)
+    for limits in np.array(bounds).T:
+        for k, _ in _common(acting / limits) if np.isfinite(limits).all() and np.all(limits) else ():
+            yield f"limits {name} at {named(k)} times its limits", _wider(name, k)
     with np.errstate(all="ignore"):
-        for values, text, way in (
-            (acting / held, "takes {} times {}", lambda p, k: k * p),
-            (acting - held, "adds {} to {}", lambda p, k: p + k),
-            (acting * held, "takes {} / {}", lambda p, k: k / p),
-            (acting + held, "takes {} less {}", lambda p, k: k - p),
-            (np.log(acting) / np.log(held), "takes to the power {} {}", lambda p, k: p**k),
-            (acting / given, "takes {} times {}, before it is limited", None),
+        for text, values, way in (
+            ("takes {} times {}", acting / held, _times), ("adds {} to {}", acting - held, np.add),
+            ("takes {} / {}", acting * held, _over),
+            ("takes to the power {} {}", np.log(acting) / np.log(held), _power),
+            ("takes {} times {}, before it is limited", acting / given, None),
         ):  # fmt: skip
             for k, n in _common(values):
-                if n > 1 and way is None and name in raw_names:
-                    yield text.format(named(k), name), lambda s, k=k: np.clip(k * s.raw[name], *s.limits[name])  # type: ignore[misc]
-                elif n > 1 and way is not None:
-                    yield text.format(named(k), name), lambda s, k=k, way=way: way(s.plain.parameter(name), k)  # type: ignore[misc]
+                if n > 1 and (way is not None or is_whole):
+                    yield text.format(named(k), name), _made(name, k, way)
+
+
+def _times(values: Array, k: float) -> Array:
+    return k * values
+
+
+def _over(values: Array, k: float) -> Array:
+    return np.asarray(k / values)
+
+
+def _power(values: Array, k: float) -> Array:
+    return np.asarray(values**k)
+
+
+def _constant(name: str, k: float, unit: Callable[[Setting], float]) -> Way:
+    return lambda s: np.full_like(s.plain.parameter(name), k * unit(s))
+
+
+def _wider(name: str, k: float) -> Way:
+    return lambda s: np.clip(s.raw[name], k * s.limits[name][0], k * s.limits[name][1])
+
+
+def _made(name: str, k: float, way: Callable[[Array, float], Array] | None) -> Way:
+    if way is None:
+        return lambda s: np.clip(k * s.raw[name], *s.limits[name])
+    return lambda s: way(s.plain.parameter(name), k)
+
+
+def _limited(name: str, k: float, unit: Callable[[Setting], float], side: int) -> Way:
+    """The parameter with its lower limit, or its upper one, at another number."""
+
+    def limited(s: Setting) -> Array:
+        bounds = list(s.limits.get(name, (-np.inf, np.inf)))
+        bounds[side] = k * unit(s)
+        return np.asarray(np.clip(s.raw[name] if name in s.raw else s.plain.parameter(name), bounds[0], bounds[1]))
+
+    return limited
 
 
 def _common(values: Array) -> list[tuple[float, int]]:
@@ -200,11 +224,11 @@ def _common(values: Array) -> list[tuple[float, int]]:
     return sorted((pair for pair in out if pair[0]), key=lambda pair: -pair[1])[:MOST_NUMBERS]
 
 
-def _limited(s: Setting, name: str, limit: float, side: int) -> Array:
-    """The parameter with its lower limit, or its upper one, at another number."""
-    bounds = list(s.limits.get(name, (-np.inf, np.inf)))
-    bounds[side] = limit
-    return np.asarray(np.clip(s.raw[name] if name in s.raw else s.plain.parameter(name), bounds[0], bounds[1]))
+OF_FILTERS = ("mu", "sigma", "the pooling width", "s", "alpha", "delta", "the root")
+
+
+def _of_filter(name: str) -> Way:
+    return lambda s: s.held[name][None, :, None]
 
 
 QUANTITIES: dict[str, Callable[[Setting], Array | float]] = {
@@ -220,8 +244,7 @@ QUANTITIES: dict[str, Callable[[Setting], Array | float]] = {
     "the unbiased standard deviation of the clip": lambda s: s.x.std(-1, ddof=min(1, s.x.shape[-1] - 1))[:, None, None],
     "the root mean square of the clip": lambda s: np.sqrt((s.x**2).mean(-1))[:, None, None],
     "the norm of the clip": lambda s: np.sqrt((s.x**2).sum(-1))[:, None, None],
-    **{name: (lambda s, name=name: s.held[name][None, :, None]) for name in
-       ("mu", "sigma", "the pooling width", "s", "alpha", "delta", "the root")},
+    **{name: _of_filter(name) for name in OF_FILTERS},
     "the sum of the window": lambda s: s.expected.stages["windows"].sum(-1)[None, :, None],
 }  # fmt: skip
 POWERS = {
@@ -234,41 +257,44 @@ POWERS = {
 
 
 def _scaled(stage: str, base: Label | None, pairs: Sequence[Pair]) -> Iterator[Label]:
-    """A factor, and an offset beside it, that go with a quantity of the case, of the clip or of the filter."""
+    """A factor that goes with a quantity of the case, of the clip or of the filter, read off a few values."""
     formula: Formula = OWN[stage] if base is None else base.formulas[stage]
-    rows: list[tuple[Array, Array, Setting]] = []
+    left: dict[tuple[str, str], Array] = {(name, text): np.empty(0) for name in QUANTITIES for text in POWERS}
+    n_read = 0
     for p in pairs[:MOST_SEARCHED]:
+        try:
+            with np.errstate(all="ignore"):
+                there = p.wanted if base is None else formula(p.setting, _before(p, stage))
+        except (ValueError, IndexError, KeyError):
+            continue
+        if there.shape != p.got.shape or not np.isfinite(there).all():
+            continue
+        large = np.flatnonzero(np.abs(there) > 2.0**-3 * np.abs(there).max(initial=0))
+        if not large.size:
+            continue
+        n_read += 1
+        at = np.unravel_index(large[:: max(large.size // 8, 1)], there.shape)
         with np.errstate(all="ignore"):
-            there = (
-                np.broadcast_to(formula(p.setting, _before(p, stage)), p.got.shape)
-                if _fits(formula, p, stage)
-                else None
-            )
-        if there is not None and np.isfinite(there).all():
-            rows.append((p.got, np.asarray(there), p.setting))
-    for name, quantity in QUANTITIES.items():
-        for text, power in POWERS.items():
-            ks = _ratios(stage, rows, quantity, power)
-            if len(ks) < 2 or np.ptp(ks) > ALIKE * np.abs(ks).max():
-                continue
-            k = exactly(float(np.median(ks)))
-            times = "" if k == 1 else f"{named(k)} times "
-            said = f"is multiplied by {times}{text.format(name)}"
-            sentence = f"{base.sentence}; {said}" if base else said
-
-            def scaled(s: Setting, v: dict[str, Array], k: float = k, q: Callable[[Setting], Array | float] = quantity,
-                       power: float = power) -> Array:  # fmt: skip
-                return formula(s, v) * (k * _of(stage, q(s)) ** power)
-
-            yield Label(sentence, stage, {stage: scaled}, is_fitted=True)
+            for (name, text), ks in list(left.items()):
+                if name in OF_FILTERS and name not in p.setting.held:
+                    continue
+                q = np.broadcast_to(np.asarray(_of(stage, QUANTITIES[name](p.setting))), there.shape)[at]
+                ks = np.append(ks, p.got[at] / there[at] / q ** POWERS[text])
+                if np.ptp(ks) <= ALIKE * np.abs(ks).max():
+                    left[name, text] = ks
+                else:
+                    del left[name, text]
+        if not left:
+            return
+    for (name, text), ks in left.items() if n_read > 1 else ():
+        k = exactly(float(np.median(ks)))
+        said = f"is multiplied by {'' if k == 1 else f'{named(k)} times '}{text.format(name)}"
+        yield Label(f"{base.sentence}; {said}" if base else said, stage,
+                    {stage: _multiplied(formula, stage, k, name, POWERS[text])}, is_fitted=True)  # fmt: skip
 
 
-def _fits(formula: Formula, pair: Pair, stage: str) -> bool:
-    try:
-        with np.errstate(all="ignore"):
-            return formula(pair.setting, _before(pair, stage)).shape == pair.got.shape
-    except (ValueError, IndexError, KeyError):
-        return False
+def _multiplied(formula: Formula, stage: str, k: float, name: str, power: float) -> Formula:
+    return lambda s, v: formula(s, v) * (k * np.asarray(_of(stage, QUANTITIES[name](s))) ** power)
 
 
 def _before(pair: Pair, stage: str) -> dict[str, Array]:
@@ -286,73 +312,43 @@ def _of(stage: str, q: Array | float) -> Array | float:
     return q[0] if stage == "windows" else q[0][:, np.newaxis] if stage == "filters" else q
 
 
-def _ratios(
-    stage: str, rows: Sequence[tuple[Array, Array, Setting]], quantity: Callable[[Setting], Array | float], power: float
-) -> Array:
-    """What is left of the ratio of the port's values to these, after the quantity: of the largest of each case."""
-    out: list[float] = []
-    for got, there, s in rows:
-        try:
-            with np.errstate(all="ignore"):
-                q = np.broadcast_to(np.asarray(_of(stage, quantity(s)), dtype=np.float64) ** power, got.shape)
-        except (ValueError, KeyError):
-            return np.empty(0)
-        large = np.abs(there) > 2.0**-3 * np.abs(there).max(initial=0)
-        with np.errstate(all="ignore"):
-            ks = (got / (there * q))[large]
-        out += [float(k) for k in ks[:: max(len(ks) // 8, 1)]]
-    ks = np.array(out)
-    return ks if np.isfinite(ks).all() else np.empty(0)
-
-
 def _beginnings(stage: str, pairs: Sequence[Pair]) -> Iterator[Label]:
-    """Where frames begin, if it is not where they should: by so many samples, or by a rule of the window and stride."""
-    found: dict[int, tuple[int, int]] = {}
-    make = conv if stage == "conv" else pool
-    for n, p in enumerate(pairs):
-        s, hop = p.setting, 1 if stage == "conv" else p.setting.expected.config.stride
-        v, room = _before(p, stage), 2 * p.setting.window
-        taps = v["filters" if stage == "conv" else "windows"].shape[-1]
-        if stage == "pool":
-            n_in = v["modulus"].shape[-1]
-            whole = pool(s, v, (room, room), 1)
-        else:
-            n_in = s.x.shape[1]
-            whole = conv(s, v, (room, room))
-        first = p.got[..., 0]
-        if not p.got.shape[-1] or whole.shape[:-1] != p.got.shape[:-1]:
-            return
-        off = np.abs(whole - first[..., np.newaxis]).reshape(-1, whole.shape[-1]).max(axis=0)
-        allowed = ROUNDING * np.abs(p.got).max()
-        right = s.pads(n_in, 1 if stage == "conv" else hop, taps)[0]
-        hits = []
-        for i in np.flatnonzero(off <= allowed):
-            there = whole[..., i::hop][..., : p.got.shape[-1]]
-            if there.shape == p.got.shape and np.abs(there - p.got).max() <= allowed:
-                hits.append(int(room - i) - right)
-        if not hits:
-            return
-        found[n] = (min(hits, key=abs), right)
-    moved = {n: by for n, (by, _) in found.items() if by}
-    if len(moved) < 2 or len(found) < len(pairs):
+    """Where frames begin, if it is so many samples early or late, by the first filter of the first clip."""
+    begins = {_begins(stage, p) for p in pairs[:MOST_SEARCHED] if np.any(p.got[:1, :1])}
+    by = begins.pop() if len(begins) == 1 else 0
+    if not by:
         return
-    by_case = {id(p.setting.expected): found[n][0] for n, p in enumerate(pairs)}
-    values = list(moved.values())
-    if len(set(values)) > 1:
-        return
-    n = abs(values[0])
-    text = f"begins its frames {n} sample{'s' * (n > 1)} {'early' if values[0] > 0 else 'late'}"
 
-    def moved_by(s: Setting, v: dict[str, Array]) -> Array:
-        by = by_case.get(id(s.expected), values[0])
-        n_in, taps = (s.x.shape[1], v["filters"].shape[-1]) if stage == "conv" else (
-            v["modulus"].shape[-1], v["windows"].shape[-1])  # fmt: skip
-        before, after = s.pads(n_in, 1 if stage == "conv" else s.expected.config.stride, taps)
-        before, after = before + by, after - by
-        y = make(s, v, (max(before, 0), max(after, 0)))
-        return y if before >= 0 else np.asarray(y)
+    def moved(s: Setting, v: Values) -> Array:
+        before, after = _pads(stage, s, v)
+        return (conv if stage == "conv" else pool)(s, v, (max(before + by, 0), max(after - by, 0)))
 
-    yield Label(text, stage, {stage: moved_by}, is_fitted=True)
+    way = "early" if by > 0 else "late"
+    yield Label(f"begins its frames {abs(by)} sample{'s' * (abs(by) > 1)} {way}", stage, {stage: moved}, is_fitted=True)
+
+
+def _pads(stage: str, s: Setting, v: Values) -> tuple[int, int]:
+    if stage == "conv":
+        return s.pads(s.x.shape[1], 1, v["filters"].shape[-1])
+    return s.pads(v["modulus"].shape[-1], s.expected.config.stride, v["windows"].shape[-1])
+
+
+def _begins(stage: str, p: Pair) -> int:
+    s, v, room = p.setting, _before(p, stage), 2 * p.setting.window
+    right, got, hop = _pads(stage, s, v)[0], p.got[:1, :1], 1 if stage == "conv" else s.expected.config.stride
+    if stage == "conv":
+        whole = conv(s, {"filters": v["filters"][:1]}, (room, room), s.x[:1])
+    else:
+        whole = pool(s, {"modulus": v["modulus"][:1, :1], "windows": v["windows"][:1]}, (room, room), 1)
+    if not got.shape[-1] or whole.shape[:-1] != got.shape[:-1]:
+        return 0
+    allowed, hits = ROUNDING * np.abs(p.got).max(), []
+    off = np.abs(whole - got[..., :1]).reshape(-1, whole.shape[-1]).max(axis=0)
+    for i in np.flatnonzero(off <= allowed):
+        there = whole[..., i::hop][..., : got.shape[-1]]
+        if there.shape == got.shape and np.abs(there - got).max() <= allowed:
+            hits.append(int(room - i) - right)
+    return min(hits, key=abs, default=0)
 
 
 def _floors(pairs: Sequence[Pair]) -> Iterator[Label]:

@@ -50,6 +50,10 @@ class Setting:
         """Tell whether filters are computed in groups, whose inner stages nobody sees."""
         return len(self.expected.oracle.geometry.groups) > 1
 
+    def is_trained(self, stage: str) -> bool:
+        """Tell whether a stage acts by the parameters of :data:`ACTS`."""
+        return stage != "ema" or self.expected.config.compression != "fixed_pcen"
+
     @property
     def window(self) -> int:
         """Samples of a filter and of a pooling window."""
@@ -173,6 +177,11 @@ def pool(s: Setting, values: Values, pads: tuple[int, int], stride: int = 0) -> 
 def as_given(values: Array) -> Formula:
     """The formula that gives these values."""
     return lambda setting, stages: exact(values)
+
+
+def as_taken(values: Array) -> Callable[[Setting], Array]:
+    """The parameter that has these values."""
+    return lambda setting: values
 
 
 def gains(s: Setting) -> tuple[Array, Array]:

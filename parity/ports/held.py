@@ -84,8 +84,7 @@ class Against:
             variables=weights,
             x=x,
             cotangent=cotangent,
-            reference={name: stage for name, stage in stages.items() if name in shown},
-            reference_gradients={name: slope for name, slope in gradients.items() if name in trained},
+            reference={name: values for name, values in {**stages, **gradients}.items() if name in {*shown, *trained}},
             conventions=self.conventions,
             geometry=self.geometry(case.config, weights),
         )

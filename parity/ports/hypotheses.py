@@ -124,14 +124,20 @@ def explain(
 
 
 def _best(stage: str, left: Sequence[Pair], seen: Sequence[str]) -> Guess | None:
-    """The hypothesis that explains most of these cases, the simplest of several."""
+    """The hypothesis that explains most of these cases, the simplest of several.
+
+    One that explains a small case is tried on the others; the next case is looked at where none explains them all, and
+    numbers are read off the cases where no hypothesis does.
+    """
     wide = [p for p in left if p.got.shape[-1] > 2 * MOST_SHIFT] or left  # one frame is explained by too much
     first = [*wide[:MOST_TRIED], *[p for p in wide[MOST_TRIED:] if p.got.shape != p.wanted.shape][:1]]
-    found = [guess for pair in first for guess in guesses(stage, pair, seen)]
-    counts = _counts(found, stage, left)
+    counts: dict[Guess, int] = {}
+    for pair in first:
+        if max(counts.values(), default=0) < len(left):
+            counts |= _counts([g for g in guesses(stage, pair, seen) if g not in counts], stage, left)
     if left and max(counts.values(), default=0) < len(left):
         read = [Guess((label,)) for name in _between(stage, seen, left[0]) for label in fitted(name, stage, left)]
-        counts |= _counts(read, stage, left)
+        counts |= {guess: len(left) for guess in read if all(_explains(guess, stage, p) for p in left)}
     return max(counts, key=lambda g: (counts[g], -g.cost), default=None)
 
 
@@ -304,7 +310,7 @@ def _affine(formulas: tuple[Label, ...], stage: str, values: Array, pair: Pair, 
         yield Guess(shift=shift, order=tuple(int(c) for c in order))
 
 
-def _order(got: Array, there: Array, axis: int) -> Array | None:
+def _order(got: Array, there: Array, axis: int) -> np.ndarray | None:
     """Find where each filter of the port is in the reference; None where all are in place or one is nowhere."""
     if got.shape[axis] < 2:
         return None

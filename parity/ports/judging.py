@@ -10,7 +10,7 @@ import numpy as np
 
 from parity.adapters.base import Adapter
 from parity.checks.grid import Arrays
-from parity.criteria import AtMost, Verdict, one_operation, peak, soundness, status
+from parity.criteria import AtMost, Verdict, peak, soundness, status, within_rounding
 from parity.ports.formulas import ORDER, OWN, Setting
 from parity.ports.graph import downstream, upstream
 from parity.ports.layouts import AdapterError
@@ -63,7 +63,7 @@ def apart(
     """The first verdict that fails: the status, the largest difference, the running error value by value."""
     verdict = status(got, np.asarray(wanted))
     if verdict.passes and rounding is not None:
-        verdict = one_operation(got, wanted, rounding, peak)
+        verdict = within_rounding(got, wanted, rounding, peak)
     if verdict.passes and exact_wanted is not None and errors is not None and errors.shape == got.shape:
         verdict = soundness(got, exact_wanted, errors)
     return verdict
@@ -72,17 +72,16 @@ def apart(
 def misread(examination: Examination, cases: Sequence[Held]) -> tuple[str, ...]:
     """Find stages that the adapter reads elsewhere than where they are computed.
 
-    They depart, but for each other no stage before them does, and what comes after does not depart with them: one
-    holds that would not if it were computed from them, or all hold.
+    They depart, but for each other no stage before them does, and what comes after does not depart with them: all
+    stages hold, or on some case those hold that are next, of which one would not if it were computed from them.
     """
     readings = list(_readings(examination, cases))
     departs = {name for reading in readings for name, holds in reading.holds.items() if not holds}
-    staying = {pair for reading in readings for pair in reading.staying}
+    staying = {name for reading in readings for name in reading.staying}
 
     def stands(name: str, found: set[str]) -> bool:
         before, after = set(upstream(name)) - found, set(downstream(name)) - found
-        stays = bool({(name, other) for other in after} & staying)
-        return not before & departs and (stays or (not after & departs and len(readings) == len(cases)))
+        return not before & departs and (name in staying or (not after & departs and len(readings) == len(cases)))
 
     found = departs - {"output"}
     while left := {name for name in found if not stands(name, found)}:
@@ -96,11 +95,11 @@ class _Reading:
 
     Attributes:
         holds: by stage.
-        staying: a stage that departs, and one after it that holds and would not if it were computed from that.
+        staying: stages that depart while those next to them hold, of which one would not if it were computed from them.
     """
 
     holds: dict[str, bool]
-    staying: set[tuple[str, str]]
+    staying: set[str]
 
 
 def _readings(examination: Examination, cases: Sequence[Held]) -> Iterator[_Reading]:
@@ -120,10 +119,11 @@ def _readings(examination: Examination, cases: Sequence[Held]) -> Iterator[_Read
         }
         reading = _Reading(holds, set())
         for name in (n for n, right in holds.items() if not right and n in OWN and fits(stages[n], held.stages[n])):
-            for after in (n for n in downstream(name) if n != name and holds.get(n)):
-                theirs = Setting(expected, {name: stages[name]}).compute(after, {})
-                if stages[after].shape == theirs.shape and not follows(stages[after], theirs).passes:
-                    reading.staying.add((name, after))
+            after = [n for n in downstream(name, until={*holds} - {name}) if n in holds and n != name]
+            for n in after if all(holds[n] for n in after) else ():
+                theirs = Setting(expected, {name: stages[name]}).compute(n, {})
+                if stages[n].shape == theirs.shape and not follows(stages[n], theirs).passes:
+                    reading.staying.add(name)
         yield reading
 
 

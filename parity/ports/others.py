@@ -219,7 +219,7 @@ def _peaks(s: Setting) -> Array:
 
 
 def _magnitudes(v: Values) -> Array:
-    return np.sqrt((v["filters"] ** 2).sum(axis=1, keepdims=True))
+    return np.asarray(np.sqrt((v["filters"] ** 2).sum(axis=1, keepdims=True)))
 
 
 def _enveloped(times: float) -> Formula:
@@ -321,6 +321,9 @@ OTHERS: dict[str, dict[str, Formula]] = {
             v["pool"], FLOOR * v["pool"].max(axis=2, keepdims=True)
         ),
         "has an upper limit of 1e-5, not a lower one": lambda s, v: np.minimum(v["pool"], FLOOR),
+        "is normalised, where the normalisation comes after the compression": lambda s, v: standardise(
+            np.maximum(v["pool"], FLOOR), s.gamma, s.beta, NORM_EPS, axes=(2,)
+        ),
         "has 1e-5 for what is negative alone": lambda s, v: np.where(v["pool"] < 0, FLOOR, v["pool"]),
         **{f"has a lower limit of {low}, not of 1e-5": _limited(float(low)) for low in OTHER_FLOORS},
     },
@@ -400,6 +403,9 @@ OTHERS: dict[str, dict[str, Formula]] = {
     },
     "norm": {
         "is not applied: the option is ignored": lambda s, v: s.compressed(v),
+        "takes the energies, not what the compression makes of them": lambda s, v: standardise(
+            np.maximum(v["pool"], FLOOR), s.gamma, s.beta, NORM_EPS, axes=(2,)
+        ),
         "divides by the unbiased variance": _unbiased,
         "ignores gamma and beta": lambda s, v: standardise(
             s.compressed(v), np.ones(()), np.zeros(()), NORM_EPS, axes=(2,)
@@ -417,6 +423,7 @@ OTHERS: dict[str, dict[str, Formula]] = {
         "is log(1 + x)": lambda s, v: np.log1p(v["floor"]),
         "is log10, not the natural logarithm": lambda s, v: np.log10(v["floor"] + LOG_OFFSET),
         "is not compressed": lambda s, v: v["floor"],
+        "is not what the normalisation makes": lambda s, v: s.compressed(v),
     },
 }
 
@@ -482,12 +489,24 @@ def _ways(name: str) -> Iterator[tuple[str, Callable[[Setting], Array]]]:
         yield f"limits {name} on the wrong side", turned
     for text, way in TAKEN.items():
         said = f"takes {text.format(name)}"
-        yield said, lambda s, way=way: way(s.plain.parameter(name))  # type: ignore[misc]
+        yield said, _made(name, way)
         if not is_part:
-            yield f"{said}, before it is limited", lambda s, way=way: np.clip(way(s.raw[name]), *s.limits[name])  # type: ignore[misc]
+            yield f"{said}, before it is limited", _before_limits(name, way)
     for other in ("mu", "sigma", "the pooling width", "s", "alpha", "delta", "the root"):
         if other != whole:
-            yield f"takes {other} for {name}", lambda s, other=other: s.held[other]  # type: ignore[misc]
+            yield f"takes {other} for {name}", _held(other)
+
+
+def _made(name: str, way: Callable[[Array], Array]) -> Callable[[Setting], Array]:
+    return lambda s: way(s.plain.parameter(name))
+
+
+def _before_limits(name: str, way: Callable[[Array], Array]) -> Callable[[Setting], Array]:
+    return lambda s: np.clip(way(s.raw[name]), *s.limits[name])
+
+
+def _held(name: str) -> Callable[[Setting], Array]:
+    return lambda s: s.held[name]
 
 
 def _labels(stage: str) -> tuple[Label, ...]:

@@ -14,7 +14,7 @@ from parity.checks.grid import Arrays
 from parity.criteria import AtMost, Verdict
 from parity.oracle.config import FLOOR
 from parity.ports.drawing import LIMITS
-from parity.ports.formulas import ACTS, ADDED, SUBTRACTED, Setting
+from parity.ports.formulas import ACTS, ADDED, SUBTRACTED, Setting, as_taken
 from parity.ports.port import Port
 
 if TYPE_CHECKING:
@@ -161,10 +161,8 @@ def _part(slope: Slope, place: str) -> np.ndarray | None:
         near = (d[..., 1:] * (x[..., 1:] - m[..., :-1])).sum(axis=(0, 2))
         inside = s.raw["s"] == s.held["s"]  # beyond a limit nothing flows back at all
         return np.asarray(slope.wanted - near * inside) if near.shape == slope.wanted.shape else None
-    made = [
-        s.compute(ACTS[place], {}, {place: lambda s, step=step: s.plain.parameter(place) + step})
-        for step in (STEP, -STEP)
-    ]
+    held = s.parameter(place)
+    made = [s.compute(ACTS[place], {}, {place: as_taken(held + step)}) for step in (STEP, -STEP)]
     return np.asarray((cotangent * (made[0] - made[1])).sum(axis=(0, 2)) / (2 * STEP)).reshape(slope.wanted.shape)
 
 

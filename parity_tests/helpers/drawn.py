@@ -13,7 +13,7 @@ from parity.cases.strategies import aligned, cases
 from parity.checks import search
 from parity.checks.coverage import Coverage
 from parity.checks.factors import measure
-from parity.checks.grid import pooled
+from parity.checks.grid import pooled, property_of
 from parity.checks.steps import STEPS, Runner, against_oracle, round_trip, there_and_back
 from parity.report.measurements import MeasurementLog
 
@@ -55,11 +55,10 @@ def note_factors(ledger: MeasurementLog, reference: str) -> None:
     if any(row["reference"] == reference for row in ledger.evidence.get("k", [])):
         return
     factors = measure(reference)
-    for (kind, stage), k in factors.k.items():
-        rows = [row for row in factors.evidence if (row.property, row.stage) == (kind, stage)]
-        widest = max(rows, key=lambda row: row.ratio)
+    for stage, k in factors.k.items():
+        widest = max((row for row in factors.evidence if row.stage == stage), key=lambda row: row.ratio)
         set_by = f"{widest.variant} against {widest.against}, {widest.n_arrays} arrays"
-        ledger.note("k", reference=reference, property=kind, stage=stage, k=k, set_by=set_by)
+        ledger.note("k", reference=reference, property=property_of(stage), stage=stage, k=k, set_by=set_by)
 
 
 def check_speech(step: str, ledger: MeasurementLog, *, frames_aligned: bool = False) -> None:
@@ -70,7 +69,8 @@ def check_speech(step: str, ledger: MeasurementLog, *, frames_aligned: bool = Fa
     if frames_aligned:
         x = x[:, : (x.shape[1] - 1) // speech.config.stride * speech.config.stride + 1]
     variables = speech.group("variables")
-    for measurement in runner.measure(speech.config, variables, x, speech.case.cotangent, "speech"):
+    expected = runner.expected(speech.config, variables, x, speech.case.cotangent)
+    for measurement in runner.measure(expected, "speech"):
         ledger.check(measurement)
     for measurement in pooled(runner.context("speech")):
         ledger.check(measurement)

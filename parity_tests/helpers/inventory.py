@@ -166,7 +166,7 @@ def context(rung: str, one: Ran) -> Context:
     """What the measurements of one subject have in common."""
     file = f"parity_tests/rungs/{rung}/test_inventory_goldens.py"
     return Context(
-        rung=rung, reference="original", domain="goldens", case=str(one.subject), with_norm=one.with_norm,
+        rung=rung, reference="original", domain="goldens", case=str(one.subject),
         reproduce=f"pytest {file} -k '[{one.subject.name}]'",
     )  # fmt: skip
 

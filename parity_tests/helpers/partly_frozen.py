@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from parity.adapters.canonical import KERNEL, POOLING, checked
+from parity.adapters.canonical import KERNEL, POOLING
 from parity.adapters.rungs import RUNGS
 from parity.cases.case import Case
 from parity.checks.grid import Expected
-from parity.checks.steps import geometry_of
-from parity.criteria import Exactly, norm, one_operation
+from parity.checks.steps import expected_alone
+from parity.criteria import Exactly, norm, within_rounding
 
 # by the oracle's name and the column of it
 PARAMETERS = {"center_freqs": (KERNEL, 0), "bandwidths": (KERNEL, 1), "pooling_widths": (POOLING, ...)}
@@ -32,13 +32,8 @@ RATE = 1e-3
 def _prepared(rung: str, text: str, **options: float) -> tuple[Any, Expected]:
     """A float64 module of a case, and what it is held against."""
     case, adapter = Case.parse(text), RUNGS[rung].load_adapter()
-    weights = checked(case.variables(), case.config)
-    module = adapter.build(case.config, dtype="float64", **options)
-    adapter.write(module, weights)
-    geometry = geometry_of(adapter, module, case)
-    expected = Expected(case.config, weights, case.input(), np.empty(0), subtracts=False, geometry=geometry)
-    expected.cotangent = case.cotangent(expected.stages["output"].shape)
-    return module, expected
+    module = adapter.filled(case.config, case.variables(), "float64", **options)
+    return module, expected_alone(rung, module, case)
 
 
 def check_subset(rung: str, case: str, learned: tuple[str, ...], training: bool, **options: float) -> None:
@@ -51,12 +46,12 @@ def check_subset(rung: str, case: str, learned: tuple[str, ...], training: bool,
     for name in learned:
         getattr(module.filterbank, name).requires_grad_()
     slopes = _gradients(module, x, cotangent)
-    rounding = expected.gradient_rounding("float64")
+    rounding = expected.rounding("float64")
     for name, slope in slopes.items():
         of, column = PARAMETERS.get(name, (name, ...))
         true, error = (a[of] if column is ... else a[of][:, column] for a in (expected.gradients, rounding))
         assert np.any(true)
-        verdict = one_operation(slope.numpy(), true.reshape(slope.shape), error.reshape(slope.shape), norm)
+        verdict = within_rounding(slope.numpy(), true.reshape(slope.shape), error.reshape(slope.shape), norm)
         assert verdict.passes, (name, verdict)
     with torch.no_grad():
         for name in learned:

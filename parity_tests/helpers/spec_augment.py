@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from parity.cases.subjects import SETTINGS
-from parity.checks.augmentation import Record, adjoint, augmented, drawn, of_mask, of_warp, rounding, surprise
 from parity.checks.grid import Context
 from parity.criteria import AtMost, Verdict, soundness
 from parity.report.claims import Measurement
+from parity_tests.helpers.augmentation import Record, adjoint, augmented, drawn, of_mask, of_warp, rounding, surprise
 
 DEFAULTS: Mapping[str, Any] = SETTINGS["SpecAugment"]
 NO_WARP = {"time_warp_max_frames": 0}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import pytest
 import torch
 
 import efficientleaf
-from parity.checks.cache import keeping, reads
+from parity.checks.cache import invalidation, invalidations
 from parity.criteria import Exactly, OfMax
 from parity_tests.helpers.partly_frozen import PARAMETERS, SUBSETS, check_subset
 
@@ -19,10 +21,23 @@ def small(**rest):
 
 
 def test_what_is_kept_is_never_stale(ledger):
-    measured = list(keeping("efficientleaf"))
+    measured = list(invalidations("efficientleaf"))
     assert measured
     for measurement in measured:
         ledger.check(measurement)
+
+
+def reads(module, x, steps, rate):
+    """Count the filterbank's readings of its parameters, after each step of training and one more forward."""
+    found, optimizer, bank = [], torch.optim.SGD(module.parameters(), rate), module.filterbank
+    with invalidation("by version"), mock.patch.object(bank, "_plan", wraps=bank._plan) as plan:
+        for _ in range(steps):
+            optimizer.zero_grad()
+            module(x).square().sum().backward()
+            optimizer.step()
+            module(x)
+            found.append(plan.call_count)
+    return found
 
 
 def test_parameters_are_read_once_a_step():

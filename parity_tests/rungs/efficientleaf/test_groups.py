@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import leaf
 from efficientleaf import EfficientLeaf, GroupedGaborFilterbank, LogTBN
 from parity.checks.compressions import Normalised, filtered_terms
-from parity.checks.grid import Context, Expected, compare_algebraic_gradients
+from parity.checks.grid import Context, Expected, compare
 from parity.criteria import OfMax, RelativeL2, status
 from parity.oracle import SIMPLIFIED, Box, Geometry, LeafOracle, compression, plan_groups
 from parity.oracle.config import LeafConfig
@@ -118,7 +118,7 @@ def test_groups_energies_and_gradients_are_the_oracles(ledger, drawn, n_samples)
     got["learnable_pooling/kernel"] = width.reshape(1, 1, -1, 1)
     got.update({known: getattr(module.compression, name).grad.numpy() for name, known in PCEN.items()})
     expected = Expected(config, variables, x, cotangent, subtracts=False, conventions=SIMPLIFIED, geometry=geometry)
-    for measurement in compare_algebraic_gradients(where, got, expected):
+    for measurement in compare(where, got, expected):
         ledger.check(measurement)
 
 

@@ -7,7 +7,11 @@ import pytest
 
 from parity.adapters import canonical
 from parity.adapters.efficientleaf import EfficientLeafAdapter
-from parity.checks.plans import EDGES, PUBLISHED, SEEDS, Count, Setting, certain, expected, plans, projection
+from parity.checks.grid import Context
+from parity.checks.plans import EDGES, PUBLISHED, SEEDS, Setting, certain, differing, expected, plans, projection
+from parity.criteria import Exactly
+
+EXACTLY = Exactly("one number differs")
 
 
 def test_plans_energies_and_projections_are_the_oracles(ledger):
@@ -73,7 +77,8 @@ def test_a_plan_that_differs_is_counted():
     setting = Setting(2, 2, 4.0, 1.0)
     groups = setting.geometry(setting.draw(0)).groups
     other = [(g.start, g.stop, g.kernel_size + 2, g.conv_stride, g.window_size, g.pool_stride) for g in groups]
-    count = Count()
-    count.add(other, groups, [True, False])
-    assert (count.differing, count.decided, count.undecided) == (1, 1, 1)
-    assert not count.measurement().holds
+    context = Context("efficientleaf", "oracle", "plans", "", "")
+    measured = differing(context, [(other, groups, [True, False])])
+    assert EXACTLY(measured.observed, 1).passes
+    assert "1 groups decided, 1 within" in measured.reason
+    assert not measured.holds

@@ -110,7 +110,9 @@ def test_gradient_to_delta_at_zero_is_zero_by_convention():
 
 def rooted(v, delta, r):
     given = [np.float32(np.broadcast_to(a, np.broadcast(v, delta, r).shape)) for a in (v, delta, r)]
-    return formulations.run(formulations.root_of_leaf, NAMES["root"], given), [a.astype(float) for a in given]
+    return formulations.run(formulations.ROOTS[formulations.LEAF], NAMES["root"], given), [
+        a.astype(float) for a in given
+    ]
 
 
 def test_root_tends_to_a_logarithm_with_r():
@@ -164,7 +166,7 @@ def test_published_form_is_within_its_own_bound(ledger, eps):
 
 @pytest.mark.parametrize("eps", formulations.EPS)
 def test_published_gain_is_within_its_own_bound_and_needs_it(eps):
-    got = formulations.gain_by_logarithms(*(torch.tensor(a) for a in (X, M, ALPHA)), eps).numpy()
+    got = formulations.GAINS[formulations.PUBLISHED_GAIN](*(torch.tensor(a) for a in (X, M, ALPHA)), eps).numpy()
     exact = pointwise.gain(*(a.astype(np.float64) for a in (X, M, ALPHA)), eps)["value"].value
     bound, _ = published(eps)
     verdict = soundness(got, exact, bound.error)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import leaf
-from parity.checks.cache import keeping
+from parity.checks.cache import invalidations
 from parity.criteria import Exactly, OfMax
 from parity_tests.helpers.partly_frozen import PARAMETERS, SUBSETS, check_subset
 
@@ -14,7 +14,7 @@ HALF = OfMax(0.05, "bfloat16 keeps 8 bits of energies that several products make
 
 
 def test_what_is_kept_is_never_stale(ledger):
-    measured = list(keeping("leaf"))
+    measured = list(invalidations("leaf"))
     assert measured
     for measurement in measured:
         ledger.check(measurement)

@@ -10,8 +10,8 @@ import torch
 
 import og_leaf
 from og_leaf.spectrum_augmenter import SpectrumAugmenter, augment, warp_matrix
-from parity.checks.augmentation import drawn, rounding
 from parity.criteria import Exactly
+from parity_tests.helpers.augmentation import drawn, rounding
 from parity_tests.helpers.refusals import refused
 from parity_tests.helpers.spec_augment import (
     DEFAULTS,

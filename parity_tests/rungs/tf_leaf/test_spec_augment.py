@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parity.checks.augmentation import chi_squared_tail, drawn
 from parity.criteria import AtMost, Exactly
+from parity_tests.helpers.augmentation import chi_squared_tail, drawn
 from parity_tests.helpers.refusals import refused
 from parity_tests.helpers.spec_augment import DEFAULTS, against_the_chances, against_the_oracle, features
 

@@ -195,7 +195,7 @@ def _gathered(cotangent: Array, origin: int, destination: int) -> Array:
     return out[:-1]
 
 
-FEWEST = 5.0  # draws that each outcome must expect, for chi squared to be the distribution of its statistic
+FEWEST = 5  # draws that each outcome must expect, for chi squared to be the distribution of its statistic
 
 
 def limit(ratio: float, size: int) -> int:
