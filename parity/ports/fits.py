@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -56,6 +57,7 @@ def fitted(name: str, stage: str, pairs: Sequence[Pair]) -> Iterator[Label]:
         stage: what was read.
         pairs: cases that depart.
     """
+    pairs = [p for p in pairs if p.got.shape[-1] > 2 * MOST_SHIFT] or pairs  # a frame or two are met by too much
     alike = [p for p in pairs if p.got.shape == p.wanted.shape]
     for parameter in (p for p, acts in ACTS.items() if acts == name):
         rows = list(_acting(parameter, name, stage, alike))[:MOST_ROWS]
@@ -63,6 +65,8 @@ def fitted(name: str, stage: str, pairs: Sequence[Pair]) -> Iterator[Label]:
             yield Label(text, name, changes={parameter: value}, is_fitted=True)
     if name == stage and name in ("conv", "pool"):
         yield from _beginnings(name, pairs)
+    if name == stage == "floor":
+        yield from _floors(alike)
     if name == stage and name in OWN:
         bases: list[Label | None] = [None, *(label for label in LABELS[name] if label.formulas)]
         for base in bases[: 1 + len(bases) * (name in ("conv", "pool", "floor", "modulus"))]:
@@ -70,8 +74,6 @@ def fitted(name: str, stage: str, pairs: Sequence[Pair]) -> Iterator[Label]:
             yield from found
             if found:
                 return
-    if name == stage == "floor":
-        yield from _floors(alike)
 
 
 def _acting(parameter: str, name: str, stage: str, pairs: Sequence[Pair]) -> Iterator[tuple[float, Pair, int]]:
@@ -276,11 +278,13 @@ def _scaled(stage: str, base: Label | None, pairs: Sequence[Pair]) -> Iterator[L
         at = np.unravel_index(large[:: max(large.size // 8, 1)], there.shape)
         with np.errstate(all="ignore"):
             for (name, text), ks in list(left.items()):
-                if name in OF_FILTERS and name not in p.setting.held:
+                try:
+                    q = np.broadcast_to(np.asarray(_of(stage, QUANTITIES[name](p.setting))), there.shape)[at]
+                except KeyError:  # a case without that parameter
+                    del left[name, text]
                     continue
-                q = np.broadcast_to(np.asarray(_of(stage, QUANTITIES[name](p.setting))), there.shape)[at]
                 ks = np.append(ks, p.got[at] / there[at] / q ** POWERS[text])
-                if np.ptp(ks) <= ALIKE * np.abs(ks).max():
+                if np.isfinite(ks).all() and np.ptp(ks) <= ALIKE * np.abs(ks).max():
                     left[name, text] = ks
                 else:
                     del left[name, text]
@@ -314,17 +318,22 @@ def _of(stage: str, q: Array | float) -> Array | float:
 
 def _beginnings(stage: str, pairs: Sequence[Pair]) -> Iterator[Label]:
     """Where frames begin, if it is so many samples early or late, by the first filter of the first clip."""
-    begins = {_begins(stage, p) for p in pairs[:MOST_SEARCHED] if np.any(p.got[:1, :1])}
-    by = begins.pop() if len(begins) == 1 else 0
-    if not by:
+    begins = Counter(_begins(stage, p) for p in pairs[:MOST_SEARCHED] if np.any(p.got[:1, :1]))
+    del begins[0]
+    by, n = max(begins.items(), key=lambda each: each[1], default=(0, 0))
+    if n < 2:  # a short clip may be met by several
         return
 
     def moved(s: Setting, v: Values) -> Array:
         before, after = _pads(stage, s, v)
         return (conv if stage == "conv" else pool)(s, v, (max(before + by, 0), max(after - by, 0)))
 
-    way = "early" if by > 0 else "late"
-    yield Label(f"begins its frames {abs(by)} sample{'s' * (abs(by) > 1)} {way}", stage, {stage: moved}, is_fitted=True)
+    samples, early = f"{abs(by)} sample{'s' * (abs(by) > 1)}", by > 0
+    if stage == "conv":
+        text = f"is {samples} {'late' if early else 'early'}"
+    else:
+        text = f"begins its frames {samples} {'early' if early else 'late'}"
+    yield Label(text, stage, {stage: moved}, is_fitted=True)
 
 
 def _pads(stage: str, s: Setting, v: Values) -> tuple[int, int]:

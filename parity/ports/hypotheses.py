@@ -106,9 +106,10 @@ def explain(
             break
         chosen.append((best, [p for p in left if _explains(best, stage, p)]))
         left = [p for p in left if p not in chosen[-1][1]]
-    if left:  # a number that was fitted to some of the cases means nothing
-        left += [p for guess, explained in chosen if guess.is_fitted for p in explained]
-        chosen = [(guess, explained) for guess, explained in chosen if not guess.is_fitted]
+    if left:  # a number that was fitted to some of the cases means nothing, and one case is met by chance
+        by_chance = [each for each in chosen if each[0].is_fitted or len(each[1]) == 1]
+        left += [p for _, explained in by_chance for p in explained]
+        chosen = [each for each in chosen if each not in by_chance]
     for guess, explained in chosen:
         also = [p for p in telling if p in explained or _explains(guess, stage, p)]
         sentences = guess.sentences(stage)

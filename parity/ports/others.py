@@ -109,6 +109,7 @@ CENTRED = "pads W // 2 zeros on both sides"
 AUDIO: dict[str, Callable[[Array], Array]] = {
     "takes the audio without its mean": lambda x: x - x.mean(-1, keepdims=True),
     "takes the audio without the mean of all clips": lambda x: x - x.mean(),
+    "takes the audio without the mean over the clips at each sample": lambda x: x - x.mean(0, keepdims=True),
     "takes the audio with a pre-emphasis of 0.97": lambda x: x - 0.97 * np.pad(x, [(0, 0), (1, 0)])[:, :-1],
     "takes the audio with a pre-emphasis of 0.97, and the first sample as it is": lambda x: np.concatenate(
         [x[:, :1], x[:, 1:] - 0.97 * x[:, :-1]], axis=-1
