@@ -120,15 +120,30 @@ def without_mean(module):
     module.gabor.forward = lambda x: gabor(x - x.mean(-1, keepdim=True))
 
 
-def root_from_two(module):
-    smoother = module.pcen.smoother
+def roots(name, way):
+    """PCEN with something else for the root."""
 
-    def forward(self, x):
-        alpha, delta = self.alpha.clamp(max=1)[:, None], self.delta[:, None]
-        r = 1 / self.root.clamp(min=2)[:, None]
-        return (x / (self.eps + smoother(x)) ** alpha + delta) ** r - delta**r
+    def defect(module):
+        smoother = module.pcen.smoother
 
-    module.pcen.forward = types.MethodType(forward, module.pcen)
+        def forward(self, x):
+            alpha, delta = self.alpha.clamp(max=1)[:, None], self.delta[:, None]
+            r = 1 / way(self.root)[:, None]
+            return (x / (self.eps + smoother(x)) ** alpha + delta) ** r - delta**r
+
+        module.pcen.forward = types.MethodType(forward, module.pcen)
+
+    defect.__name__ = name
+    return defect
+
+
+root_from_two = roots("root_from_two", lambda root: root.clamp(min=2))
+root_and_half = roots("root_and_half", lambda root: root.clamp(min=1) + 0.5)
+
+
+def late_by_three(module):
+    gabor = module.gabor.forward
+    module.gabor.forward = lambda x: gabor(F.pad(x, (3, 0)))[..., : x.shape[-1]]
 
 
 def without_the_last(module):
@@ -224,6 +239,8 @@ NAMED = {
     other_hop: ("pool", "has a hop of one sample more"),
     without_mean: ("conv", "takes the audio without its mean"),
     root_from_two: ("pcen", "limits the root at 2"),
+    root_and_half: ("pcen", "adds 0.5 to the root"),
+    late_by_three: ("conv", "is 3 samples late"),
     without_the_last: ("pool", "lacks the last frame"),
     short: ("modulus", "has no more digits than bfloat16"),
     no_sigma: ("kernel", "is zero for sigma: nothing flows back to it"),
@@ -240,6 +257,7 @@ PAIRS = [
     (centred, other_floor), (late, conjugate), (halved, double_gradient), (double_gradient_inside, other_floor),
     (other_hop, without_mean), (root_from_two, without_the_last), (short, no_sigma),
     (mean_s, by_the_stride), (square_s, rounded_audio), (delta_half_detached, centred),
+    (root_and_half, late_by_three),
 ]  # fmt: skip
 
 
