@@ -10,8 +10,8 @@ import numpy as np
 
 from parity.oracle.arrays import Array
 from parity.oracle.geometry import Z
-from parity.ports.formulas import ACTS, OWN, Formula, Setting, Values, as_taken, conv, pool
-from parity.ports.others import LABELS, Label
+from parity.ports.formulas import ACTS, OWN, Formula, Label, Setting, Values, as_taken, conv, pool
+from parity.ports.others import LABELS
 from parity.ports.pairs import MOST_SHIFT, ROUNDING, Pair
 
 ALIKE = 2.0**-10  # spread of values that are one number

@@ -252,3 +252,22 @@ OWN: dict[str, Formula] = {
     "pcen": pcen,
     "norm": norm,
 }
+
+
+@dataclass(frozen=True, eq=False)
+class Label:
+    """Something other than LEAF's own that explains a case or does not.
+
+    Attributes:
+        sentence: its end.
+        stage: that it is about.
+        formulas: in the place of LEAF's own, by stage.
+        changes: in the place of parameters, by name.
+        is_fitted: a number of it was read off the values.
+    """
+
+    sentence: str
+    stage: str
+    formulas: Mapping[str, Formula] = field(default_factory=dict)
+    changes: Mapping[str, Callable[[Setting], Array]] = field(default_factory=dict)
+    is_fitted: bool = False

@@ -16,9 +16,9 @@ import numpy as np
 from parity.cases.case import Case
 from parity.oracle.arrays import Array
 from parity.ports.fits import fitted, named, shape_law
-from parity.ports.formulas import ORDER
+from parity.ports.formulas import ORDER, Label
 from parity.ports.graph import upstream
-from parity.ports.others import FURTHER, LABELS, Label, frames_apart
+from parity.ports.others import FURTHER, LABELS, frames_apart
 from parity.ports.pairs import MOST_SHIFT, ROUNDING, Pair, channels
 
 LESS = 1 / 32  # and of the departure itself

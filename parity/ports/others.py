@@ -5,8 +5,8 @@ Each name ends a sentence about the stage.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,9 +19,8 @@ from parity.oracle.geometry import centered_pads, same_pads
 from parity.oracle.pcen import smoother
 from parity.ports.formulas import (
     ACTS,
-    ADDED,
-    SUBTRACTED,
     Formula,
+    Label,
     Setting,
     Values,
     conv,
@@ -31,6 +30,7 @@ from parity.ports.formulas import (
     pool,
     rooted,
 )
+from parity.ports.taken import rounded, ways
 
 
 def _started(first: Callable[[Array], Array], n_before: int = 1) -> Formula:
@@ -116,8 +116,8 @@ AUDIO: dict[str, Callable[[Array], Array]] = {
     ),
     "takes the audio backwards": lambda x: x[:, ::-1],
     "takes the audio limited to [-1, 1]": lambda x: np.clip(x, -1, 1),
-    "takes the audio rounded to float16": lambda x: _rounded(x, "float16"),
-    "takes the audio rounded to bfloat16": lambda x: _rounded(x, "bfloat16"),
+    "takes the audio rounded to float16": lambda x: rounded(x, "float16"),
+    "takes the audio rounded to bfloat16": lambda x: rounded(x, "bfloat16"),
     "takes the audio rounded to 16-bit integers": lambda x: np.round(x * 32768) / 32768,
     "takes the magnitude of the audio": np.abs,
     "takes the first clip for all": lambda x: np.repeat(x[:1], len(x), axis=0),
@@ -125,14 +125,6 @@ AUDIO: dict[str, Callable[[Array], Array]] = {
     "takes the audio without its last sample": lambda x: x * (np.arange(x.shape[1]) < x.shape[1] - 1),
     "takes the audio without its first sample": lambda x: x * (np.arange(x.shape[1]) > 0),
 }
-
-
-def _rounded(x: Array, dtype: str) -> Array:
-    if dtype == "float16":
-        with np.errstate(over="ignore"):
-            return exact(x.astype(np.float16))
-    bits = np.ascontiguousarray(x, dtype=np.float32).view(np.uint32)
-    return exact(((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).astype(np.uint32).view(np.float32))
 
 
 def _heard(other: Callable[[Array], Array], centred: bool) -> Formula:
@@ -428,91 +420,10 @@ OTHERS: dict[str, dict[str, Formula]] = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Label:
-    """Something other than LEAF's own that explains a case or does not.
-
-    Attributes:
-        sentence: its end.
-        stage: that it is about.
-        formulas: in the place of LEAF's own, by stage.
-        changes: in the place of parameters, by name.
-        is_fitted: a number of it was read off the values.
-    """
-
-    sentence: str
-    stage: str
-    formulas: Mapping[str, Formula] = field(default_factory=dict)
-    changes: Mapping[str, Callable[[Setting], Array]] = field(default_factory=dict)
-    is_fitted: bool = False
-
-
-# What may be taken for a parameter, of all filters.
-TAKEN: dict[str, Callable[[Array], Array]] = {
-    "the mean of {} over all filters": lambda p: np.full_like(p, p.mean()),
-    "the first filter's {} for all": lambda p: np.full_like(p, p[0]),
-    "the largest {} for all": lambda p: np.full_like(p, p.max()),
-    "the least {} for all": lambda p: np.full_like(p, p.min()),
-    "{} of the filters in reverse order": lambda p: p[::-1], "{} in rising order": np.sort,
-    "{} of the next filter": lambda p: np.roll(p, -1), "{} of the filter before": lambda p: np.roll(p, 1),
-    "twice {}": lambda p: 2 * p, "half of {}": lambda p: p / 2, "{} times pi": lambda p: p * np.pi,
-    "{} / pi": lambda p: p / np.pi, "{} times 2 pi": lambda p: p * 2 * np.pi, "{} / (2 pi)": lambda p: p / (2 * np.pi),
-    "1 / ({})": lambda p: 1 / p, "the square of {}": np.square, "the square root of {}": np.sqrt, "exp({})": np.exp,
-    "log({})": np.log, "sigmoid({})": lambda p: 1 / (1 + np.exp(-p)), "softplus({})": lambda p: np.log1p(np.exp(p)),
-    "tanh({})": np.tanh, "1 - ({})": lambda p: 1 - p, "the opposite of {}": np.negative, "the magnitude of {}": np.abs,
-    "{} rounded to float16": lambda p: _rounded(p, "float16"),
-    "{} rounded to bfloat16": lambda p: _rounded(p, "bfloat16"),
-    "{} rounded to an integer": np.round, "the integer below {}": np.floor,
-}  # fmt: skip
-
-
-def _ways(name: str) -> Iterator[tuple[str, Callable[[Setting], Array]]]:
-    """The sentences and values of what may be taken for a parameter."""
-    whole = {ADDED: "delta", SUBTRACTED: "delta", "the root of the sum": "the root", "the root of delta": "the root",
-             "the weight of the frame": "s", "the weight of the state": "s"}.get(name, name)  # fmt: skip
-    is_part = whole != name
-
-    def low(s: Setting) -> Array:
-        return np.maximum(s.raw[whole], s.limits[whole][0])
-
-    def high(s: Setting) -> Array:
-        return np.minimum(s.raw[whole], s.limits[whole][1])
-
-    def turned(s: Setting) -> Array:
-        bottom, top = s.limits[whole]
-        return np.clip(s.raw[whole], top if np.isfinite(top) else -np.inf, bottom if np.isfinite(bottom) else np.inf)
-
-    if not is_part:
-        yield f"does not limit {name}", lambda s: s.raw[name]
-        yield f"does not limit {name} from above", low
-        yield f"does not limit {name} from below", high
-        yield f"limits {name} on the wrong side", turned
-    for text, way in TAKEN.items():
-        said = f"takes {text.format(name)}"
-        yield said, _made(name, way)
-        if not is_part:
-            yield f"{said}, before it is limited", _before_limits(name, way)
-    for other in ("mu", "sigma", "the pooling width", "s", "alpha", "delta", "the root"):
-        if other != whole:
-            yield f"takes {other} for {name}", _held(other)
-
-
-def _made(name: str, way: Callable[[Array], Array]) -> Callable[[Setting], Array]:
-    return lambda s: way(s.plain.parameter(name))
-
-
-def _before_limits(name: str, way: Callable[[Array], Array]) -> Callable[[Setting], Array]:
-    return lambda s: np.clip(way(s.raw[name]), *s.limits[name])
-
-
-def _held(name: str) -> Callable[[Setting], Array]:
-    return lambda s: s.held[name]
-
-
 def _labels(stage: str) -> tuple[Label, ...]:
     out = [Label(sentence, stage, {stage: formula}) for sentence, formula in OTHERS.get(stage, {}).items()]
     for name in (name for name, acts in ACTS.items() if acts == stage):
-        out += [Label(sentence, stage, changes={name: way}) for sentence, way in _ways(name)]
+        out += [Label(sentence, stage, changes={name: way}) for sentence, way in ways(name)]
     if stage == "filters":
         out.append(Label(
             "exchanges mu and sigma", stage, changes={"mu": lambda s: s.held["sigma"], "sigma": lambda s: s.held["mu"]}
