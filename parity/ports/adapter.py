@@ -40,7 +40,11 @@ class Adapted(nn.Module):
         self.port, self.inner, self.config, self.axes = port, inner, config, axes
 
     def audio(self, x: Tensor) -> Tensor:
-        """Audio [B, T] as the port takes it; a view."""
+        """Audio [B, T] as the port takes it; a view, of a copy where a gradient to it is asked for.
+
+        A port that changes its input in place could not be differentiated otherwise.
+        """
+        x = x.clone() if x.requires_grad else x
         return {"bt": x, "b1t": x[:, None], "bt1": x[..., None]}[self.port.audio]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -183,21 +187,28 @@ class PortAdapter(TorchAdapter):
         Raises:
             AdapterError: the axes of a stage can be told neither by sizes nor by values.
         """
-        seen: dict[str, np.ndarray] = {}
 
-        def keep(name: str, y: Tensor) -> Tensor:
-            seen[name] = y.detach().cpu().numpy().copy()
-            return y
+        def seen(x: np.ndarray) -> Arrays:
+            found: Arrays = {}
 
-        def run() -> None:
-            audio = self._audio(module, x)
-            with self._reading(module, keep):
-                seen["output"] = self._call(module, audio, keep).detach().cpu().numpy()
+            def keep(name: str, y: Tensor) -> Tensor:
+                found[name] = y.detach().cpu().numpy().copy()
+                return y
 
-        self._without_training(module, run)
-        for name, values in seen.items():
+            def run() -> None:
+                audio = self._audio(module, x)
+                with self._reading(module, keep):
+                    found["output"] = self._call(module, audio, keep).detach().cpu().numpy()
+
+            self._without_training(module, run)
+            return found
+
+        impulse = np.zeros_like(x)
+        impulse[:, x.shape[1] // 2] = 1
+        for name, values in seen(x).items():
             if name not in self.axes and name in reference:
-                self.axes[name] = layouts.find(values, reference[name], name, self.port.parts)
+                wave = values if name == "filters" else seen(impulse)[name] if name == "conv" else None
+                self.axes[name] = layouts.find(values, reference[name], name, self.port.parts, wave)
 
     def forced(
         self,

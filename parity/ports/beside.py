@@ -17,6 +17,7 @@ from parity.oracle.arrays import Array
 from parity.oracle.config import LeafConfig
 from parity.ports.conduct import calls, refuses
 from parity.ports.diagnosis import Finding
+from parity.ports.port import STAGES
 
 if TYPE_CHECKING:
     from parity.ports.examination import Examination
@@ -34,7 +35,7 @@ def beside(examination: Examination, checks: Sequence[Check] = ()) -> list[Findi
     if examination.is_function:
         return []
     found: list[Finding] = []
-    for check in checks or (extra, shared, conduct, training):
+    for check in checks or (extra, shared, conduct, modes, training):
         try:
             found += check(examination)
         except Exception as error:
@@ -115,7 +116,8 @@ def shared(examination: Examination) -> Iterator[Finding]:
         pair = [_fresh(examination), _fresh(examination)]
         moved, other = pair[::-1] if turned else pair
         with torch.no_grad():
-            before = _copy(other(x))
+            if not np.array_equal(_copy(other(x)), before := _copy(other(x)), equal_nan=True):
+                return  # it is another at every call, which is told by itself
             for tensor in [*moved.parameters(), *moved.buffers()]:
                 if tensor.is_floating_point():
                     tensor.mul_(2).add_(MOVE)
@@ -133,7 +135,7 @@ def conduct(examination: Examination) -> Iterator[Finding]:
     failed = [m for m in calls(examination.port, examination.this_test) if not m.holds]
     if failed:
         what = ", ".join(m.case.removeprefix("held: ") for m in failed)
-        reason = f" ({failed[-1].reason})" if failed[-1].case == "a call" else ""
+        reason = f" ({failed[-1].reason})" if failed[-1].case == "a call" else _first_to_differ(examination)
         yield Finding("conduct", (f"is no function of its input; not as it was: {what}{reason}",), stage="conduct")
     for m in refuses(examination.port, examination.this_test):
         if m.holds:
@@ -146,6 +148,27 @@ def conduct(examination: Examination) -> Iterator[Finding]:
                 (f"an input with {m.case}: the port and {examination.port.claims} do not both refuse it",),
                 stage="refusals",
             )
+
+
+def _first_to_differ(examination: Examination) -> str:
+    """Say at which stage a second call begins to differ from the first."""
+    module, x = _fresh(examination), examination.telling.input()
+    first, second = examination.adapter.stages(module, x.copy()), examination.adapter.stages(module, x.copy())
+    differ = [n for n in (*STAGES, "output") if n in first and not np.array_equal(first[n], second[n], equal_nan=True)]
+    return f"; a second call differs from the first from {differ[0]!r} on" if differ else ""
+
+
+def modes(examination: Examination) -> Iterator[Finding]:
+    """Compare the output in training with that in evaluation, of which LEAF has one."""
+    import torch
+
+    module, x = _fresh(examination), _audio(examination)
+    with torch.no_grad():
+        evaluated, trained = _copy(module.eval()(x)), _copy(module.train()(x))
+    if evaluated.shape != trained.shape or not np.array_equal(evaluated, trained, equal_nan=True):
+        apart = peak(trained - evaluated) / peak(evaluated) if evaluated.shape == trained.shape else float("inf")
+        text = f"the output in training departs from that in evaluation by up to {apart:.2g} of its largest value"
+        yield Finding("modes", (text,), stage="modes")
 
 
 def initial(examination: Examination) -> Iterator[Finding]:

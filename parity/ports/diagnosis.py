@@ -246,9 +246,12 @@ class Diagnosis:
         for name in _ordered(set(self.pairs) - set(self.misread)):
             pairs = self.pairs[name]
             held = self.held.get(name, [])
-            what = hypotheses.explain(name, pairs, [n for n in seen if n != name])
-            where = _condition([p.case for p in pairs], held)
-            what = [f"{what[0]}{where}", *what[1:]]
+            every = [*held, *(p.case for p in pairs)]
+
+            def where(cases: Sequence[Case], every: Sequence[Case] = every) -> str:
+                return _condition(cases, [case for case in every if case not in cases])
+
+            what = hypotheses.explain(name, pairs, [n for n in seen if n != name], where)
             yield self._finding(
                 f'stage "{name}"', what, name, FORCED, len(pairs), len(pairs) + len(held), _example(name, pairs)
             )
@@ -278,7 +281,7 @@ class Diagnosis:
             wrong = {p.case for stage in self._reach(name) for p in self.pairs.get(stage, ())}
             free = [s for s in free if s.case not in wrong]
             named = bool(wrong) or (name in STAGES and bool(self._reach(name) & self._cut))
-            what = [text for text in slopes.explain([*ties, *free]) if not (named and text.startswith(slopes.UNNAMED))]
+            what = [text for text in slopes.explain([*ties, *free]) if not (named and text.startswith(slopes.VAGUE))]
             what += [text for text in slopes.severed(self.slopes[name]) if text not in what]
             if what:
                 n_held = sum(s.holds for s in self.slopes[name])

@@ -6,7 +6,7 @@ The values of a case come from the oracle; from the first stage that is swapped 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,8 +18,7 @@ from parity.oracle.compression import standardise
 from parity.oracle.config import FLOOR, LOG_OFFSET, NORM_EPS
 from parity.oracle.correlation import correlate, depthwise
 from parity.oracle.gabor import gabor
-from parity.oracle.geometry import clamped
-from parity.oracle.pcen import normalise, smoother, smoother_adjoint
+from parity.oracle.pcen import smoother, smoother_adjoint
 from parity.oracle.pooling import gaussian_window, squared_modulus
 from parity.ports.port import STAGES
 
@@ -34,10 +33,12 @@ class Setting:
     Attributes:
         expected: of the case.
         given: stages that are taken as they are, and what follows from them.
+        changes: what is taken in the place of parameters.
     """
 
     expected: Expected
     given: Mapping[str, Array] = field(default_factory=dict)
+    changes: Mapping[str, Callable[[Setting], Array]] = field(default_factory=dict)
 
     @cached_property
     def v(self) -> Values:
@@ -48,6 +49,10 @@ class Setting:
     def grouped(self) -> bool:
         """Tell whether filters are computed in groups, whose inner stages nobody sees."""
         return len(self.expected.oracle.geometry.groups) > 1
+
+    def is_trained(self, stage: str) -> bool:
+        """Tell whether a stage acts by the parameters of :data:`ACTS`."""
+        return stage != "ema" or self.expected.config.compression != "fixed_pcen"
 
     @property
     def window(self) -> int:
@@ -62,20 +67,49 @@ class Setting:
             return x
         return correlate(x, self.v[canonical.PREEMP].reshape(1, 2), 1, (0, 1))[:, 0]
 
-    @property
-    def given_mu(self) -> Array:
-        """Centres as they were given [C]."""
-        return self.v[canonical.KERNEL][:, 0]
+    @cached_property
+    def raw(self) -> Values:
+        """The parameters as they were given [C], by :data:`ACTS`' names."""
+        kernel, root = self.v[canonical.KERNEL], self.v.get(canonical.ROOT)
+        given = {
+            "mu": kernel[:, 0], "sigma": kernel[:, 1], "the pooling width": self.v[canonical.POOLING].reshape(-1),
+            "s": self.v.get(canonical.SMOOTH), "alpha": self.v.get(canonical.ALPHA),
+            "delta": self.v.get(canonical.DELTA), "the root": root,
+        }  # fmt: skip
+        return {name: values for name, values in given.items() if values is not None}
 
-    @property
-    def given_sigma(self) -> Array:
-        """Sigmas as they were given [C]."""
-        return self.v[canonical.KERNEL][:, 1]
+    @cached_property
+    def limits(self) -> dict[str, tuple[float, float]]:
+        """What each parameter is limited to."""
+        box, conventions = self.expected.oracle.geometry.box, self.expected.conventions
+        low = conventions.delta_low
+        return {
+            "mu": (0.0, np.pi), "sigma": (box.sigma_low, box.sigma_high), "the pooling width": (box.width_low, 0.5),
+            "s": (0.0, 1.0) if conventions.clip_smooth else (-np.inf, np.inf), "alpha": (-np.inf, 1.0),
+            "delta": (-np.inf if low is None else low, np.inf), "the root": (1.0, np.inf),
+        }  # fmt: skip
 
-    @property
-    def given_width(self) -> Array:
-        """Pooling widths as they were given [C]."""
-        return self.v[canonical.POOLING].reshape(-1)
+    @cached_property
+    def held(self) -> Values:
+        """The parameters inside their limits."""
+        return {name: clamp(values, *self.limits[name]) for name, values in self.raw.items()}
+
+    @cached_property
+    def plain(self) -> Setting:
+        """The same without changes."""
+        return replace(self, changes={})
+
+    def own(self, stage: str, values: Values) -> Array:
+        """A stage by LEAF's own formula."""
+        return OWN[stage](self, values)
+
+    def parameter(self, name: str) -> Array:
+        """A parameter inside its limits [C], or what is taken in its place."""
+        if name in self.changes:
+            return self.changes[name](self)
+        if name in PARTS_OF:
+            return PARTS_OF[name](self)
+        return self.held[name]
 
     @property
     def gamma(self) -> Array:
@@ -87,33 +121,20 @@ class Setting:
         """Of the instance normalisation [C, 1]."""
         return self.v[canonical.BETA][:, np.newaxis]
 
-    @cached_property
-    def limited(self) -> tuple[Array, Array, Array]:
-        """Centres in rad/sample, sigmas in samples and pooling widths in half windows, inside their limits [C] each."""
-        box = self.expected.oracle.geometry.box
-        return clamped(self.v[canonical.KERNEL], self.v[canonical.POOLING].reshape(-1), box)
-
-    @property
-    def mu(self) -> Array:
-        """Centres inside their limits, rad/sample [C]."""
-        return self.limited[0]
-
-    @property
-    def sigma(self) -> Array:
-        """Sigmas inside their limits, samples [C]."""
-        return self.limited[1]
-
-    @property
-    def width(self) -> Array:
-        """Pooling widths inside their limits, in half windows [C]."""
-        return self.limited[2]
-
     def pads(self, n: int, stride: int, n_taps: int = 0) -> tuple[int, int]:
         """The reference's padding of n samples, of windows of so many taps if they are others than its own."""
         return self.expected.oracle.geometry.pads(n, n_taps or self.window, stride)
 
-    def compute(self, stage: str, swapped: Mapping[str, Formula]) -> Array:
-        """A stage, with these formulas in the place of LEAF's own."""
+    def compute(
+        self,
+        stage: str,
+        swapped: Mapping[str, Formula],
+        changes: Mapping[str, Callable[[Setting], Array]] | None = None,
+    ) -> Array:
+        """A stage, with these formulas in the place of LEAF's own, and with these parameters."""
+        if changes:
+            acting = {ACTS[name]: OWN[ACTS[name]] for name in changes}
+            return replace(self, changes=changes).compute(stage, {**acting, **swapped})
         values: Values = dict(self.expected.stages)
         swapped = {**{name: as_given(y) for name, y in self.given.items()}, **swapped}
         changed = False
@@ -158,20 +179,16 @@ def as_given(values: Array) -> Formula:
     return lambda setting, stages: exact(values)
 
 
-def parameters(s: Setting) -> tuple[Array, Array, Array, Array]:
-    """alpha, delta, 1 / root and s, inside the original's limits."""
-    delta = clamp(s.v[canonical.DELTA], low=s.expected.conventions.delta_low)
-    held = s.v.get(canonical.SMOOTH, np.zeros(1))
-    smooth = clamp(held, 0.0, 1.0) if s.expected.conventions.clip_smooth else held
-    return clamp(s.v[canonical.ALPHA], high=1.0), delta, 1 / clamp(s.v[canonical.ROOT], low=1.0), smooth
+def as_taken(values: Array) -> Callable[[Setting], Array]:
+    """The parameter that has these values."""
+    return lambda setting: values
 
 
 def gains(s: Setting) -> tuple[Array, Array]:
     """Compute what the smoother multiplies the frame and its state by."""
     if s.expected.config.compression == "fixed_pcen":
         return np.diag(s.v[canonical.RNN_KERNEL]), np.diag(s.v[canonical.RNN_RECURRENT])
-    smooth = parameters(s)[3]
-    return smooth, 1 - smooth
+    return s.parameter("the weight of the frame"), s.parameter("the weight of the state")
 
 
 def smoothed_back(s: Setting) -> Array:
@@ -180,13 +197,25 @@ def smoothed_back(s: Setting) -> Array:
     return np.zeros(1) if d is None else smoother_adjoint(s.expected.stages["floor"], *gains(s), d)[0]
 
 
-def pcen(s: Setting, values: Values, eps: float | None = None, **changes: Array) -> Array:
-    """The gain and the root, with some of their parameters changed."""
-    alpha, delta, r, _ = parameters(s)
-    used = {"m": values["ema"], "alpha": alpha, "delta": delta, "r": r, **changes}
+def gained(s: Setting, values: Values, m: Array | None = None, eps: float | None = None) -> Array:
+    """The energies over the smoothed ones, to the power alpha."""
     added = s.expected.config.pcen_floor if eps is None else eps
     with np.errstate(all="ignore"):
-        return normalise(values["floor"], used["m"], used["alpha"], used["delta"], used["r"], added)
+        return values["floor"] / (added + (values["ema"] if m is None else m)) ** s.parameter("alpha")[:, np.newaxis]
+
+
+def rooted(s: Setting, values: Array) -> Array:
+    """The gained energies with delta added, under the root, less the root of delta."""
+    delta, less, root, of_less = (
+        s.parameter(name)[:, np.newaxis] for name in (ADDED, SUBTRACTED, "the root of the sum", "the root of delta")
+    )
+    with np.errstate(all="ignore"):
+        return np.asarray((values + delta) ** (1 / root) - less ** (1 / of_less))
+
+
+def pcen(s: Setting, values: Values, m: Array | None = None, eps: float | None = None) -> Array:
+    """The gain and the root, with other smoothed energies, or another number added to them."""
+    return rooted(s, gained(s, values, m, eps))
 
 
 def norm(s: Setting, values: Values) -> Array:
@@ -199,10 +228,22 @@ def joined(conv: Array) -> Array:
     return conv.reshape(conv.shape[0], -1, conv.shape[-1])
 
 
+ADDED, SUBTRACTED = "the delta that is added", "the delta that is subtracted"
+# The stage that each parameter acts in, and each of the places of one that has several.
+ACTS = {
+    "mu": "filters", "sigma": "filters", "the pooling width": "windows", "s": "ema", "the weight of the frame": "ema",
+    "the weight of the state": "ema", "alpha": "pcen", "delta": "pcen", ADDED: "pcen", SUBTRACTED: "pcen",
+    "the root": "pcen", "the root of the sum": "pcen", "the root of delta": "pcen",
+}  # fmt: skip
+PARTS_OF: dict[str, Callable[[Setting], Array]] = {
+    "the weight of the frame": lambda s: s.parameter("s"), "the weight of the state": lambda s: 1 - s.parameter("s"),
+    ADDED: lambda s: s.parameter("delta"), SUBTRACTED: lambda s: s.parameter("delta"),
+    "the root of the sum": lambda s: s.parameter("the root"), "the root of delta": lambda s: s.parameter("the root"),
+}  # fmt: skip
 ORDER = (*STAGES, "output")
 OWN: dict[str, Formula] = {
-    "filters": lambda s, v: gabor(s.mu, s.sigma, s.window),
-    "windows": lambda s, v: gaussian_window(s.width, s.window),
+    "filters": lambda s, v: gabor(s.parameter("mu"), s.parameter("sigma"), s.window),
+    "windows": lambda s, v: gaussian_window(s.parameter("the pooling width"), s.window),
     "conv": lambda s, v: conv(s, v, s.pads(s.x.shape[1], 1, v["filters"].shape[-1])),
     "modulus": lambda s, v: squared_modulus(joined(v["conv"])),
     "pool": lambda s, v: pool(s, v, s.pads(v["modulus"].shape[-1], s.expected.config.stride, v["windows"].shape[-1])),
@@ -211,3 +252,22 @@ OWN: dict[str, Formula] = {
     "pcen": pcen,
     "norm": norm,
 }
+
+
+@dataclass(frozen=True, eq=False)
+class Label:
+    """Something other than LEAF's own that explains a case or does not.
+
+    Attributes:
+        sentence: its end.
+        stage: that it is about.
+        formulas: in the place of LEAF's own, by stage.
+        changes: in the place of parameters, by name.
+        is_fitted: a number of it was read off the values.
+    """
+
+    sentence: str
+    stage: str
+    formulas: Mapping[str, Formula] = field(default_factory=dict)
+    changes: Mapping[str, Callable[[Setting], Array]] = field(default_factory=dict)
+    is_fitted: bool = False

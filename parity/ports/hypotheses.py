@@ -1,27 +1,32 @@
-"""Say what is wrong with a stage in a sentence: named hypotheses, each tried on what the port made of a few cases.
+"""Say what is wrong with a stage in a sentence: named hypotheses, each tried on what the port made of the cases.
 
-A hypothesis is another formula (:data:`parity.ports.others.OTHERS`), a shift along time, an offset, a factor, another
-order of filters, another limit of a parameter, or several of them. It explains a case if what it leaves is rounding.
+A hypothesis is another formula or another value of a parameter (:mod:`parity.ports.others`), a shift along time, an
+offset, a factor, another order of filters, what :mod:`parity.ports.fits` reads off the values, or several of them. It
+explains a case if what it leaves is rounding. A number that was fitted is a name only where every case is explained.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
+from parity.cases.case import Case
 from parity.oracle.arrays import Array
-from parity.ports.formulas import ORDER
+from parity.ports.fits import fitted, named, shape_law
+from parity.ports.formulas import ORDER, Label
 from parity.ports.graph import upstream
-from parity.ports.limits import limits
-from parity.ports.others import FURTHER, OTHERS, frames_apart
-from parity.ports.pairs import MOST_SHIFT, ROUNDING, Labels, Pair, channels
+from parity.ports.others import FURTHER, LABELS, frames_apart
+from parity.ports.pairs import MOST_SHIFT, ROUNDING, Pair, channels
 
 LESS = 1 / 32  # and of the departure itself
 MOST_PAIRS = 8
-FEW = 2  # cases by which what was fitted to one of them cannot be told from chance
+MOST_NAMES = 4  # of one stage
+MOST_TRIED = 2  # cases from which hypotheses are taken, if they explain nothing
+NEAREST = 6  # labels that leave least, of which two are tried at once
+UNKNOWN = "nothing tried explains it"
 DIGITS = 4
 MORE_DIGITS = 7  # of float32: for a power of two, which four do not tell
 SHORT = 0xFFFF  # the bits of float32 that bfloat16 has not
@@ -32,13 +37,13 @@ class Guess:
     """One hypothesis that explains a case.
 
     Attributes:
-        formulas: each the end of a sentence, and the stage that it is about.
+        formulas: other formulas and parameters.
         order: of the filters, where it is another.
         factor, offset, shift: beside them; 1, 0 and 0 where there is none.
-        lacks: frames or samples that are missing at the end.
+        lacks: frames or samples that are missing at the end; below 0, that are there beyond it.
     """
 
-    formulas: Labels = ()
+    formulas: tuple[Label, ...] = ()
     factor: float = 1.0
     offset: float = 0.0
     shift: int = 0
@@ -48,28 +53,29 @@ class Guess:
     @property
     def is_fitted(self) -> bool:
         """Tell whether a number was chosen for it: one case, or few values, can be met by chance."""
-        return (self.factor, self.offset, self.shift) != (1.0, 0.0, 0)
+        return (self.factor, self.offset, self.shift) != (1.0, 0.0, 0) or any(f.is_fitted for f in self.formulas)
 
     @property
     def cost(self) -> int:
         """Count what it says: the simpler explanation is the better."""
-        beside = (self.factor != 1) + (self.offset != 0) + 3 * (self.shift != 0) + 3 * (self.order != ()) + self.lacks
-        return 2 * len(self.formulas) + beside
+        beside = (
+            (self.factor != 1) + (self.offset != 0) + 3 * (self.shift != 0) + 3 * (self.order != ()) + abs(self.lacks)
+        )
+        plain = sum(2 + 2 * label.is_fitted + bool(label.changes) for label in self.formulas)
+        return plain + beside
 
     def sentences(self, stage: str) -> list[str]:
         """Each of its parts."""
         unit = "samples" if stage in ("conv", "modulus") else "taps" if stage in ("filters", "windows") else "frames"
-        out = [sentence if name == stage else f"{sentence} ({name})" for sentence, name in self.formulas]
+        out = [f.sentence if f.stage == stage else f"{f.sentence} ({f.stage})" for f in self.formulas]
         if self.shift:
             way = "late" if self.shift > 0 else "early"
             out.append(f"is {abs(self.shift)} {unit if abs(self.shift) != 1 else unit[:-1]} {way}")
         if self.factor != 1:
             out.append(
-                "has the opposite sign"
-                if self.factor == -1
-                else f"is {self.factor:.{DIGITS + 1}g} times what it should be"
+                "has the opposite sign" if self.factor == -1 else f"is {named(self.factor)} times what it should be"
             )
-        if self.lacks:
+        if self.lacks > 0:
             out.append(f"lacks the last {f'{self.lacks} {unit}' if self.lacks > 1 else unit[:-1]}")
         if self.order:
             out.append(f"has its filters in the order {', '.join(map(str, self.order))}")
@@ -78,37 +84,73 @@ class Guess:
         return out
 
 
-def explain(stage: str, pairs: Sequence[Pair], seen: Sequence[str]) -> list[str]:
+def explain(
+    stage: str, pairs: Sequence[Pair], seen: Sequence[str], where: Callable[[Sequence[Case]], str] = lambda cases: ""
+) -> list[str]:
     """Find sentences that together explain what departs at a stage.
 
     Args:
         stage: where.
         pairs: the cases that depart.
         seen: the stages that were forced; what lies unseen before the stage is tried as well.
+        where: says what cases have in common that no other has.
     """
+    cases = [pair.case for pair in pairs]
     if window := _window(pairs):
-        return [window]
-    telling = sorted((p for p in pairs if p.tells), key=lambda p: p.got.size)
-    wide = [p for p in telling if p.got.shape[-1] > 2 * MOST_SHIFT] or telling  # one frame is explained by too much
-    chosen = [*wide[: MOST_PAIRS - 2], *[p for p in wide[MOST_PAIRS - 2 :] if p.got.shape != p.wanted.shape][:2]]
-    proposed = dict.fromkeys(guess for pair in chosen for guess in guesses(stage, pair, seen))
-    explained = {guess: {n for n, pair in enumerate(chosen) if _explains(guess, stage, pair)} for guess in proposed}
-    if len(chosen) > FEW:
-        explained = {guess: cases for guess, cases in explained.items() if len(cases) > 1 or not guess.is_fitted}
-    left, out = set(range(len(chosen))), digits(pairs)
-    while left and explained:
-        best = max(explained, key=lambda g: (len(explained[g] & left), -g.cost))
-        if not explained[best] & left:
+        return [window + where(cases)]
+    telling = sorted((p for p in pairs if p.tells and not _is_minor(p)), key=lambda p: p.got.size)
+    out, chosen, left = digits(pairs), list[tuple[Guess, list[Pair]]](), list(telling)
+    for _ in range(MOST_NAMES):
+        best = _best(stage, left, seen)
+        if best is None:
             break
-        out += [sentence for sentence in best.sentences(stage) if sentence not in out]
-        out += [text for text in _moved(best, [chosen[n] for n in explained[best]]) if text not in out]
-        left -= explained[best]
-    if chosen and not left:
-        out += [sentence for sentence in shapes(pairs) if sentence not in out]
+        chosen.append((best, [p for p in left if _explains(best, stage, p)]))
+        left = [p for p in left if p not in chosen[-1][1]]
+    if left:  # a number that was fitted to some of the cases means nothing, and one case is met by chance
+        by_chance = [each for each in chosen if each[0].is_fitted or len(each[1]) == 1]
+        left += [p for _, explained in by_chance for p in explained]
+        chosen = [each for each in chosen if each not in by_chance]
+    for guess, explained in chosen:
+        also = [p for p in telling if p in explained or _explains(guess, stage, p)]
+        sentences = guess.sentences(stage)
+        ending = where([p.case for p in also]) if len(also) < len(cases) or len(chosen) == 1 else where(cases)
+        out += [s for n, s in enumerate([f"{s}{ending if not n else ''}" for n, s in enumerate(sentences)])
+                if s not in out]  # fmt: skip
+        out += [text for text in _moved(guess, explained) if text not in out]
+    if left or not telling:
+        out += [s for s in (*shapes(pairs), *_sizes(left or pairs, pairs)) if s not in out] or [UNKNOWN]
     else:
-        found = limits(stage, chosen) or shapes(pairs) or _sizes([chosen[n] for n in left] or list(pairs))
-        out += [sentence for sentence in found if sentence not in out]
+        out += [sentence for sentence in shapes(pairs) if sentence not in out]
     return out
+
+
+def _best(stage: str, left: Sequence[Pair], seen: Sequence[str]) -> Guess | None:
+    """The hypothesis that explains most of these cases, the simplest of several.
+
+    One that explains a small case is tried on the others; the next case is looked at where none explains them all, and
+    numbers are read off the cases where no hypothesis does.
+    """
+    wide = [p for p in left if p.got.shape[-1] > 2 * MOST_SHIFT] or left  # one frame is explained by too much
+    first = [*wide[:MOST_TRIED], *[p for p in wide[MOST_TRIED:] if p.got.shape != p.wanted.shape][:1]]
+    counts: dict[Guess, int] = {}
+    for pair in first:
+        if max(counts.values(), default=0) < len(left):
+            counts |= _counts([g for g in guesses(stage, pair, seen) if g not in counts], stage, left)
+    if left and max(counts.values(), default=0) < len(left):
+        read = [Guess((label,)) for name in _between(stage, seen, left[0]) for label in fitted(name, stage, left)]
+        counts |= {guess: len(left) for guess in read if all(_explains(guess, stage, p) for p in left)}
+    return max(counts, key=lambda g: (counts[g], -g.cost), default=None)
+
+
+def _counts(found: Sequence[Guess], stage: str, left: Sequence[Pair]) -> dict[Guess, int]:
+    """Count the cases that each hypothesis explains; what was fitted to one alone is none."""
+    counts = {guess: sum(_explains(guess, stage, p) for p in left) for guess in dict.fromkeys(found)}
+    return {guess: n for guess, n in counts.items() if n > 1 or (n and (len(left) == 1 or not guess.is_fitted))}
+
+
+def _is_minor(pair: Pair) -> bool:
+    """Tell whether it departs by less than a hypothesis may leave: one that changes nothing would explain it."""
+    return pair.got.shape == pair.wanted.shape and _near(pair.got, pair.wanted, _allowed(pair, pair.got))
 
 
 def _moved(guess: Guess, pairs: Sequence[Pair]) -> Iterator[str]:
@@ -123,23 +165,29 @@ def _moved(guess: Guess, pairs: Sequence[Pair]) -> Iterator[str]:
 
 def guesses(stage: str, pair: Pair, seen: Sequence[str]) -> Iterator[Guess]:
     """Every hypothesis that explains one case; combinations only where none explains it by itself."""
-    if pair.got.shape[:-1] != pair.wanted.shape[:-1]:  # another number of filters or clips, or other axes
+    if pair.got.shape[:-1] != pair.wanted.shape[:-1] or _is_minor(pair):  # another number of filters, or other axes
         return
-    if pair.got.shape == pair.wanted.shape and _near(pair.got, pair.wanted, _allowed(pair, pair.got)):
-        return  # it departs by less than a hypothesis may leave: one that changes nothing would explain it
-    labels = [(sentence, name) for name in _between(stage, seen, pair) for sentence in OTHERS[name]]
+    between = _between(stage, seen, pair)
+    labels = [label for name in between for label in LABELS.get(name, ())]
     found = list(_beside((), stage, pair))
     for label in labels:
         found += _beside((label,), stage, pair)
     if not found:
-        further = [(sentence, name) for name in _between(stage, seen, pair) for sentence in FURTHER.get(name, ())]
-        for label in further:
+        for label in (label for name in between for label in FURTHER.get(name, ())):
             found += _beside((label,), stage, pair)
     if not found:
-        for a, b in combinations(labels, 2):
-            if a[1] != b[1]:
+        nearest = sorted(labels, key=lambda label: _apart(_tried(pair, stage, (label,)), pair))[:NEAREST]
+        for a, b in combinations(nearest, 2):
+            if not (a.formulas.keys() & b.formulas.keys() or a.changes.keys() & b.changes.keys()):
                 found += _beside((a, b), stage, pair)
     yield from found
+
+
+def _apart(values: Array | None, pair: Pair) -> float:
+    """Measure how far a hypothesis is from a case."""
+    if values is None or values.shape != pair.got.shape or not np.isfinite(values).all():
+        return float("inf")
+    return float(np.abs(pair.got - values).mean())
 
 
 def _explains(guess: Guess, stage: str, pair: Pair) -> bool:
@@ -148,14 +196,15 @@ def _explains(guess: Guess, stage: str, pair: Pair) -> bool:
     if values is None or not _comparable(values, pair):
         return False
     got, there = _overlap(values, pair, guess.shift)
-    if guess.lacks and there.shape[-1] == got.shape[-1] + guess.lacks:
-        there = there[..., : got.shape[-1]]
+    if guess.lacks and (there.shape[-1] - got.shape[-1]) * guess.lacks > 0:
+        n = min(there.shape[-1], got.shape[-1])
+        got, there = got[..., :n], there[..., :n]
     if got.shape != there.shape or not got.size:
         return False
     if guess.order:
-        if len(guess.order) != there.shape[channels(there)]:
+        if len(guess.order) != there.shape[channels(stage)]:
             return False
-        there = there[_along(there.ndim, np.array(guess.order))]
+        there = np.take(there, guess.order, axis=channels(stage))
     return _near(got, guess.factor * there + guess.offset, _allowed(pair, got))
 
 
@@ -167,16 +216,17 @@ def _between(stage: str, seen: Sequence[str], pair: Pair) -> list[str]:
     return [name for name in reversed(ORDER) if name in unseen and name in pair.setting.expected.stages]
 
 
-def _tried(pair: Pair, stage: str, formulas: Labels) -> Array | None:
+def _tried(pair: Pair, stage: str, labels: tuple[Label, ...]) -> Array | None:
     """The stage with these formulas; None where this case does not have them, as a clip shorter than a window."""
-    if formulas not in pair.tried:
+    if labels not in pair.tried:
         try:
             with np.errstate(all="ignore"):
-                swapped = {name: {**OTHERS[name], **FURTHER.get(name, {})}[sentence] for sentence, name in formulas}
-                pair.tried[formulas] = pair.setting.compute(stage, swapped) if formulas else pair.wanted
+                formulas = {name: f for label in labels for name, f in label.formulas.items()}
+                changes = {name: f for label in labels for name, f in label.changes.items()}
+                pair.tried[labels] = pair.setting.compute(stage, formulas, changes) if labels else pair.wanted
         except (ValueError, IndexError, KeyError):
-            pair.tried[formulas] = None
-    return pair.tried[formulas]
+            pair.tried[labels] = None
+    return pair.tried[labels]
 
 
 def _comparable(values: Array, pair: Pair) -> bool:
@@ -202,31 +252,33 @@ def _allowed(pair: Pair, got: Array) -> Array:
     scale = float(np.abs(got[np.isfinite(got)]).max(initial=0))
     everywhere = min(max(ROUNDING * scale, 4 * pair.rounding), LESS * _departure(pair))
     alike = pair.errors is not None and pair.errors.shape == got.shape
-    return np.maximum(everywhere, pair.errors if alike and pair.errors is not None else 0.0)
+    allowed = np.maximum(everywhere, pair.errors if alike and pair.errors is not None else 0.0)
+    return np.asarray(np.broadcast_to(allowed, got.shape))
 
 
-def _beside(formulas: Labels, stage: str, pair: Pair) -> Iterator[Guess]:
+def _beside(formulas: tuple[Label, ...], stage: str, pair: Pair) -> Iterator[Guess]:
     """The values as they are, or shifted, with a factor and an offset."""
     values = _tried(pair, stage, formulas)
     if values is None or not _comparable(values, pair):
         return
     if formulas and values.shape == pair.wanted.shape and np.array_equal(values, pair.wanted):
         return
-    plain = list(_affine(formulas, values, pair, 0))
+    plain = list(_affine(formulas, stage, values, pair, 0))
     yield from plain
     if plain or formulas:
         return
     for shift in range(-MOST_SHIFT, MOST_SHIFT + 1):
         if shift and values.shape[-1] > 2 * MOST_SHIFT:
-            yield from _affine(formulas, values, pair, shift)
+            yield from _affine(formulas, stage, values, pair, shift)
 
 
-def _affine(formulas: Labels, values: Array, pair: Pair, shift: int) -> Iterator[Guess]:
+def _affine(formulas: tuple[Label, ...], stage: str, values: Array, pair: Pair, shift: int) -> Iterator[Guess]:
     got, there = _overlap(values, pair, shift)
     allowed = _allowed(pair, got)
     lacks = there.shape[-1] - got.shape[-1]
-    if shift == 0 and 0 < lacks <= MOST_SHIFT and got.size and _near(got, there[..., : got.shape[-1]], allowed):
-        yield Guess(formulas, lacks=lacks)
+    n = min(there.shape[-1], got.shape[-1])
+    if shift == 0 and lacks and n > MOST_SHIFT and _near(got[..., :n], there[..., :n], allowed[..., :n]):
+        yield Guess(formulas, lacks=lacks if abs(lacks) <= MOST_SHIFT else int(np.sign(lacks)))
     if got.shape != there.shape or not got.size:
         return
 
@@ -254,26 +306,19 @@ def _affine(formulas: Labels, values: Array, pair: Pair, shift: int) -> Iterator
         offset = _short(float((got - factor * there).mean()))
         if factor not in (0.0, 1.0) and offset and fits(factor, offset):
             yield Guess(formulas, factor=factor, offset=offset, shift=shift)
-    order = _order(got, there)
-    if formulas and order is not None and np.array_equal(order, np.argsort(pair.setting.mu, kind="stable")):
-        return  # the formula of that order explains it, and any number of filters
-    if order is not None and (np.abs(got - there[_along(got.ndim, order)]) <= allowed).all():
-        yield Guess(formulas, shift=shift, order=tuple(int(c) for c in order))
+    order = _order(got, there, channels(stage))
+    if order is not None and not formulas and (np.abs(got - np.take(there, order, channels(stage))) <= allowed).all():
+        yield Guess(shift=shift, order=tuple(int(c) for c in order))
 
 
-def _order(got: Array, there: Array) -> Array | None:
+def _order(got: Array, there: Array, axis: int) -> np.ndarray | None:
     """Find where each filter of the port is in the reference; None where all are in place or one is nowhere."""
-    axis = channels(got)
-    if got.ndim < 2 or got.shape[axis] < 2:
+    if got.shape[axis] < 2:
         return None
     a, b = (np.moveaxis(x, axis, 0).reshape(x.shape[axis], -1) for x in (got, there))
     nearest = np.array([int(np.abs(b - row).sum(axis=1).argmin()) for row in a])
     moved = sorted(nearest) == list(range(len(a))) and list(nearest) != list(range(len(a)))
     return nearest if moved else None
-
-
-def _along(ndim: int, order: Array) -> tuple[slice | Array, ...]:
-    return (order,) if ndim == 2 else (slice(None), order)
 
 
 def digits(pairs: Sequence[Pair]) -> list[str]:
@@ -297,6 +342,8 @@ def shapes(pairs: Sequence[Pair]) -> list[str]:
     if not more or more == [0]:
         p = pairs[0]
         return [f"has shape {p.got.shape}, must have {p.wanted.shape}"] if p.got.shape != p.wanted.shape else []
+    if law := shape_law(pairs):
+        return [law]
     sizes = [f"{abs(n)} too {'long' if n > 0 else 'short'}" for n in more if n]
     return [f"is {' or '.join(sizes)} on its last axis"]
 
@@ -311,10 +358,14 @@ def _window(pairs: Sequence[Pair]) -> str:
             p.got.shape[-1] == int(rate * ms // 1000 + 1) for p, (rate, ms) in zip(pairs, lengths, strict=True)
         ):
             return f"is made for a window {abs(tenths) / 10:g} ms {'longer' if tenths > 0 else 'shorter'}"
+    taps = {p.got.shape[-1] - p.setting.window for p in pairs}
+    if len(taps) == 1:
+        n = taps.pop()
+        return f"is made for a window of {abs(n)} {'taps' if abs(n) > 1 else 'tap'} {'more' if n > 0 else 'less'}"
     return ""
 
 
-def _sizes(pairs: Sequence[Pair]) -> list[str]:
+def _sizes(pairs: Sequence[Pair], all_pairs: Sequence[Pair]) -> list[str]:
     largest = 0.0
     for p in pairs:
         if p.got.ndim == p.wanted.ndim and (scale := float(np.abs(p.wanted).max(initial=0))):
@@ -323,7 +374,8 @@ def _sizes(pairs: Sequence[Pair]) -> list[str]:
         return ["is not finite"]
     if 0 < largest <= ROUNDING:
         return [f"rounds more than its operations explain, {largest:.2g} of its largest value"]
-    return [f"departs by up to {largest:.2g} of its largest value, in no way that is known here"]
+    some = f" in {len(pairs)} of {len(all_pairs)} cases" if len(pairs) < len(all_pairs) else ""
+    return [f"departs by up to {largest:.2g} of its largest value{some}; {UNKNOWN}"]
 
 
 def rounds(pairs: Sequence[Pair]) -> bool:

@@ -72,17 +72,16 @@ def apart(
 def misread(examination: Examination, cases: Sequence[Held]) -> tuple[str, ...]:
     """Find stages that the adapter reads elsewhere than where they are computed.
 
-    They depart, but for each other no stage before them does, and what comes after does not depart with them: one
-    holds that would not if it were computed from them, or all hold.
+    They depart, but for each other no stage before them does, and what comes after does not depart with them: all
+    stages hold, or on some case those hold that are next, of which one would not if it were computed from them.
     """
     readings = list(_readings(examination, cases))
     departs = {name for reading in readings for name, holds in reading.holds.items() if not holds}
-    staying = {pair for reading in readings for pair in reading.staying}
+    staying = {name for reading in readings for name in reading.staying}
 
     def stands(name: str, found: set[str]) -> bool:
         before, after = set(upstream(name)) - found, set(downstream(name)) - found
-        stays = bool({(name, other) for other in after} & staying)
-        return not before & departs and (stays or (not after & departs and len(readings) == len(cases)))
+        return not before & departs and (name in staying or (not after & departs and len(readings) == len(cases)))
 
     found = departs - {"output"}
     while left := {name for name in found if not stands(name, found)}:
@@ -96,11 +95,11 @@ class _Reading:
 
     Attributes:
         holds: by stage.
-        staying: a stage that departs, and one after it that holds and would not if it were computed from that.
+        staying: stages that depart while those next to them hold, of which one would not if it were computed from them.
     """
 
     holds: dict[str, bool]
-    staying: set[tuple[str, str]]
+    staying: set[str]
 
 
 def _readings(examination: Examination, cases: Sequence[Held]) -> Iterator[_Reading]:
@@ -120,10 +119,11 @@ def _readings(examination: Examination, cases: Sequence[Held]) -> Iterator[_Read
         }
         reading = _Reading(holds, set())
         for name in (n for n, right in holds.items() if not right and n in OWN and fits(stages[n], held.stages[n])):
-            for after in (n for n in downstream(name) if n != name and holds.get(n)):
-                theirs = Setting(expected, {name: stages[name]}).compute(after, {})
-                if stages[after].shape == theirs.shape and not follows(stages[after], theirs).passes:
-                    reading.staying.add((name, after))
+            after = [n for n in downstream(name, until={*holds} - {name}) if n in holds and n != name]
+            for n in after if all(holds[n] for n in after) else ():
+                theirs = Setting(expected, {name: stages[name]}).compute(n, {})
+                if stages[n].shape == theirs.shape and not follows(stages[n], theirs).passes:
+                    reading.staying.add(name)
         yield reading
 
 

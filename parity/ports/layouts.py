@@ -70,7 +70,9 @@ def from_canonical(values: np.ndarray, stage: str, axes: Axes, is_complex: bool)
     )
 
 
-def find(values: np.ndarray, reference: np.ndarray, stage: str, parts: str = "") -> Axes:
+def find(
+    values: np.ndarray, reference: np.ndarray, stage: str, parts: str = "", wave: np.ndarray | None = None
+) -> Axes:
     """The layout of values that should be the reference's, canonical.
 
     Sizes decide; where several layouts have them, the values do. Time and taps may have another size: a stage that is a
@@ -81,6 +83,7 @@ def find(values: np.ndarray, reference: np.ndarray, stage: str, parts: str = "")
         reference: the same in canonical order.
         stage: which one.
         parts: ``interleaved`` or ``blocks``, if it was said.
+        wave: the filters, or what the stage makes of an impulse: where values do not decide, the symmetry of its parts.
 
     Raises:
         AdapterError: no layout fits, or several do.
@@ -99,6 +102,8 @@ def find(values: np.ndarray, reference: np.ndarray, stage: str, parts: str = "")
         if not any(np.array_equal(seen, _seen(values, stage, other, reference)) for other in different):
             different.append(axes)
     apart = sorted((_distance(_seen(values, stage, axes, reference), reference, stage), axes) for axes in different)
+    if len(apart) > 1 and not apart[1][0] > CLEAR * apart[0][0] and wave is not None:
+        apart = sorted((_asymmetry(_seen(wave, stage, axes, reference), stage), axes) for axes in different)
     if len(apart) > 1 and not apart[1][0] > CLEAR * apart[0][0]:
         names = " or ".join(repr(text(axes)) for _, axes in apart[:2])
         raise AdapterError(
@@ -151,6 +156,17 @@ def _distance(seen: np.ndarray, reference: np.ndarray, stage: str) -> float:
         a, b = ((x**2).sum(axis=(letters(stage).index("p"), -1)) for x in (a, b))
     sizes = [float(np.linalg.norm(x)) or 1.0 for x in (a, b)]
     return float(np.linalg.norm(a / sizes[0] - b / sizes[1]))
+
+
+def _asymmetry(wave: np.ndarray, stage: str) -> float:
+    """Measure how far real parts are from even and imaginary parts from odd, around whatever middle."""
+    parts = np.moveaxis(wave.astype(np.float64), letters(stage).index("p"), 0).reshape(2, -1, wave.shape[-1])
+    apart = 0.0
+    for sign, rows in zip((1, -1), parts, strict=True):
+        for row in rows:
+            folded = np.convolve(row, row) * sign
+            apart += 1 - folded.max() / max(np.abs(folded).max(), 1e-30)
+    return apart
 
 
 def _complex(values: np.ndarray) -> Any:

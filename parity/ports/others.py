@@ -1,8 +1,12 @@
-"""Other formulas than LEAF's own that a port may compute, by stage; each name ends a sentence about the stage."""
+"""What a port may compute instead of LEAF's own, by stage: other formulas, and other values of its parameters.
+
+Each name ends a sentence about the stage.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,17 +14,50 @@ from parity.adapters import canonical
 from parity.oracle.arrays import Array, exact
 from parity.oracle.compression import standardise
 from parity.oracle.config import FLOOR, LOG_OFFSET, NORM_EPS
-from parity.oracle.gabor import gabor, wavelets_at
-from parity.oracle.geometry import Z, centered_pads, same_pads
+from parity.oracle.gabor import wavelets_at
+from parity.oracle.geometry import centered_pads, same_pads
 from parity.oracle.pcen import smoother
-from parity.oracle.pooling import gaussian_window
-from parity.ports.formulas import Formula, Setting, Values, conv, gains, parameters, pcen, pool
+from parity.ports.formulas import (
+    ACTS,
+    Formula,
+    Label,
+    Setting,
+    Values,
+    conv,
+    gained,
+    gains,
+    pcen,
+    pool,
+    rooted,
+)
+from parity.ports.taken import rounded, ways
 
 
-def _zero_start(s: Setting, values: Values) -> Array:
-    x, (gain_in, gain_back) = values["floor"], gains(s)
-    padded = np.concatenate([np.zeros_like(x[..., :1]), x], axis=-1)
-    return smoother(padded, gain_in, gain_back)[..., 1:]
+def _started(first: Callable[[Array], Array], n_before: int = 1) -> Formula:
+    """The smoother from another first state; with ``n_before`` 0 that state is the first frame."""
+
+    def started(s: Setting, values: Values) -> Array:
+        x = values["floor"]
+        if n_before:
+            return smoother(np.concatenate([first(x), x], axis=-1), *gains(s))[..., 1:]
+        y = smoother(np.concatenate([first(x), x[..., 1:]], axis=-1), *gains(s))
+        return np.concatenate([x[..., :1], y[..., 1:]], axis=-1)
+
+    return started
+
+
+def _running_on(s: Setting, values: Values) -> Array:
+    n_clips, n_filters, n = values["floor"].shape
+    joined = values["floor"].transpose(1, 0, 2).reshape(1, n_filters, -1)
+    return smoother(joined, *gains(s)).reshape(n_filters, n_clips, n).transpose(1, 0, 2)
+
+
+def _less(s: Setting, root: Array | int) -> Array:
+    return np.asarray((s.parameter("delta") ** (1 / root))[:, np.newaxis])
+
+
+def _ones(s: Setting) -> Array:
+    return np.ones_like(s.raw["alpha"])
 
 
 OTHER_FLOORS = ("1e-12", "1e-10", "1e-8", "1e-7", "1e-6", "1e-4", "1e-3", "0.01")
@@ -49,13 +86,12 @@ HOPS: dict[str, Callable[[int], int]] = {
 }  # fmt: skip
 
 
-def frames_apart(label: tuple[str, str], s: Setting) -> int:
+def frames_apart(label: Label, s: Setting) -> int:
     """Count the samples by which a padding of the pooling begins a frame too early; 0 for any other formula."""
-    sentence, stage = label
-    if stage != "pool" or sentence not in POOL_PADS:
+    if label.stage != "pool" or label.sentence not in POOL_PADS:
         return 0
     n, hop = s.x.shape[1], s.expected.config.stride
-    return POOL_PADS[sentence](n, s.window, hop)[0] - s.pads(n, hop)[0]
+    return POOL_PADS[label.sentence](n, s.window, hop)[0] - s.pads(n, hop)[0]
 
 
 def _pooled(pads: Pads | None, other: Callable[[int], int] = lambda hop: hop) -> Formula:
@@ -72,14 +108,23 @@ CENTRED = "pads W // 2 zeros on both sides"
 # Other inputs of the convolution than the audio.
 AUDIO: dict[str, Callable[[Array], Array]] = {
     "takes the audio without its mean": lambda x: x - x.mean(-1, keepdims=True),
-    "takes the audio divided by its largest magnitude": lambda x: x / np.abs(x).max(-1, keepdims=True),
-    "takes the audio divided by its standard deviation": lambda x: x / x.std(-1, keepdims=True),
-    "takes the audio without its mean, divided by its standard deviation": lambda x: (
-        (x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True)
-    ),
+    "takes the audio without the mean of all clips": lambda x: x - x.mean(),
+    "takes the audio without the mean over the clips at each sample": lambda x: x - x.mean(0, keepdims=True),
     "takes the audio with a pre-emphasis of 0.97": lambda x: x - 0.97 * np.pad(x, [(0, 0), (1, 0)])[:, :-1],
+    "takes the audio with a pre-emphasis of 0.97, and the first sample as it is": lambda x: np.concatenate(
+        [x[:, :1], x[:, 1:] - 0.97 * x[:, :-1]], axis=-1
+    ),
     "takes the audio backwards": lambda x: x[:, ::-1],
-}  # fmt: skip
+    "takes the audio limited to [-1, 1]": lambda x: np.clip(x, -1, 1),
+    "takes the audio rounded to float16": lambda x: rounded(x, "float16"),
+    "takes the audio rounded to bfloat16": lambda x: rounded(x, "bfloat16"),
+    "takes the audio rounded to 16-bit integers": lambda x: np.round(x * 32768) / 32768,
+    "takes the magnitude of the audio": np.abs,
+    "takes the first clip for all": lambda x: np.repeat(x[:1], len(x), axis=0),
+    "takes the mean of all clips for each": lambda x: np.repeat(x.mean(0, keepdims=True), len(x), axis=0),
+    "takes the audio without its last sample": lambda x: x * (np.arange(x.shape[1]) < x.shape[1] - 1),
+    "takes the audio without its first sample": lambda x: x * (np.arange(x.shape[1]) > 0),
+}
 
 
 def _heard(other: Callable[[Array], Array], centred: bool) -> Formula:
@@ -90,15 +135,14 @@ def _heard(other: Callable[[Array], Array], centred: bool) -> Formula:
     return heard
 
 
+def _paired(v: Values) -> Array:
+    n_clips, n_filters, _, n = v["conv"].shape
+    blocks = v["conv"].reshape(n_clips, 2, n_filters, n)
+    return np.asarray((blocks**2).sum(axis=1))
+
+
 def _conv_padded(pads: Callable[[int], tuple[int, int]]) -> Formula:
     return lambda s, v: conv(s, v, pads(v["filters"].shape[-1]))
-
-
-def _eps_outside(s: Setting, values: Values) -> Array:
-    alpha, delta, r = (p[:, np.newaxis] for p in parameters(s)[:3])
-    with np.errstate(all="ignore"):
-        gained = values["floor"] / (s.expected.config.pcen_floor + values["ema"] ** alpha)
-        return np.asarray((gained + delta) ** r - delta**r)
 
 
 def _reflected(s: Setting, values: Values) -> Array:
@@ -124,25 +168,12 @@ def _other_eps(eps: float) -> Formula:
 
 
 FWHM = float(2 * np.sqrt(2 * np.log(2)))  # of a Gaussian, in sigmas
-OTHER_MU = (("pi / 2", np.pi / 2), ("2 pi", 2 * np.pi), ("3", 3.0), ("1", 1.0))
-
-
-def _mu_below(high: float) -> Formula:
-    return lambda s, v: gabor(np.clip(s.given_mu, 0.0, high), s.sigma, s.window)
-
-
-def _sigma_within(low: float, times: float) -> Formula:
-    return lambda s, v: gabor(s.mu, np.clip(s.given_sigma, low, times * s.window * Z), s.window)
-
-
-def _width_within(n: int, high: float) -> Formula:
-    return lambda s, v: gaussian_window(np.clip(s.given_width, n / s.window, high), s.window)
 
 
 def _shifted(taps: float) -> Formula:
     def shifted(s: Setting, values: Values) -> Array:
         t = exact(np.arange(-(s.window // 2), (s.window + 1) // 2) - taps)
-        return wavelets_at(t, s.mu, s.sigma)
+        return wavelets_at(t, s.parameter("mu"), s.parameter("sigma"))
 
     return shifted
 
@@ -152,7 +183,7 @@ def _windows_around(middle: Callable[[int], float], half: Callable[[int], float]
 
     def around(s: Setting, values: Values) -> Array:
         t = np.arange(s.window) - middle(s.window)
-        return np.asarray(np.exp(-0.5 * (t / (s.width[:, np.newaxis] * half(s.window))) ** 2))
+        return np.asarray(np.exp(-0.5 * (t / (s.parameter("the pooling width")[:, np.newaxis] * half(s.window))) ** 2))
 
     return around
 
@@ -168,6 +199,26 @@ def _causal_preemp(s: Setting, values: Values) -> Array:
     return conv(s, values, s.pads(x.shape[1], 1), a * before + b * x)
 
 
+def _taps(s: Setting) -> Array:
+    return exact(np.arange(-(s.window // 2), (s.window + 1) // 2))
+
+
+def _of(per_filter: Array) -> Array:
+    return per_filter[:, np.newaxis, np.newaxis]
+
+
+def _peaks(s: Setting) -> Array:
+    return _of(1 / (np.sqrt(2 * np.pi) * s.parameter("sigma")))
+
+
+def _magnitudes(v: Values) -> Array:
+    return np.asarray(np.sqrt((v["filters"] ** 2).sum(axis=1, keepdims=True)))
+
+
+def _enveloped(times: float) -> Formula:
+    return lambda s, v: wavelets_at(_taps(s), s.parameter("mu"), s.parameter("sigma") * times) * times
+
+
 OTHERS: dict[str, dict[str, Formula]] = {
     "filters": {
         "is conjugate: the imaginary parts are negated": lambda s, v: v["filters"] * [[[1.0], [-1.0]]],
@@ -176,35 +227,25 @@ OTHERS: dict[str, dict[str, Formula]] = {
         "lies one tap earlier": _shifted(-1.0),
         "lies half a tap later": _shifted(0.5),
         "lies half a tap earlier": _shifted(-0.5),
-        "is not divided by sqrt(2 pi) sigma": lambda s, v: v["filters"] * (np.sqrt(2 * np.pi) * s.sigma)[:, None, None],
-        "is divided by sigma twice": lambda s, v: v["filters"] / s.sigma[:, None, None],
+        "is not divided by sqrt(2 pi) sigma": lambda s, v: v["filters"] / _peaks(s),
+        "is divided by sigma twice": lambda s, v: v["filters"] / s.parameter("sigma")[:, None, None],
         "has norm 1": lambda s, v: v["filters"] / np.sqrt((v["filters"] ** 2).sum(axis=(1, 2), keepdims=True)),
-        "has an envelope of exp(-t^2 / sigma^2), without the 2": lambda s, v: (
-            gabor(s.mu, s.sigma / 2**0.5, s.window) / 2**0.5
+        "has magnitudes that sum to 1": lambda s, v: v["filters"] / _magnitudes(v).sum(axis=-1, keepdims=True),
+        "has an envelope of exp(-t^2 / sigma^2), without the 2": _enveloped(2**-0.5),
+        "has an envelope of exp(-t^2 / (4 sigma^2)), with 4 for 2": _enveloped(2**0.5),
+        "has an envelope of exp(-t^2 / (2 sigma)), with sigma for sigma^2": lambda s, v: (
+            wavelets_at(_taps(s), s.parameter("mu"), np.sqrt(s.parameter("sigma")))
+            * _of(np.sqrt(s.parameter("sigma")) / s.parameter("sigma"))
         ),
-        "does not limit mu to [0, pi]": lambda s, v: gabor(s.given_mu, s.sigma, s.window),
-        "does not limit sigma": lambda s, v: gabor(s.mu, s.given_sigma, s.window),
-        "limits neither mu nor sigma": lambda s, v: gabor(s.given_mu, s.given_sigma, s.window),
-        "limits sigma below at half of LEAF's": lambda s, v: gabor(
-            s.mu, np.clip(s.given_sigma, 2 * Z, s.window * Z), s.window
+        "takes sigma for the full width at half maximum, in the envelope alone": _enveloped(1 / FWHM),
+        "has an envelope of exp(-abs(t) / sigma)": lambda s, v: (
+            v["filters"] / _magnitudes(v) * _peaks(s) * np.exp(-abs(_taps(s)) / s.parameter("sigma")[:, None])[:, None]
         ),
-        "limits sigma above at half of LEAF's": lambda s, v: gabor(
-            s.mu, np.clip(s.given_sigma, 4 * Z, s.window * Z / 2), s.window
-        ),
-        "does not limit sigma from above": lambda s, v: gabor(s.mu, np.maximum(s.given_sigma, 4 * Z), s.window),
-        "does not limit sigma from below": lambda s, v: gabor(s.mu, np.minimum(s.given_sigma, s.window * Z), s.window),
-        **{f"limits mu above at {text}, not at pi": _mu_below(high) for text, high in OTHER_MU},
-        "limits sigma above at twice of LEAF's": _sigma_within(4 * Z, 2.0),
-        **{
-            f"limits sigma below at {n} sqrt(2 log 2) / pi, where it is 4": _sigma_within(n * Z, 1.0)
-            for n in (1, 3, 5, 6, 8)
-        },
-        "takes the magnitude of mu": lambda s, v: gabor(np.clip(np.abs(s.given_mu), 0.0, np.pi), s.sigma, s.window),
-        "takes sigma for the full width at half maximum": lambda s, v: gabor(s.mu, s.sigma / FWHM, s.window),
-        "takes sigma for the full width at half maximum, in the envelope alone": lambda s, v: (
-            gabor(s.mu, s.sigma / FWHM, s.window) / FWHM
-        ),
-        "is in the order of rising mu": lambda s, v: v["filters"][np.argsort(s.mu, kind="stable")],
+        "has no envelope": lambda s, v: v["filters"] / _magnitudes(v) * _peaks(s),
+        "is multiplied by a Hann window": lambda s, v: v["filters"] * np.hanning(s.window),
+        "has the mean of its taps taken off": lambda s, v: v["filters"] - v["filters"].mean(axis=-1, keepdims=True),
+        "is reversed in time": lambda s, v: v["filters"][..., ::-1],
+        "is in the order of rising mu": lambda s, v: v["filters"][np.argsort(s.parameter("mu"), kind="stable")],
     },
     "windows": {
         "is centred on K / 2 and K / 2 wide, where (K - 1) / 2 is meant": _windows_around(
@@ -223,13 +264,14 @@ OTHERS: dict[str, dict[str, Formula]] = {
         "is 1 everywhere": lambda s, v: np.ones_like(v["windows"]),
         "sums to 1": lambda s, v: v["windows"] / v["windows"].sum(axis=1, keepdims=True),
         "lacks the 1 / 2 of the exponent": lambda s, v: v["windows"] ** 2,
-        **{f"limits its width below at {n} / K, where it is 2": _width_within(n, 0.5) for n in (1, 3, 4)},
-        **{f"limits its width above at {high}, where it is 0.5": _width_within(2, high) for high in (0.4, 0.6, 1.0)},
-        "does not limit its width": lambda s, v: gaussian_window(s.given_width, s.window),
-        "does not limit its width from above": lambda s, v: gaussian_window(
-            np.maximum(s.given_width, 2 / s.window), s.window
+        "is exp(-abs(t) / 2) of t in widths, not of its square": lambda s, v: np.exp(
+            -np.sqrt(-2 * np.log(v["windows"])) / 2
         ),
-        "does not limit its width from below": lambda s, v: gaussian_window(np.minimum(s.given_width, 0.5), s.window),
+        "is exp(-abs(t)) of t in widths": lambda s, v: np.exp(-np.sqrt(-2 * np.log(v["windows"]))),
+        "is divided by sqrt(2 pi) times its width": lambda s, v: (
+            v["windows"] / (np.sqrt(2 * np.pi) * s.parameter("the pooling width") * _middle(s.window))[:, None]
+        ),
+        "has norm 1": lambda s, v: v["windows"] / np.sqrt((v["windows"] ** 2).sum(axis=1, keepdims=True)),
     },
     "conv": {
         CENTRED: _conv_padded(centered_pads),
@@ -248,56 +290,115 @@ OTHERS: dict[str, dict[str, Formula]] = {
         "is the sum of magnitudes, not of squares": lambda s, v: np.abs(v["conv"]).sum(axis=2),
         "has real parts alone": lambda s, v: v["conv"][:, :, 0] ** 2,
         "has imaginary parts alone": lambda s, v: v["conv"][:, :, 1] ** 2,
+        "is the square of the sum of both parts": lambda s, v: v["conv"].sum(axis=2) ** 2,
+        "is the difference of the squares, not their sum": lambda s, v: (
+            v["conv"][:, :, 0] ** 2 - v["conv"][:, :, 1] ** 2
+        ),
+        "is twice the product of both parts": lambda s, v: 2 * v["conv"].prod(axis=2),
+        "is the larger of the two squares": lambda s, v: (v["conv"] ** 2).max(axis=2),
+        "is the larger of the two magnitudes": lambda s, v: np.abs(v["conv"]).max(axis=2),
+        "is squared twice": lambda s, v: v["modulus"] ** 2,
+        "has filters beside each other for the parts of one": lambda s, v: _paired(v),
     },
     "pool": {sentence: _pooled(pads) for sentence, pads in POOL_PADS.items()},
     "floor": {
         "adds 1e-5, where the larger of the two is meant": lambda s, v: v["pool"] + FLOOR,
         "has no lower limit of 1e-5": lambda s, v: v["pool"],
+        "has a lower limit of 1e-5 times the largest energy of the clip": lambda s, v: np.maximum(
+            v["pool"], FLOOR * v["pool"].max(axis=(1, 2), keepdims=True)
+        ),
+        "has a lower limit of 1e-5 times the largest energy of all clips": lambda s, v: np.maximum(
+            v["pool"], FLOOR * v["pool"].max()
+        ),
+        "has a lower limit of 1e-5 times the largest energy of the filter": lambda s, v: np.maximum(
+            v["pool"], FLOOR * v["pool"].max(axis=2, keepdims=True)
+        ),
+        "has an upper limit of 1e-5, not a lower one": lambda s, v: np.minimum(v["pool"], FLOOR),
+        "is normalised, where the normalisation comes after the compression": lambda s, v: standardise(
+            np.maximum(v["pool"], FLOOR), s.gamma, s.beta, NORM_EPS, axes=(2,)
+        ),
+        "has 1e-5 for what is negative alone": lambda s, v: np.where(v["pool"] < 0, FLOOR, v["pool"]),
         **{f"has a lower limit of {low}, not of 1e-5": _limited(float(low)) for low in OTHER_FLOORS},
     },
     "ema": {
-        "starts from 0, not from the first frame": _zero_start,
-        "exchanges s and 1 - s": lambda s, v: smoother(v["floor"], *gains(s)[::-1]),
-        "does not limit s to [0, 1]": lambda s, v: smoother(
-            v["floor"], s.v[canonical.SMOOTH], 1 - s.v[canonical.SMOOTH]
+        "starts from 0, not from the first frame": _started(lambda x: np.zeros_like(x[..., :1])),
+        "starts from the mean of all frames": _started(lambda x: x.mean(axis=-1, keepdims=True)),
+        "starts from the last frame": _started(lambda x: x[..., -1:]),
+        "starts from the first clip's first frame": _started(lambda x: np.repeat(x[:1, :, :1], len(x), axis=0), 0),
+        "starts from 1": _started(lambda x: np.ones_like(x[..., :1])),
+        "starts from the lower limit of 1e-5": _started(lambda x: np.full_like(x[..., :1], FLOOR)),
+        "starts from s times the first frame": lambda s, v: smoother(
+            np.concatenate([v["floor"][..., :1] * gains(s)[0][:, None], v["floor"][..., 1:]], -1), *gains(s)
         ),
+        "exchanges s and 1 - s": lambda s, v: smoother(v["floor"], *gains(s)[::-1]),
         "is one frame behind": lambda s, v: np.concatenate([v["ema"][..., :1], v["ema"][..., :-1]], axis=-1),
+        "is smoothed twice": lambda s, v: smoother(v["ema"], *gains(s)),
         "is not smoothed": lambda s, v: v["floor"],
         "runs from the last frame to the first": lambda s, v: smoother(v["floor"][..., ::-1], *gains(s))[..., ::-1],
-        "starts from the mean of all frames": lambda s, v: smoother(
-            np.concatenate([v["floor"].mean(-1, keepdims=True), v["floor"]], -1), *gains(s)
-        )[..., 1:],
         "takes the energies without their lower limit": lambda s, v: smoother(v["pool"], *gains(s)),
+        "takes the frame before in the place of the smoothed one": lambda s, v: np.concatenate(
+            [
+                v["floor"][..., :1],
+                gains(s)[0][:, None] * v["floor"][..., 1:] + gains(s)[1][:, None] * v["floor"][..., :-1],
+            ],
+            axis=-1,
+        ),
+        "is the mean of all frames so far": lambda s, v: (
+            np.cumsum(v["floor"], axis=-1) / np.arange(1, v["floor"].shape[-1] + 1)
+        ),
+        "is the mean of all frames": lambda s, v: np.broadcast_to(
+            v["floor"].mean(axis=-1, keepdims=True), v["floor"].shape
+        ),
+        "runs on from one clip into the next": _running_on,
+        "keeps the largest energy so far": lambda s, v: np.maximum.accumulate(v["floor"], axis=-1),
     },
     "pcen": {
-        "does not subtract delta^(1 / root)": lambda s, v: (
-            v["pcen"] + parameters(s)[1][:, None] ** parameters(s)[2][:, None]
-        ),
-        "raises to the root, not to 1 / root": lambda s, v: pcen(s, v, r=1 / parameters(s)[2]),
-        "does not limit alpha at 1": lambda s, v: pcen(s, v, alpha=s.v[canonical.ALPHA]),
-        "does not limit the root at 1": lambda s, v: pcen(s, v, r=1 / s.v[canonical.ROOT]),
-        "limits neither alpha nor the root": lambda s, v: pcen(
-            s, v, alpha=s.v[canonical.ALPHA], r=1 / s.v[canonical.ROOT]
-        ),
-        "limits delta at 0": lambda s, v: pcen(s, v, delta=np.maximum(s.v[canonical.DELTA], 0)),
-        "limits delta at 1": lambda s, v: pcen(s, v, delta=np.maximum(s.v[canonical.DELTA], 1)),
+        "does not subtract delta^(1 / root)": lambda s, v: v["pcen"] + _less(s, s.parameter("the root")),
+        "adds delta^(1 / root), where it is subtracted": lambda s, v: v["pcen"] + 2 * _less(s, s.parameter("the root")),
+        "raises to the root, not to 1 / root": lambda s, v: replace(
+            s, changes={"the root": lambda s: 1 / s.plain.parameter("the root")}
+        ).own("pcen", v),
+        "has no root": lambda s, v: gained(s, v),
         "divides by the energies, not by the smoothed": lambda s, v: pcen(s, v, m=v["floor"]),
-        "takes alpha for 1": lambda s, v: pcen(s, v, alpha=np.ones_like(s.v[canonical.ALPHA])),
-        "adds 1e-6 to the smoother, whatever was asked": _other_eps(1e-6),
-        "adds 1e-12 to the smoother, whatever was asked": _other_eps(1e-12),
-        "adds 1e-5 to the smoother, whatever was asked": _other_eps(1e-5),
-        "adds 1e-8 to the smoother, whatever was asked": _other_eps(1e-8),
+        "takes the smoothed energies for the energies": lambda s, v: pcen(s, {**v, "floor": v["ema"]}),
+        "divides by the frame's largest smoothed energy": lambda s, v: pcen(s, v, m=v["ema"].max(1, keepdims=True)),
+        "divides by the mean of the smoothed energies over filters": lambda s, v: pcen(
+            s, v, m=v["ema"].mean(1, keepdims=True)
+        ),
+        "divides by the smoothed energies of the frame before": lambda s, v: pcen(
+            s, v, m=np.concatenate([v["ema"][..., :1], v["ema"][..., :-1]], axis=-1)
+        ),
+        "raises the energies to alpha as well": lambda s, v: rooted(
+            s, (v["floor"] / (s.expected.config.pcen_floor + v["ema"])) ** s.parameter("alpha")[:, np.newaxis]
+        ),
+        "multiplies by the smoothed energies, where it divides": lambda s, v: rooted(s, v["floor"] ** 2 / gained(s, v)),
+        "takes alpha for 1": lambda s, v: replace(s, changes={"alpha": _ones}).own("pcen", v),
+        **{
+            f"adds {eps:g} to the smoother, whatever was asked": _other_eps(eps)
+            for eps in (1e-12, 1e-8, 1e-6, 1e-5, 1e-3)
+        },
         "adds nothing to the smoother": _other_eps(0.0),
-        "adds the floor after the power, not before": _eps_outside,
-        "takes one alpha for all filters, their mean": lambda s, v: pcen(
-            s, v, alpha=np.full_like(parameters(s)[0], parameters(s)[0].mean())
+        "adds the floor after the power, not before": lambda s, v: rooted(
+            s, v["floor"] / (s.expected.config.pcen_floor + v["ema"] ** s.parameter("alpha")[:, np.newaxis])
+        ),
+        "adds the floor to the energies as well": lambda s, v: pcen(
+            s, {**v, "floor": v["floor"] + s.expected.config.pcen_floor}
         ),
         "subtracts delta, not delta^(1 / root)": lambda s, v: (
-            v["pcen"] + (parameters(s)[1] ** parameters(s)[2] - parameters(s)[1])[:, None]
+            v["pcen"] + _less(s, s.parameter("the root")) - _less(s, 1)
         ),
+        "adds delta after the root": lambda s, v: (
+            gained(s, v) ** (1 / s.parameter("the root"))[:, np.newaxis]
+            + _less(s, 1)
+            - _less(s, s.parameter("the root"))
+        ),
+        "is log(1 + x / delta) of the gained energies": lambda s, v: np.log1p(gained(s, v) / _less(s, 1)),
     },
     "norm": {
         "is not applied: the option is ignored": lambda s, v: s.compressed(v),
+        "takes the energies, not what the compression makes of them": lambda s, v: standardise(
+            np.maximum(v["pool"], FLOOR), s.gamma, s.beta, NORM_EPS, axes=(2,)
+        ),
         "divides by the unbiased variance": _unbiased,
         "ignores gamma and beta": lambda s, v: standardise(
             s.compressed(v), np.ones(()), np.zeros(()), NORM_EPS, axes=(2,)
@@ -318,15 +419,32 @@ OTHERS: dict[str, dict[str, Formula]] = {
     },
 }
 
-# What is tried where none of these explains a case: two things at once.
-FURTHER: dict[str, dict[str, Formula]] = {
-    "conv": {
-        **{text: _heard(other, False) for text, other in AUDIO.items()},
-        **{f"{CENTRED}, and {text}": _heard(other, True) for text, other in AUDIO.items()},
-    },
-    "pool": {
-        **{text: _pooled(None, hop) for text, hop in HOPS.items()},
-        **{f"{sentence}, and {text}": _pooled(pads, hop) for sentence, pads in POOL_PADS.items()
-           for text, hop in HOPS.items()},
-    },
+
+def _labels(stage: str) -> tuple[Label, ...]:
+    out = [Label(sentence, stage, {stage: formula}) for sentence, formula in OTHERS.get(stage, {}).items()]
+    for name in (name for name, acts in ACTS.items() if acts == stage):
+        out += [Label(sentence, stage, changes={name: way}) for sentence, way in ways(name)]
+    if stage == "filters":
+        out.append(Label(
+            "exchanges mu and sigma", stage, changes={"mu": lambda s: s.held["sigma"], "sigma": lambda s: s.held["mu"]}
+        ))  # fmt: skip
+        out.append(Label(
+            "exchanges mu and sigma before they are limited", stage,
+            changes={"mu": lambda s: np.clip(s.raw["sigma"], *s.limits["mu"]),
+                     "sigma": lambda s: np.clip(s.raw["mu"], *s.limits["sigma"])},
+        ))  # fmt: skip
+    return tuple(out)
+
+
+LABELS = {stage: _labels(stage) for stage in OTHERS}
+# What is tried where none of these explains a case: two things at once, or another hop.
+FURTHER = {
+    "conv": tuple(
+        Label(f"{CENTRED}, and {text}" if centred else text, "conv", {"conv": _heard(other, centred)})
+        for centred in (False, True) for text, other in AUDIO.items()
+    ),
+    "pool": tuple(
+        Label(f"{sentence}, and {text}" if sentence else text, "pool", {"pool": _pooled(pads, hop)})
+        for sentence, pads in {"": None, **POOL_PADS}.items() for text, hop in HOPS.items()
+    ),
 }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from parity.cases.case import Case
 from parity.oracle.arrays import Array
@@ -10,10 +11,9 @@ from parity.ports.formulas import Setting
 
 ROUNDING = 2.0**-17  # of the largest value: what float32 leaves of a hypothesis that is right
 MOST_SHIFT = 2  # samples or frames that a stage is tried to be late or early
-Labels = tuple[tuple[str, str], ...]  # sentences, and the stages that they are about
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pair:
     """A stage of a port beside what it should be.
 
@@ -32,7 +32,7 @@ class Pair:
     wanted: Array
     rounding: float = 0.0
     errors: Array | None = None
-    tried: dict[Labels, Array | None] = field(default_factory=dict, repr=False)
+    tried: dict[tuple[Any, ...], Array | None] = field(default_factory=dict, repr=False)
 
     @property
     def shared(self) -> tuple[slice, ...]:
@@ -46,6 +46,6 @@ class Pair:
         return sounds and self.got.ndim == self.wanted.ndim
 
 
-def channels(values: Array) -> int:
+def channels(stage: str) -> int:
     """The axis of the filters: filters [C, 2, W] and windows [C, K] have it first."""
-    return 0 if values.ndim == 2 else 1
+    return 0 if stage in ("filters", "windows") else 1

@@ -14,6 +14,7 @@ from parity.checks.grid import Arrays
 from parity.criteria import AtMost, Verdict
 from parity.oracle.config import FLOOR
 from parity.ports.drawing import LIMITS
+from parity.ports.formulas import ACTS, ADDED, SUBTRACTED, Setting, as_taken
 from parity.ports.port import Port
 
 if TYPE_CHECKING:
@@ -28,7 +29,17 @@ LARGE = 2.0**-3  # of the largest gradient: where the ratio of two is no matter 
 ALIKE = 2.0**-8  # spread of ratios that are one number
 
 
+STEP = 2.0**-20
+PAST = "the states before"
+# The places of a parameter that has several.
+PLACES = {
+    canonical.DELTA: (SUBTRACTED, ADDED), canonical.ROOT: ("the root of delta", "the root of the sum"),
+    canonical.SMOOTH: (PAST, "the weight of the state", "the weight of the frame"),
+}  # fmt: skip
 UNNAMED = "departs by up to"
+UNNAMED_TOO = "vanishes for"
+BEYOND = "is not zero beyond a limit"
+VAGUE = (UNNAMED, UNNAMED_TOO, BEYOND)  # where the function is wrong, these say no more
 NOTHING = "is zero: nothing flows back"
 NO_TIE = Verdict("direct", 0.0, 0.0, "no parameter lies on a limit")
 
@@ -45,6 +56,7 @@ class Slope:
         tie: the verdict on a limit, where this is about one.
         limit: which limit.
         holds: whether it is as it should be.
+        setting: of the case, where the parts of the gradient can be computed.
     """
 
     case: Case
@@ -55,6 +67,7 @@ class Slope:
     tie: Verdict = NO_TIE
     limit: str = ""
     holds: bool = False
+    setting: Setting | None = None
 
 
 def ratios(case: Case, on: Arrays, inside: Arrays, variables: Mapping[str, np.ndarray]) -> dict[str, Slope]:
@@ -120,8 +133,37 @@ def explain(slopes: Sequence[Slope]) -> list[str]:
     out = list(dict.fromkeys(_at_tie(s) for s in ties))
     free = [s for s in slopes if s.tie is NO_TIE and not s.holds]
     if free:
-        out += list(_elsewhere(free))
+        out += list(_without_a_part(free) or _elsewhere(free))
     return out
+
+
+def _without_a_part(slopes: Sequence[Slope]) -> list[str]:
+    """Find the place of a parameter through which nothing flows back, if there is one of several."""
+    for place in PLACES.get(slopes[0].name, ()):
+        parts = [(s, _part(s, place)) for s in slopes]
+        if all(part is not None and _alike(s.got, s.wanted - part) for s, part in parts):
+            return [f"lacks the part through {place}"]
+    return []
+
+
+def _alike(got: np.ndarray, wanted: np.ndarray) -> bool:
+    return bool(np.abs(got - wanted).max() <= ALIKE * np.abs(wanted).max() + SMALLEST * ALIKE * np.abs(got).max())
+
+
+def _part(slope: Slope, place: str) -> np.ndarray | None:
+    """The gradient through one place of a parameter, by central differences in float64."""
+    s = slope.setting
+    cotangent = None if s is None else s.expected.cotangents.get(ACTS.get(place, "ema"))
+    if s is None or cotangent is None:
+        return None
+    if place == PAST:
+        x, m, d = s.expected.stages["floor"], s.expected.stages["ema"], cotangent
+        near = (d[..., 1:] * (x[..., 1:] - m[..., :-1])).sum(axis=(0, 2))
+        inside = s.raw["s"] == s.held["s"]  # beyond a limit nothing flows back at all
+        return np.asarray(slope.wanted - near * inside) if near.shape == slope.wanted.shape else None
+    held = s.parameter(place)
+    made = [s.compute(ACTS[place], {}, {place: as_taken(held + step)}) for step in (STEP, -STEP)]
+    return np.asarray((cotangent * (made[0] - made[1])).sum(axis=(0, 2)) / (2 * STEP)).reshape(slope.wanted.shape)
 
 
 def severed(slopes: Sequence[Slope]) -> list[str]:
@@ -160,7 +202,7 @@ def _elsewhere(slopes: Sequence[Slope]) -> Iterator[str]:
         return
     beyond = (wanted == 0) & (got != 0)
     if np.any(beyond) and not np.any(wanted[beyond]):
-        yield f"is not zero beyond a limit: {int(beyond.sum())} values, where TensorFlow's is"
+        yield f"{BEYOND}: {int(beyond.sum())} values, where TensorFlow's is"
     large = np.concatenate([_is_large(s.wanted).ravel() for s in slopes])
     if not np.any(large):
         return
@@ -172,6 +214,6 @@ def _elsewhere(slopes: Sequence[Slope]) -> Iterator[str]:
     elif not np.any(beyond):
         lost = float(np.mean(np.abs(found) < ALIKE))
         if lost > ALIKE:  # not one by chance
-            yield f"is zero for {lost:.0%} of its values"
+            yield f"{UNNAMED_TOO} {lost:.0%} of its values"
         else:
             yield f"{UNNAMED} {np.abs(found - 1).max():.2g} of itself"

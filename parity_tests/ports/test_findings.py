@@ -17,7 +17,7 @@ from parity.adapters.og_leaf import OgLeafAdapter
 from parity.oracle import measured_init
 from parity.oracle.config import LeafConfig
 from parity.ports import Port, certify
-from parity.ports.beside import beside, constants, extra, initial, shared, training
+from parity.ports.beside import beside, constants, extra, initial, modes, returns, shared, training
 from parity.ports.conduct import is_a_function, refuses
 from parity.ports.drawing import sample
 from parity.ports.examination import Examination
@@ -342,6 +342,29 @@ def test_step_that_brings_parameters_back_is_held_to_their_limits():
     assert beside_of(port, training) == []
     (finding,) = beside_of(replace(port, step=lambda module: None), training)
     assert "mu and sigma are not brought back into their limits" in finding.what[0]
+
+
+def test_fate_of_parameters_beyond_their_limits_is_told():
+    def port(build):
+        return Examination(Port("returns", "og_leaf", build, ORIGINAL))
+
+    def projecting(config):
+        module = OgLeafAdapter().build(config)
+        module.register_forward_pre_hook(lambda module, given: project(module))
+        return module
+
+    assert returns(port(OgLeafAdapter().build)).endswith("stay there, with gradient 0; Keras brings them back")
+    assert returns(port(projecting)) == "forward in training brings mu and sigma back into their limits"
+
+
+def test_output_that_is_another_in_training_is_found():
+    def dropping(config):
+        return nn.Sequential(OgLeafAdapter().build(config), nn.Dropout(0.5))
+
+    keys = {name: f"0.{key}" for name, key in ORIGINAL.items()}
+    (finding,) = beside_of(Port("dropping", "og_leaf", dropping, keys), modes)
+    assert finding.what[0].startswith("the output in training departs from that in evaluation by up to ")
+    assert beside_of(Port("whole", "og_leaf", OgLeafAdapter().build, ORIGINAL), modes) == []
 
 
 def test_failing_suite_raises_what_it_found(monkeypatch):

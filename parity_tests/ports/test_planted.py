@@ -120,15 +120,30 @@ def without_mean(module):
     module.gabor.forward = lambda x: gabor(x - x.mean(-1, keepdim=True))
 
 
-def root_from_two(module):
-    smoother = module.pcen.smoother
+def roots(name, way):
+    """PCEN with something else for the root."""
 
-    def forward(self, x):
-        alpha, delta = self.alpha.clamp(max=1)[:, None], self.delta[:, None]
-        r = 1 / self.root.clamp(min=2)[:, None]
-        return (x / (self.eps + smoother(x)) ** alpha + delta) ** r - delta**r
+    def defect(module):
+        smoother = module.pcen.smoother
 
-    module.pcen.forward = types.MethodType(forward, module.pcen)
+        def forward(self, x):
+            alpha, delta = self.alpha.clamp(max=1)[:, None], self.delta[:, None]
+            r = 1 / way(self.root)[:, None]
+            return (x / (self.eps + smoother(x)) ** alpha + delta) ** r - delta**r
+
+        module.pcen.forward = types.MethodType(forward, module.pcen)
+
+    defect.__name__ = name
+    return defect
+
+
+root_from_two = roots("root_from_two", lambda root: root.clamp(min=2))
+root_and_half = roots("root_and_half", lambda root: root.clamp(min=1) + 0.5)
+
+
+def late_by_three(module):
+    gabor = module.gabor.forward
+    module.gabor.forward = lambda x: gabor(F.pad(x, (3, 0)))[..., : x.shape[-1]]
 
 
 def without_the_last(module):
@@ -166,6 +181,49 @@ def double_gradient(module):
     module.pooling.width.register_hook(lambda d: 2 * d)
 
 
+def takes(name, way):
+    """The smoother with something else for s."""
+
+    def defect(module):
+        smooth = module.pcen.smoother
+
+        def forward(self, x):
+            s = way(self.s.clamp(0, 1))
+            state, frames = x[..., 0], [x[..., 0]]
+            for frame in x.unbind(-1)[1:]:
+                state = s * frame + (1 - s) * state
+                frames.append(state)
+            return torch.stack(frames, dim=-1)
+
+        smooth.forward = types.MethodType(forward, smooth)
+
+    defect.__name__ = name
+    return defect
+
+
+mean_s, square_s = takes("mean_s", lambda s: s.mean().expand(s.shape)), takes("square_s", torch.square)
+
+
+def by_the_stride(module):
+    gabor = module.gabor.forward
+    module.gabor.forward = lambda x: gabor(x) / module.pooling.stride
+
+
+def rounded_audio(module):
+    gabor = module.gabor.forward
+    module.gabor.forward = lambda x: gabor(x.half().to(x.dtype))
+
+
+def delta_half_detached(module):
+    pcen = module.pcen.forward
+
+    def forward(x):
+        delta, r = module.pcen.delta, 1 / module.pcen.root.clamp(min=1)
+        return pcen(x) + (delta**r - delta.detach() ** r)[:, None]
+
+    module.pcen.forward = forward
+
+
 NAMED = {
     conjugate: ("filters", "is conjugate: the imaginary parts are negated"),
     unlimited_sigma: ("filters", "does not limit sigma"),
@@ -180,17 +238,26 @@ NAMED = {
     detached: ("PCEN/EMA/smooth", "is zero: nothing flows back"),
     other_hop: ("pool", "has a hop of one sample more"),
     without_mean: ("conv", "takes the audio without its mean"),
-    root_from_two: ("pcen", "acts as if the root were limited at 2"),
+    root_from_two: ("pcen", "limits the root at 2"),
+    root_and_half: ("pcen", "adds 0.5 to the root"),
+    late_by_three: ("conv", "is 3 samples late"),
     without_the_last: ("pool", "lacks the last frame"),
     short: ("modulus", "has no more digits than bfloat16"),
     no_sigma: ("kernel", "is zero for sigma: nothing flows back to it"),
     double_gradient_inside: ("modulus", "is 2 times what it should be"),
+    mean_s: ("ema", "takes the mean of s over all filters"),
+    square_s: ("ema", "takes the square of s"),
+    by_the_stride: ("conv", "is multiplied by 1 / the stride"),
+    rounded_audio: ("conv", "takes the audio rounded to float16"),
+    delta_half_detached: ("PCEN/delta", "lacks the part through the delta that is subtracted"),
     double_gradient: ("learnable_pooling/kernel", "is 2 times what it should be"),
 }
 PAIRS = [
     (conjugate, not_subtracted), (unlimited_sigma, exchanged), (halved, half_at_the_floor), (unit_windows, detached),
     (centred, other_floor), (late, conjugate), (halved, double_gradient), (double_gradient_inside, other_floor),
     (other_hop, without_mean), (root_from_two, without_the_last), (short, no_sigma),
+    (mean_s, by_the_stride), (square_s, rounded_audio), (delta_half_detached, centred),
+    (root_and_half, late_by_three),
 ]  # fmt: skip
 
 
@@ -232,7 +299,7 @@ def test_noise_is_given_no_name(bench):
     (finding,) = bench.examine(flawed((), noisy, stages=STAGES)).findings
     assert finding.stage == "ema"
     (sentence,) = finding.what
-    assert "in no way that is known here" in sentence
+    assert "nothing tried explains it" in sentence
 
 
 def test_without_a_defect_nothing_is_named(bench):

@@ -31,7 +31,7 @@ COMMAND = "leaf-ladder port check parity_tests/ports/public/certify_{file}.py"
 PROPERTIES = {
     "stage": "stages", "gradient": "gradients", "initial": "initial values", "parameters": "parameters of its own",
     "instances": "instances", "refusals": "inputs refused", "exception": "exceptions",
-    "buffers": "parameters of its own", "conduct": "state", '"': "float64",
+    "buffers": "parameters of its own", "conduct": "state", "modes": "state", '"': "float64",
 }  # fmt: skip
 # How sentences begin that say of a stage that it is the right function.
 DIGITS = ("loses digits", "rounds more")
