@@ -39,6 +39,17 @@ def test_ratios_of_leaf_are_those_of_the_times(of):
     assert shown == f"{float(f'{ratio:.2g}'):g}"
 
 
+def test_drawn_tolerances_are_those_of_the_record():
+    rows = recorded.find("tolerance", ROOT).rows
+    page = " ".join((ROOT / "docs" / "energies-within-a-tolerance.md").read_text(encoding="utf-8").split())
+    assert "of 2000 banks of drawn size" in page
+    assert "fourteen kinds of signals, at tolerances of 1e-2, 1e-3 and 1e-4, none is above" in page
+    assert {row["draws"] for row in rows} == {2000}
+    assert {row["tolerance"] for row in rows} == {10**-n for n in (2, 3, 4)}
+    assert len({row["signal"] for row in rows}) == 14
+    assert sum(row["over"] for row in rows) == 0
+
+
 def test_a_bar_in_a_cell_ends_no_cell():
     assert table(("a", "b"), [("|x|", "1")]) == "| a | b |\n| --- | --- |\n| \\|x\\| | 1 |"
 
