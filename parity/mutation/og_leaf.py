@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from types import SimpleNamespace
-from unittest.mock import patch
-
-from torch import Tensor
 
 from parity.mutation.planting import Benign, Edit, Fault, Patch, replacing
-from parity.mutation.replacements import by_fft, by_halves, by_matrix
+from parity.mutation.replacements import by_fft, by_halves, by_matrix, emphasising_the_audio
 
 MATRIX = "og_leaf.melfilters:linear_to_mel_weight_matrix"
 EDGE, EDGES = "_hertz_to_mel(torch.tensor(f, dtype=dtype))", "_linspace(lowest, highest, n_filters + 2)"
@@ -52,29 +47,6 @@ PROJECTION = "og_leaf.constraints:project_after_step"
 POST_HOOK = "optimizer.register_step_post_hook(project)"
 BUFFERS = "og_leaf.postprocessing:SimpleRNN.__init__"
 THREE_LAYERS = "three layers of the file convolve"
-
-
-@contextmanager
-def _emphasising_the_audio() -> Iterator[None]:
-    from og_leaf.convolution import pad_time
-    from og_leaf.frontend import Leaf
-
-    own, changed = Leaf.forward, list[tuple[Tensor, Tensor]]()
-
-    def forward(self: Leaf, inputs: Tensor) -> Tensor:
-        outputs = own(self, inputs)
-        if self._preemp_conv is not None:
-            audio = inputs.detach().view(-1, 1, inputs.shape[-1])
-            changed.append((audio, audio.clone()))
-            audio.copy_(self._preemp_conv(pad_time(audio, 2, 1, "SAME")).detach())
-        return outputs
-
-    with patch.object(Leaf, "forward", forward):
-        try:
-            yield
-        finally:
-            for audio, before in reversed(changed):
-                audio.copy_(before)
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -332,7 +304,7 @@ FAULTS: tuple[Fault, ...] = (
           property="input gradient"),
     Fault("og_leaf/audio-emphasised", "input changed in place", "output", "status",
           "the pre-emphasis is written over the caller's audio",
-          Patch(_emphasising_the_audio, "others may read the audio's memory: it is written back afterwards"),
+          Patch(emphasising_the_audio, "others may read the audio's memory: it is written back afterwards"),
           property="status"),
     Fault("og_leaf/energies-overwritten", "input changed in place", "floor", "direct",
           "PCEN writes its output over the energies that it was given",
