@@ -188,10 +188,11 @@ def test_arrays_that_every_golden_has(name):
 
 
 @pytest.mark.parametrize("name", store.names())
-def test_every_recorded_stage_is_held_against(name):
-    recorded = {key.removeprefix("taps/") for key in store.load(name).arrays if key.startswith("taps/")}
+def test_every_recorded_stage_and_gradient_is_held_against(name):
+    golden = store.load(name)
     # the initial values are judged by a test of their own
-    assert set(expected(name).reference) == recorded - {"mel", "init"} | {"output"}
+    stages = set(golden.group("taps")) - {"mel", "init"} | {"output"}
+    assert set(expected(name).reference) == stages | set(golden.group("gradients"))
 
 
 def test_a_group_that_is_not_recorded_is_refused():
