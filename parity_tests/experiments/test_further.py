@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from torch import nn
 
-from experiments.encoders import EfficientNetB0
 from experiments.equivalence import PLAN, REFERENCE, ROOT, run
 from experiments.equivalence_page import CONTROL, plan
 from experiments.frontends import FRONTENDS
-from experiments.further import COMPARISONS, TAKES, quick_b0, voice_held_out
+from experiments.further import COMPARISONS, TAKES, voice_held_out
 from parity.report import recorded
 from parity_tests.experiments.sounds import tone
 
@@ -68,12 +66,3 @@ def test_a_plan_is_shown_by_what_is_other_than_in_the_main_one():
     shown = plan([{"plan": made.digest}], made)
     assert [line.split("`")[1] for line in shown.splitlines()[2:]] == ["seconds", "epochs"]
     assert "`encoder`" in plan([{"plan": PLAN.digest}])
-
-
-def test_short_trainings_have_statistics_that_follow_sooner():
-    pytest.importorskip("transformers")
-    made, published = quick_b0(2), EfficientNetB0(2)
-    momenta = [{module.momentum for module in m.modules() if hasattr(module, "momentum")} for m in (made, published)]
-    assert momenta[0] == {nn.BatchNorm2d(1).momentum}
-    assert max(momenta[1]) < min(momenta[0])
-    assert list(made.state_dict()) == list(published.state_dict())

@@ -7,7 +7,10 @@ import json
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from experiments.encoders import EfficientNetB0
+from experiments.further import quick_b0
 from experiments.network import AudioClassifier, Config, network, renamed
 from parity.criteria import OfMax
 from parity_tests.experiments.published import CASES, N_CLASSES, RECORDED, audio, state
@@ -71,3 +74,11 @@ def test_batch_normalisation_starts_from_one():
     # transformers draws its scales around 0, with which the picture is gone after a few blocks
     norms = [m for m in network(Config(2)).encoder.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert all(bool((m.weight == 1).all() and (m.bias == 0).all()) for m in norms)
+
+
+def test_short_trainings_have_statistics_that_follow_sooner():
+    made, published = quick_b0(2), EfficientNetB0(2)
+    momenta = [{module.momentum for module in m.modules() if hasattr(module, "momentum")} for m in (made, published)]
+    assert momenta[0] == {nn.BatchNorm2d(1).momentum}
+    assert max(momenta[1]) < min(momenta[0])
+    assert list(made.state_dict()) == list(published.state_dict())
