@@ -50,6 +50,24 @@ def test_drawn_tolerances_are_those_of_the_record():
     assert sum(row["over"] for row in rows) == 0
 
 
+def test_steps_that_hold_8g_opt_are_those_of_the_record():
+    mels = {(row["case"], row["step"]): row["times mel"] for row in recorded.find("breakdown", ROOT).rows}
+    page = " ".join((ROOT / "docs" / "performance.md").read_text(encoding="utf-8").split())
+    assert "at 8 x 1 s its eight strided convolutions alone take twice as long as the whole mel spectrogram" in page
+    assert round(mels["8 x 1 s", "convolutions"]) == 2
+    assert (
+        max(
+            (m, step)
+            for (case, step), m in mels.items()
+            if case == "8 x 1 s" and step not in ("mel", "whole", "convolutions")
+        )[1]
+        == "pooling"
+    )
+    assert round(mels["1 x 1 s", "convolutions"] / mels["1 x 1 s", "pooling"]) == 1
+    steps = sum(m for (case, step), m in mels.items() if case == "1 x 1 s" and step not in ("mel", "whole"))
+    assert round(3 * (1 - steps / mels["1 x 1 s", "whole"])) == 1
+
+
 def test_a_bar_in_a_cell_ends_no_cell():
     assert table(("a", "b"), [("|x|", "1")]) == "| a | b |\n| --- | --- |\n| \\|x\\| | 1 |"
 
