@@ -212,7 +212,7 @@ def against_oracle(rung: str, case: Case, dtype: str = "float32", domain: str = 
 
 
 def expected_alone(rung: str, module: Any, case: Case) -> Expected:
-    """What a rung's module is held against by itself: the oracle in the module's own geometry."""
+    """Expect of a rung by itself what the oracle computes in the module's own geometry."""
     geometry = RUNGS[rung].load_adapter().geometry(module, case.config)
     return Expected.of(case, subtracts=RUNGS[rung].subtracts, geometry=geometry)
 

@@ -331,6 +331,6 @@ def certainly_outside(ref: ReferenceStep, reference: str) -> np.ndarray:
 
 
 def _moves(start: State, variable: str, key: str, *ends: np.ndarray) -> list[np.ndarray]:
-    """How far each has moved a parameter, exact in float64; slots are compared as they are."""
+    """Measure by how much each has moved a parameter, exactly in float64; slots are compared as they are."""
     old = start.values(variable, key) if key == PARAMETER else np.zeros(1)
     return [np.asarray(end.astype(np.float64) - old) for end in ends]

@@ -142,7 +142,7 @@ def _searched(parameter: str, stage: str, pair: Pair, c: int) -> float | None:
 
 
 def _parameter_laws(name: str, rows: Sequence[tuple[float, Pair, int]]) -> Iterator[tuple[str, Way]]:
-    """What may have been made of a parameter, by the values that act and those that were given."""
+    """Guess what was made of a parameter from the values that act and those that were given."""
     if not rows:
         return
     acting, is_whole = np.array([value for value, _, _ in rows]), name in rows[0][1].setting.raw
@@ -317,7 +317,7 @@ def _of(stage: str, q: Array | float) -> Array | float:
 
 
 def _beginnings(stage: str, pairs: Sequence[Pair]) -> Iterator[Label]:
-    """Where frames begin, if it is so many samples early or late, by the first filter of the first clip."""
+    """Find by how many samples frames begin early or late, from the first filter of the first clip."""
     begins = Counter(_begins(stage, p) for p in pairs[:MOST_SEARCHED] if np.any(p.got[:1, :1]))
     del begins[0]
     by, n = max(begins.items(), key=lambda each: each[1], default=(0, 0))

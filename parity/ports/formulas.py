@@ -80,7 +80,7 @@ class Setting:
 
     @cached_property
     def limits(self) -> dict[str, tuple[float, float]]:
-        """What each parameter is limited to."""
+        """Return the limits of each parameter."""
         box, conventions = self.expected.oracle.geometry.box, self.expected.conventions
         low = conventions.delta_low
         return {

@@ -1,4 +1,4 @@
-"""What a port may compute instead of LEAF's own, by stage: other formulas, and other values of its parameters.
+"""List by stage what a port may compute instead of LEAF's own: other formulas, other values of its parameters.
 
 Each name ends a sentence about the stage.
 """

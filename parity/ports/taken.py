@@ -1,4 +1,4 @@
-"""What a port may take for a parameter of a filter: its mean, its square, another limit, another parameter."""
+"""List what a port may take for a parameter of a filter: its mean, its square, another limit or parameter."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ NOT_COVERED = (
 
 
 def property_of(name: str) -> str:
-    """What is compared, in words: ``forward`` is an output."""
+    """Name in words what is compared: ``forward`` is an output."""
     return _PROPERTIES.get(name, name)
 
 
@@ -92,7 +92,7 @@ def percent(ratio: float) -> str:
 
 
 def failure(claim: Claim) -> str:
-    """What does not hold, as a sentence."""
+    """Say as a sentence what does not hold."""
     m = claim.worst
     allowed = f"at most {m.bound:.3g} is allowed"
     if m.criterion == "divergence":
@@ -158,7 +158,7 @@ def differences(claims: Sequence[Claim]) -> dict[tuple[str, str, str], list[floa
 
 
 def _is_relative(claim: Claim) -> bool:
-    """Whether the claim's figures are fractions of the reference's own size."""
+    """Tell whether the claim's figures are fractions of the reference's own size."""
     m = claim.worst
     return m.criterion == "direct" and m.dtype == "float32" and m.domain in DOMAINS
 

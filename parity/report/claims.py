@@ -1,4 +1,4 @@
-"""What a test measures, the claims that it adds up to, and the ledger that keeps the worst of each kind.
+"""Record what a test measures, as claims of which a ledger keeps the worst of each kind.
 
 A test measures an error and hands it to the ledger with the bound that it must not exceed; what the ledger has kept is
 what the certificate says. The standard library alone.
