@@ -48,7 +48,7 @@ class JointBatchNorm(_BatchNorm):
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, ...] to the same shape.
 
-        Raises ValueError for fewer than two axes.
+        Raises ValueError for fewer than two axes, and in training for fewer than two values a channel in all processes.
         """
         if not (self.training and distributed.is_available() and distributed.is_initialized()):
             alone: Tensor = super().forward(x)
@@ -59,6 +59,8 @@ class JointBatchNorm(_BatchNorm):
         own = wide.new_tensor([x.numel() / x.shape[1]])
         total = _sum(torch.cat((wide.sum(axes), own)))
         count = total[-1]
+        if count < 2:  # the same in every process: all refuse, and none waits for another
+            raise ValueError(f"x: must have at least 2 values a channel in all processes together, has {int(count)}")
         mean = total[:-1] / count
         centred = wide - mean.reshape(shape)
         variance = _sum(centred.square().sum(axes)) / count  # not of squares less the mean's, which cancel

@@ -189,7 +189,7 @@ class TorchAdapter(Adapter):
         return self._without_training(module, run)
 
     def stage(self, module: Any, x: np.ndarray, name: str) -> np.ndarray:
-        """The module's own call is left out."""
+        """Compute one stage; the module's own call is left out."""
         if name == "output":
             return self.output(module, x)
 

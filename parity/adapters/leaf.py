@@ -113,7 +113,7 @@ class LeafAdapter(PlainAdapter):
         return isinstance(module, leaf.Leaf)
 
     def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> leaf.Leaf:
-        """There are no options."""
+        """Build the frontend; the rung has no options."""
         reject_options("leaf", options)
         require_plain("leaf", config)
         module = leaf.Leaf(**plain_arguments(config), padding=config.padding)

@@ -71,7 +71,7 @@ class OgLeafAdapter(TorchAdapter):
         return isinstance(module, (Leaf, MelFilterbanks))
 
     def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> Leaf:
-        """There are no options."""
+        """Build the frontend; the rung has no options."""
         reject_options("og_leaf", options)
         require_same_padding("og_leaf", config)
         kind: torch.dtype = getattr(torch, dtype)
@@ -79,7 +79,7 @@ class OgLeafAdapter(TorchAdapter):
         return Leaf(**arguments_of(config), compression_fn=compress, dtype=kind).eval()
 
     def config(self, module: Any) -> LeafConfig:
-        """Of LEAF's own filters and pooling alone."""
+        """Read the configuration of a frontend with LEAF's own filters and pooling."""
         require_leaf(module)
         compress = module._compress_fn
         learned = isinstance(getattr(compress, "ema", None), ExponentialMovingAverage)
@@ -90,11 +90,11 @@ class OgLeafAdapter(TorchAdapter):
         return config_of_original(module, compression, module._preemp_conv is not None)
 
     def shapes(self, module: Any) -> dict[str, tuple[int, ...]]:
-        """Of any of the original's frontends."""
+        """Return the shapes of the parameters of any of the original's frontends."""
         return {name: entry.shape for name, entry in self.entries(module).items()}
 
     def entries(self, module: Any) -> dict[str, Entry]:
-        """Of any of the original's frontends.
+        """List the parameters of any of the original's frontends.
 
         Raises:
             ValueError: a part of the frontend has parameters that the original's own class has not.

@@ -107,7 +107,7 @@ class TorchTrainer(Trainer):
             og_leaf.project_after_step(self.optimizer, module)
 
     def load(self, state: State) -> None:
-        """PyTorch's momentum buffer is Keras' over ``-lr``."""
+        """Set variables and slots; PyTorch's momentum buffer is Keras' over ``-lr``."""
         import torch
 
         self.adapter.write(self.module, state.variables)
@@ -237,7 +237,7 @@ class KerasTrainer(Trainer):
         self._apply(self._gradients(*self._arguments(x, cotangent)))
 
     def gradients(self, x: np.ndarray, cotangent: np.ndarray) -> Variables:
-        """From a compiled graph."""
+        """Compute gradients by a compiled graph."""
         gradients = self._gradients(*self._arguments(x, cotangent))
         return {name: np.array(g) for name, g in zip(self.weights, gradients, strict=True)}
 

@@ -33,14 +33,14 @@ class TfLeafAdapter(Adapter):
         return isinstance(module, (tf_leaf.Leaf, tf_leaf.MelFilterbanks))
 
     def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> Any:
-        """There are no options."""
+        """Build the frontend; the rung has no options."""
         reject_options("tf_leaf", options)
         require_same_padding("tf_leaf", config)
         compress = built_compression(config, tf_leaf.PCENLayer, tf_leaf.log_compression, dtype=dtype)
         return tf_leaf.Leaf(**arguments_of(config), compression_fn=compress, dtype=dtype)
 
     def config(self, module: Any) -> LeafConfig:
-        """Of LEAF's own filters and pooling alone."""
+        """Read the configuration of a frontend with LEAF's own filters and pooling."""
         require_leaf(module)
         compress = module._compress_fn
         learned = bool(getattr(compress, "_learn_smooth_coef", False))
@@ -51,7 +51,7 @@ class TfLeafAdapter(Adapter):
         return config_of_original(module, compression, bool(module._preemp))
 
     def shapes(self, module: Any) -> dict[str, tuple[int, ...]]:
-        """Of any of the original's frontends."""
+        """Return the shapes of the variables of any of the original's frontends."""
         return {name: tuple(weight.shape) for name, weight in self._weights(module).items()}
 
     def _weights(self, module: Any) -> dict[str, Any]:

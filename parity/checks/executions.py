@@ -149,13 +149,13 @@ def quiet(name: str) -> Iterator[None]:
 
 
 def one_thread(adapter: Adapter, module: Any, inputs: Expected) -> dict[str, np.ndarray]:
-    """PyTorch without its threads."""
+    """Run PyTorch without its threads."""
     with on_one_thread():
         return plainly(adapter, module, inputs)
 
 
 def without_onednn(adapter: Adapter, module: Any, inputs: Expected) -> dict[str, np.ndarray]:
-    """PyTorch's own kernels."""
+    """Run PyTorch's own kernels, not oneDNN's."""
     import torch
 
     with warnings.catch_warnings():
@@ -165,17 +165,17 @@ def without_onednn(adapter: Adapter, module: Any, inputs: Expected) -> dict[str,
 
 
 def every_other(adapter: Adapter, module: Any, inputs: Expected) -> dict[str, np.ndarray]:
-    """Audio as every other sample of a longer buffer."""
+    """Give audio as every other sample of a longer buffer."""
     return plainly(adapter, module, replace(inputs, x=np.repeat(inputs.x, 2, axis=1)[:, ::2]))
 
 
 def clips_last(adapter: Adapter, module: Any, inputs: Expected) -> dict[str, np.ndarray]:
-    """Audio whose clips lie interleaved in memory."""
+    """Give audio whose clips lie interleaved in memory."""
     return plainly(adapter, module, replace(inputs, x=np.ascontiguousarray(inputs.x.T).T))
 
 
 def inference(adapter: Adapter, module: Any, inputs: Expected) -> dict[str, np.ndarray]:
-    """PyTorch's forward pass without a record for gradients."""
+    """Run PyTorch's forward pass without a record for gradients."""
     import torch
 
     with torch.inference_mode():
@@ -183,7 +183,7 @@ def inference(adapter: Adapter, module: Any, inputs: Expected) -> dict[str, np.n
 
 
 def clip_by_clip(adapter: Adapter, module: Any, inputs: Expected) -> dict[str, np.ndarray]:
-    """Every clip by itself; parameters' gradients are added up after."""
+    """Run every clip by itself; add the parameters' gradients up."""
     clips = [slice(i, i + 1) for i in range(len(inputs.x))]
     parts = [adapter.arrays(module, inputs.x[clip], inputs.cotangent[clip]) for clip in clips]
     return {name: _joined(name, [part[name] for part in parts]) for name in parts[0]}

@@ -173,7 +173,7 @@ def judged(subject: Subject, engine: str, x: Tensor, got: np.ndarray, eager: np.
 
 
 def drawn(rung: str, seed: int) -> Subject:
-    """Any rate, window, hop, groups and compression."""
+    """Draw a subject of any rate, window, hop, groups and compression."""
     rng = np.random.default_rng(seed)
     n = int(rng.integers(1, 7))
     setting = Setting(

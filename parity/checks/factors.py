@@ -62,7 +62,7 @@ class Factors:
         return self.k.get(stage, UNMEASURED)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; :meth:`from_dict` undoes it."""
+        """Return what JSON can hold; :meth:`from_dict` undoes it."""
         return asdict(self)
 
     @classmethod

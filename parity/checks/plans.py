@@ -54,7 +54,7 @@ class Setting:
 
     @property
     def options(self) -> dict[str, Any]:
-        """For the adapter."""
+        """Return the options of the adapter's ``build``."""
         return {
             "num_groups": self.num_groups,
             "conv_win_factor": self.conv_win_factor,

@@ -65,7 +65,7 @@ class Searched:
         return name, ratio, case
 
     def row(self) -> dict[str, Any]:
-        """For the certificate."""
+        """Return the row of the certificate."""
         name, ratio, case = self.nearest
         return {
             "rung": self.rung,

@@ -90,7 +90,7 @@ class Measurement:
 
     @builtins.property
     def holds(self) -> bool:
-        """Whether the observed value is inside; NaN never is."""
+        """Tell whether the observed value is inside; NaN never is."""
         return self.at_least <= self.observed <= self.bound
 
     @builtins.property

@@ -111,7 +111,7 @@ def _divergences(claims: Sequence[Claim]) -> dict[tuple[str, str], list[tuple[Di
 
 
 def _observed(claim: Claim) -> str:
-    """Of a divergence: the smallest and the largest value seen."""
+    """Show the smallest and the largest value seen of a divergence, else the worst."""
     if claim.lowest != claim.highest:
         return f"{table.brief(claim.lowest)} .. {table.brief(claim.highest)}"
     return table.brief(claim.worst.observed)

@@ -49,7 +49,7 @@ class Conversion:
     aligned: float | None = None
 
     def lines(self) -> list[str]:
-        """For a reader."""
+        """Say in lines what was converted and how near it is."""
         of_defaults = self.config == FrontendConfig()
         out = [f"source: {'Leaf with the default settings' if of_defaults else self.config}"]
         if self.assumed:

@@ -58,7 +58,7 @@ class Description:
 
     @property
     def padding(self) -> str:
-        """How the frames are aligned, ``same`` or ``centered``."""
+        """Return how frames are aligned, ``same`` or ``centered``."""
         default = "centered" if self.rung == "efficientleaf" else "same"
         return str(self.options.get("padding", default))
 
@@ -80,7 +80,7 @@ class Description:
 
 
 def copy_of_description(path: Path) -> Path:
-    """Where the copy of the description for people lies."""
+    """Return where the copy of the description for people lies."""
     return path.with_suffix(".json")
 
 

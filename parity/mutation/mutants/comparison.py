@@ -119,7 +119,7 @@ def families(rung: str) -> dict[str, Family]:
 
 
 def digest(arrays: Iterable[Any]) -> str:
-    """Of arrays or tensors, in order; None counts."""
+    """Hash arrays or tensors in order; None counts."""
     found = hashlib.sha256()
     for a in arrays:
         dtype = str(getattr(a, "dtype", type(a).__name__))

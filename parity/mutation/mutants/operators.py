@@ -62,7 +62,7 @@ class Mutant:
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """What stays when lines are added elsewhere in the file."""
+        """Identify the change, whatever lines are added elsewhere in the file."""
         return self.path, self.name, self.before, self.after
 
     def compile(self, source: str, filename: str) -> CodeType:

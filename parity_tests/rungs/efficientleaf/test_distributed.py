@@ -107,6 +107,10 @@ def train(rank: int, folder: str) -> None:
     unequal = synchronise(frontends()["efficientleaf"])
     unequal(audio().flatten(0, 2)[: sum(UNEQUAL)].split(UNEQUAL)[rank])
     torch.save(unequal.state_dict(), f"{folder}/statistics-{rank}.pt")
+    try:
+        synchronise(nn.BatchNorm1d(2))(torch.ones(1 - rank, 2))
+    except ValueError as error:
+        torch.save(str(error), f"{folder}/refused-{rank}.pt")
     if FSDP:
         shard(rank, folder)
     torch.save(plans(rank), f"{folder}/plans-{rank}.pt")
@@ -219,6 +223,12 @@ def test_synchronised_statistics_are_those_of_all_clips_where_ranks_have_other_n
         found = torch.load(trained / f"statistics-{rank}.pt", weights_only=True)
         assert list(found) == list(alone.state_dict())
         assert all(ROUNDED(found[key].numpy(), value.numpy()).passes for key, value in alone.state_dict().items())
+
+
+@pytest.mark.parametrize("rank", range(RANKS))
+def test_synchronised_statistics_of_a_single_value_are_refused_by_every_rank(trained, rank):
+    said = torch.load(trained / f"refused-{rank}.pt", weights_only=True)
+    assert said == "x: must have at least 2 values a channel in all processes together, has 1"
 
 
 def test_synchronised_statistics_of_one_process_are_its_own():
