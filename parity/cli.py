@@ -318,7 +318,6 @@ def convert(
     """Convert a file of weights to a PyTorch rung and measure the difference; parity.load(TARGET) gives the module."""
     from parity.weights.convert_file import convert_file
     from parity.weights.frontends import settings_of
-    from parity.weights.stored import copy_of_description
 
     options = {"padding": padding, "wrap": wrap or None, "num_groups": num_groups,
                "conv_win_factor": conv_win_factor, "stride_factor": stride_factor}  # fmt: skip
@@ -327,7 +326,7 @@ def convert(
     settings = settings_of(config or [])
     for line in convert_file(source, target, to, settings, scope, options, clip, inputs=inputs, force=force).lines():
         typer.echo(line)
-    typer.echo(f"written: {target}, {copy_of_description(target).name}")
+    typer.echo(f"written: {target}, {target.with_suffix('.json').name}")
 
 
 @certificate.command("show", cls=Once)

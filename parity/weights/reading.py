@@ -10,13 +10,12 @@ import torch
 from torch import nn
 
 import leaf
-from parity.adapters import layouts
+from parity.adapters import canonical, layouts
+from parity.adapters.canonical import Variables
 from parity.adapters.public import PUBLIC, PublicPort
 from parity.oracle.config import FLOOR
-from parity.weights.checkpoints.files import open_file
 from parity.weights.frontends import FIXED, FrontendConfig, build, typed
-from parity.weights.inferring import infer
-from parity.weights.loading import load_weights
+from parity.weights.loading import load_weights, open_file, told
 from parity.weights.stored import Description, described, load
 
 UNSAID = ("sample_rate", "window_len", "window_stride")  # no file of weights says these
@@ -24,13 +23,7 @@ UNSAID_OF_MEL = ("n_filters", "n_fft", "min_freq", "max_freq")  # nor these of t
 
 
 class Reading(NamedTuple):
-    """A module that was read from a file of weights.
-
-    Attributes:
-        module: in evaluation mode.
-        about: what it is.
-        assumed: the settings that neither the file nor the user said.
-    """
+    """A module in evaluation mode, what it is, and the settings that neither the file nor the user said."""
 
     module: nn.Module
     about: Description
@@ -67,10 +60,8 @@ def read(source: Path, scope: str | None, settings: Mapping[str, Any]) -> Readin
     module: nn.Module
     if hints.get("rung") == "leaf" or "port" in hints:
         config = infer(variables, hints, {name: value for name, value in given.items() if name != "padding"})
-        options = {
-            "padding": given.get("padding", "centered"),
-            "learn_logs": bool(layouts.holds_logarithms(contents.held(where))),
-        }
+        logs = bool(layouts.holds_logarithms(contents.held(where)))
+        options = {"padding": given.get("padding", "centered"), "learn_logs": logs}
         module = _leaf(config, **options)
         about = Description("leaf", "float32", config, options)
         if "port" not in hints:
@@ -87,11 +78,7 @@ def read(source: Path, scope: str | None, settings: Mapping[str, Any]) -> Readin
 
 
 def _leaf(config: FrontendConfig, padding: str, learn_logs: bool) -> leaf.Leaf:
-    """A fresh ``leaf.Leaf`` for a state dict, its PCEN floored as LEAF's.
-
-    Raises:
-        ValueError: as :class:`leaf.Leaf`; or the configuration is another frontend's.
-    """
+    """Build a fresh ``leaf.Leaf`` for a state dict, its PCEN floored as LEAF's."""
     if (config.frontend, config.conv1d_cls, config.compression) != ("Leaf", "GaborConv1D", "pcen"):
         raise ValueError(f"settings {config}: must be those of Leaf with PCEN, as leaf's state dict has it")
     pcen = leaf.PCEN(
@@ -106,27 +93,6 @@ def _leaf(config: FrontendConfig, padding: str, learn_logs: bool) -> leaf.Leaf:
         compression=pcen,
         padding=padding,
     ).eval()
-
-
-class PlacedPooling(nn.Module):
-    """A pooling with zeros put before and after by a port's rule, and its bias: [B, C, T] -> [B, C, frames].
-
-    Args:
-        pooling: of ``og_leaf``; it pads nothing from now on.
-        pads: zeros before and after.
-        bias: [C], added to the energies; None for none.
-    """
-
-    def __init__(self, pooling: Any, pads: tuple[int, int], bias: torch.Tensor | None) -> None:
-        super().__init__()
-        pooling.padding = "VALID"
-        self.pooling, self.pads = pooling, pads
-        self.bias = None if bias is None else nn.Parameter(bias)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Pool squared moduli."""
-        y: torch.Tensor = self.pooling(nn.functional.pad(x, self.pads))
-        return y if self.bias is None else y + self.bias[:, None]
 
 
 def load_wrapped(path: Path, settings: Mapping[str, Any]) -> nn.Module:
@@ -168,3 +134,125 @@ def _placed(module: Any, port: PublicPort, window: int, bias: torch.Tensor | Non
     module._pooling = PlacedPooling(module._pooling, (before, after), bias)
     frontend: nn.Module = module.eval()
     return frontend
+
+
+class PlacedPooling(nn.Module):
+    """A pooling with zeros put before and after by a port's rule, and its bias: [B, C, T] -> [B, C, frames].
+
+    Args:
+        pooling: of ``og_leaf``; it pads nothing from now on.
+        pads: zeros before and after.
+        bias: [C], added to the energies; None for none.
+    """
+
+    def __init__(self, pooling: Any, pads: tuple[int, int], bias: torch.Tensor | None) -> None:
+        super().__init__()
+        pooling.padding = "VALID"
+        self.pooling, self.pads = pooling, pads
+        self.bias = None if bias is None else nn.Parameter(bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Pool squared moduli."""
+        y: torch.Tensor = self.pooling(nn.functional.pad(x, self.pads))
+        return y if self.bias is None else y + self.bias[:, None]
+
+
+def infer(found: Mapping[str, Any], hints: Mapping[str, str], given: Mapping[str, Any]) -> FrontendConfig:
+    """Find the configuration that holds these variables.
+
+    What is given counts, then what the frontend's class fixes, then what the file says, then what the shapes mean. No
+    file says the sample rate, the lengths and PCEN's floor: they are the original's defaults unless given.
+
+    Args:
+        found: variables by the canonical or the original's names.
+        hints: what the file says beside them, see :meth:`parity.weights.files.Contents.hints`.
+        given: settings of :class:`FrontendConfig`.
+
+    Raises:
+        TypeError, ValueError: a value is no array of finite real numbers; or the configuration cannot be told (names
+            the setting to give and what it may be), or is not that of the variables.
+    """
+    if other := sorted(name for name in found if hints.get("rung") == "leaf" and name.startswith("compression.")):
+        raise ValueError(
+            f"variables {other}: must be those of PCEN to be carried, another compression is none of LEAF's"
+        )
+    variables = canonical.canonical(found)
+    frontend = {**hints, **given}.get("frontend", "Leaf")
+    if frontend not in FIXED:
+        return FrontendConfig.of(**given)  # refuses
+    if frontend == "MelFilterbanks":
+        return FrontendConfig.of(**{"frontend": frontend, **given})
+    if not variables:
+        raise ValueError("no variables: only frontend='MelFilterbanks' has none; give it and its settings")
+    said = {**hints, **FIXED[frontend], **given}
+    settings: dict[str, Any] = {"preemp": canonical.PREEMP in variables, "mean_var_norm": canonical.GAMMA in variables}
+    settings.update(_filters(variables, said, hints))
+    settings["pooling_cls"] = said.get("pooling_cls") or _pooling(variables)
+    settings["compression"] = said.get("compression") or _compression(variables)
+    settings["activation"] = said.get("activation") or _activation(variables, settings)
+    if settings["compression"] == "fixed_pcen":
+        settings["pcen_floor"] = 1e-6  # of PCENLayer() as it is; that of Leaf's own default is 1e-12
+    config = FrontendConfig.of(**{"frontend": frontend, **settings, **given})
+    _require_window(config, variables)
+    return config
+
+
+def _filters(variables: Variables, said: Mapping[str, Any], hints: Mapping[str, str]) -> dict[str, Any]:
+    kernel = variables.get(canonical.KERNEL)
+    if kernel is None:
+        raise ValueError(f"variables {sorted(variables)}: no filters ({canonical.KERNEL!r}) among them")
+    if kernel.ndim not in (2, 3):
+        raise ValueError(
+            f"variable {canonical.KERNEL!r}: shape {kernel.shape}, must be [filters, 2] or [taps, 1, channels]"
+        )
+    classes, _ = told(kernel, hints)
+    if "conv1d_cls" not in said and kernel.ndim == 3 and len(classes) > 1:
+        among = " or ".join(map(repr, classes))
+        raise ValueError(f"conv1d_cls: must be given, {among}: they store the same variables")
+    n_filters = len(kernel) if kernel.ndim == 2 else kernel.shape[2] // 2
+    return {"n_filters": n_filters, "conv1d_cls": said.get("conv1d_cls", classes[0])}
+
+
+def _pooling(variables: Variables) -> str:
+    if canonical.POOLING_2D in variables:
+        return "LearnablePooling1D"
+    if canonical.POOLING not in variables:
+        return "MaxPooling1D"
+    return "GaussianLowpass" if variables[canonical.POOLING].ndim == 4 else "ChannelWiseLearnablePooling1D"
+
+
+def _compression(variables: Variables) -> str:
+    if canonical.SMOOTH in variables:
+        same = variables[canonical.SMOOTH].shape == variables.get(canonical.ALPHA, variables[canonical.SMOOTH]).shape
+        return "pcen" if same else "shared_pcen"
+    if canonical.ALPHA in variables:
+        return "fixed_pcen"
+    if canonical.NORM_GAMMA in variables:
+        return "layer_norm"
+    raise ValueError("compression: must be given, 'log' or 'none': neither has variables")
+
+
+def _activation(variables: Variables, settings: Mapping[str, Any]) -> str:
+    """Tell the squared modulus, which halves the channels; of the others, nothing is left in the variables."""
+    n_outputs = settings["n_filters"] * (1 if settings["conv1d_cls"] == "SincConv1D" else 2)
+    widths = [
+        len(variables[name]) for name in (canonical.ALPHA, canonical.NORM_GAMMA, canonical.GAMMA) if name in variables
+    ]
+    if canonical.POOLING in variables:
+        widths.append(variables[canonical.POOLING].shape[2])
+    if (widths and widths[0] != n_outputs // 2) or settings["conv1d_cls"] == "SincConv1D":
+        raise ValueError("activation: must be given, 'leaky_relu', 'relu' or 'none': none of them has variables")
+    return "squared_modulus"
+
+
+def _require_window(config: FrontendConfig, variables: Variables) -> None:
+    """Refuse lengths that are not those of the taps that the variables have."""
+    axes = {canonical.KERNEL: 0, canonical.POOLING: 0, canonical.POOLING_2D: 1}  # where they are taps
+    for name, axis in axes.items():
+        if name not in variables or (axis == 0 and variables[name].ndim != 3):
+            continue
+        if (found := variables[name].shape[axis]) != config.window:
+            raise ValueError(
+                f"variable {name!r}: {found} taps, but sample_rate={config.sample_rate}, "
+                f"window_len={config.window_len} mean {config.window}: give these two"
+            )

@@ -120,9 +120,8 @@ def _of_original(given: Mapping[str, Any], weights: Path) -> Frontend:
 
 
 def _of_simplified(given: Mapping[str, Any], weights: Path) -> Frontend:
-    from parity.weights.checkpoints.contents import Mapped
-    from parity.weights.checkpoints.files import open_file
-    from parity.weights.loading import load_weights
+    from parity.weights.arrays import Mapped
+    from parity.weights.loading import load_weights, open_file
 
     contents = open_file(weights)
     where = contents.chosen(None)

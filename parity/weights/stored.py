@@ -63,11 +63,7 @@ class Description:
         return str(self.options.get("padding", default))
 
     def module(self) -> nn.Module:
-        """A fresh module, as ``convert`` makes it from a fresh ``og_leaf`` one.
-
-        Raises:
-            ValueError: as :func:`parity.convert`.
-        """
+        """Build a fresh module, as ``convert`` makes it from a fresh ``og_leaf`` one; raises as it does."""
         from parity.weights.converting import convert
 
         module = build(self.config, self.dtype)
@@ -75,66 +71,12 @@ class Description:
         return converted
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {"format": FORMAT, "version": VERSION, **asdict(self)}
 
 
-def copy_of_description(path: Path) -> Path:
-    """Return where the copy of the description for people lies."""
-    return path.with_suffix(".json")
-
-
-def outputs(path: Path, inputs: Mapping[str, Path], force: bool = False) -> tuple[Output, Output]:
-    """The weights and the copy of their description, to be checked before any work.
-
-    Args:
-        path: of the weights.
-        inputs: what the command reads, by argument.
-        force: whether files that are not ours may be replaced.
-
-    Raises:
-        ValueError: another suffix than ``.safetensors``.
-    """
-    if path.suffix != SUFFIX:
-        raise ValueError(f"target={str(path)!r}: must end in {SUFFIX}")
-    return (
-        Output("target", path, inputs, _is_weights, force),
-        Output("target's description", copy_of_description(path), inputs, _is_copy, force),
-    )
-
-
-def encode(module: nn.Module, about: Description) -> bytes:
-    """A frontend as the bytes of a ``.safetensors`` file.
-
-    Raises:
-        ModuleNotFoundError: safetensors is not installed.
-    """
-    require_library("safetensors", f"a {SUFFIX} file")
-    from safetensors.torch import save
-
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
-    said = {name: value if isinstance(value, str) else json.dumps(value) for name, value in about.as_dict().items()}
-    # "format" is what other readers of these files ask for
-    metadata = {**said, "producer": said["format"], "format": "pt"}
-    seal = _seal(*_split(save(state, metadata=metadata)))
-    encoded: bytes = save(state, metadata={**metadata, "sha256": seal})
-    return encoded
-
-
-def write(to: tuple[Output, Output], data: bytes, about: Description) -> None:
-    """Write what :func:`encode` made, and the copy of its description.
-
-    Raises:
-        ValueError: as :meth:`parity.weights.outputs.Output.write`.
-    """
-    weights, copy = to
-    text = json.dumps({**about.as_dict(), "sha256": hashlib.sha256(data).hexdigest()}, indent=1, allow_nan=False)
-    weights.write(data)
-    copy.write(text.encode() + b"\n")
-
-
 def load(path: str | os.PathLike[str], dtype: str | None = None, *, wrap: bool = False, **settings: Any) -> nn.Module:
-    """The frontend that ``leaf-ladder convert`` wrote, or that of a state dict; needs no TensorFlow.
+    """Load the frontend that ``leaf-ladder convert`` wrote, or that of a state dict; needs no TensorFlow.
 
     Args:
         path: the ``.safetensors`` file, which holds its own description; with ``wrap``, also any file of weights that
@@ -181,33 +123,33 @@ def load(path: str | os.PathLike[str], dtype: str | None = None, *, wrap: bool =
 
 
 def decode(path: Path, data: bytes, dtype: str | None = None) -> nn.Module:
-    """The frontend in the bytes of a file; see :func:`load`."""
+    """Build the frontend in the bytes of a file; see :func:`load`."""
     require_library("safetensors", f"a {SUFFIX} file")
     import safetensors.torch
     import torch
 
-    shown = f"path={str(path)!r}"
+    where = f"path={str(path)!r}"
     try:
         header, tensors = _split(data)
         about, seal = _parse(header, len(data)), header["__metadata__"].get("sha256")
     except ValueError as error:
-        raise ValueError(f"{shown}: is torn or edited ({error})") from error
+        raise ValueError(f"{where}: is torn or edited ({error})") from error
     if _seal(header, tensors) != seal:
-        raise ValueError(f"{shown}: is torn or edited: its SHA-256 is not the recorded one")
+        raise ValueError(f"{where}: is torn or edited: its SHA-256 is not the recorded one")
     module = about.module()
     try:
         state = safetensors.torch.load(data)
         module.load_state_dict(state)
     except (RuntimeError, ValueError) as error:
-        raise ValueError(f"{shown}: does not hold its configuration's tensors ({error})") from error
+        raise ValueError(f"{where}: does not hold its configuration's tensors ({error})") from error
     for name, tensor in state.items():
         if not bool(torch.isfinite(tensor).all()):
-            raise ValueError(f"{shown}: {name!r} has NaN or infinite values; must be finite")
+            raise ValueError(f"{where}: {name!r} has NaN or infinite values; must be finite")
     return module.to(getattr(torch, dtype or about.dtype)).eval()
 
 
 def described(path: Path) -> Description | None:
-    """The description inside a file of weights; None where there is none, whatever else the file is.
+    """Read the description inside a file of weights; None where there is none, whatever else the file is.
 
     Raises:
         ValueError: it is one of ours, but torn or of another version; names the file.
@@ -231,7 +173,7 @@ def described(path: Path) -> Description | None:
 
 
 def _parse(header: Mapping[str, Any], size: int) -> Description:
-    """The description in a header, of a file of so many bytes.
+    """Read the description in a header, of a file of so many bytes.
 
     Raises:
         ValueError: it is none of this version, or needs more parameters than the file can hold.
@@ -254,11 +196,7 @@ def _parse(header: Mapping[str, Any], size: int) -> Description:
 
 
 def _split(data: bytes) -> tuple[dict[str, Any], bytes]:
-    """Header and tensors of a file.
-
-    Raises:
-        ValueError: the header is torn.
-    """
+    """Part a file into header and tensors; raises ValueError where the header is torn."""
     length = int.from_bytes(data[:8], "little")
     if length > len(data) - 8:
         raise ValueError("it breaks off in its header")
@@ -269,10 +207,55 @@ def _split(data: bytes) -> tuple[dict[str, Any], bytes]:
 
 
 def _seal(header: Mapping[str, Any], tensors: bytes) -> str:
-    """SHA-256 of all that is in a file but itself."""
+    """Compute the SHA-256 of all that is in a file but itself."""
     said = {name: value for name, value in header["__metadata__"].items() if name != "sha256"}
     rest = json.dumps({**header, "__metadata__": said}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(rest.encode() + b"\0" + tensors).hexdigest()
+
+
+def encode(module: nn.Module, about: Description) -> bytes:
+    """Make the bytes of a ``.safetensors`` file of a frontend.
+
+    Raises:
+        ModuleNotFoundError: safetensors is not installed.
+    """
+    require_library("safetensors", f"a {SUFFIX} file")
+    from safetensors.torch import save
+
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    said = {name: value if isinstance(value, str) else json.dumps(value) for name, value in about.as_dict().items()}
+    # "format" is what other readers of these files ask for
+    metadata = {**said, "producer": said["format"], "format": "pt"}
+    seal = _seal(*_split(save(state, metadata=metadata)))
+    encoded: bytes = save(state, metadata={**metadata, "sha256": seal})
+    return encoded
+
+
+def write(to: tuple[Output, Output], data: bytes, about: Description) -> None:
+    """Write what :func:`encode` made, and the copy of its description; raises as :meth:`Output.write`."""
+    weights, copy = to
+    text = json.dumps({**about.as_dict(), "sha256": hashlib.sha256(data).hexdigest()}, indent=1, allow_nan=False)
+    weights.write(data)
+    copy.write(text.encode() + b"\n")
+
+
+def outputs(path: Path, inputs: Mapping[str, Path], force: bool = False) -> tuple[Output, Output]:
+    """Name the weights and the copy of their description, to be checked before any work.
+
+    Args:
+        path: of the weights.
+        inputs: what the command reads, by argument.
+        force: whether files that are not ours may be replaced.
+
+    Raises:
+        ValueError: another suffix than ``.safetensors``.
+    """
+    if path.suffix != SUFFIX:
+        raise ValueError(f"target={str(path)!r}: must end in {SUFFIX}")
+    return (
+        Output("target", path, inputs, _is_weights, force),
+        Output("target's description", path.with_suffix(".json"), inputs, _is_copy, force),
+    )
 
 
 def _is_weights(path: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from parity import load_weights
-from parity.weights.checkpoints import bundle
+from parity.weights.checkpoint import MAGIC, masked_crc
 from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files
 from parity_tests.meta.weights import fresh, held, same_bits
@@ -36,12 +36,12 @@ def checkpoint(path, entries, n_shards=1):
 
     def block(pairs):
         body = b"".join(b"\0" + varint(len(k)) + varint(len(v)) + k + v for k, v in pairs) + struct.pack("<II", 0, 1)
-        return body + b"\0" + struct.pack("<I", bundle.masked_crc(body + b"\0")), len(body)
+        return body + b"\0" + struct.pack("<I", masked_crc(body + b"\0")), len(body)
 
     first, size = block([(b"", field(1, n_shards)), *entries])
     top, top_size = block([(b"~", varint(0) + varint(size))])
     footer = (varint(0) + varint(0) + varint(len(first)) + varint(top_size)).ljust(40, b"\0")
-    path.with_name(path.name + ".index").write_bytes(first + top + footer + bundle.MAGIC)
+    path.with_name(path.name + ".index").write_bytes(first + top + footer + MAGIC)
     return path
 
 
@@ -55,7 +55,7 @@ def graph(tmp_path, nodes):
     text = b"".join(field(1, node) for node in nodes)
     length = varint(len(text))
     data = length + struct.pack("<I", 0) + text
-    value = bundle.masked_crc(struct.pack("<I", len(text)) + data[len(length) :])
+    value = masked_crc(struct.pack("<I", len(text)) + data[len(length) :])
     (tmp_path / "w.data-00000-of-00001").write_bytes(data)
     return checkpoint(tmp_path / "w", [(b"_CHECKPOINTABLE_OBJECT_GRAPH", entry(len(data), value, 7))])
 

@@ -14,10 +14,9 @@ from parity import load_weights
 from parity.adapters.canonical import checked
 from parity.adapters.rungs import RUNGS
 from parity.criteria import Exactly
-from parity.weights.checkpoints.bundle import Bundle
-from parity.weights.checkpoints.contents import stored_arrays
-from parity.weights.checkpoints.files import open_file
-from parity.weights.checkpoints.named import Named
+from parity.weights.arrays import stored_arrays
+from parity.weights.checkpoint import Bundle, Named
+from parity.weights.loading import open_file
 from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files
 from parity_tests.meta.weights import held, same_bits

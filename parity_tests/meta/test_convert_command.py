@@ -20,7 +20,7 @@ from parity.weights import stored
 from parity.weights.clips import audio_of
 from parity.weights.convert_file import convert_file
 from parity.weights.frontends import FrontendConfig
-from parity.weights.inferring import infer
+from parity.weights.reading import infer
 from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files
 from parity_tests.meta.weights import held, same_bits

@@ -15,8 +15,8 @@ import torch
 
 from parity import load_weights
 from parity.cases.case import Case
-from parity.weights.checkpoints.archives import _require_held
-from parity.weights.checkpoints.files import open_file
+from parity.weights.arrays import _require_held
+from parity.weights.loading import open_file
 from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files
 from parity_tests.meta.crafted import refuses

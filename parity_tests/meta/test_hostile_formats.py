@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from parity import load_weights
-from parity.weights.checkpoints import bundle
+from parity.weights.checkpoint import crc32c
 from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files
 from parity_tests.meta.crafted import checkpoint, child, entry, graph, refuses
@@ -136,10 +136,10 @@ def test_key_that_comes_twice(tmp_path):
 
 def test_checksum_of_many_bytes_is_that_of_one_after_the_other():
     data = np.random.default_rng(1).bytes(70_001)
-    assert bundle.crc32c(b"123456789") == 0xE3069283  # RFC 3720's check value
+    assert crc32c(b"123456789") == 0xE3069283  # RFC 3720's check value
     value = 0xFFFFFFFF
     for byte in data:
         value ^= byte
         for _ in range(8):
             value = (value >> 1) ^ (0x82F63B78 if value & 1 else 0)
-    assert bundle.crc32c(data) == value ^ 0xFFFFFFFF
+    assert crc32c(data) == value ^ 0xFFFFFFFF

@@ -7,7 +7,7 @@ import pytest
 
 from parity import load_weights
 from parity.adapters.rungs import RUNGS
-from parity.weights.checkpoints.files import open_file
+from parity.weights.loading import open_file
 from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files
 from parity_tests.meta.weights import held, same_bits

@@ -1,22 +1,121 @@
-"""What is looked at before a file of weights is believed: its kind, its size, and a zip archive's directory."""
+"""Judge a file of weights before it is believed, and name what one holds: frontends, by scope, and their variables."""
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import struct
 import zipfile
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from numpy.typing import NDArray
+
+from parity.adapters.canonical import require_finite
+
+Array = NDArray[Any]
 # 2,048 filters, complex, of 4,096 taps: the most values that are read where no module says how many it needs
 MOST_VALUES = 1 << 24
 MOST_BYTES = 1 << 28  # of what is unpacked whole: the weights inside a .keras archive
 MOST_DIRECTORY = 1 << 23  # of an archive's directory, a header or an index: about 100,000 entries
 _PIECE = 1 << 20
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """An array whose values are read when they are asked for; ``read`` raises ValueError or TypeError."""
+
+    shape: tuple[int, ...]
+    read: Callable[[], Array]
+
+
+class Contents(ABC):
+    """An opened file of weights.
+
+    A scope is where in the file a frontend stands: the path of attributes, groups or names that leads to it, joined
+    with ``/``; ``""`` is the file itself.
+
+    Attributes:
+        path: of the file, for messages.
+        arrays: by the file's own keys.
+    """
+
+    def __init__(self, path: Path, arrays: Mapping[str, StoredArray]) -> None:
+        self.path = path
+        self.arrays = arrays
+
+    @abstractmethod
+    def scopes(self) -> tuple[str, ...]:
+        """Find the frontends that can be told by their structure."""
+
+    @abstractmethod
+    def names(self, scope: str) -> dict[str, str]:
+        """Map each variable's canonical name (what is no frontend's: the file's own) to its key in the file.
+
+        Optimiser slots, counters and metrics are left out. Raises ValueError where there is no such scope.
+        """
+
+    @abstractmethod
+    def hints(self, scope: str) -> dict[str, str]:
+        """Collect what the file says of the frontend beside its variables, by the original's names.
+
+        ``rung``: ``leaf`` for a state dict of simplified LEAF, or of EfficientLEAF, which has the same names.
+        ``port``: the repository of a public port's state dict, see :mod:`parity.adapters.public`.
+        ``frontend``, ``conv1d_cls``, ``pooling_cls``: the classes. ``kernel``: ``keras`` where the filters' kernel is
+        named as Keras' own convolution does, ``own`` where as the original's own layers do.
+        """
+
+    def chosen(self, scope: str | None) -> str:
+        """Return the given scope, or the only frontend's; the file itself where none can be told.
+
+        Raises:
+            ValueError: there are several frontends and no scope is given; names them.
+        """
+        if scope is not None:
+            return scope.strip("/")
+        found = self.scopes()
+        if len(found) > 1:
+            raise ValueError(f"scope=None: {str(self.path)!r} holds frontends at {list(found)}; give one of these")
+        return found[0] if found else ""
+
+    def held(self, scope: str, most: int = MOST_VALUES) -> dict[str, Array]:
+        """Read the arrays under a scope as they are, by the names that follow it.
+
+        Raises:
+            ValueError: they have more than ``most`` values together, and none is read; or one is torn, no number, NaN
+                or infinite; or there is no such scope.
+        """
+        found = self.names(scope)
+        total = sum(math.prod(self.arrays[key].shape) for key in found.values())
+        if total > most:
+            raise ValueError(
+                f"source={str(self.path)!r}: the frontend at {scope!r} has {total} values, must have at most {most}"
+            )
+        arrays = {name: self.arrays[key].read() for name, key in found.items()}
+        for name, key in found.items():
+            if arrays[name].dtype.kind == "f":
+                require_finite(key, arrays[name])  # by the file's own name
+        return arrays
+
+    def variables(self, scope: str, most: int = MOST_VALUES) -> dict[str, Array]:
+        """Read the variables of a frontend by canonical names; raises as :meth:`held`."""
+        return self.held(scope, most)
+
+    def no_scope(self, scope: str) -> ValueError:
+        """Make the error for a scope that is not there."""
+        found = list(self.scopes()) or "none that can be told"
+        return ValueError(f"scope={scope!r}: {str(self.path)!r} has no such scope; frontends are at {found}")
+
+
+def joined(parts: Iterable[str]) -> str:
+    """Join the parts of a scope or name, those that are empty left out."""
+    return "/".join(part for part in parts if part)
 
 
 @contextmanager
@@ -31,12 +130,9 @@ def refused_as(message: str) -> Iterator[None]:
 class File:
     """A regular file that must stay as it is while it is read.
 
-    Args:
-        path: of the file; a symbolic link is followed.
-        shown: the path in messages; the same by default.
-
     Attributes:
-        where: what messages begin with.
+        path: of the file; a symbolic link is followed.
+        where: what messages begin with; of the path that is ``shown``, its own by default.
         size: bytes.
 
     Raises:
@@ -47,22 +143,17 @@ class File:
         self.path = path
         self.where = f"source={str(shown or path)!r}"
         try:
-            found = os.stat(path)
+            self._found = os.stat(path)
         except (OSError, ValueError) as error:
             why = "there is no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
             raise ValueError(f"{self.where}: {why}") from None
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(self._found.st_mode):
             raise ValueError(f"{self.where}: must be a regular file of weights, such as .npz or .pt")
-        self.size = found.st_size
-        self._signature = _signature(found)
+        self.size = self._found.st_size
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """The file, opened to be read.
-
-        Raises:
-            ValueError: it cannot be opened, or it changed since it was first looked at.
-        """
+        """Open the file to be read; raises ValueError where that fails, or where it changed since it was looked at."""
         try:
             file = self.path.open("rb")
         except OSError as error:
@@ -73,11 +164,7 @@ class File:
             self._require_same(file)
 
     def part(self, offset: int, size: int) -> bytes:
-        """Bytes of the file.
-
-        Raises:
-            ValueError: it ends before them; or as :meth:`open`.
-        """
+        """Read so many bytes from an offset; raises ValueError where the file ends before them, or as :meth:`open`."""
         if offset < 0 or offset + size > self.size:
             raise ValueError(f"{self.where}: ends at byte {self.size}, before byte {offset + size} that it speaks of")
         with self.open() as file:
@@ -90,17 +177,14 @@ class File:
             raise ValueError(f"{self.where}: {what} is {self.size} bytes, must be at most {size}")
 
     def _require_same(self, file: BinaryIO) -> None:
-        if _signature(os.fstat(file.fileno())) != self._signature:
+        now = os.fstat(file.fileno())
+        if any(getattr(now, n) != getattr(self._found, n) for n in ("st_dev", "st_ino", "st_size", "st_mtime_ns")):
             raise ValueError(f"{self.where}: changed while it was read; read it again")
-
-
-def _signature(found: os.stat_result) -> tuple[int, int, int, int]:
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 @contextmanager
 def archive(file: File) -> Iterator[zipfile.ZipFile]:
-    """A zip archive whose directory is sound: nothing before or after it, and every name once and inside.
+    """Open a zip archive whose directory is sound: nothing before or after it, and every name once and inside.
 
     Raises:
         ValueError: it is not; or as :meth:`File.open`.
@@ -150,11 +234,7 @@ def require_checksum(file: File, found: zipfile.ZipFile, member: zipfile.ZipInfo
 
 
 def unpacked(found: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """A member whole, held to its CRC-32, and never more of it than the directory says.
-
-    Raises:
-        Exception: as zipfile and zlib raise; the caller names the file.
-    """
+    """Read a member whole, held to its CRC-32, and never more of it than the directory says."""
     with found.open(member) as opened:
         data = opened.read(member.file_size + 1)
     if len(data) != member.file_size:

@@ -1,0 +1,264 @@
+"""Arrays by name: a mapping, and the files ``.npz``, ``.safetensors`` and ``.pt``, of which none is unpickled."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from parity.adapters import layouts
+from parity.adapters.public import public_port
+from parity.weights.files import (
+    MOST_DIRECTORY,
+    MOST_VALUES,
+    Array,
+    Contents,
+    File,
+    StoredArray,
+    archive,
+    refused_as,
+    require_checksum,
+    unpacked,
+)
+from parity.weights.outputs import require_library
+
+# the filters of a state dict, and what stands before
+FRONTEND = re.compile(r"(?:(.+?)\.)?(?:_complex_conv\.|complex_conv\.kernel$|filterbank\.center_freqs$)")
+MOST_DEPTH, MOST_ENTRIES = 32, 100_000  # of mappings in mappings
+IN_MEMORY = 1 << 27  # of a state dict; beyond, its tensors stay in the file until they are asked for
+LARGEST = 1 << 31  # of a state dict: its checksums take seconds
+FOLDER = 0x10  # of a member's attributes: PyTorch takes no bytes of such, and whatever memory held for its values
+WITHOUT_ARCHIVE = 1 << 24  # of a state dict as PyTorch wrote it before 1.6, which is one pickle
+PLAIN = "must be an .npz file of plain arrays, none pickled or torn"
+
+
+class Mapped(Contents):
+    """Arrays by name, under a scope or as they are; a name's parts are joined with ``/`` or, in a state dict, ``.``."""
+
+    def scopes(self) -> tuple[str, ...]:
+        """Find what the names of a state dict's frontends begin with; none where every array must be the frontend's."""
+        found = {match[1] for name in self.arrays if (match := FRONTEND.match(str(name)))}
+        return () if None in found else tuple(sorted(found))
+
+    def names(self, scope: str) -> dict[str, str]:
+        if not scope:
+            return {name: name for name in self.arrays}
+        prefixes = (f"{scope}/", f"{scope.replace('/', '.')}.")
+        found = {name[len(prefixes[0]) :]: name for name in self.arrays if str(name).startswith(prefixes)}
+        if not found:
+            raise self.no_scope(scope)
+        return found
+
+    def variables(self, scope: str, most: int = MOST_VALUES) -> dict[str, Array]:
+        """Read the variables, a state dict's in the original's layout; refuse a public port's bias on the energies."""
+        arrays = self.held(scope, most)
+        if port := public_port(arrays):
+            port.require_no_bias(arrays)
+            return port.variables(arrays)
+        return (layouts.from_simplified if layouts.is_simplified(arrays) else layouts.from_state_dict)(arrays)
+
+    def hints(self, scope: str) -> dict[str, str]:
+        """See :meth:`Contents.hints`: a state dict, too, names the filters of Keras' own convolution otherwise."""
+        found = self.names(scope)
+        if layouts.is_simplified(found):
+            return {"rung": "leaf", "conv1d_cls": "GaborConv1D"}
+        if port := public_port(found):
+            return {"port": port.repository, "conv1d_cls": "GaborConv1D"}
+        if not layouts.is_state_dict(found):
+            return {}
+        return {"kernel": "keras" if layouts.FREE_FILTERS in found else "own"}
+
+    def no_scope(self, scope: str) -> ValueError:
+        heads = sorted({str(name).replace(".", "/").split("/")[0] for name in self.arrays})
+        return ValueError(f"scope={scope!r}: {str(self.path)!r} has no such scope; names begin with {heads}")
+
+
+def mapped(mapping: Mapping[Any, Any], path: Path) -> Mapped:
+    """Open a mapping of what NumPy or PyTorch takes for an array; of dicts in it, the names are joined with dots."""
+    return Mapped(path, stored_arrays(dict(flattened(mapping))))
+
+
+def stored_arrays(values: Mapping[Any, Any]) -> dict[Any, StoredArray]:
+    """Make what a mapping holds readable by :func:`as_array`."""
+    return {
+        name: StoredArray(tuple(getattr(value, "shape", ())), partial(as_array, name, value))
+        for name, value in values.items()
+    }
+
+
+def as_array(name: Any, value: Any) -> Array:
+    """Turn an array, or a PyTorch tensor on any device, into an array; of 16 and 8 bits, into float32.
+
+    Raises:
+        TypeError: it is no array or tensor, nor what NumPy takes for one.
+        ValueError: some of its values are masked.
+    """
+    if np.ma.is_masked(value):
+        raise ValueError(f"variable {name!r}: has masked values, must have all")
+    try:
+        if hasattr(value, "detach"):
+            tensor = value.detach().cpu()
+            value = (tensor.float() if tensor.is_floating_point() and tensor.element_size() < 4 else tensor).numpy()
+        return np.asarray(value)
+    except Exception as error:
+        raise TypeError(f"variable {name!r}: must be a numeric array, got {type(value).__name__}") from error
+
+
+def flattened(mapping: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
+    """Walk what nested mappings hold, as training scripts save them, by dotted name.
+
+    Raises:
+        ValueError: they nest without end, or too deep or too often to be what a script saved.
+    """
+    left = MOST_ENTRIES
+
+    def walk(inner: Mapping[Any, Any], above: tuple[Any, ...]) -> Iterator[tuple[Any, Any]]:
+        nonlocal left
+        for name, value in inner.items():
+            left -= 1
+            if left < 0 or len(above) > MOST_DEPTH or any(value is outer for outer in above):
+                raise ValueError(
+                    f"source: mappings must hold each other to {MOST_DEPTH} levels and {MOST_ENTRIES} entries at most, "
+                    "and none itself"
+                )
+            if isinstance(value, Mapping):
+                yield from ((f"{name}.{below}", item) for below, item in walk(value, (*above, value)))
+            else:
+                yield name, value
+
+    return walk(mapping, (mapping,))
+
+
+def npz(path: Path) -> Mapped:
+    """Open an ``.npz`` file: the headers of its arrays now, their values when they are asked for.
+
+    Raises:
+        ValueError: it is torn, or holds what is no plain array.
+    """
+    file = File(path)
+    arrays: dict[str, StoredArray] = {}
+    with archive(file) as found:
+        for member in found.infolist():
+            name = member.filename.removesuffix(".npy")
+            if name in arrays:
+                raise ValueError(f"{file.where}: holds {name!r} twice")
+            with refused_as(f"{file.where}: {PLAIN}; {member.filename!r} is not"), found.open(member) as opened:
+                version = np.lib.format.read_magic(opened)
+                reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+                shape, _, dtype = reader[version](opened)
+                size = member.file_size - opened.tell()
+                if dtype.hasobject:
+                    raise ValueError("pickled objects")
+                if math.prod(shape) * dtype.itemsize != size:
+                    raise ValueError(f"{size} bytes for shape {shape} of {dtype}")
+            arrays[name] = StoredArray(shape, partial(_of_npz, file, member))
+    return Mapped(path, arrays)
+
+
+def _of_npz(file: File, member: zipfile.ZipInfo) -> Array:
+    with archive(file) as found, refused_as(f"{file.where}: {PLAIN}; {member.filename!r} is not"):
+        # the member is read whole first: that checks its CRC before its header is believed
+        data = io.BytesIO(unpacked(found, member))
+        array: Array = np.lib.format.read_array(data, allow_pickle=False)
+        if data.read(1):
+            raise ValueError("more bytes than values")
+    return array
+
+
+def safetensors(path: Path) -> Mapped:
+    """Open a ``.safetensors`` file by its own library.
+
+    Raises:
+        ModuleNotFoundError: safetensors is not installed.
+        ValueError: it is torn.
+    """
+    require_library("safetensors", f"source={str(path)!r}: reading it")
+    from safetensors import safe_open
+
+    file = File(path)
+    with refused_as(f"{file.where}: must be a .safetensors file, not torn"):
+        length = int.from_bytes(file.part(0, 8), "little")
+        if length > MOST_DIRECTORY:
+            raise ValueError(f"its header is {length} bytes, must be at most {MOST_DIRECTORY}")
+        json.loads(file.part(8, length), object_pairs_hook=_require_once)  # the library takes the last of two
+        with file.open(), safe_open(path, "pt") as opened:
+            shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
+    arrays = {name: StoredArray(shape, partial(_of_safetensors, file, name)) for name, shape in shapes.items()}
+    return Mapped(path, arrays)
+
+
+def _require_once(pairs: list[tuple[str, Any]]) -> None:
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a name comes twice")
+
+
+def _of_safetensors(file: File, name: str) -> Array:
+    from safetensors import safe_open
+
+    unread = refused_as(f"{file.where}, {name!r}: is not read; save it as float32")
+    # of PyTorch, which has types that NumPy has not
+    with unread, file.open(), safe_open(file.path, "pt") as opened:
+        return as_array(name, opened.get_tensor(name)).copy()
+
+
+def state_dict(path: Path) -> Mapped:
+    """Open a ``.pt`` file; every member of it is held to its checksum before PyTorch reads it.
+
+    Raises:
+        ValueError: it is torn, too large, or holds what is none of a state dict's.
+    """
+    import torch
+
+    file = File(path)
+    file.require_at_most(LARGEST, "a state dict")
+    with file.open() as opened:
+        zipped = opened.read(4) == b"PK\x03\x04"
+    sizes = _checked_members(file) if zipped else None
+    if sizes is None:
+        file.require_at_most(WITHOUT_ARCHIVE, "a state dict of before PyTorch 1.6")
+    lazily = sizes is not None and file.size > IN_MEMORY
+    with refused_as(f"{file.where}: must be a state dict of tensors alone, not torn"):
+        with file.open() as opened:
+            source: Any = path if lazily else opened
+            held = flattened(torch.load(source, map_location="cpu", weights_only=True, mmap=lazily))
+            # what else a training script keeps beside the tensors is left out
+            tensors = {name: value for name, value in held if isinstance(value, torch.Tensor)}
+        if sizes is not None:
+            _require_held(tensors, sizes)
+    return Mapped(path, stored_arrays(tensors))
+
+
+def _checked_members(file: File) -> Counter[int]:
+    """Hold all members to their checksums; return the sizes of those that hold values."""
+    with archive(file) as found:
+        for member in found.infolist():
+            if member.compress_type != zipfile.ZIP_STORED:
+                raise ValueError(f"{file.where}: {member.filename!r} is compressed, which PyTorch does not do")
+            if member.is_dir() or member.external_attr & FOLDER:
+                raise ValueError(f"{file.where}: {member.filename!r} is marked as a folder, must be a file")
+            if member.filename.endswith("data.pkl") and member.file_size > MOST_DIRECTORY:
+                raise ValueError(
+                    f"{file.where}: {member.filename!r} has {member.file_size} bytes: at most {MOST_DIRECTORY} are read"
+                )
+            require_checksum(file, found, member)
+        return Counter(member.file_size for member in found.infolist() if "/data/" in f"/{member.filename}")
+
+
+def _require_held(tensors: dict[Any, Any], sizes: Counter[int]) -> None:
+    """Refuse tensors of more bytes than the file has for them, which PyTorch would take from beyond."""
+    import torch
+
+    strided = [value.untyped_storage() for value in tensors.values() if value.layout is torch.strided]
+    # others are refused when they are read
+    storages = {(storage.data_ptr(), storage.nbytes()) for storage in strided if storage.nbytes()}
+    if beyond := Counter(n for _, n in storages) - sizes:
+        raise ValueError(f"a tensor of {next(iter(beyond))} bytes is not in it")

@@ -1,0 +1,533 @@
+"""TensorFlow checkpoints, read without TensorFlow: their bytes, and the frontends in them, by objects or by names.
+
+The format is that of ``tensorflow/core/util/tensor_bundle``: ``PREFIX.index``, an uncompressed LevelDB table of
+Protocol Buffers messages, and ``PREFIX.data-00000-of-00001``. Every block and every value that is read is held to its
+CRC-32C.
+
+By hand, for no library but TensorFlow knows the table or the messages: the wire format and the checksum are the small
+part, and a frontend's variables are kilobytes, so that neither needs compiled code.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from parity.adapters import canonical
+from parity.weights.files import MOST_VALUES, Array, Contents, File, StoredArray, joined
+
+MAGIC = bytes.fromhex("57fb808b247547db")
+FOOTER = 48
+STRING = 7
+MOST_INDEX = 1 << 22  # bytes of an index, or of a graph of objects: that of about 50,000 variables
+MOST_NAMES = 1 << 25  # characters of all names, which share their beginnings in the file; or of all paths to objects
+DTYPES = {
+    1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 5: "<i2", 6: "i1", 8: "<c8", 9: "<i8", 10: "?", 17: "<u2", 18: "<c16",
+    19: "<f2", 22: "<u4", 23: "<u8",
+}  # fmt: skip
+GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+# the original's attributes, and what hangs from them, to the canonical names; an underscore before the last is left out
+ATTRIBUTES = {
+    "_preemp_conv/kernel": canonical.PREEMP,
+    "_complex_conv/kernel": canonical.KERNEL,
+    "_pooling/kernel": canonical.POOLING,
+    "_pooling/pool/kernel": canonical.POOLING_2D,
+    "_compress_fn/alpha": canonical.ALPHA,
+    "_compress_fn/delta": canonical.DELTA,
+    "_compress_fn/root": canonical.ROOT,
+    "_compress_fn/ema/smooth": canonical.SMOOTH,
+    "_compress_fn/ema/weights": canonical.SMOOTH,
+    "_compress_fn/ema/cell/kernel": canonical.RNN_KERNEL,
+    "_compress_fn/ema/cell/recurrent_kernel": canonical.RNN_RECURRENT,
+    "_compress_fn/gamma": canonical.NORM_GAMMA,
+    "_compress_fn/beta": canonical.NORM_BETA,
+    "_instance_norm/gamma": canonical.GAMMA,
+    "_instance_norm/beta": canonical.BETA,
+}
+OWN = {part for path in ATTRIBUTES for part in path.split("/")[:-1]}
+LISTS = ("layer", "variables", "trainable_", "non_trainable_", "all_variables", "tracker", "keras_api")
+SIGNATURE = {"_complex_conv", "_pooling", "_activation"}
+# what training puts beside a model's layers, in Keras 2 and 3
+ASIDE = ("optimizer", "save_counter", "keras_api", "metrics", "compile", "loss", "train_", "test_", "predict_", "seed_")
+# what a classifier's own layers may be called as well: no sign of a frontend, unless a Gabor or sinc kernel is there
+COMMON = (canonical.NORM_GAMMA, canonical.NORM_BETA)
+BARE = re.compile(r"kernel(_\d+)?")
+OPTIMIZERS = re.compile(
+    r"(training|optimizer|adam|adamw|adamax|adafactor|adagrad|adadelta|ftrl|nadam|rmsprop|sgd|lion|momentum"
+    r"|gradientdescent)(_\d+)?",
+    re.IGNORECASE,
+)
+COUNTERS = re.compile(
+    r"(iter|iterations?|learning_rate|decay|beta_?[12](_power)?|global_step|save_counter|rho|momentum|epsilon|total"
+    r"|count)(_\d+)?",
+    re.IGNORECASE,
+)
+SLOT = re.compile(r"m|v|vhat|momentum|rms|accumulator|velocity")
+MODELS = {"leaf": "Leaf", "tfbanks": "TimeDomainFilterbanks", "sincnet": "SincNet", "sincnet_plus": "SincNetPlus"}
+
+
+def checkpoint(prefix: Path) -> Contents:
+    """Open the checkpoint of a prefix.
+
+    Raises:
+        ValueError: it is torn, or of a kind that TensorFlow 2 does not write.
+    """
+    bundle = Bundle(prefix)
+    if GRAPH not in bundle.entries:
+        return Named(prefix, bundle.arrays(), ((key, key) for key in bundle.entries))
+    objects = Objects(bundle)
+    # a model that Keras 3 exported lists its variables without the layers that they belong to
+    by_name = ((node.full_name, node.key) for node in objects.nodes if node.key)
+    named = Named(prefix, objects.arrays, by_name)
+    return named if not objects.scopes() and named.scopes() else objects
+
+
+def in_folder(path: Path) -> Contents:
+    """Open the checkpoint of a SavedModel, or the only one in a folder."""
+    saved = path / "variables" / "variables"
+    if saved.with_name("variables.index").is_file():
+        return checkpoint(saved)
+    found = sorted(index.with_suffix("") for index in path.glob("*.index"))
+    if len(found) != 1:
+        names = [prefix.name for prefix in found]
+        raise ValueError(
+            f"source={str(path)!r}: must hold one checkpoint, holds {names or 'none'}; give the prefix of one"
+        )
+    return checkpoint(found[0])
+
+
+class Entry(NamedTuple):
+    """The place of a value: TensorFlow's number of its type, where its bytes are, and their masked checksum."""
+
+    dtype: int
+    shape: tuple[int, ...]
+    shard: int
+    offset: int
+    size: int
+    crc: int
+    sliced: bool  # stored in parts
+
+
+class Bundle:
+    """A checkpoint's entries by key.
+
+    Raises:
+        ValueError: there is none of this prefix (the path without ``.index``), or it is torn.
+    """
+
+    def __init__(self, prefix: Path) -> None:
+        self.prefix = prefix
+        index = prefix.with_name(prefix.name + ".index")
+        file = File(index, prefix)
+        file.require_at_most(MOST_INDEX, "its index")
+        try:
+            self.n_shards, self.entries = _read_index(file.part(0, file.size))
+        except ValueError as error:
+            raise ValueError(f"source={str(index)!r}: must be the index of a TensorFlow checkpoint ({error})") from None
+
+    def arrays(self) -> dict[str, StoredArray]:
+        """List every entry, to be read."""
+        return {key: StoredArray(entry.shape, partial(self.load, key)) for key, entry in self.entries.items()}
+
+    def load(self, key: str) -> Array:
+        """Read the array of a key.
+
+        Raises:
+            ValueError: it is torn, in parts, or no number; or its data file is missing.
+        """
+        entry, where = self.entries[key], self._where(key)
+        if entry.dtype not in DTYPES:
+            raise ValueError(f"{where}: type {entry.dtype} of TensorFlow is no number")
+        dtype = np.dtype(DTYPES[entry.dtype])
+        if math.prod(entry.shape) * dtype.itemsize != entry.size:
+            raise ValueError(f"{where}: {entry.size} bytes for shape {entry.shape}")
+        data = self._bytes(key)
+        if masked_crc(data) != entry.crc:
+            raise ValueError(f"{where}: its bytes do not match their checksum")
+        return np.frombuffer(data, dtype=dtype).reshape(entry.shape).copy()
+
+    def text(self, key: str) -> bytes:
+        """Read the one string of a key; raises ValueError where it is torn, or no single string."""
+        entry, where = self.entries[key], self._where(key)
+        if entry.dtype != STRING or entry.shape:
+            raise ValueError(f"{where}: must be one string")
+        if entry.size > MOST_INDEX:
+            raise ValueError(f"{where}: {entry.size} bytes, must be at most {MOST_INDEX}")
+        data = self._bytes(key)
+        length, at = varint(data, 0)
+        value = data[at + 4 :]
+        size = length.to_bytes(4 if length < 1 << 32 else 8, "little")
+        if len(value) != length or masked_crc(size + data[at:]) != entry.crc:
+            raise ValueError(f"{where}: its bytes do not match their checksum")
+        return value
+
+    def _where(self, key: str) -> str:
+        return f"source={str(self.prefix)!r}, {key!r}"
+
+    def _bytes(self, key: str) -> bytes:
+        entry, where = self.entries[key], self._where(key)
+        if entry.sliced:
+            raise ValueError(f"{where}: a variable in parts (partitioned) is not read; save it whole")
+        if entry.shard >= self.n_shards:
+            raise ValueError(f"{where}: is in data file {entry.shard}, of {self.n_shards}")
+        name = f"{self.prefix.name}.data-{entry.shard:05d}-of-{self.n_shards:05d}"
+        try:
+            return File(self.prefix.with_name(name)).part(entry.offset, entry.size)
+        except ValueError as error:
+            raise ValueError(f"{where}: {name!r} cannot be read ({error})") from None
+
+
+def _read_index(data: bytes) -> tuple[int, dict[str, Entry]]:
+    """Read the number of data files, and every entry, from a table: a block of blocks, named by its footer."""
+    if len(data) < FOOTER or data[-8:] != MAGIC:
+        raise ValueError("its footer is not that of a table")
+    entries: dict[str, Entry] = {}
+    n_shards, left, names = 0, len(data), MOST_NAMES
+    _, _, at = _handle(data, len(data) - FOOTER)
+    for _, handle in _block(data, *_handle(data, at)[:2]):
+        offset, size, _ = _handle(handle, 0)
+        left -= size
+        if left < 0:
+            raise ValueError("blocks lie over each other")
+        for key, value in _block(data, offset, size):
+            names -= len(key)
+            if names < 0:
+                raise ValueError("its names are too long")
+            if key == b"":
+                header = fields(value, {1: int, 2: int})
+                if last(header[2]) != 0:
+                    raise ValueError("it is of a big-endian machine")
+                n_shards = last(header[1])
+            elif (name := key.decode("utf-8")) in entries:
+                raise ValueError(f"{name!r} comes twice")
+            else:
+                entries[name] = _entry(value)
+    if not n_shards:
+        raise ValueError("it has no header")
+    return n_shards, entries
+
+
+def _handle(data: bytes, at: int) -> tuple[int, int, int]:
+    """Read offset and size of a block, and the position after them."""
+    offset, at = varint(data, at)
+    size, at = varint(data, at)
+    return offset, size, at
+
+
+def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
+    """Read keys and values of a block; a key repeats the beginning of the one before."""
+    end = offset + size
+    if end + 5 > len(data):
+        raise ValueError("a block ends beyond the file")
+    if int.from_bytes(data[end + 1 : end + 5], "little") != masked_crc(data[offset : end + 1]):
+        raise ValueError("a block does not match its checksum")
+    if data[end] != 0:
+        raise ValueError("a block is compressed, which TensorFlow does not do")
+    block = data[offset:end]
+    n_restarts = int.from_bytes(block[-4:], "little")
+    block = block[: len(block) - 4 - 4 * n_restarts]
+    at, key = 0, b""
+    while at < len(block):
+        shared, at = varint(block, at)
+        own, at = varint(block, at)
+        length, at = varint(block, at)
+        if shared > len(key) or at + own + length > len(block):
+            raise ValueError("an entry is longer than its block")
+        key = key[:shared] + block[at : at + own]
+        yield key, block[at + own : at + own + length]
+        at += own + length
+
+
+def _entry(data: bytes) -> Entry:
+    found = fields(data, {1: int, 2: bytes, 3: int, 4: int, 5: int, 6: int, 7: bytes})
+    dimensions = (dimension for message in found[2] for dimension in fields(message, {2: bytes})[2])
+    shape = tuple(last(fields(dimension, {1: int})[1]) for dimension in dimensions)
+    dtype, shard, offset, size, crc = (last(found[number]) for number in (1, 3, 4, 5, 6))
+    return Entry(dtype, shape, shard, offset, size, crc, sliced=bool(found[7]))
+
+
+def fields(data: bytes, kinds: Mapping[int, type]) -> dict[int, list[Any]]:
+    """Read a Protocol Buffers message: by number of their field, values that are ``int``, or ``bytes`` of a length.
+
+    Raises:
+        ValueError: the message is torn, or has a kind of field that is out of use, or another than ``kinds`` says.
+    """
+    found: dict[int, list[Any]] = {number: [] for number in kinds}
+    at = 0
+    while at < len(data):
+        tag, at = varint(data, at)
+        number, wire = tag >> 3, tag & 7
+        value: int | bytes
+        if wire == 0:
+            value, at = varint(data, at)
+        elif wire in (1, 2, 5):
+            size, at = varint(data, at) if wire == 2 else (8 if wire == 1 else 4, at)
+            value, at = data[at : at + size], at + size
+            if at > len(data):
+                raise ValueError("a field is longer than its message")
+            if wire != 2:
+                value = int.from_bytes(value, "little")
+        else:
+            raise ValueError(f"a field of kind {wire} is none of a checkpoint's")
+        if number in kinds:
+            if not isinstance(value, kinds[number]):
+                raise ValueError(f"field {number} is {type(value).__name__}, must be {kinds[number].__name__}")
+            found[number].append(value)
+    return found
+
+
+def last(values: list[int]) -> int:
+    """Return the value of an integer field, whose default is 0."""
+    return values[-1] if values else 0
+
+
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    """Read a variable-length integer, and the position after it; raises ValueError where it is torn, or too long."""
+    value = 0
+    for i, byte in enumerate(data[at : at + 10]):
+        value |= (byte & 0x7F) << (7 * i)
+        if byte < 0x80:
+            return value, at + i + 1
+    raise ValueError(f"an integer at byte {at} is torn")
+
+
+def _row(word: int) -> int:
+    for _ in range(8):
+        word = word >> 1 ^ (0x82F63B78 if word & 1 else 0)
+    return word
+
+
+_TABLE = [_row(byte) for byte in range(256)]
+
+
+def crc32c(data: bytes) -> int:
+    """Compute the CRC-32C of some bytes (RFC 3720)."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = _TABLE[(crc ^ byte) & 0xFF] ^ crc >> 8
+    return crc ^ 0xFFFFFFFF
+
+
+def masked_crc(data: bytes) -> int:
+    """Compute the CRC-32C as TensorFlow stores it: rotated, and a constant added."""
+    crc = crc32c(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+class Node(NamedTuple):
+    """An object: its attributes by name, and the key and full name of its value if it is a variable."""
+
+    children: dict[str, int]
+    key: str
+    full_name: str
+
+
+class Objects(Contents):
+    """A checkpoint with a graph of objects, each with its attributes: frontends are told by those of the original.
+
+    Raises:
+        ValueError: the graph is torn.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        super().__init__(bundle.prefix, bundle.arrays())
+        try:
+            self.nodes = [_node(data) for data in fields(bundle.text(GRAPH), {1: bytes})[1]]
+        except ValueError as error:
+            raise ValueError(f"source={str(self.path)!r}: its graph of objects cannot be read ({error})") from error
+        reached = [child for node in self.nodes for child in node.children.values()]
+        keys = {node.key for node in self.nodes if node.key}
+        if not self.nodes or max(reached, default=0) >= len(self.nodes) or not keys <= set(self.arrays):
+            raise ValueError(f"source={str(self.path)!r}: its graph of objects names what is not there")
+
+    def scopes(self) -> tuple[str, ...]:
+        """Find the shortest path of attributes to each frontend."""
+        return tuple(path for path, node in self._walk(0) if set(self.nodes[node].children) >= SIGNATURE)
+
+    def names(self, scope: str) -> dict[str, str]:
+        """See :meth:`Contents.names`; ``scope`` is any path of attributes, not the shortest alone."""
+        paths: dict[int, list[str]] = {}
+        for path, node in self._all_paths(self._at(scope)):
+            if self.nodes[node].key:
+                paths.setdefault(node, []).append(path)
+        out = {}
+        for node, found in paths.items():
+            known = [ATTRIBUTES[plain] for plain in map(_plain, found) if plain in ATTRIBUTES]
+            out[known[0] if known else found[0]] = self.nodes[node].key
+        return out
+
+    def hints(self, scope: str) -> dict[str, str]:
+        keys = set(self.names(scope).values())
+        known = model_name(node.full_name for node in self.nodes if node.key in keys)
+        filters = self.nodes[self._at(scope)].children.get("_complex_conv")
+        called = set(self.nodes[filters].children) & {"kernel", "_kernel"} if filters is not None else set()
+        # in Keras 2 the original's own layers have it by both names, Keras' own by one; in Keras 3 all by the other
+        return {**known, "kernel": "own" if len(called) == 2 else "keras"} if "kernel" in called else known
+
+    def _at(self, scope: str) -> int:
+        node = 0
+        for part in scope.split("/") if scope else ():
+            if part not in self.nodes[node].children:
+                raise self.no_scope(scope)
+            node = self.nodes[node].children[part]
+        return node
+
+    def _walk(self, start: int) -> Iterator[tuple[str, int]]:
+        """Walk every object under one, by its shortest path."""
+        seen, queue, length = {start}, deque([("", start)]), 0
+        while queue:
+            path, node = queue.popleft()
+            length = self._longer(length, path)
+            yield path, node
+            for name, child in sorted(self.nodes[node].children.items(), key=_preference):
+                if child not in seen and not aside(name):
+                    seen.add(child)
+                    queue.append((joined((path, name)), child))
+
+    def _all_paths(self, start: int) -> Iterator[tuple[str, int]]:
+        """Walk every object under one, by every path of its parents' shortest ones."""
+        length = 0
+        for path, node in self._walk(start):
+            for name, child in self.nodes[node].children.items():
+                if not aside(name):
+                    length = self._longer(length, path)
+                    yield joined((path, name)), child
+
+    def _longer(self, length: int, path: str) -> int:
+        """Add to the length of all paths; refuse a crafted graph, which makes it the square of its own."""
+        if (length := length + len(path)) > MOST_NAMES:
+            raise ValueError(f"source={str(self.path)!r}: its graph of objects is too deep to be a model's")
+        return length
+
+
+def aside(name: str) -> bool:
+    """Tell whether an attribute is a matter of training, not of the model."""
+    return name.lstrip("_").startswith(ASIDE)
+
+
+def _preference(child: tuple[str, int]) -> int:
+    """Rank an object's names: the original's own before any other, and lists of layers last."""
+    if child[0] in OWN:
+        return 0
+    return 2 if child[0].lstrip("_").startswith(LISTS) else 1
+
+
+def _plain(path: str) -> str:
+    head, _, name = path.rpartition("/")
+    return joined((head, name.lstrip("_")))
+
+
+def _node(data: bytes) -> Node:
+    found = fields(data, {1: bytes, 2: bytes})
+    children, key, full_name = {}, "", ""
+    for message in found[1]:
+        child = fields(message, {1: int, 2: bytes})
+        children[_text(child[2])] = last(child[1])
+    for message in found[2]:
+        attribute = fields(message, {1: bytes, 2: bytes, 3: bytes})
+        if _text(attribute[1]) == "VARIABLE_VALUE":
+            full_name, key = _text(attribute[2]), _text(attribute[3])
+    return Node(children, key, full_name)
+
+
+def _text(values: list[bytes]) -> str:
+    return b"".join(values[-1:]).decode("utf-8")
+
+
+class Named(Contents):
+    """Variables by Keras' full names; a frontend's share a prefix, but for the kernels that carry none.
+
+    Args:
+        path: of the file, for messages.
+        arrays: by the file's own keys.
+        names: full names, with or without ``:0``, and their keys; a name may come again.
+    """
+
+    def __init__(self, path: Path, arrays: Mapping[str, StoredArray], names: Iterable[tuple[str, str]]) -> None:
+        super().__init__(path, arrays)
+        self.keys: dict[str, str] = {}
+        self.again: list[tuple[str, str]] = []
+        self._compared: dict[str, bool] = {}
+        for name, key in names:
+            plain = name.split(":")[0]
+            if plain in self.keys:
+                self.again.append((plain, key))
+            elif not of_training(plain):
+                self.keys[plain] = key
+
+    def scopes(self) -> tuple[str, ...]:
+        """Find the prefixes of names that only a frontend has."""
+        matched = {name: known for name in self.keys if (known := canonical.suffix(name))}
+        own = {_prefix(name, known) for name, known in matched.items() if known not in COMMON}
+        if not own and any(BARE.fullmatch(name) for name in self.keys):
+            own = {_prefix(name, known) for name, known in matched.items()} or {""}
+        return tuple(sorted(own))
+
+    def names(self, scope: str) -> dict[str, str]:
+        """See :meth:`Contents.names`; a kernel without a prefix goes to the only frontend.
+
+        Raises:
+            ValueError: there is no such scope, or several kernels have no prefix, or a name has several values.
+        """
+        for name, key in self.again:
+            inside = not scope or name.startswith(f"{scope}/") or BARE.fullmatch(name)
+            if inside and not self._same(key, self.keys[name]):
+                raise ValueError(f"source={str(self.path)!r}: several variables are called {name!r}; save one frontend")
+        if not scope:
+            return dict(self.keys)
+        found = {n.removeprefix(scope + "/"): key for n, key in self.keys.items() if n.startswith(scope + "/")}
+        if not found:
+            raise self.no_scope(scope)
+        bare = [name for name in self.keys if BARE.fullmatch(name)]
+        if bare and not any(canonical.suffix(name) == canonical.CONV for name in found):
+            if len(bare) > 1:
+                raise ValueError(
+                    f"source={str(self.path)!r}: {bare} name no frontend; save it by itself, or by objects"
+                )
+            found[canonical.KERNEL] = self.keys[bare[0]]
+        return found
+
+    def hints(self, scope: str) -> dict[str, str]:
+        names = self.names(scope)
+        known = model_name(joined((scope, name)) for name in names)
+        # the original's own layers name their kernel without a scope, Keras 3 and Keras' own layers never
+        bare = any(BARE.fullmatch(name) for name in self.keys) and canonical.CONV not in map(canonical.suffix, names)
+        return {**known, "kernel": "own"} if bare else known
+
+    def _same(self, key: str, other: str) -> bool:
+        """Tell whether two keys have the same value; of more values than a frontend has, it is not looked at."""
+        if key not in self._compared:
+            one, two = self.arrays[key], self.arrays[other]
+            alike = one.shape == two.shape and math.prod(one.shape) * len(self.again) <= MOST_VALUES
+            self._compared[key] = alike and np.array_equal(one.read(), two.read())
+        return self._compared[key]
+
+
+def of_training(name: str) -> bool:
+    """Tell whether a variable is an optimiser's or a counter, by its full name."""
+    owner, _, own = name.rpartition("/")
+    slot = (canonical.suffix(owner) or BARE.fullmatch(owner)) and (SLOT.fullmatch(own) or OPTIMIZERS.fullmatch(own))
+    return bool(OPTIMIZERS.fullmatch(name.split("/")[0]) or COUNTERS.fullmatch(name) or slot)
+
+
+def model_name(full_names: Iterable[str]) -> dict[str, str]:
+    """Tell the frontend by the original's own model name, from its variables' full names."""
+    for name in full_names:
+        known = canonical.suffix(name)
+        model = re.sub(r"_\d+$", "", _prefix(name, known).split("/")[-1]) if known else ""
+        if model in MODELS:
+            return {"frontend": MODELS[model]}
+    return {}
+
+
+def _prefix(name: str, known: str) -> str:
+    """Return what stands before a known name; the number that Keras gives a layer counts as none of it."""
+    parts = name.split("/")
+    return joined(parts[: len(parts) - len(known.split("/"))])
