@@ -152,14 +152,18 @@ def checked(source: Mapping[str, Any], wanted: LeafConfig | Mapping[str, tuple[i
     shapes = expected_shapes(wanted) if isinstance(wanted, LeafConfig) else dict(wanted)
     if CONV in shapes and CONV not in variables and KERNEL in variables:
         variables[CONV] = variables.pop(KERNEL)
-    missing = sorted(set(shapes) - set(variables))
-    extra = sorted(set(variables) - set(shapes))
+    require_match(variables, shapes)
+    return variables
+
+
+def require_match(held: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse with a ValueError arrays that have not exactly these names and shapes; names what is wrong."""
+    missing, extra = sorted(set(shapes) - set(held)), sorted(set(held) - set(shapes))
     if missing or extra:
         raise ValueError(
             f"variables do not match the module: missing {missing or 'none'}, not expected {extra or 'none'}; "
             f"allowed are {sorted(shapes)}"
         )
     for name, shape in shapes.items():
-        if variables[name].shape != shape:
-            raise ValueError(f"variable {name!r}: shape {variables[name].shape}, must be {shape}")
-    return variables
+        if held[name].shape != shape:
+            raise ValueError(f"variable {name!r}: shape {held[name].shape}, must be {shape}")

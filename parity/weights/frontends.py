@@ -84,7 +84,7 @@ class FrontendConfig:
 
     @classmethod
     def of(cls, **settings: Any) -> FrontendConfig:
-        """A configuration from some of its settings, numbers as text too; what a frontend fixes is filled in.
+        """Make a configuration of some settings, numbers as text too; what a frontend fixes is filled in.
 
         Raises:
             ValueError: an unknown setting, or a value that is not allowed; names it.
@@ -96,17 +96,17 @@ class FrontendConfig:
         return cls(**{**FIXED.get(given.get("frontend", "Leaf"), {}), **given})
 
     def as_dict(self) -> dict[str, Any]:
-        """Every setting, to be written as JSON and read by :meth:`of`."""
+        """Return every setting, to be written as JSON and read by :meth:`of`."""
         return asdict(self)
 
     @property
     def window(self) -> int:
-        """Samples in a filter and in a pooling window."""
+        """Count the samples in a filter and in a pooling window."""
         return int(self.sample_rate * self.window_len // 1000 + 1)
 
     @property
     def n_channels(self) -> int:
-        """Channels of the features."""
+        """Count the channels of the features."""
         n_outputs = self.n_filters if self.conv1d_cls == "SincConv1D" else 2 * self.n_filters
         return n_outputs // 2 if self.activation == "squared_modulus" else n_outputs
 
@@ -117,18 +117,11 @@ class FrontendConfig:
 
 
 def _setting(name: str, value: Any, kind: type) -> Any:
-    """A setting in its type; text is taken for what it says.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if isinstance(value, bool) and kind is not bool:
-        raise ValueError(f"{name}={value!r}: must be a {kind.__name__}")
-    words = {"True": True, "true": True, "False": False, "false": False}
+    """Turn a setting into its type; text is taken for what it says."""
     try:
         if kind is bool:
-            return words[value] if isinstance(value, str) else {True: True, False: False}[value]
-        if kind is int and float(value) != int(float(value)):
+            return {"True": True, "true": True, "False": False, "false": False, True: True, False: False}[value]
+        if isinstance(value, bool) or (kind is int and float(value) != int(float(value))):
             raise ValueError
         return kind(float(value)) if kind is int else kind(value)
     except (KeyError, TypeError, ValueError, OverflowError):
@@ -136,16 +129,17 @@ def _setting(name: str, value: Any, kind: type) -> Any:
 
 
 def typed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a source in their types; ``padding``, which the original has not, is of a state dict of leaf.
+    """Turn the settings of a source into their types; ``padding``, which the original has not, is leaf's.
 
     Raises:
         ValueError: an unknown one, or a value that is not allowed; names it.
     """
-    padding = {name: value for name, value in settings.items() if name == "padding"}
-    if set(padding.values()) - set(PADDINGS):
-        raise ValueError(f"padding={padding['padding']!r}: must be one of {PADDINGS}")
-    config = FrontendConfig.of(**{name: value for name, value in settings.items() if name not in padding}).as_dict()
-    return {name: {**config, **padding}[name] for name in settings}
+    own = dict(settings)
+    padding = own.pop("padding", "same")
+    if padding not in PADDINGS:
+        raise ValueError(f"padding={padding!r}: must be one of {PADDINGS}")
+    config = {**FrontendConfig.of(**own).as_dict(), "padding": padding}
+    return {name: config[name] for name in settings}
 
 
 def settings_of(texts: Sequence[str]) -> dict[str, Any]:
@@ -185,15 +179,7 @@ def _alike(one: Any, other: Any) -> bool:
 
 
 def build(config: FrontendConfig, dtype: str = "float32") -> nn.Module:
-    """A fresh ``og_leaf`` module, in evaluation mode.
-
-    Args:
-        config: of any frontend of the original.
-        dtype: ``float32`` or ``float64``.
-
-    Raises:
-        ValueError: as the class that is built.
-    """
+    """Build a fresh ``og_leaf`` module of float32 or float64, in evaluation mode; raises as its class."""
     import torch
 
     import og_leaf
@@ -206,48 +192,36 @@ def build(config: FrontendConfig, dtype: str = "float32") -> nn.Module:
         band: dict[str, Any] = {"n_fft": config.n_fft, "min_freq": config.min_freq, "max_freq": config.max_freq}
         return og_leaf.MelFilterbanks(sample_rate=config.sample_rate, **common, **band).eval()
     common.update(preemp=config.preemp, mean_var_norm=config.mean_var_norm)
-    if config.frontend == "TimeDomainFilterbanks":  # its own sample rate is that of the initial filters alone
-        return og_leaf.TimeDomainFilterbanks(**common).eval()
-    common["sample_rate"] = config.sample_rate
+    if config.frontend != "TimeDomainFilterbanks":  # its own sample rate is that of the initial filters alone
+        common["sample_rate"] = config.sample_rate
     if config.frontend != "Leaf":
-        sinc: nn.Module = getattr(og_leaf, config.frontend)(**common)
-        return sinc.eval()
+        other: nn.Module = getattr(og_leaf, config.frontend)(**common)
+        return other.eval()
     free = og_leaf.GlorotUniform(config.window, config.window)  # overwritten by what is loaded
+    activations: dict[str, Any] = {
+        "squared_modulus": None, "leaky_relu": og_leaf.LeakyReLU(alpha=0.2), "relu": torch.relu,
+        "none": torch.nn.Identity(),
+    }  # fmt: skip
+    compression: Any = None
+    if config.compression == "log":
+        compression = og_leaf.log_compression
+    elif config.compression == "layer_norm":
+        compression = og_leaf.LayerNormalization(config.n_channels, dtype=common["dtype"])
+    elif config.compression != "none":
+        compression = og_leaf.PCENLayer(
+            config.n_channels,
+            floor=config.pcen_floor,
+            trainable=config.compression != "fixed_pcen",
+            learn_smooth_coef=config.compression != "fixed_pcen",
+            per_channel_smooth_coef=config.compression == "pcen",
+            dtype=common["dtype"],
+        )
     return og_leaf.Leaf(
         conv1d_cls=getattr(og_leaf, config.conv1d_cls),
-        activation=_activation(config.activation),
+        activation=activations[config.activation],
         pooling_cls=getattr(og_leaf, config.pooling_cls),
-        compression_fn=_compression(config, common["dtype"]),
+        compression_fn=compression,
         complex_conv_init=None if config.conv1d_cls == "GaborConv1D" else free,
         num_channels=config.n_channels,
         **common,
     ).eval()
-
-
-def _activation(name: str) -> Any:
-    import torch
-
-    import og_leaf
-
-    made: Mapping[str, Any] = {
-        "squared_modulus": None, "leaky_relu": og_leaf.LeakyReLU(alpha=0.2), "relu": torch.relu,
-        "none": torch.nn.Identity(),
-    }  # fmt: skip
-    return made[name]
-
-
-def _compression(config: FrontendConfig, dtype: Any) -> Any:
-    import og_leaf
-
-    if config.compression in ("log", "none"):
-        return None if config.compression == "none" else og_leaf.log_compression
-    if config.compression == "layer_norm":
-        return og_leaf.LayerNormalization(config.n_channels, dtype=dtype)
-    return og_leaf.PCENLayer(
-        config.n_channels,
-        floor=config.pcen_floor,
-        trainable=config.compression != "fixed_pcen",
-        learn_smooth_coef=config.compression != "fixed_pcen",
-        per_channel_smooth_coef=config.compression == "pcen",
-        dtype=dtype,
-    )

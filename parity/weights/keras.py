@@ -42,36 +42,28 @@ _PIECE = 1 << 20
 DEFLATE, SHUFFLE, FLETCHER = 1, 2, 3  # HDF5's numbers of the filters that Keras' users set
 Opener = Callable[[], AbstractContextManager[BinaryIO]]
 
-CONVOLUTIONS = {
-    "gabor_conv1d": "GaborConv1D",
-    "sinc_conv1d": "SincConv1D",
-    "normalized_conv1d": "NormalizedConv1D",
-    "fft_conv1d": "FFTConv1D",
-}
-POOLINGS = {
-    "gaussian_lowpass": "GaussianLowpass",
-    "learnable_pooling1d": "LearnablePooling1D",
-    "channel_wise_learnable_pooling1d": "ChannelWiseLearnablePooling1D",
-}
+CONVOLUTIONS = {"gabor_conv1d": "GaborConv1D", "sinc_conv1d": "SincConv1D",
+                "normalized_conv1d": "NormalizedConv1D", "fft_conv1d": "FFTConv1D"}  # fmt: skip
+POOLINGS = {"gaussian_lowpass": "GaussianLowpass", "learnable_pooling1d": "LearnablePooling1D",
+            "channel_wise_learnable_pooling1d": "ChannelWiseLearnablePooling1D"}  # fmt: skip
 # Keras 3 calls groups by the class of their layer and numbers values, in the order of the class
 VARIABLES = {
-    "gabor_conv1d/vars/0": canonical.KERNEL,
-    "sinc_conv1d/vars/0": canonical.KERNEL,
-    "normalized_conv1d/vars/0": canonical.KERNEL,
-    "fft_conv1d/vars/0": canonical.CONV,
-    "gaussian_lowpass/vars/0": canonical.POOLING,
-    "channel_wise_learnable_pooling1d/vars/0": canonical.POOLING,
-    "learnable_pooling1d/pool/vars/0": canonical.POOLING_2D,
-    "pcen_layer/vars/0": canonical.ALPHA,
-    "pcen_layer/vars/1": canonical.DELTA,
-    "pcen_layer/vars/2": canonical.ROOT,
-    "pcen_layer/ema/vars/0": canonical.SMOOTH,
-    "pcen_layer/ema/cell/vars/0": canonical.RNN_KERNEL,
-    "pcen_layer/ema/cell/vars/1": canonical.RNN_RECURRENT,
-    "layer_normalization/vars/0": canonical.NORM_GAMMA,
-    "layer_normalization/vars/1": canonical.NORM_BETA,
-    "instance_normalization/vars/0": canonical.GAMMA,
-    "instance_normalization/vars/1": canonical.BETA,
+    f"{layer}/vars/{number}": name
+    for layer, names in {
+        "gabor_conv1d": (canonical.KERNEL,),
+        "sinc_conv1d": (canonical.KERNEL,),
+        "normalized_conv1d": (canonical.KERNEL,),
+        "fft_conv1d": (canonical.CONV,),
+        "gaussian_lowpass": (canonical.POOLING,),
+        "channel_wise_learnable_pooling1d": (canonical.POOLING,),
+        "learnable_pooling1d/pool": (canonical.POOLING_2D,),
+        "pcen_layer": (canonical.ALPHA, canonical.DELTA, canonical.ROOT),
+        "pcen_layer/ema": (canonical.SMOOTH,),
+        "pcen_layer/ema/cell": (canonical.RNN_KERNEL, canonical.RNN_RECURRENT),
+        "layer_normalization": (canonical.NORM_GAMMA, canonical.NORM_BETA),
+        "instance_normalization": (canonical.GAMMA, canonical.BETA),
+    }.items()
+    for number, name in enumerate(names)
 }
 
 

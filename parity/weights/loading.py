@@ -27,6 +27,7 @@ from parity.adapters.canonical import (
     checked,
     require_finite,
     require_fit,
+    require_match,
 )
 from parity.adapters.public import PUBLIC
 from parity.adapters.refusals import SIMPLIFIED, same_function
@@ -201,26 +202,14 @@ def _set_variables(
 
 
 def _set_state_dict(module: nn.Module, held: Mapping[str, NDArray[Any]]) -> None:
-    """Set every tensor of a module from a state dict of its names; all of them or none.
-
-    Raises:
-        TypeError: a value is no array of real numbers.
-        ValueError: a name is missing or not expected, or a value is misshapen, NaN, infinite or too large; names it.
-    """
+    """Set every tensor of a module from a state dict of its names, all of them or none; refuses as :func:`checked`."""
     import torch
 
     own = module.state_dict(keep_vars=True)
-    missing, extra = sorted(set(own) - set(held)), sorted(set(held) - set(own))
-    if missing or extra:
-        raise ValueError(
-            f"variables do not match the module: missing {missing or 'none'}, not expected {extra or 'none'}; "
-            f"allowed are {sorted(own)}"
-        )
+    require_match(held, {name: tuple(tensor.shape) for name, tensor in own.items()})
     for name, tensor in own.items():
         array = held[name]
         require_finite(name, array)
-        if array.shape != tuple(tensor.shape):
-            raise ValueError(f"variable {name!r}: shape {array.shape}, must be {tuple(tensor.shape)}")
         if tensor.is_floating_point():
             require_fit(name, array, str(tensor.dtype).removeprefix("torch."))
         elif array.dtype.kind not in "iu":
@@ -238,8 +227,7 @@ def _most(shapes: Iterable[tuple[int, ...]]) -> int:
 def frontend_of(module: Any) -> tuple[Rung, Any]:
     """Find a frontend's rung, and itself without what ``torch.compile`` or PyTorch's data parallelism puts around it.
 
-    Raises:
-        TypeError: it belongs to no rung; where it is a PyTorch module that holds some that do, says where.
+    A module of no rung is refused with a TypeError, which says where frontends are in it.
     """
     module = _unwrapped(module)
     try:
@@ -254,11 +242,7 @@ def frontend_of(module: Any) -> tuple[Rung, Any]:
 
 
 def part_of(module: Any, scope: str) -> Any:
-    """Find the part of a PyTorch or Keras model that a path of attributes, indices or layers' names leads to.
-
-    Raises:
-        ValueError: there is no such part; names where frontends are.
-    """
+    """Find the part of a PyTorch or Keras model that a path of attributes, indices or layers' names leads to."""
     part = module
     for name in re.split("[/.]", scope.strip("/")) if scope.strip("/") else ():
         part = _child(part, name)

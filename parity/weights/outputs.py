@@ -31,15 +31,15 @@ def require_file(name: str, path: Path) -> None:
     Raises:
         ValueError: names the argument, its value and what is wrong.
     """
-    found = _found(name, path)
+    found, shown = _found(name, path), f"{name}={str(path)!r}"
     if found is None:
-        raise ValueError(f"{name}={str(path)!r}: there is no such file")
+        raise ValueError(f"{shown}: there is no such file")
     if not stat.S_ISREG(found.st_mode):
-        raise ValueError(f"{name}={str(path)!r}: must be a file, is a {_kind(found)}")
+        raise ValueError(f"{shown}: must be a file, is a {_kind(found)}")
     if not found.st_size:
-        raise ValueError(f"{name}={str(path)!r}: must have content, is empty")
+        raise ValueError(f"{shown}: must have content, is empty")
     if not os.access(path, os.R_OK):
-        raise ValueError(f"{name}={str(path)!r}: must be a file that may be read; there is no permission")
+        raise ValueError(f"{shown}: must be a file that may be read; there is no permission")
 
 
 def require_weights(name: str, path: Path) -> None:
@@ -52,9 +52,11 @@ def require_weights(name: str, path: Path) -> None:
         ValueError: names the argument, its value and what is wrong.
     """
     found = _found(name, path)
-    if found is None:
-        _found(name, path.with_name(path.name + ".index"))  # a name may be too long for that
-    if (found is None and path.with_name(path.name + ".index").is_file()) or (found and stat.S_ISDIR(found.st_mode)):
+    if found is None:  # with the suffix, a name may be too long
+        indexed = _found(name, path.with_name(path.name + ".index"))
+        if indexed and stat.S_ISREG(indexed.st_mode):
+            return
+    elif stat.S_ISDIR(found.st_mode):
         return
     require_file(name, path)
     if library := LIBRARIES.get(path.suffix):
@@ -62,7 +64,7 @@ def require_weights(name: str, path: Path) -> None:
 
 
 def shown(value: object) -> str:
-    """A value in a message: as it shows itself, or the name of its type where it cannot."""
+    """Show a value in a message as it shows itself, or by the name of its type where it cannot."""
     try:
         return repr(value)
     except Exception:
@@ -70,7 +72,7 @@ def shown(value: object) -> str:
 
 
 def missing(what: str, *libraries: str) -> ModuleNotFoundError:
-    """The one hint at what to install for ``what``: the libraries, never an extra of a package that is on no index."""
+    """Make the one hint at what to install for ``what``: libraries, never an extra of a package that is on no index."""
     packages = " ".join(dict.fromkeys(PACKAGES.get(library, library) for library in libraries))
     return ModuleNotFoundError(
         f"{what} needs {' and '.join(libraries)}: python -m pip install {packages}", name=libraries[0]
@@ -84,11 +86,7 @@ def require_library(library: str, what: str) -> None:
 
 
 def require_checkout(name: str, root: Path) -> None:
-    """Refuse to keep records beside an installed package.
-
-    Raises:
-        ValueError: the folder is no clone of the repository.
-    """
+    """Refuse with a ValueError to keep records beside an installed package, where there is no clone."""
     project = root / "pyproject.toml"
     if not project.is_file() or 'name = "leaf-ladder"' not in project.read_text("utf-8", errors="replace"):
         raise ValueError(f"{name}: needs a clone of the repository, whose benchmarks/results keep it; {root} is none")
@@ -136,7 +134,7 @@ class Output:
 
     @contextmanager
     def replacing(self) -> Iterator[BinaryIO]:
-        """A file to write to, made beside; it takes its place when it is whole, and leaves nothing when it is not.
+        """Open a file beside; it takes its place when it is whole, and leaves nothing when it is not.
 
         Raises:
             ValueError: the disk is full, or the file cannot be written for another reason; or something that must not
@@ -184,11 +182,7 @@ class Output:
 
 
 def check_all(*outputs: Output) -> None:
-    """Check outputs that one command writes, each by itself and against the others.
-
-    Raises:
-        ValueError: as :meth:`Output.check`, or two of them are one file.
-    """
+    """Check outputs of one command, each by itself (see :meth:`Output.check`), and that no two are one file."""
     for number, output in enumerate(outputs):
         for other in outputs[:number]:
             if same_file(output.path, other.path):
@@ -202,7 +196,7 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def same_file(one: Path, other: Path) -> bool:
-    """Whether two paths are one file: by name, by way of links, or as two names of it."""
+    """Tell whether two paths are one file: by name, by way of links, or as two names of it."""
     try:
         return os.path.realpath(one) == os.path.realpath(other) or os.path.samefile(one, other)
     except (OSError, ValueError):
@@ -234,7 +228,7 @@ def signals_as_errors() -> Iterator[None]:
 
 
 def _files_of(path: Path) -> Iterator[Path]:
-    """What is read under a path: itself, and the parts of a TensorFlow checkpoint of that prefix or in that folder."""
+    """List what is read under a path: itself, and the parts of a TensorFlow checkpoint of that prefix or folder."""
     yield path
     parts = ("index", "data-*")
     yield from (found for part in parts for found in path.parent.glob(f"{glob.escape(path.name)}.{part}"))
@@ -242,11 +236,7 @@ def _files_of(path: Path) -> Iterator[Path]:
 
 
 def _found(name: str, path: Path) -> os.stat_result | None:
-    """What is there, links followed; None if nothing is.
-
-    Raises:
-        ValueError: the path is none: too long, a loop of links, below a file.
-    """
+    """Look at what is there, links followed; None if nothing is; refuses what is no path: too long, a loop of links."""
     try:
         return os.stat(path)
     except FileNotFoundError:

@@ -8,23 +8,42 @@ from typing import Any, NamedTuple
 
 from parity.weights.stored import Description, described, load
 
-FRONTENDS = ("leaf", "efficientleaf", "og_leaf")
 PADDINGS = {"leaf": ("centered", "same"), "efficientleaf": ("centered",), "og_leaf": ("same",)}
 DEFAULTS: dict[str, Any] = {"frontend": "leaf", "sample_rate": 16000, "n_filters": 40}
 
 
 class Frontend(NamedTuple):
-    """A front end, and what it was made of.
-
-    Attributes:
-        module: audio [B, T] to features [B, filters, frames], in evaluation mode.
-        sample_rate: Hz.
-        assumed: the settings that neither the weights nor the user said.
-    """
+    """A front end in evaluation mode, its rate in Hz, and the settings that neither the weights nor the user said."""
 
     module: Any
     sample_rate: float
     assumed: dict[str, Any]
+
+
+def prepared(given: Mapping[str, Any], weights: Path | None = None) -> Frontend:
+    """Make the front end that is asked for.
+
+    Weights that ``leaf-ladder convert`` wrote say what they are. Of any other file that :func:`parity.load_weights`
+    reads, the number of filters is taken, and the alignment of frames where the file is TensorFlow's or ``og_leaf``'s;
+    the rest is assumed where it is not given.
+
+    Args:
+        given: some of ``frontend``, ``sample_rate``, ``n_filters`` and ``padding``.
+        weights: a file of weights; None for fresh ones.
+
+    Raises:
+        ModuleNotFoundError: the file needs h5py or safetensors, and it is not installed.
+        ValueError: the file cannot be read, does not fit, or says otherwise than what is given; names what.
+    """
+    if weights is None:
+        settings = {**DEFAULTS, **given}
+        return Frontend(build(**settings), settings["sample_rate"], {})
+    if about := described(weights):
+        require_agreement(about, given, weights)
+        return Frontend(load(weights), about.config.sample_rate, {})
+    if given.get("frontend") == "og_leaf":
+        return _of_original(given, weights)
+    return _of_simplified(given, weights)
 
 
 def build(frontend: str, sample_rate: float, n_filters: int = 40, padding: str = "centered") -> Any:
@@ -54,55 +73,21 @@ def build(frontend: str, sample_rate: float, n_filters: int = 40, padding: str =
 
 
 def require_choices(frontend: str, padding: str | None) -> None:
-    """Refuse a front end, or a padding, that there is not.
-
-    Raises:
-        ValueError: names the argument, its value and what is allowed.
-    """
-    if frontend not in FRONTENDS:
-        raise ValueError(f"frontend={frontend!r}: must be one of {', '.join(FRONTENDS)}")
+    """Refuse a front end, or a padding, that there is not; names it and what is allowed."""
+    if frontend not in PADDINGS:
+        raise ValueError(f"frontend={frontend!r}: must be one of {', '.join(PADDINGS)}")
     if padding is not None and padding not in (allowed := PADDINGS[frontend]):
         raise ValueError(f"padding={padding!r}: must be {' or '.join(map(repr, allowed))} of {frontend}")
 
 
 def require_agreement(about: Description, given: Mapping[str, Any], weights: Path) -> None:
-    """Refuse what is given and contradicts the description inside the weights.
-
-    Raises:
-        ValueError: names the first such setting.
-    """
+    """Refuse what is given and contradicts the description inside the weights; names the first such setting."""
     config = about.config
     held = {"frontend": about.rung, "sample_rate": config.sample_rate, "n_filters": config.n_filters,
             "padding": about.padding}  # fmt: skip
     for name, value in given.items():
         if value != held[name]:
             raise ValueError(f"{name}={value!r}: must be {held[name]!r}, as weights={str(weights)!r} say; leave it out")
-
-
-def prepared(given: Mapping[str, Any], weights: Path | None = None) -> Frontend:
-    """Make the front end that is asked for.
-
-    Weights that ``leaf-ladder convert`` wrote say what they are. Of any other file that :func:`parity.load_weights`
-    reads, the number of filters is taken, and the alignment of frames where the file is TensorFlow's or ``og_leaf``'s;
-    the rest is assumed where it is not given.
-
-    Args:
-        given: some of ``frontend``, ``sample_rate``, ``n_filters`` and ``padding``.
-        weights: a file of weights; None for fresh ones.
-
-    Raises:
-        ModuleNotFoundError: the file needs h5py or safetensors, and it is not installed.
-        ValueError: the file cannot be read, does not fit, or says otherwise than what is given; names what.
-    """
-    if weights is None:
-        settings = {**DEFAULTS, **given}
-        return Frontend(build(**settings), settings["sample_rate"], {})
-    if about := described(weights):
-        require_agreement(about, given, weights)
-        return Frontend(load(weights), about.config.sample_rate, {})
-    if given.get("frontend") == "og_leaf":
-        return _of_original(given, weights)
-    return _of_simplified(given, weights)
 
 
 def _of_original(given: Mapping[str, Any], weights: Path) -> Frontend:

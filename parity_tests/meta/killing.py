@@ -57,7 +57,7 @@ class Convert:
 
         import og_leaf
         from parity.weights import stored
-        from parity.weights.clips import SPEECH
+        from parity.weights.convert_file import SPEECH
         from parity.weights.frontends import FrontendConfig
 
         config = FrontendConfig(n_filters=1, window_len=2.0)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from parity.weights.clips import SPEECH
+from parity.weights.convert_file import SPEECH
 from parity.weights.frontends import settings_of
 from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files

@@ -23,7 +23,7 @@ from parity.oracle.config import LeafConfig
 from parity.ports.checking import described
 from parity.ports.examination import Examination
 from parity.ports.port import Port
-from parity.weights.clips import SPEECH, recorded
+from parity.weights.convert_file import SPEECH, recorded
 from parity_tests.ports.public.record import REPOSITORIES, SPOKEN
 
 HERE = Path(__file__).parent
