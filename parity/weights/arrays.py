@@ -167,10 +167,7 @@ def npz(path: Path) -> Mapped:
 def _of_npz(file: File, member: zipfile.ZipInfo) -> Array:
     with archive(file) as found, refused_as(f"{file.where}: {PLAIN}; {member.filename!r} is not"):
         # the member is read whole first: that checks its CRC before its header is believed
-        data = io.BytesIO(unpacked(found, member))
-        array: Array = np.lib.format.read_array(data, allow_pickle=False)
-        if data.read(1):
-            raise ValueError("more bytes than values")
+        array: Array = np.lib.format.read_array(io.BytesIO(unpacked(found, member)), allow_pickle=False)
     return array
 
 

@@ -163,8 +163,7 @@ class Bundle:
         data = self._bytes(key)
         length, at = varint(data, 0)
         value = data[at + 4 :]
-        size = length.to_bytes(4 if length < 1 << 32 else 8, "little")
-        if len(value) != length or masked_crc(size + data[at:]) != entry.crc:
+        if len(value) != length or masked_crc(length.to_bytes(4, "little") + data[at:]) != entry.crc:
             raise ValueError(f"{where}: its bytes do not match their checksum")
         return value
 

@@ -222,24 +222,6 @@ def test_published_state_dict():
     assert torch.equal(after["_compress_fn.ema.input_weights"], 0.25 * torch.eye(4))
 
 
-@pytest.mark.parametrize("kind", [".npz", ".safetensors", ".pt"])
-def test_other_files(kind, tmp_path):
-    from safetensors.numpy import save_file
-
-    module = load_into(files.torch_frontend("leaf_normalized"), "leaf_normalized", "model.h5")
-    variables, state, path = files.variables("leaf_normalized"), module.state_dict(), tmp_path / f"w{kind}"
-    for content in (variables, {name: value.numpy() for name, value in state.items()}):
-        if kind == ".npz":
-            np.savez(path, **content)
-        elif kind == ".safetensors":
-            save_file({name: value.copy() for name, value in content.items()}, path)
-        else:
-            torch.save({"epoch": 3, "model": {k: torch.from_numpy(v) for k, v in content.items()}}, path)
-        fresh = files.torch_frontend("leaf_normalized")
-        load_weights(fresh, path, scope="model" if kind == ".pt" else None)
-        assert same_bits(held(fresh), held(module))
-
-
 def test_leaf_refuses_what_it_cannot_hold():
     module = leaf.Leaf(4, sample_rate=8000, max_freq=4000)
     call = lambda: load_into(module, "leaf_everything", "model")  # noqa: E731

@@ -108,32 +108,33 @@ def test_refusals_leave_what_was_there(recording, tmp_path, arguments, named):
     assert out.read_text() == "before"
 
 
-@pytest.mark.parametrize(("content", "named"), [(b"", "is empty"), (b"no audio", "must be audio that soundfile reads")])
-def test_what_is_no_audio(tmp_path, content, named):
+def at(n_samples, **values):
+    x = np.zeros(n_samples)
+    for index, value in values.items():
+        x[int(index.strip("_"))] = value
+    return x
+
+
+RECORDINGS = {
+    "nothing": (b"", ("is empty",)),
+    "text": (b"no audio", ("must be audio that soundfile reads",)),
+    "no samples": (np.zeros(0), ("at least one sample",)),
+    **{str(value): (at(100_000, _80000=value), ("in.wav", "sample 80000", "5.000 s", str(value)))
+       for value in (np.nan, np.inf, -np.inf)},
+    "features that are not finite": (np.full(1000, 1e30), ("frame 0 of filter 0",)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "named"), RECORDINGS.values(), ids=RECORDINGS)
+def test_recordings_that_are_refused_leave_nothing(tmp_path, content, named):
     path = tmp_path / "in.wav"
-    path.write_bytes(content)
-    done = command(path, tmp_path / "out.npy")
-    assert done.exit_code == 2
-    assert named in done.output
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_audio_that_is_not_finite_is_refused_by_sample_and_time(tmp_path, value):
-    x, path = np.zeros(100_000), tmp_path / "in.wav"
-    x[80_000] = value
-    soundfile.write(path, x, 16000, subtype="FLOAT")
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        soundfile.write(path, content, 16000, subtype="FLOAT")
     done = command(path, tmp_path / "out.npy", "--n-filters", 1)
     assert done.exit_code == 2
-    assert all(text in done.output for text in ("in.wav", "sample 80000", "5.000 s", str(value))), done.output
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_features_that_are_not_finite_are_refused(tmp_path):
-    x, path = np.full(1000, 1e30), tmp_path / "in.wav"
-    soundfile.write(path, x, 16000, subtype="FLOAT")
-    done = command(path, tmp_path / "out.npy", "--n-filters", 1)
-    assert done.exit_code == 2
-    assert "frame 0 of filter 0" in done.output
+    assert all(text in done.output for text in named), done.output
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -255,12 +256,6 @@ def test_no_folder_to_write_to(recording, tmp_path):
     done = command(recording, tmp_path / "none" / "out.npy", "--sample-rate", RATE)
     assert done.exit_code == 2
     assert "there is no such folder" in done.output
-
-
-def test_an_empty_recording(tmp_path):
-    path = tmp_path / "in.wav"
-    soundfile.write(path, np.zeros(0), 16000)
-    assert "at least one sample" in command(path, tmp_path / "out.npy").output
 
 
 def test_what_fails_on_the_way_leaves_nothing(recording, tmp_path):

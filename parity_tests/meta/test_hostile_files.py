@@ -12,6 +12,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 
 from parity import load_weights
 from parity.cases.case import Case
@@ -28,7 +29,16 @@ LARGE = 3 << 27  # bytes; more than anything that is unpacked whole
 
 
 def written(path, **arrays):
-    np.savez(path, **{**WEIGHTS, **arrays})
+    """The weights in a file of a kind; what else is in the arrays goes into an ``.npz`` file."""
+    if path.suffix == ".pt":
+        torch.save(loaded("og_leaf", CASE).state_dict(), path)
+    elif path.suffix == ".safetensors":
+        save_file(WEIGHTS, path)
+    elif path.suffix == ".h5":
+        path.write_bytes((files.FOLDER / "leaf" / "model.h5").read_bytes())
+    else:  # an archive of Keras, too, is a zip archive
+        with path.open("wb") as file:
+            np.savez(file, **{**WEIGHTS, **arrays})
     return path
 
 
@@ -72,15 +82,7 @@ def test_link_to_a_file_is_followed(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["npz", "safetensors", "h5"])
 def test_file_that_changes_while_it_is_read(suffix, tmp_path):
-    from safetensors.numpy import save_file
-
-    path = tmp_path / f"w.{suffix}"
-    if suffix == "npz":
-        written(path)
-    elif suffix == "safetensors":
-        save_file(WEIGHTS, path)
-    else:
-        path.write_bytes((files.FOLDER / "leaf" / "model.h5").read_bytes())
+    path = written(tmp_path / f"w.{suffix}")
     contents = open_file(path)
     with path.open("r+b") as file:
         file.seek(-1, 2)
@@ -154,69 +156,57 @@ def test_array_of_an_unusual_kind(rung, make):
 # archives
 
 
-def with_member(path, name, data=b"x", compress=zipfile.ZIP_STORED):
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(zipfile.ZipInfo(name), data, compress)
-
-
 @pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
 @pytest.mark.parametrize(("name", "named"), [
     ("kernel.npy", "twice"), ("../w.npy", "outside"), ("/w.npy", "outside"), ("a/../../w.npy", "outside"),
 ])  # fmt: skip
 @pytest.mark.parametrize("suffix", ["npz", "pt", "keras"])
 def test_names_in_an_archive(suffix, name, named, tmp_path):
-    path = tmp_path / f"w.{suffix}"
-    if suffix == "pt":
-        torch.save(loaded("og_leaf", CASE).state_dict(), path)
-    else:
-        np.savez(path.with_suffix(".npz"), **WEIGHTS)
-        path.with_suffix(".npz").rename(path)
+    path = written(tmp_path / f"w.{suffix}")
     if named == "twice":
         name = zipfile.ZipFile(path).namelist()[0]
-    with_member(path, name)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(zipfile.ZipInfo(name), b"x")
     refuses(path, named, repr(name), name="small")
 
 
 @pytest.mark.parametrize("suffix", ["npz", "pt"])
 @pytest.mark.parametrize("where", ["before", "after"])
 def test_bytes_around_an_archive(where, suffix, tmp_path):
-    path = tmp_path / f"w.{suffix}"
-    if suffix == "pt":
-        torch.save(loaded("og_leaf", CASE).state_dict(), path)
-    else:
-        written(path)
+    path = written(tmp_path / f"w.{suffix}")
     data = path.read_bytes()
     path.write_bytes(b"garbage" + data if where == "before" else data + b"garbage")
     refuses(path, name="small")
 
 
-def test_state_dict_whose_tensor_is_longer_than_its_member(tmp_path):
+def longer(member, data):  # 8 values become 200, in the storage and the size
+    return data.replace(b"K\x08", b"K\xc8") if member.filename.endswith("data.pkl") else data
+
+
+def as_a_folder(member, data):
+    member.external_attr |= 0x10 * member.filename.endswith("/data/0")
+    return data
+
+
+def compressed(member, data):
+    member.compress_type = zipfile.ZIP_DEFLATED
+    return data
+
+
+@pytest.mark.parametrize(("change", "named"), [
+    (longer, "800 bytes"), (as_a_folder, "data/0' is marked as a folder"), (compressed, "is compressed"),
+])  # fmt: skip
+def test_archive_of_a_state_dict_that_pytorch_does_not_write(change, named, tmp_path):
     torch.save({"_complex_conv._kernel": torch.zeros(8)}, tmp_path / "a.pt")
     with zipfile.ZipFile(tmp_path / "a.pt") as archive, zipfile.ZipFile(tmp_path / "w.pt", "w") as target:
         for member in archive.infolist():
             data = archive.read(member)
-            if member.filename.endswith("data.pkl"):  # 8 values become 200, in the storage and the size
-                data = data.replace(b"K\x08", b"K\xc8")
-            target.writestr(member.filename, data)
-    refuses(tmp_path / "w.pt", "800 bytes")
+            target.writestr(member, change(member, data))
+    refuses(tmp_path / "w.pt", named)
+
+
+def test_tensor_of_more_bytes_than_the_members_of_its_archive():
     refused(lambda: _require_held({"a": torch.zeros(200)}, Counter([32])), ValueError, "a tensor of 800 bytes")
-
-
-def test_member_of_a_state_dict_that_is_marked_as_a_folder(tmp_path):
-    torch.save(loaded("og_leaf", CASE).state_dict(), tmp_path / "a.pt")
-    with zipfile.ZipFile(tmp_path / "a.pt") as archive, zipfile.ZipFile(tmp_path / "w.pt", "w") as target:
-        for member in archive.infolist():
-            member.external_attr |= 0x10 * member.filename.endswith("/data/0")
-            target.writestr(member, archive.read(member))
-    refuses(tmp_path / "w.pt", "data/0' is marked as a folder", name="small")
-
-
-def test_compressed_state_dict(tmp_path):
-    torch.save({"_complex_conv._kernel": torch.zeros(8)}, tmp_path / "a.pt")
-    with zipfile.ZipFile(tmp_path / "a.pt") as archive, zipfile.ZipFile(tmp_path / "w.pt", "w", 8) as target:
-        for member in archive.infolist():
-            target.writestr(member.filename, archive.read(member))
-    refuses(tmp_path / "w.pt", "is compressed")
 
 
 # what unpacks to more than it is

@@ -21,28 +21,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is dep
 CASE = Case(config=SMALL, seed=1)
 ROUNDED = Exactly("each value rounded to half the bits, and float32 holds those")
 HEAD = {"head.weight": torch.ones(2, 3)}
-PREFIXES = {
-    "data parallelism": lambda state: {f"module.{name}": value for name, value in state.items()},
-    "a checkpoint of training": lambda state: {"state_dict": state, "epoch": 3},
-    "inside a model": lambda state: {**{f"model.frontend.{name}": value for name, value in state.items()}, **HEAD},
-    "torch.compile": lambda state: {f"_orig_mod.{name}": value for name, value in state.items()},
-    "all of it": lambda state: {"state_dict": {f"module._orig_mod.{k}": v for k, v in state.items()}, "lr": 0.1},
-}
 
 
 def state_dict():
     return loaded("og_leaf", CASE).state_dict()
-
-
-@pytest.mark.parametrize("file", [False, True], ids=["mapping", ".pt"])
-@pytest.mark.parametrize("put", PREFIXES.values(), ids=PREFIXES)
-def test_the_only_frontend_is_found(put, file, tmp_path):
-    module, source = fresh("og_leaf"), put(state_dict())
-    if file:
-        torch.save(source, tmp_path / "w.pt")
-        source = tmp_path / "w.pt"
-    load_weights(module, source)
-    assert same_bits(held(module), held(loaded("og_leaf", CASE)))
 
 
 @pytest.mark.parametrize("file", [False, True], ids=["mapping", ".pt"])

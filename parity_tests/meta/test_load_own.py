@@ -38,9 +38,10 @@ PUT = {
     "data parallelism": lambda state: {f"module.{name}": value for name, value in state.items()},
     "torch.compile": lambda state: {f"_orig_mod.{name}": value for name, value in state.items()},
     "a model around it": lambda state: {"head.bias": torch.ones(2), **{f"a.b.{n}": v for n, v in state.items()}},
+    "all of it": lambda state: {"state_dict": {f"module._orig_mod.{n}": v for n, v in state.items()}, "lr": 0.1},
 }
 SCOPES = {"bare": None, "nested": "model/frontend", "data parallelism": "module", "torch.compile": "_orig_mod",
-          "a model around it": "a/b"}  # fmt: skip
+          "a model around it": "a/b", "all of it": "state_dict/module/_orig_mod"}  # fmt: skip
 
 
 def trained(name, seed=1):
@@ -84,7 +85,7 @@ def test_own_state_dict(kind, name, tmp_path):
 @pytest.mark.parametrize("scoped", [False, True])
 @pytest.mark.parametrize("put", PUT)
 @pytest.mark.parametrize(
-    "name", ["simplified", "leaf of logarithms", "efficientleaf", "leaf_normalized", "sincnet_plus"]
+    "name", ["simplified", "leaf of logarithms", "efficientleaf", "leaf", "leaf_normalized", "sincnet_plus"]
 )
 def test_wherever_it_stands(name, put, scoped, tmp_path):
     source = trained(name)

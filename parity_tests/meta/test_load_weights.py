@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 from torch import nn
 
 import efficientleaf
@@ -82,12 +85,22 @@ def test_into_and_from_tensorflow(weights):
     assert same_bits(RUNGS["leaf"].load_adapter().read(above), weights)
 
 
-@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-@pytest.mark.parametrize("kind", [str, lambda path: path])
-def test_from_a_file(save, kind, tmp_path, weights):
-    save(tmp_path / "w.npz", **weights)
+def save_tensors(path, **weights):
+    torch.save({"epoch": 3, "model": {name: torch.from_numpy(value) for name, value in weights.items()}}, path)
+
+
+FILES = {
+    "w.npz": np.savez, "packed.npz": np.savez_compressed, "w.pt": save_tensors,
+    "w.safetensors": lambda path, **weights: save_file({name: value.copy() for name, value in weights.items()}, path),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("kind", [str, Path])
+def test_from_a_file(name, kind, tmp_path, weights):
+    FILES[name](tmp_path / name, **weights)
     module = fresh("leaf")
-    load_weights(module, kind(tmp_path / "w.npz"))
+    load_weights(module, kind(tmp_path / name), scope="model" if name == "w.pt" else None)
     assert same_bits(RUNGS["leaf"].load_adapter().read(module), weights)
 
 
