@@ -96,12 +96,7 @@ def stored_arrays(values: Mapping[Any, Any]) -> dict[Any, StoredArray]:
 
 
 def as_array(name: Any, value: Any) -> Array:
-    """Turn an array, or a PyTorch tensor on any device, into an array; of 16 and 8 bits, into float32.
-
-    Raises:
-        TypeError: it is no array or tensor, nor what NumPy takes for one.
-        ValueError: some of its values are masked.
-    """
+    """Turn an array, or a PyTorch tensor on any device, into an array; of 16 and 8 bits, into float32."""
     if np.ma.is_masked(value):
         raise ValueError(f"variable {name!r}: has masked values, must have all")
     try:
@@ -114,11 +109,7 @@ def as_array(name: Any, value: Any) -> Array:
 
 
 def flattened(mapping: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
-    """Walk what nested mappings hold, as training scripts save them, by dotted name.
-
-    Raises:
-        ValueError: they nest without end, or too deep or too often to be what a script saved.
-    """
+    """Walk what nested mappings hold, as training scripts save them, by dotted name; refuse those without end."""
     left = MOST_ENTRIES
 
     def walk(inner: Mapping[Any, Any], above: tuple[Any, ...]) -> Iterator[tuple[Any, Any]]:
@@ -139,11 +130,7 @@ def flattened(mapping: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
 
 
 def npz(path: Path) -> Mapped:
-    """Open an ``.npz`` file: the headers of its arrays now, their values when they are asked for.
-
-    Raises:
-        ValueError: it is torn, or holds what is no plain array.
-    """
+    """Open an ``.npz`` file of plain arrays: their headers now, their values when they are asked for."""
     file = File(path)
     arrays: dict[str, StoredArray] = {}
     with archive(file) as found:
@@ -172,12 +159,7 @@ def _of_npz(file: File, member: zipfile.ZipInfo) -> Array:
 
 
 def safetensors(path: Path) -> Mapped:
-    """Open a ``.safetensors`` file by its own library.
-
-    Raises:
-        ModuleNotFoundError: safetensors is not installed.
-        ValueError: it is torn.
-    """
+    """Open a ``.safetensors`` file by its own library; refuse one that is torn."""
     require_library("safetensors", f"source={str(path)!r}: reading it")
     from safetensors import safe_open
 
@@ -208,11 +190,7 @@ def _of_safetensors(file: File, name: str) -> Array:
 
 
 def state_dict(path: Path) -> Mapped:
-    """Open a ``.pt`` file; every member of it is held to its checksum before PyTorch reads it.
-
-    Raises:
-        ValueError: it is torn, too large, or holds what is none of a state dict's.
-    """
+    """Open a ``.pt`` file of tensors; every member of it is held to its checksum before PyTorch reads it."""
     import torch
 
     file = File(path)

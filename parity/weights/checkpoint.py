@@ -23,62 +23,11 @@ import numpy as np
 from parity.adapters import canonical
 from parity.weights.files import MOST_VALUES, Array, Contents, File, StoredArray, joined
 
-MAGIC = bytes.fromhex("57fb808b247547db")
-FOOTER = 48
-STRING = 7
-MOST_INDEX = 1 << 22  # bytes of an index, or of a graph of objects: that of about 50,000 variables
-MOST_NAMES = 1 << 25  # characters of all names, which share their beginnings in the file; or of all paths to objects
-DTYPES = {
-    1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 5: "<i2", 6: "i1", 8: "<c8", 9: "<i8", 10: "?", 17: "<u2", 18: "<c16",
-    19: "<f2", 22: "<u4", 23: "<u8",
-}  # fmt: skip
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
-# the original's attributes, and what hangs from them, to the canonical names; an underscore before the last is left out
-ATTRIBUTES = {
-    "_preemp_conv/kernel": canonical.PREEMP,
-    "_complex_conv/kernel": canonical.KERNEL,
-    "_pooling/kernel": canonical.POOLING,
-    "_pooling/pool/kernel": canonical.POOLING_2D,
-    "_compress_fn/alpha": canonical.ALPHA,
-    "_compress_fn/delta": canonical.DELTA,
-    "_compress_fn/root": canonical.ROOT,
-    "_compress_fn/ema/smooth": canonical.SMOOTH,
-    "_compress_fn/ema/weights": canonical.SMOOTH,
-    "_compress_fn/ema/cell/kernel": canonical.RNN_KERNEL,
-    "_compress_fn/ema/cell/recurrent_kernel": canonical.RNN_RECURRENT,
-    "_compress_fn/gamma": canonical.NORM_GAMMA,
-    "_compress_fn/beta": canonical.NORM_BETA,
-    "_instance_norm/gamma": canonical.GAMMA,
-    "_instance_norm/beta": canonical.BETA,
-}
-OWN = {part for path in ATTRIBUTES for part in path.split("/")[:-1]}
-LISTS = ("layer", "variables", "trainable_", "non_trainable_", "all_variables", "tracker", "keras_api")
-SIGNATURE = {"_complex_conv", "_pooling", "_activation"}
-# what training puts beside a model's layers, in Keras 2 and 3
-ASIDE = ("optimizer", "save_counter", "keras_api", "metrics", "compile", "loss", "train_", "test_", "predict_", "seed_")
-# what a classifier's own layers may be called as well: no sign of a frontend, unless a Gabor or sinc kernel is there
-COMMON = (canonical.NORM_GAMMA, canonical.NORM_BETA)
-BARE = re.compile(r"kernel(_\d+)?")
-OPTIMIZERS = re.compile(
-    r"(training|optimizer|adam|adamw|adamax|adafactor|adagrad|adadelta|ftrl|nadam|rmsprop|sgd|lion|momentum"
-    r"|gradientdescent)(_\d+)?",
-    re.IGNORECASE,
-)
-COUNTERS = re.compile(
-    r"(iter|iterations?|learning_rate|decay|beta_?[12](_power)?|global_step|save_counter|rho|momentum|epsilon|total"
-    r"|count)(_\d+)?",
-    re.IGNORECASE,
-)
-SLOT = re.compile(r"m|v|vhat|momentum|rms|accumulator|velocity")
-MODELS = {"leaf": "Leaf", "tfbanks": "TimeDomainFilterbanks", "sincnet": "SincNet", "sincnet_plus": "SincNetPlus"}
 
 
 def checkpoint(prefix: Path) -> Contents:
-    """Open the checkpoint of a prefix.
-
-    Raises:
-        ValueError: it is torn, or of a kind that TensorFlow 2 does not write.
-    """
+    """Open the checkpoint of a prefix; refuse with a ValueError one that TensorFlow 2 does not write."""
     bundle = Bundle(prefix)
     if GRAPH not in bundle.entries:
         return Named(prefix, bundle.arrays(), ((key, key) for key in bundle.entries))
@@ -101,6 +50,19 @@ def in_folder(path: Path) -> Contents:
             f"source={str(path)!r}: must hold one checkpoint, holds {names or 'none'}; give the prefix of one"
         )
     return checkpoint(found[0])
+
+
+# the bytes of a checkpoint
+
+MAGIC = bytes.fromhex("57fb808b247547db")
+FOOTER = 48
+STRING = 7
+MOST_INDEX = 1 << 22  # bytes of an index, or of a graph of objects: that of about 50,000 variables
+MOST_NAMES = 1 << 25  # characters of all names, which share their beginnings in the file; or of all paths to objects
+DTYPES = {
+    1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 5: "<i2", 6: "i1", 8: "<c8", 9: "<i8", 10: "?", 17: "<u2", 18: "<c16",
+    19: "<f2", 22: "<u4", 23: "<u8",
+}  # fmt: skip
 
 
 class Entry(NamedTuple):
@@ -137,11 +99,7 @@ class Bundle:
         return {key: StoredArray(entry.shape, partial(self.load, key)) for key, entry in self.entries.items()}
 
     def load(self, key: str) -> Array:
-        """Read the array of a key.
-
-        Raises:
-            ValueError: it is torn, in parts, or no number; or its data file is missing.
-        """
+        """Read the array of a key; refuse one that is torn, in parts or no number, or whose data file is missing."""
         entry, where = self.entries[key], self._where(key)
         if entry.dtype not in DTYPES:
             raise ValueError(f"{where}: type {entry.dtype} of TensorFlow is no number")
@@ -320,6 +278,33 @@ def masked_crc(data: bytes) -> int:
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
+# frontends by objects
+
+# the original's attributes, and what hangs from them, to the canonical names; an underscore before the last is left out
+ATTRIBUTES = {
+    "_preemp_conv/kernel": canonical.PREEMP,
+    "_complex_conv/kernel": canonical.KERNEL,
+    "_pooling/kernel": canonical.POOLING,
+    "_pooling/pool/kernel": canonical.POOLING_2D,
+    "_compress_fn/alpha": canonical.ALPHA,
+    "_compress_fn/delta": canonical.DELTA,
+    "_compress_fn/root": canonical.ROOT,
+    "_compress_fn/ema/smooth": canonical.SMOOTH,
+    "_compress_fn/ema/weights": canonical.SMOOTH,
+    "_compress_fn/ema/cell/kernel": canonical.RNN_KERNEL,
+    "_compress_fn/ema/cell/recurrent_kernel": canonical.RNN_RECURRENT,
+    "_compress_fn/gamma": canonical.NORM_GAMMA,
+    "_compress_fn/beta": canonical.NORM_BETA,
+    "_instance_norm/gamma": canonical.GAMMA,
+    "_instance_norm/beta": canonical.BETA,
+}
+OWN = {part for path in ATTRIBUTES for part in path.split("/")[:-1]}
+LISTS = ("layer", "variables", "trainable_", "non_trainable_", "all_variables", "tracker", "keras_api")
+SIGNATURE = {"_complex_conv", "_pooling", "_activation"}
+# what training puts beside a model's layers, in Keras 2 and 3
+ASIDE = ("optimizer", "save_counter", "keras_api", "metrics", "compile", "loss", "train_", "test_", "predict_", "seed_")
+
+
 class Node(NamedTuple):
     """An object: its attributes by name, and the key and full name of its value if it is a variable."""
 
@@ -440,13 +425,29 @@ def _text(values: list[bytes]) -> str:
     return b"".join(values[-1:]).decode("utf-8")
 
 
+# frontends by names
+
+# what a classifier's own layers may be called as well: no sign of a frontend, unless a Gabor or sinc kernel is there
+COMMON = (canonical.NORM_GAMMA, canonical.NORM_BETA)
+BARE = re.compile(r"kernel(_\d+)?")
+OPTIMIZERS = re.compile(
+    r"(training|optimizer|adam|adamw|adamax|adafactor|adagrad|adadelta|ftrl|nadam|rmsprop|sgd|lion|momentum"
+    r"|gradientdescent)(_\d+)?",
+    re.IGNORECASE,
+)
+COUNTERS = re.compile(
+    r"(iter|iterations?|learning_rate|decay|beta_?[12](_power)?|global_step|save_counter|rho|momentum|epsilon|total"
+    r"|count)(_\d+)?",
+    re.IGNORECASE,
+)
+SLOT = re.compile(r"m|v|vhat|momentum|rms|accumulator|velocity")
+MODELS = {"leaf": "Leaf", "tfbanks": "TimeDomainFilterbanks", "sincnet": "SincNet", "sincnet_plus": "SincNetPlus"}
+
+
 class Named(Contents):
     """Variables by Keras' full names; a frontend's share a prefix, but for the kernels that carry none.
 
-    Args:
-        path: of the file, for messages.
-        arrays: by the file's own keys.
-        names: full names, with or without ``:0``, and their keys; a name may come again.
+    ``names`` are full names, with or without ``:0``, and their keys in the file; a name may come again.
     """
 
     def __init__(self, path: Path, arrays: Mapping[str, StoredArray], names: Iterable[tuple[str, str]]) -> None:
@@ -470,11 +471,7 @@ class Named(Contents):
         return tuple(sorted(own))
 
     def names(self, scope: str) -> dict[str, str]:
-        """See :meth:`Contents.names`; a kernel without a prefix goes to the only frontend.
-
-        Raises:
-            ValueError: there is no such scope, or several kernels have no prefix, or a name has several values.
-        """
+        """See :meth:`Contents.names`; a kernel without a prefix goes to the only frontend, several to none."""
         for name, key in self.again:
             inside = not scope or name.startswith(f"{scope}/") or BARE.fullmatch(name)
             if inside and not self._same(key, self.keys[name]):

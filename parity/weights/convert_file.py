@@ -204,13 +204,8 @@ def recorded(path: Path) -> Recording:
 def audio_of(recording: Recording | None, sample_rate: int) -> tuple[str, Array]:
     """Choose what to measure on: in words, and its samples [1, T] in float32.
 
-    Args:
-        recording: of the user, at the frontend's rate. None takes the repository's clip, whose samples serve at any
-            rate, which is said; without the repository, audio that is synthesised.
-        sample_rate: of the frontend, Hz.
-
-    Raises:
-        ValueError: the recording has another rate.
+    That is the user's recording, which must have the frontend's ``sample_rate`` in Hz; or the repository's clip, whose
+    samples serve at any rate, which is said; or, without the repository, audio that is synthesised.
     """
     if recording is not None and recording.sample_rate != sample_rate:
         raise ValueError(

@@ -34,37 +34,7 @@ from parity.weights.files import (
 from parity.weights.outputs import require_library
 
 LARGEST = 1 << 30  # bytes of a file, which is looked through for what would make libhdf5 loop: some seconds
-MOST_OBJECTS = 100_000
-MOST_CHUNKS = 1024
-MOST_TEXT = 4096  # bytes of a name that an object carries
-HEAP = b"GCOL\1\0\0\0"  # what a heap of texts begins with
-_PIECE = 1 << 20
-DEFLATE, SHUFFLE, FLETCHER = 1, 2, 3  # HDF5's numbers of the filters that Keras' users set
 Opener = Callable[[], AbstractContextManager[BinaryIO]]
-
-CONVOLUTIONS = {"gabor_conv1d": "GaborConv1D", "sinc_conv1d": "SincConv1D",
-                "normalized_conv1d": "NormalizedConv1D", "fft_conv1d": "FFTConv1D"}  # fmt: skip
-POOLINGS = {"gaussian_lowpass": "GaussianLowpass", "learnable_pooling1d": "LearnablePooling1D",
-            "channel_wise_learnable_pooling1d": "ChannelWiseLearnablePooling1D"}  # fmt: skip
-# Keras 3 calls groups by the class of their layer and numbers values, in the order of the class
-VARIABLES = {
-    f"{layer}/vars/{number}": name
-    for layer, names in {
-        "gabor_conv1d": (canonical.KERNEL,),
-        "sinc_conv1d": (canonical.KERNEL,),
-        "normalized_conv1d": (canonical.KERNEL,),
-        "fft_conv1d": (canonical.CONV,),
-        "gaussian_lowpass": (canonical.POOLING,),
-        "channel_wise_learnable_pooling1d": (canonical.POOLING,),
-        "learnable_pooling1d/pool": (canonical.POOLING_2D,),
-        "pcen_layer": (canonical.ALPHA, canonical.DELTA, canonical.ROOT),
-        "pcen_layer/ema": (canonical.SMOOTH,),
-        "pcen_layer/ema/cell": (canonical.RNN_KERNEL, canonical.RNN_RECURRENT),
-        "layer_normalization": (canonical.NORM_GAMMA, canonical.NORM_BETA),
-        "instance_normalization": (canonical.GAMMA, canonical.BETA),
-    }.items()
-    for number, name in enumerate(names)
-}
 
 
 def h5(path: Path) -> Contents:
@@ -73,11 +43,7 @@ def h5(path: Path) -> Contents:
 
 
 def keras_archive(path: Path) -> Contents:
-    """Open a ``.keras`` archive, all of whose members must match their checksums.
-
-    Raises:
-        ValueError: it is torn or too large, or holds no weights; or as :func:`_read`.
-    """
+    """Open a ``.keras`` archive, all of whose members must match their checksums; raises as :func:`_read`."""
     file = File(path)
     with archive(file) as found:
         total = sum(member.file_size for member in found.infolist())
@@ -94,9 +60,7 @@ def keras_archive(path: Path) -> Contents:
 def _read(path: Path, source: Opener, archived: bool = False) -> Contents:
     """List every dataset of an HDF5 file, which ``source`` opens here and again for each dataset.
 
-    Raises:
-        ModuleNotFoundError: h5py is not installed.
-        ValueError: the file is torn, or something in it lies elsewhere; names it.
+    A file that is torn, or of which something lies elsewhere, is refused with a ValueError that names it.
     """
     require_library("h5py", f"source={str(path)!r}: reading it")
     import h5py
@@ -174,6 +138,31 @@ class LegacyH5(Contents):
         return named, inside or (scopes[0] if len(scopes) == 1 else "")
 
 
+CONVOLUTIONS = {"gabor_conv1d": "GaborConv1D", "sinc_conv1d": "SincConv1D",
+                "normalized_conv1d": "NormalizedConv1D", "fft_conv1d": "FFTConv1D"}  # fmt: skip
+POOLINGS = {"gaussian_lowpass": "GaussianLowpass", "learnable_pooling1d": "LearnablePooling1D",
+            "channel_wise_learnable_pooling1d": "ChannelWiseLearnablePooling1D"}  # fmt: skip
+# Keras 3 calls groups by the class of their layer and numbers values, in the order of the class
+VARIABLES = {
+    f"{layer}/vars/{number}": name
+    for layer, names in {
+        "gabor_conv1d": (canonical.KERNEL,),
+        "sinc_conv1d": (canonical.KERNEL,),
+        "normalized_conv1d": (canonical.KERNEL,),
+        "fft_conv1d": (canonical.CONV,),
+        "gaussian_lowpass": (canonical.POOLING,),
+        "channel_wise_learnable_pooling1d": (canonical.POOLING,),
+        "learnable_pooling1d/pool": (canonical.POOLING_2D,),
+        "pcen_layer": (canonical.ALPHA, canonical.DELTA, canonical.ROOT),
+        "pcen_layer/ema": (canonical.SMOOTH,),
+        "pcen_layer/ema/cell": (canonical.RNN_KERNEL, canonical.RNN_RECURRENT),
+        "layer_normalization": (canonical.NORM_GAMMA, canonical.NORM_BETA),
+        "instance_normalization": (canonical.GAMMA, canonical.BETA),
+    }.items()
+    for number, name in enumerate(names)
+}
+
+
 class Keras3(Contents):
     """The groups of a ``.weights.h5`` file; ``layer_names`` of those that say what their layer was called."""
 
@@ -238,6 +227,16 @@ def _unnumbered(group: str) -> str:
 def _plain(path: str) -> str:
     """Return a path without the word that Keras puts before each layer."""
     return joined(part for part in path.split("/") if part != "layers")
+
+
+# what HDF5 holds
+
+MOST_OBJECTS = 100_000
+MOST_CHUNKS = 1024
+MOST_TEXT = 4096  # bytes of a name that an object carries
+HEAP = b"GCOL\1\0\0\0"  # what a heap of texts begins with
+_PIECE = 1 << 20
+DEFLATE, SHUFFLE, FLETCHER = 1, 2, 3  # HDF5's numbers of the filters that Keras' users set
 
 
 def _array(path: Path, name: str, source: Opener) -> Array:

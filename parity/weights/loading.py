@@ -56,11 +56,7 @@ STATE = "checkpoint"  # TensorFlow's text file beside what CheckpointManager and
 PART = re.compile(r"(.+)\.(?:index|data-\d{5}-of-\d{5})")
 # what computes the same with the module that this attribute holds: torch.compile's and the two for several devices
 WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
-OF_KERAS = ("Conv1D", "FFTConv1D")  # they name and store their kernel alike
-HERTZ = 4.0  # mu is kept in [0, pi] rad/sample, and what trained without that limit is just outside
 Facts = dict[str, Any]
-# of what the original's variables are written with, whatever file or mapping holds them
-ORIGINAL: Facts = {"padding": "same", "clamp": FLOOR}
 
 
 def load_weights(
@@ -288,6 +284,9 @@ def _frontends_in(module: Any) -> list[str]:
 
 # filters of another class, whose variables have the same names and shapes
 
+OF_KERAS = ("Conv1D", "FFTConv1D")  # they name and store their kernel alike
+HERTZ = 4.0  # mu is kept in [0, pi] rad/sample, and what trained without that limit is just outside
+
 
 def _class_of(rung: str, module: Any) -> str:
     """Name the class of a module's filters as the original does; nothing where it has none, or one of its own."""
@@ -328,6 +327,9 @@ def _require_same_filters(own: str, variables: Variables, hints: Mapping[str, st
 
 
 # what no variable says, and with which the same weights give other numbers
+
+# of what the original's variables are written with, whatever file or mapping holds them
+ORIGINAL: Facts = {"padding": "same", "clamp": FLOOR}
 
 
 def facts_of(rung: str, module: Any) -> Facts:

@@ -36,15 +36,9 @@ def read(source: Path, scope: str | None, settings: Mapping[str, Any]) -> Readin
     Of the others, a state dict of ``leaf`` becomes a ``leaf.Leaf``, whose ``padding`` may be given too, ``centered``
     being assumed. That is what public ports have, so theirs becomes a ``leaf.Leaf`` as well. The rest is ``og_leaf``.
 
-    Args:
-        source: what :func:`parity.load_weights` reads.
-        scope: where in it the frontend stands.
-        settings: of the frontend, where the file does not say them; see :func:`typed`.
-
-    Raises:
-        ModuleNotFoundError: h5py or safetensors is needed and not installed.
-        ValueError: the file cannot be read, its configuration cannot be told (see :func:`infer`), or it says otherwise
-            than the settings.
+    ``scope`` is as for :func:`parity.load_weights`, which says what is refused; ``settings``, see :func:`typed`, are of
+    the frontend where the file does not say them. Where they are too few (see :func:`infer`), or the file says
+    otherwise, that is a ValueError.
     """
     given = typed(settings)
     if about := described(source):
@@ -96,12 +90,7 @@ def _leaf(config: FrontendConfig, padding: str, learn_logs: bool) -> leaf.Leaf:
 
 
 def load_wrapped(path: Path, settings: Mapping[str, Any]) -> nn.Module:
-    """Build the frontend of a state dict, a public port's with its own departures; see :func:`parity.load`.
-
-    Raises:
-        ModuleNotFoundError: the file needs h5py or safetensors, and it is not installed.
-        ValueError: it cannot be read, its configuration cannot be told, or it is one that the port has otherwise.
-    """
+    """Build the frontend of a state dict, a public port's with its own departures; see :func:`parity.load`."""
     contents = open_file(path)
     where = contents.chosen(None)
     hints = contents.hints(where)
@@ -165,7 +154,7 @@ def infer(found: Mapping[str, Any], hints: Mapping[str, str], given: Mapping[str
 
     Args:
         found: variables by the canonical or the original's names.
-        hints: what the file says beside them, see :meth:`parity.weights.files.Contents.hints`.
+        hints: see :meth:`parity.weights.files.Contents.hints`.
         given: settings of :class:`FrontendConfig`.
 
     Raises:

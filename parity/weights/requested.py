@@ -47,16 +47,9 @@ def prepared(given: Mapping[str, Any], weights: Path | None = None) -> Frontend:
 
 
 def build(frontend: str, sample_rate: float, n_filters: int = 40, padding: str = "centered") -> Any:
-    """Build a fresh front end with PCEN.
+    """Build a fresh ``leaf`` or ``efficientleaf`` with PCEN; refuses another, and what :class:`leaf.Leaf` does.
 
-    Args:
-        frontend: ``leaf`` or ``efficientleaf``.
-        sample_rate: Hz. Band edges are LEAF's, 60 Hz (0 where half the rate is less) and 7800 Hz or half the rate.
-        n_filters: number of filters.
-        padding: of ``leaf``, see :class:`leaf.Leaf`.
-
-    Raises:
-        ValueError: another frontend, a padding that it does not have, or an argument out of its range; names it.
+    Band edges are LEAF's, 60 Hz (0 where half the rate, in Hz, is less) and 7800 Hz or half the rate.
     """
     from efficientleaf import EfficientLeaf
     from leaf import Leaf

@@ -173,11 +173,7 @@ def described(path: Path) -> Description | None:
 
 
 def _parse(header: Mapping[str, Any], size: int) -> Description:
-    """Read the description in a header, of a file of so many bytes.
-
-    Raises:
-        ValueError: it is none of this version, or needs more parameters than the file can hold.
-    """
+    """Read the description in a header; refuse one that needs more parameters than a file of this size can hold."""
     try:
         said = header["__metadata__"]
         if said["producer"] != FORMAT or said["version"] != str(VERSION):
@@ -214,11 +210,7 @@ def _seal(header: Mapping[str, Any], tensors: bytes) -> str:
 
 
 def encode(module: nn.Module, about: Description) -> bytes:
-    """Make the bytes of a ``.safetensors`` file of a frontend.
-
-    Raises:
-        ModuleNotFoundError: safetensors is not installed.
-    """
+    """Make the bytes of a ``.safetensors`` file of a frontend."""
     require_library("safetensors", f"a {SUFFIX} file")
     from safetensors.torch import save
 
@@ -240,16 +232,7 @@ def write(to: tuple[Output, Output], data: bytes, about: Description) -> None:
 
 
 def outputs(path: Path, inputs: Mapping[str, Path], force: bool = False) -> tuple[Output, Output]:
-    """Name the weights and the copy of their description, to be checked before any work.
-
-    Args:
-        path: of the weights.
-        inputs: what the command reads, by argument.
-        force: whether files that are not ours may be replaced.
-
-    Raises:
-        ValueError: another suffix than ``.safetensors``.
-    """
+    """Name the weights and the copy of their description, to be checked before any work; see :class:`Output`."""
     if path.suffix != SUFFIX:
         raise ValueError(f"target={str(path)!r}: must end in {SUFFIX}")
     return (

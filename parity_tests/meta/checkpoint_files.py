@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from parity.checks.grid import FORWARD, FORWARD_NORM
 from parity.criteria import OfMax
@@ -97,3 +98,13 @@ def criterion(name: str) -> OfMax:
     """The criterion for the recorded output; wider where a norm divides by a standard deviation."""
     settings = config(name)
     return FORWARD_NORM if settings.mean_var_norm or settings.compression == "layer_norm" else FORWARD
+
+
+def gives_the_output(module: Any, name: str) -> None:
+    """A PyTorch frontend has the recorded output of a subject."""
+    recorded = arrays(name)
+    with torch.no_grad():
+        output = module(torch.from_numpy(recorded["input"])).numpy().transpose(0, 2, 1)
+    assert output.shape == recorded["output"].shape
+    verdict = criterion(name)(output, recorded["output"])
+    assert verdict.passes, verdict

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import struct
 
-from parity import load_weights
 from parity.weights.checkpoint import MAGIC, masked_crc
-from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files
-from parity_tests.meta.weights import fresh, held, same_bits
+from parity_tests.meta import weights
 
 
 def refuses(path, *named, error=ValueError, name="leaf"):
-    module = files.torch_frontend(name) if name != "small" else fresh("og_leaf")
-    before = held(module)
-    refused(lambda: load_weights(module, path), error, path.name, *named)
-    assert same_bits(held(module), before)
+    module = files.torch_frontend(name) if name != "small" else weights.fresh("og_leaf")
+    weights.refuses(module, path, path.name, *named, error=error)
 
 
 def varint(value):

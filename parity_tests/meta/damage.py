@@ -1,32 +1,46 @@
-"""Damaged files of weights, drawn from a seed, and what reading each came to.
+"""Damaged files of weights, drawn from a seed, and what reading each comes to.
 
-``python -m parity_tests.meta.damage 2000`` reads so many and prints the counts by format.
+``python -m parity_tests.meta.damage N_FILES SEED BEGIN FOLDER`` reads them in a process of its own: what they open,
+take and raise is watched, and printed as JSON.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import os
 import re
-import shutil
+import resource
+import signal
 import struct
-import subprocess
 import sys
+import time
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import numpy as np
+import torch
 
+import leaf
+from parity import load, load_weights
+from parity.weights import stored
 from parity_tests.meta import checkpoint_files as files
+from parity_tests.meta.weights import held, same_bits
 
 NAME = "leaf_everything"
-ROOT = Path(__file__).parents[2]
 CHECKED = {".pt", "leaf .pt", ".npz", "packed .npz", ".keras", "by objects", "by names", "converted"}
 SECONDS, MEGABYTES = 10, 500
 Files = dict[str, bytes]
+ALLOWED = (ValueError, OSError, ModuleNotFoundError)
+CODE = (".py", ".pyc", ".so")  # what an import, or a traceback, opens
+EVENTS = ("open", "os.remove", "os.rename", "os.mkdir", "subprocess.Popen", "socket.connect")
+opened: list[str] = []
+watching = False
 
 
 @dataclass(frozen=True)
@@ -46,12 +60,7 @@ class Original:
 
 def originals(folder: Path) -> list[Original]:
     """One of each format, with the same weights; made once."""
-    import torch
     from safetensors.torch import save_file
-
-    import leaf
-    from parity import load_weights
-    from parity.weights import stored
 
     recorded = files.FOLDER / NAME
     module = files.torch_frontend(NAME)
@@ -235,60 +244,105 @@ def cases(made: list[Original], n_files: int, seed: int) -> Iterator[tuple[int, 
         yield i, original, *damaged(original, np.random.default_rng([seed, i]))
 
 
-@dataclass
-class Count:
-    """Counts of the files that were refused, loaded unchanged, or loaded with other numbers where no checksum tells."""
-
-    refused: int = 0
-    unchanged: int = 0
-    changed: int = 0
+# the process in which they are read
 
 
-def read_all(n_files: int, seed: int, folder: Path) -> tuple[dict[str, Count], list[str]]:
-    """Read so many damaged files in processes of their own: counts by format, and what must not be.
-
-    A process that ends before its time is a violation too, and another goes on with the next file.
-    """
-    counts: dict[str, Count] = {}
-    violations: list[str] = []
-    begin = 0
-    while begin < n_files:
-        arguments = map(str, (n_files, seed, begin, folder))
-        command = [sys.executable, "-m", "parity_tests.meta.damage_child", *arguments]
-        child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        assert child.stdout is not None
-        last = begin - 1
-        with child.stdout:
-            for line in child.stdout:
-                row = json.loads(line)
-                if "begins" in row:
-                    last = row["begins"]
-                elif "violation" in row:
-                    violations.append(row["violation"])
-                else:
-                    count = counts.setdefault(row["kind"], Count())
-                    setattr(count, row["end"], getattr(count, row["end"]) + 1)
-        if child.wait():
-            violations.append(f"file {last} of seed {seed}: the process ended with {child.returncode}")
-            begin = last + 1
-        else:
-            begin = n_files
-        shutil.rmtree(folder / "damaged", ignore_errors=True)
-    return counts, violations
+def watch(event: str, arguments: tuple[Any, ...]) -> None:
+    """Keep what is opened outside of the folder, or to be written."""
+    if not watching or event not in EVENTS:
+        return
+    path = os.fsdecode(arguments[0]) if isinstance(arguments[0], (str, bytes, os.PathLike)) else str(arguments[0])
+    inside = event == "open" and path.startswith(f"{folder}/") and not (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR)
+    if not inside and not path.endswith(CODE):
+        opened.append(f"{event} {path}")
 
 
-def main(n_files: int = 2000, seed: int = 0) -> int:
-    """Print the counts; ends with 1 if something was that must not be."""
-    import tempfile
+def say(**row: Any) -> None:
+    """A line for the process that started this one."""
+    print(json.dumps(row), flush=True)
 
-    with tempfile.TemporaryDirectory() as folder:
-        counts, violations = read_all(n_files, seed, Path(folder))
-    for kind, count in sorted(counts.items()):
-        print(f"{kind:13} {count.refused:5} refused {count.unchanged:5} unchanged {count.changed:5} changed")
-    for violation in violations:
-        print(violation)
-    return 1 if violations else 0
+
+class TooLong(BaseException):
+    """The time of a file is over."""
+
+
+def ring(signum: int, frame: FrameType | None) -> None:
+    raise TooLong
+
+
+def fresh(kind: str) -> Any:
+    """A module for a format."""
+    if kind == "leaf .pt":
+        return leaf.Leaf(4, compression=leaf.PCEN(4, learn_logs=False))
+    return files.torch_frontend(NAME)
+
+
+def read(original: Original, where: Path, module: Any) -> Any:
+    """The module that a file was read into."""
+    if original.kind == "converted":
+        return load(where)
+    load_weights(module, where)
+    return module
+
+
+def main(n_files: int, seed: int, begin: int) -> None:
+    """Read the damaged files from one on."""
+    global watching
+    made_in = folder.parent / "originals"
+    made_in.mkdir(parents=True, exist_ok=True)
+    made = originals(made_in)
+    blank, module, whole = {}, {}, {}
+    for original in made:  # whatever is imported, is imported here
+        for name, data in original.files.items():
+            (folder / name).write_bytes(data)
+        module[original.kind] = fresh(original.kind)
+        blank[original.kind] = {name: torch.zeros_like(t) for name, t in module[original.kind].state_dict().items()}
+        whole[original.kind] = held(read(original, folder / original.path, fresh(original.kind)))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    signal.signal(signal.SIGALRM, ring)
+    for i, original, changed, told in cases(made, n_files, seed):
+        if i < begin:
+            continue
+        say(begins=i)
+        for name, data in changed.items():
+            (folder / name).write_bytes(data)
+        kind = original.kind
+        module[kind].load_state_dict(blank[kind])
+        what = f"file {i} of seed {seed} ({kind})"
+        opened.clear()
+        started = time.monotonic()
+        signal.alarm(SECONDS)
+        watching, end = True, ""
+        try:
+            found = held(read(original, folder / original.path, module[kind]))
+            end = "unchanged" if same_bits(found, whole[kind]) else "changed"
+        except ALLOWED as error:
+            end = "refused"
+            if original.path.split(".")[0] not in str(error):
+                say(violation=f"{what}: the refusal does not name the file: {error}")
+            if not same_bits(held(module[kind]), {n: t.numpy() for n, t in blank[kind].items()}):
+                say(violation=f"{what}: refused, and the module is changed")
+        except BaseException as error:
+            say(violation=f"{what}: {type(error).__name__}: {error}")
+        finally:
+            signal.alarm(0)
+            watching = False
+        if time.monotonic() - started > SECONDS:
+            say(violation=f"{what}: took over {SECONDS} s")
+        if end == "changed" and told:
+            say(violation=f"{what}: loaded other numbers")
+        for path in opened:
+            say(violation=f"{what}: {path}")
+        taken = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10
+        if taken > MEGABYTES:
+            say(violation=f"{what}: took {taken} MB")
+            before += taken << 10
+        if end:
+            say(kind=kind, end=end)
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:])))
+    folder = Path(sys.argv[4]) / "damaged"
+    folder.mkdir(parents=True, exist_ok=True)
+    sys.addaudithook(watch)
+    main(*map(int, sys.argv[1:4]))

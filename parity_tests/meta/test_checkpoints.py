@@ -17,9 +17,8 @@ from parity.criteria import Exactly
 from parity.weights.arrays import stored_arrays
 from parity.weights.checkpoint import Bundle, Named
 from parity.weights.loading import open_file
-from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files
-from parity_tests.meta.weights import held, same_bits
+from parity_tests.meta.weights import refuses, same_bits
 
 SAME = Exactly("the variables that Keras saved, carried in float32")
 READ = Exactly("TensorFlow's own reader gives the bytes that ours does")
@@ -61,12 +60,7 @@ def test_pytorch_gives_the_originals_output(name, source):
     found = RUNGS["og_leaf"].load_adapter().read(module)
     for variable, value in expected_variables("og_leaf", module, name).items():
         assert SAME(found[variable], value).passes, variable
-    recorded = files.arrays(name)
-    with torch.no_grad():
-        output = module(torch.from_numpy(recorded["input"])).numpy().transpose(0, 2, 1)
-    assert output.shape == recorded["output"].shape
-    verdict = files.criterion(name)(output, recorded["output"])
-    assert verdict.passes, verdict
+    files.gives_the_output(module, name)
 
 
 @pytest.mark.usefixtures("tensorflow")
@@ -174,11 +168,8 @@ def test_slots_are_told_by_their_names():
 
 @pytest.mark.parametrize(("source", "scope"), SCOPES.items())
 def test_another_scope_is_refused_with_those_that_there_are(source, scope):
-    module = files.torch_frontend("classifier")
-    before = held(module)
-    call = lambda: load_into(module, "classifier", source, scope="my_model/leaf")  # noqa: E731
-    refused(call, ValueError, "scope='my_model/leaf'", source, scope)
-    assert same_bits(held(module), before)
+    module, path = files.torch_frontend("classifier"), files.FOLDER / "classifier" / source
+    refuses(module, path, "scope='my_model/leaf'", source, scope, scope="my_model/leaf")
 
 
 def test_any_path_of_attributes_is_a_scope():
@@ -200,10 +191,7 @@ def test_any_path_of_attributes_is_a_scope():
 ])  # fmt: skip
 def test_another_frontend_is_refused_by_name(name, into, named):
     for source in files.sources(name):
-        module = files.torch_frontend(into)
-        before = held(module)
-        refused(lambda m=module, s=source: load_into(m, name, s.name), ValueError, *named)
-        assert same_bits(held(module), before)
+        refuses(files.torch_frontend(into), source, *named)
 
 
 def test_published_state_dict():
@@ -223,12 +211,12 @@ def test_published_state_dict():
 
 
 def test_leaf_refuses_what_it_cannot_hold():
-    module = leaf.Leaf(4, sample_rate=8000, max_freq=4000)
-    call = lambda: load_into(module, "leaf_everything", "model")  # noqa: E731
-    refused(call, ValueError, "not expected", "tfbanks_instancenorm/beta", "tfbanks_preemp/kernel")
+    source = files.FOLDER / "leaf_everything" / "model"
+    named = ("not expected", "tfbanks_instancenorm/beta", "tfbanks_preemp/kernel")
+    refuses(leaf.Leaf(4, sample_rate=8000, max_freq=4000), source, *named)
 
 
 def test_list_of_checkpoints_is_not_taken_for_one(tmp_path):
     (tmp_path / "checkpoint").write_text('model_checkpoint_path: "ckpt-3"\n')
-    with pytest.raises(ValueError, match="lists checkpoints and holds none; give the prefix of one, or its folder"):
-        open_file(tmp_path / "checkpoint")
+    named = "lists checkpoints and holds none; give the prefix of one, or its folder"
+    refuses(files.torch_frontend("leaf"), tmp_path / "checkpoint", named)

@@ -16,26 +16,22 @@ HELD = {"s": 0.04, "alpha": 0.96, "delta": 2.0, "r": 2.0}
 LOGS = {"s": -3.0, "alpha": -0.1, "delta": 1.0, "r": -0.7}
 
 
-def given_as(parameters, **changed):
-    return {name: np.float32([value, value]) for name, value in {**parameters, **changed}.items()}
-
-
-@pytest.mark.parametrize(("name", "value", "allowed"), [
-    ("s", 0.0, "(0, 1]"), ("s", -0.1, "(0, 1]"), ("s", 1.2, "(0, 1]"), ("s", np.nan, "(0, 1]"),
-    ("alpha", 0.0, "(0, 1]"), ("alpha", 1.01, "(0, 1]"), ("delta", 0.0, "above 0"), ("delta", -1.0, "above 0"),
-    ("delta", np.inf, "finite"), ("r", 0.5, "at least 1"), ("r", np.inf, "finite"),
+@pytest.mark.parametrize(("into", "name", "value", "allowed"), [
+    *((to_logarithms, *row) for row in (
+        ("s", 0.0, "(0, 1]"), ("s", -0.1, "(0, 1]"), ("s", 1.2, "(0, 1]"), ("s", np.nan, "(0, 1]"),
+        ("alpha", 0.0, "(0, 1]"), ("alpha", 1.01, "(0, 1]"), ("delta", 0.0, "above 0"), ("delta", -1.0, "above 0"),
+        ("delta", np.inf, "finite"), ("r", 0.5, "at least 1"), ("r", np.inf, "finite"),
+    )),
+    *((to_values, *row) for row in (
+        ("s", 0.1, "at most 0"), ("alpha", 0.1, "at most 0"), ("r", 0.1, "at most 0"), ("r", np.nan, "at most 0"),
+        ("delta", -100.0, "normal number of float32"), ("delta", 100.0, "normal number"),
+        ("r", -100.0, "normal number"), ("s", -200.0, "normal number"), ("delta", np.nan, "normal number"),
+    )),
 ])  # fmt: skip
-def test_values_outside_of_the_shared_domain_are_refused(name, value, allowed):
-    refused(lambda: to_logarithms(given_as(HELD, **{name: value})), ValueError, f"compression.{name}", allowed)
-
-
-@pytest.mark.parametrize(("name", "value", "allowed"), [
-    ("s", 0.1, "at most 0"), ("alpha", 0.1, "at most 0"), ("r", 0.1, "at most 0"), ("r", np.nan, "at most 0"),
-    ("delta", -100.0, "normal number of float32"), ("delta", 100.0, "normal number"), ("r", -100.0, "normal number"),
-    ("s", -200.0, "normal number"), ("delta", np.nan, "normal number"),
-])  # fmt: skip
-def test_logarithms_outside_of_the_shared_domain_are_refused(name, value, allowed):
-    refused(lambda: to_values(given_as(LOGS, **{name: value})), ValueError, f"compression.{name}", allowed)
+def test_outside_of_the_shared_domain(into, name, value, allowed):
+    inside = HELD if into is to_logarithms else LOGS
+    given = {key: np.float32([number, number]) for key, number in {**inside, name: value}.items()}
+    refused(lambda: into(given), ValueError, f"compression.{name}", allowed)
 
 
 def test_a_missing_parameter_is_named():

@@ -16,8 +16,7 @@ from parity.weights.checkpoint import Bundle
 from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files
 from parity_tests.meta.crafted import refuses
-from parity_tests.meta.damage import CHECKED, originals
-from parity_tests.meta.damage_child import fresh, read
+from parity_tests.meta.damage import CHECKED, fresh, originals, read
 from parity_tests.meta.weights import SMALL, held, same_bits
 
 WEIGHTS = Case(config=SMALL, seed=1).variables()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from parity import load_weights
 from parity.adapters.rungs import RUNGS
 from parity.cases.case import Case
 from parity.oracle.config import LeafConfig
+from parity_tests.helpers.refusals import refused
 
 SMALL = LeafConfig(n_filters=3, sample_rate=2000)
 PADDINGS = {"og_leaf": "same", "tf_leaf": "same", "leaf": "same", "efficientleaf": "centered"}
@@ -35,3 +37,10 @@ def same_bits(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
     return {k: (v.shape, v.dtype, v.tobytes()) for k, v in a.items()} == {
         k: (v.shape, v.dtype, v.tobytes()) for k, v in b.items()
     }
+
+
+def refuses(module, source, *named: str, error: type[Exception] = ValueError, **options) -> None:
+    """``load_weights`` refuses a source with this error, whose message holds everything named, and changes nothing."""
+    before = held(module)
+    refused(lambda: load_weights(module, source, **options), error, *named)
+    assert same_bits(held(module), before)
