@@ -16,20 +16,21 @@ import numpy as np
 
 from parity.cases.case import Case
 from parity.criteria import (
+    UNMEASURED,
     Accuracy,
+    Envelope,
     OfMax,
     PooledAccuracy,
     RelativeL2,
+    Size,
     Verdict,
     norm,
     peak,
     soundness,
     status,
+    unit_roundoff,
     within_rounding,
 )
-from parity.criteria.accuracy import UNMEASURED
-from parity.criteria.criterion import unit_roundoff
-from parity.criteria.direct import Envelope, Size
 from parity.oracle import ORIGINAL, Conventions, Geometry, LeafBounds, LeafOracle, LeafRun, Precision
 from parity.oracle.config import LeafConfig
 from parity.report.claims import STAGES, Measurement
@@ -156,7 +157,7 @@ class Expected:
     def scatter(self, name: str, size: Size) -> float | None:
         """Bound the distance of a float32 implementation from the oracle by drawn roundings.
 
-        A bound that holds with the probability of :class:`parity.criteria.direct.Envelope`, over draws of roundings
+        A bound that holds with the probability of :class:`parity.criteria.Envelope`, over draws of roundings
         that no order of summation exceeds (:meth:`parity.oracle.chain.Chain.sum_rounded`). None where no sum is drawn.
         """
         largest = self._scatter.get(name)

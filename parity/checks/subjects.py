@@ -3,7 +3,7 @@
 The oracle is run again with the inputs of every stage, every variable and every cotangent moved by one unit in the last
 place, up or down at random: rounding errors of an implementation are made where these are, are as large but for a small
 factor, and are carried on in the same way, through the same cancellations. What a candidate is off is one more such
-draw, held to the largest of them by :class:`parity.criteria.direct.Envelope`.
+draw, held to the largest of them by :class:`parity.criteria.Envelope`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from parity.adapters import subject_oracle
 from parity.cases.public_names import public
 from parity.cases.subjects import Subject
 from parity.checks.grid import Context, largest_distances
-from parity.criteria import Exactly, OfMax, Verdict, norm, status
-from parity.criteria.direct import Envelope, Size
+from parity.criteria import Envelope, Exactly, OfMax, Size, Verdict, norm, status
 from parity.criteria.outcome import Array, Outcome
 from parity.report.cells import claimed
 from parity.report.claims import Measurement

@@ -18,9 +18,7 @@ from parity.cases.public_names import public
 from parity.cases.subjects import Subject
 from parity.checks.grid import FORWARD, FORWARD_NORM, GRADIENT, GRADIENT_NORM, Context, largest_distances
 from parity.checks.subjects import SAME_REFUSAL
-from parity.criteria import OfMax, Verdict, norm, peak, status
-from parity.criteria.criterion import unit_roundoff
-from parity.criteria.direct import Envelope, Size
+from parity.criteria import Envelope, OfMax, Size, Verdict, norm, peak, status, unit_roundoff
 from parity.criteria.outcome import Array, Outcome
 from parity.mutation.planting import Benign
 from parity.report.cells import claimed
