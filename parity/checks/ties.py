@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parity.adapters import canonical
-from parity.adapters.base import Adapter, TorchAdapter
 from parity.adapters.canonical import Variables
-from parity.adapters.rungs import RUNGS
+from parity.adapters.rungs import RUNGS, Adapter, TorchAdapter
 from parity.cases.case import Case
 from parity.checks.grid import Arrays, Context
 from parity.criteria import AtMost, Exactly, RelativeL2, norm, unit_roundoff, within_rounding

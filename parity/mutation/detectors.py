@@ -19,9 +19,8 @@ import torch
 
 import efficientleaf
 from parity.adapters import canonical
-from parity.adapters.base import Adapter
 from parity.adapters.efficientleaf import EfficientLeafAdapter
-from parity.adapters.rungs import RUNGS
+from parity.adapters.rungs import RUNGS, Adapter
 from parity.cases.case import Case
 from parity.checks import compressions, initial, plans
 from parity.checks.grid import Context, Expected, compare

@@ -10,8 +10,7 @@ from unittest.mock import patch
 import numpy as np
 import soundfile
 
-from parity.adapters.base import Adapter
-from parity.adapters.rungs import RUNGS
+from parity.adapters.rungs import RUNGS, Adapter
 from parity.oracle.config import LeafConfig
 from parity.report import pictures, recorded
 from parity.report.answers import MILLIONTH

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from parity.adapters.refusals import reject_options
+from parity.adapters.rungs import reject_options
 from parity.oracle.config import PADDINGS
 from parity.weights import stored
 from parity.weights.clips import audio_of, recorded

@@ -10,9 +10,8 @@ import torch
 
 import leaf
 import og_leaf
-from parity.adapters.base import Entry, TorchAdapter
 from parity.adapters.optimizers import State, TorchTrainer
-from parity.adapters.rungs import RUNGS
+from parity.adapters.rungs import RUNGS, Entry, TorchAdapter
 from parity.checks import training
 from parity.checks.training_steps import CASES, interior, out_and_back, require_interior
 from parity.criteria import FALSE_ALARM, Envelope, OfMax, PropagatedBound
