@@ -148,7 +148,7 @@ def draw(clip: Path, faults: Sequence[Mapping[str, Any]] = ()) -> list[Picture]:
             "upper rungs' own defaults peak and widen elsewhere.",
             webp(pictures.filters({name: exhibit.responses() for name, exhibit in shown.items()})),
         ),
-        _fault(port, x, features["leaf"], [float(row["ratio"]) for row in faults if row["killed"]]),
+        _fault(port, x, features["leaf"], [float(row["ratio"]) for row in faults if row["caught"]]),
     ]
 
 
