@@ -11,7 +11,7 @@ import efficientleaf
 from parity.adapters import canonical
 from parity.adapters.canonical import Variables
 from parity.adapters.leaf import PlainAdapter, pcen_stages, plain_arguments, require_plain
-from parity.adapters.refusals import reject_options
+from parity.adapters.rungs import reject_options
 from parity.oracle.config import LeafConfig
 from parity.oracle.geometry import Box, Geometry, Group
 

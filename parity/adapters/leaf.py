@@ -9,9 +9,8 @@ import torch
 
 import leaf
 from parity.adapters import canonical
-from parity.adapters.base import Entry, TorchAdapter
 from parity.adapters.canonical import Variables
-from parity.adapters.refusals import reject_options
+from parity.adapters.rungs import Entry, TorchAdapter, reject_options
 from parity.oracle.config import LeafConfig
 
 

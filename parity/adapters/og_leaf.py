@@ -16,9 +16,15 @@ from og_leaf.padding import pad_time
 from og_leaf.pooling import ChannelWiseLearnablePooling1D, GaussianLowpass, LearnablePooling1D
 from og_leaf.postprocessing import ExponentialMovingAverage, PCENLayer
 from parity.adapters import canonical, layouts
-from parity.adapters.base import Entry, TorchAdapter
-from parity.adapters.original import arguments_of, built_compression, compression_of, config_of_original
-from parity.adapters.refusals import reject_options, require_leaf, require_same_padding
+from parity.adapters.original import (
+    arguments_of,
+    built_compression,
+    compression_of,
+    config_of_original,
+    require_leaf,
+    require_same_padding,
+)
+from parity.adapters.rungs import Entry, TorchAdapter, reject_options
 from parity.oracle.config import FLOOR, LeafConfig
 
 

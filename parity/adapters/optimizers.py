@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from parity.adapters.base import TorchAdapter
 from parity.adapters.canonical import Variables
+from parity.adapters.rungs import TorchAdapter
 from parity.oracle.optimizers import PARAMETER, Adam, Momentum, Rule, Sgd
 
 if TYPE_CHECKING:

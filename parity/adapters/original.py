@@ -1,4 +1,4 @@
-"""Configurations of rungs 0 and 1, which have the original's arguments and attributes. Imports no framework."""
+"""Configurations of rungs 0 and 1, which have the original's arguments, and what they refuse. Imports no framework."""
 
 from __future__ import annotations
 
@@ -57,3 +57,33 @@ def compression_of(compress: Any, pcen: type, learned: bool, n_smooth: int, log:
     if none:
         return {"compression": "none"}
     raise ValueError(f"compression_fn={compress!r}: must be a PCENLayer, log_compression or None to be carried")
+
+
+def require_same_padding(rung: str, config: LeafConfig) -> None:
+    """Rungs 0 and 1 have TensorFlow's geometry alone.
+
+    Raises:
+        ValueError: the configuration is another.
+    """
+    if config.padding != "same":
+        raise ValueError(
+            f"padding={config.padding!r}: {rung} holds padding='same' alone; pass padding='same' to accept frames "
+            "that are aligned otherwise"
+        )
+
+
+def require_leaf(module: Any) -> None:
+    """Refuse a frontend of rung 0 or 1 with other filters, activation or pooling than LEAF's.
+
+    Raises:
+        ValueError: names the part, its class and the one that is allowed.
+    """
+    parts = {"_complex_conv": "GaborConv1D", "_activation": "SquaredModulus", "_pooling": "GaussianLowpass"}
+    for name, allowed in parts.items():
+        found = getattr(module, name, None)
+        if allowed not in {cls.__name__ for cls in type(found).__mro__}:
+            shown = type(found).__name__ if found is not None else "none"
+            raise ValueError(
+                f"{type(module).__name__} with {name}={shown}: must have {allowed} to be carried as LEAF; load_weights "
+                "carries other frontends between og_leaf and tf_leaf"
+            )

@@ -1,4 +1,4 @@
-"""Refuse what a rung cannot hold, or what is not carried between rungs. Imports no framework."""
+"""Refuse what is not carried between rungs. Imports no framework."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from parity.adapters.canonical import DELTA, SMOOTH, Variables
-from parity.oracle.config import FLOOR, LeafConfig
+from parity.oracle.config import FLOOR
 
 SIMPLIFIED = ("leaf", "efficientleaf")
 LEAST_WINDOW = 4  # samples, where [4, window] and [2 / window, 0.5] are ranges
@@ -70,44 +70,3 @@ def require_carried(module: Any) -> None:
                 raise ValueError(
                     f"compression.{name}: value {largest:g}: must be at most 1, where other rungs limit it"
                 )
-
-
-def reject_options(rung: str, options: dict[str, Any], allowed: tuple[str, ...] = ()) -> None:
-    """Refuse the options that a rung does not have.
-
-    Raises:
-        ValueError: one that is not allowed is given.
-    """
-    unknown = sorted(set(options) - set(allowed))
-    if unknown:
-        raise ValueError(f"options={unknown}: {rung} allows {list(allowed) or 'none'}")
-
-
-def require_same_padding(rung: str, config: LeafConfig) -> None:
-    """Rungs 0 and 1 have TensorFlow's geometry alone.
-
-    Raises:
-        ValueError: the configuration is another.
-    """
-    if config.padding != "same":
-        raise ValueError(
-            f"padding={config.padding!r}: {rung} holds padding='same' alone; pass padding='same' to accept frames "
-            "that are aligned otherwise"
-        )
-
-
-def require_leaf(module: Any) -> None:
-    """Refuse a frontend of rung 0 or 1 with other filters, activation or pooling than LEAF's.
-
-    Raises:
-        ValueError: names the part, its class and the one that is allowed.
-    """
-    parts = {"_complex_conv": "GaborConv1D", "_activation": "SquaredModulus", "_pooling": "GaussianLowpass"}
-    for name, allowed in parts.items():
-        found = getattr(module, name, None)
-        if allowed not in {cls.__name__ for cls in type(found).__mro__}:
-            shown = type(found).__name__ if found is not None else "none"
-            raise ValueError(
-                f"{type(module).__name__} with {name}={shown}: must have {allowed} to be carried as LEAF; load_weights "
-                "carries other frontends between og_leaf and tf_leaf"
-            )

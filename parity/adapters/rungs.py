@@ -1,13 +1,26 @@
-"""The ladder as data: each rung, what it stands on, what can be read off it, and the adapter that reads it."""
+"""The ladder as data, and the interface by which every rung is built and read: adapters.
+
+An adapter maps one rung to the canonical form. The part that every PyTorch rung shares is here, too.
+"""
 
 from __future__ import annotations
 
 import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import numpy as np
+
+from parity.adapters.canonical import Variables, checked, expected_shapes, require_fit
+from parity.oracle.config import LeafConfig
+from parity.oracle.geometry import Geometry
 
 if TYPE_CHECKING:
-    from parity.adapters.base import Adapter
+    import torch
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -76,3 +89,244 @@ def rung_of(module: Any) -> Rung:
                 return rung
     allowed = "tf_leaf.Leaf, og_leaf.Leaf, leaf.Leaf or efficientleaf.EfficientLeaf"
     raise TypeError(f"module={type(module).__module__}.{type(module).__qualname__}: must be a {allowed}")
+
+
+class Adapter(ABC):
+    """Maps one rung to the canonical form: its parameters to the original's variables, its layout to [B, C, time].
+
+    Attributes:
+        rung: name of the rung.
+    """
+
+    rung: ClassVar[str]
+
+    @abstractmethod
+    def owns(self, module: Any) -> bool:
+        """Tell whether the module is this rung's."""
+
+    @abstractmethod
+    def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> Any:
+        """A fresh module of the rung.
+
+        Raises:
+            ValueError: the rung cannot hold the configuration; names what it cannot.
+        """
+
+    @abstractmethod
+    def config(self, module: Any) -> LeafConfig:
+        """The configuration of a module, read off it."""
+
+    def shapes(self, module: Any) -> dict[str, tuple[int, ...]]:
+        """Canonical name and shape of every variable that the module holds."""
+        return expected_shapes(self.config(module))
+
+    @abstractmethod
+    def read(self, module: Any) -> Variables:
+        """The module's parameters, by canonical names and shapes."""
+
+    @abstractmethod
+    def write(self, module: Any, variables: Variables) -> None:
+        """Set the module's parameters from checked canonical variables, all of them or none.
+
+        Raises:
+            ValueError: the module cannot hold a value; names the variable, the value and what is allowed.
+        """
+
+    @abstractmethod
+    def output(self, module: Any, x: np.ndarray) -> np.ndarray:
+        """The module on audio [B, T], in evaluation mode: [B, C, frames]."""
+
+    @abstractmethod
+    def stages(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
+        """Every stage that the rung has, in the canonical layout."""
+
+    def stage(self, module: Any, x: np.ndarray, name: str) -> np.ndarray:
+        """One of :meth:`stages`, without those behind it where the rung can stop there."""
+        return self.stages(module, x)[name]
+
+    @abstractmethod
+    def gradients(self, module: Any, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
+        """Gradient of ``sum(cotangent * output)``: ``input`` [B, T] and each trainable canonical variable."""
+
+    def arrays(self, module: Any, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
+        """Stages and gradients, whose names are never the same."""
+        return {**self.stages(module, x), **self.gradients(module, x, cotangent)}
+
+    def filled(self, config: LeafConfig, variables: Mapping[str, Any], dtype: str = "float32", **options: Any) -> Any:
+        """A module of the rung with these weights, by any of their names; raises as :meth:`build` and ``checked``."""
+        module = self.build(config, dtype, **options)
+        self.write(module, checked(variables, config))
+        return module
+
+    def geometry(self, module: Any, config: LeafConfig) -> Geometry | None:
+        """The oracle's geometry of a module, where it is not LEAF's own."""
+        return None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One canonical variable as tensors of a PyTorch module: one tensor, or one a column.
+
+    Attributes:
+        tensors: the module's parameters or buffers.
+        shape: the canonical shape.
+        log_sign: 1 where the module holds the logarithm of the canonical value, -1 where it holds that of its
+            inverse, 0 where it holds the value.
+        reverse: the module has the canonical axes the other way round.
+    """
+
+    tensors: tuple[torch.Tensor, ...]
+    shape: tuple[int, ...]
+    log_sign: int = 0
+    reverse: bool = False
+
+    def assemble(self, values: Sequence[torch.Tensor]) -> np.ndarray:
+        """The canonical array from one value a tensor."""
+        arrays = [v.detach().cpu().numpy() for v in values]
+        joined = arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=1)
+        joined = joined.transpose() if self.reverse else joined
+        return np.array(joined.reshape(self.shape))
+
+    def value(self) -> np.ndarray:
+        """The canonical array."""
+        held = self.assemble(self.tensors)
+        # in float64, rounded once
+        return np.exp(self.log_sign * held.astype(np.float64)).astype(held.dtype) if self.log_sign else held
+
+    def gradient(self, gradients: Sequence[torch.Tensor]) -> np.ndarray:
+        """The gradient to the canonical array from those to the tensors."""
+        own = self.assemble(gradients)
+        return own * self.log_sign / self.value() if self.log_sign else own
+
+    def check(self, name: str, array: np.ndarray) -> None:
+        """Refuse values that the tensors cannot hold.
+
+        Raises:
+            ValueError: names the variable, the value and what is allowed.
+        """
+        require_fit(name, array, str(self.tensors[0].dtype).removeprefix("torch."))
+        if self.log_sign and array.min() <= 0:
+            raise ValueError(f"variable {name!r}: value {array.min()}: must be above 0, its logarithm is learned")
+
+    def assign(self, array: np.ndarray) -> None:
+        """Copy the canonical array into the tensors, in their dtype and on their device."""
+        import torch
+
+        if self.log_sign:
+            array = self.log_sign * np.log(array.astype(np.float64))
+        if self.reverse:
+            array = array.transpose()
+        columns = [array] if len(self.tensors) == 1 else list(array.T)
+        with torch.no_grad():
+            for tensor, column in zip(self.tensors, columns, strict=True):
+                tensor.copy_(torch.as_tensor(np.ascontiguousarray(column)).reshape(tensor.shape))
+
+
+class TorchAdapter(Adapter):
+    """Everything about a PyTorch rung that follows from its table of parameters."""
+
+    @abstractmethod
+    def entries(self, module: Any) -> dict[str, Entry]:
+        """The module's parameters by canonical name."""
+
+    @abstractmethod
+    def forward_stages(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Every stage of the forward pass on audio [B, T], in the canonical layout."""
+
+    def read(self, module: Any) -> Variables:
+        return {name: entry.value() for name, entry in self.entries(module).items()}
+
+    def write(self, module: Any, variables: Variables) -> None:
+        entries = self.entries(module)
+        for name, entry in entries.items():
+            entry.check(name, variables[name])
+        for name, entry in entries.items():
+            entry.assign(variables[name])
+
+    def output(self, module: Any, x: np.ndarray) -> np.ndarray:
+
+        def run() -> np.ndarray:
+            return np.asarray(module(self._audio(module, x)).detach().cpu().numpy())
+
+        return self._without_training(module, run)
+
+    def stages(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
+        """``output`` is the module's own call, not the last stage."""
+
+        def run() -> dict[str, np.ndarray]:
+            audio = self._audio(module, x)
+            stages = {name: stage.detach().cpu().numpy() for name, stage in self.forward_stages(module, audio).items()}
+            return {**stages, "output": module(audio).detach().cpu().numpy()}
+
+        return self._without_training(module, run)
+
+    def stage(self, module: Any, x: np.ndarray, name: str) -> np.ndarray:
+        """Compute one stage; the module's own call is left out."""
+        if name == "output":
+            return self.output(module, x)
+
+        def run() -> np.ndarray:
+            return np.asarray(self.forward_stages(module, self._audio(module, x))[name].detach().cpu().numpy())
+
+        return self._without_training(module, run)
+
+    def autocast_stages(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
+        """The stages under torch's autocast to bfloat16, as float32 numbers."""
+        import torch
+
+        def run() -> dict[str, np.ndarray]:
+            audio = self._audio(module, x)
+            with torch.no_grad(), torch.autocast(audio.device.type, dtype=torch.bfloat16):
+                stages = {**self.forward_stages(module, audio), "output": module(audio)}
+            return {name: stage.float().cpu().numpy() for name, stage in stages.items()}
+
+        return self._without_training(module, run)
+
+    def gradients(self, module: Any, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
+        import torch
+
+        def run() -> dict[str, np.ndarray]:
+            audio = self._audio(module, x).requires_grad_()
+            entries = {
+                name: entry
+                for name, entry in self.entries(module).items()
+                if all(t.requires_grad for t in entry.tensors)
+            }
+            tensors = [t for entry in entries.values() for t in entry.tensors]
+            output = module(audio)
+            seeds = torch.as_tensor(cotangent, dtype=output.dtype)
+            grads = iter(torch.autograd.grad(output, [audio, *tensors], seeds, materialize_grads=True))
+            out = {"input": next(grads).cpu().numpy()}
+            for name, entry in entries.items():
+                out[name] = entry.gradient([next(grads) for _ in entry.tensors])
+            return out
+
+        return self._without_training(module, run)
+
+    def _audio(self, module: Any, x: np.ndarray) -> torch.Tensor:
+        import torch
+
+        like = next(module.parameters())
+        # a copy: a module that writes into its input must not reach the caller's array
+        return torch.tensor(x, dtype=like.dtype, device=like.device)
+
+    @staticmethod
+    def _without_training(module: Any, run: Callable[[], Result]) -> Result:
+        """Run in evaluation mode and put the module's own mode back."""
+        training = module.training
+        module.eval()
+        try:
+            return run()
+        finally:
+            module.train(training)
+
+
+def reject_options(rung: str, options: dict[str, Any], allowed: tuple[str, ...] = ()) -> None:
+    """Refuse the options that a rung does not have.
+
+    Raises:
+        ValueError: one that is not allowed is given.
+    """
+    unknown = sorted(set(options) - set(allowed))
+    if unknown:
+        raise ValueError(f"options={unknown}: {rung} allows {list(allowed) or 'none'}")

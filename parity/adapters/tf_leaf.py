@@ -11,10 +11,16 @@ import tensorflow as tf
 
 import tf_leaf
 from parity.adapters import canonical
-from parity.adapters.base import Adapter
 from parity.adapters.canonical import Variables
-from parity.adapters.original import arguments_of, built_compression, compression_of, config_of_original
-from parity.adapters.refusals import reject_options, require_leaf, require_same_padding
+from parity.adapters.original import (
+    arguments_of,
+    built_compression,
+    compression_of,
+    config_of_original,
+    require_leaf,
+    require_same_padding,
+)
+from parity.adapters.rungs import Adapter, reject_options
 from parity.oracle.config import FLOOR, LeafConfig
 from tf_leaf import impulse_responses
 

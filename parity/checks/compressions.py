@@ -16,8 +16,7 @@ import torch
 
 import efficientleaf
 from parity.checks.grid import Context
-from parity.criteria import Verdict
-from parity.criteria.criterion import unit_roundoff
+from parity.criteria import Verdict, unit_roundoff
 from parity.oracle import compression
 from parity.oracle.arrays import Array
 from parity.oracle.running import LOG, POWER

@@ -21,10 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from parity.adapters.base import Adapter
 from parity.adapters.canonical import checked
 from parity.adapters.optimizers import on_one_thread
-from parity.adapters.rungs import RUNGS
+from parity.adapters.rungs import RUNGS, Adapter
 from parity.cases.case import Case
 from parity.checks.grid import Arrays, Expected, property_of
 from parity.oracle.config import LeafConfig

@@ -26,8 +26,7 @@ from parity.checks.compressions import NORM_OWN, CompressionProbe, EnergyDraw, N
 from parity.checks.executions import quiet
 from parity.checks.grid import Context, Expected
 from parity.checks.plans import Setting
-from parity.criteria import OfMax, peak, soundness, status, within_rounding
-from parity.criteria.criterion import unit_roundoff
+from parity.criteria import OfMax, peak, soundness, status, unit_roundoff, within_rounding
 from parity.oracle import SIMPLIFIED
 from parity.oracle.compression import log1p, subtract_median
 from parity.report.claims import Measurement

@@ -14,8 +14,7 @@ import numpy as np
 
 from parity.checks.executions import BASE, Execution, calibration_cases, executions, inputs_of
 from parity.checks.grid import Arrays
-from parity.criteria.accuracy import UNMEASURED, rms
-from parity.criteria.criterion import unit_roundoff
+from parity.criteria import UNMEASURED, rms, unit_roundoff
 from parity.weights.outputs import replace_file
 
 SHARED: Path | None = None  # a folder of this run alone, where its processes keep what one of them has measured

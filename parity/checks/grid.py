@@ -1,13 +1,14 @@
-"""Compare a candidate's stages and gradients with the reference's and the oracle's, by every criterion.
+"""Compare a candidate's arrays with the reference's and the oracle's, by every criterion.
 
-``compare`` is the one place where arrays become measurements. The certification suite, ``leaf-ladder replay``, the
-planted faults and foreign ports only choose cases and hand over what they ran. Arrays are by name: that of a stage,
-``input`` for the gradient to the audio, or a canonical variable for the gradient to it.
+``compare`` is the one place where arrays become measurements: those of a rung, of a public name of the original, of a
+planted fault and of a foreign port. Whoever calls it only chooses what is run. A front end's arrays are by the name of
+a stage, ``input`` for the gradient to the audio, or a canonical variable for the gradient to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -16,27 +17,28 @@ import numpy as np
 
 from parity.cases.case import Case
 from parity.criteria import (
+    UNMEASURED,
     Accuracy,
+    Envelope,
     OfMax,
     PooledAccuracy,
     RelativeL2,
+    Size,
     Verdict,
     norm,
     peak,
     soundness,
     status,
+    unit_roundoff,
     within_rounding,
 )
-from parity.criteria.accuracy import UNMEASURED
-from parity.criteria.criterion import unit_roundoff
-from parity.criteria.direct import Envelope, Size
 from parity.oracle import ORIGINAL, Conventions, Geometry, LeafBounds, LeafOracle, LeafRun, Precision
 from parity.oracle.config import LeafConfig
 from parity.report.claims import STAGES, Measurement
 
 Arrays = Mapping[str, np.ndarray]
 INNER_STAGES = frozenset(STAGES) - {"output", "input"}
-# some 800 arrays of the goldens on either rung that are held to the original, and of a few reformulations
+# some 1400 arrays of the goldens on either rung that are held to the original, and of a few reformulations
 SCATTER = Envelope(16, 10_000)
 
 
@@ -68,17 +70,83 @@ def largest_distances(draws: Iterable[Arrays], true: Arrays) -> dict[str, dict[S
     return largest
 
 
+class ExpectedArrays(ABC):
+    """What should come out of a run, and how far rounding may take an implementation from it.
+
+    Attributes:
+        reference: the reference's float32 arrays; empty where there is none.
+        reference_again: those of further executions of the reference, its input moved by an ulp.
+        direct: the direct limits hold between candidate and reference.
+    """
+
+    reference: Arrays
+    reference_again: Sequence[Arrays] = ()
+    direct: bool = True
+
+    @property
+    @abstractmethod
+    def values(self) -> Arrays:
+        """The oracle's arrays."""
+
+    @property
+    @abstractmethod
+    def with_norm(self) -> bool:
+        """Whether the run ends with a normalisation, which divides by a standard deviation."""
+
+    @abstractmethod
+    def claimed(self, name: str) -> tuple[str, str]:
+        """The stage and the property of the claim on an array."""
+
+    @abstractmethod
+    def alone(self, context: Context, name: str, candidate: np.ndarray) -> Iterator[Measurement]:
+        """Measure an array by what the oracle says, with no direct limit."""
+
+    @abstractmethod
+    def rounded(self, rng: np.random.Generator, u: float) -> Arrays:
+        """The oracle's arrays with a rounding at every operation, see :class:`parity.oracle.chain.Chain`."""
+
+    def errors(self, dtype: str) -> Arrays:
+        """The running error of every array: G2's bound; nothing where none is known."""
+        return {}
+
+    def rounding(self, dtype: str) -> Arrays:
+        """The one-operation bound of every array, which G3 never goes below; nothing where none is known."""
+        return {}
+
+    def scatter(self, name: str, size: Size) -> float | None:
+        """Bound the distance of a float32 implementation from the oracle by drawn roundings.
+
+        A bound that holds with the probability of :class:`parity.criteria.Envelope`, over draws of roundings that no
+        order of summation exceeds (:meth:`parity.oracle.chain.Chain.sum_rounded`). None where no sum is drawn.
+        """
+        largest = self._scatter.get(name)
+        return None if largest is None else SCATTER.factor * largest[size]
+
+    def apart(self, name: str, size: Size) -> float | None:
+        """Bound the distance from the reference: by the triangle inequality, its own error and :meth:`scatter`.
+
+        Where a sum cancels, that is more than any limit for all cases. The reference's error alone would be one draw,
+        and may be a lucky one.
+        """
+        most = self.scatter(name, size)
+        return None if most is None else most + size(self.reference[name] - self.values[name])
+
+    @cached_property
+    def _scatter(self) -> dict[str, dict[Size, float]]:
+        generators = (np.random.default_rng([11, seed]) for seed in range(SCATTER.n_draws))
+        return largest_distances((self.rounded(rng, unit_roundoff("float32")) for rng in generators), self.values)
+
+
 @dataclass
-class Expected:
-    """One case's inputs, and what should come out.
+class Expected(ExpectedArrays):
+    """One case's inputs, and what should come out of a front end.
 
     Attributes:
         config: of the oracle.
         variables: weights, by canonical names, float32.
         x: audio, float32 [B, T].
         cotangent: of the output, float32 [B, C, F].
-        reference: the reference's float32 stages and gradients; empty where there is none.
-        reference_again: those of further executions of the reference, its input moved by an ulp.
+        reference, reference_again: the reference's stages and gradients.
         subtracts: the candidate's PCEN subtracts ``delta^r``, see :class:`parity.adapters.rungs.Rung`.
         conventions: whose limits on the PCEN parameters the oracle follows.
         geometry: of the oracle, if not LEAF's own.
@@ -90,7 +158,7 @@ class Expected:
     x: np.ndarray
     cotangent: np.ndarray
     reference: Arrays = field(default_factory=dict)
-    reference_again: list[Arrays] = field(default_factory=list)
+    reference_again: Sequence[Arrays] = ()
     subtracts: bool = True
     conventions: Conventions = ORIGINAL
     geometry: Geometry | None = None
@@ -153,20 +221,23 @@ class Expected:
             self._by_precision[key] = {**bounds.errors(), **bounds.gradient_errors(self.cotangent)}
         return self._by_precision[key]
 
-    def scatter(self, name: str, size: Size) -> float | None:
-        """Bound the distance of a float32 implementation from the oracle by drawn roundings.
+    @property
+    def with_norm(self) -> bool:
+        return self.config.mean_var_norm
 
-        A bound that holds with the probability of :class:`parity.criteria.direct.Envelope`, over draws of roundings
-        that no order of summation exceeds (:meth:`parity.oracle.chain.Chain.sum_rounded`). None where no sum is drawn.
-        """
-        largest = self._scatter.get(name)
-        return None if largest is None else SCATTER.factor * largest[size]
+    def claimed(self, name: str) -> tuple[str, str]:
+        return name, property_of(name)
 
-    @cached_property
-    def _scatter(self) -> dict[str, dict[Size, float]]:
-        u, inputs = unit_roundoff("float32"), (self.variables, self.x, self.cotangent)
-        generators = (np.random.default_rng([11, seed]) for seed in range(SCATTER.n_draws))
-        return largest_distances((self.oracle.rounded(*inputs, rng, u) for rng in generators), self.values)
+    def alone(self, context: Context, name: str, candidate: np.ndarray) -> Iterator[Measurement]:
+        """float64: to one rounding an operation; else under the running-error bound."""
+        true = self.values[name]
+        if context.dtype == "float64":
+            yield from context.algebraic(name, candidate, true, self.rounding("float64")[name])
+        else:
+            yield from context.sound(name, property_of(name), candidate, true, self.errors(context.dtype)[name])
+
+    def rounded(self, rng: np.random.Generator, u: float) -> Arrays:
+        return self.oracle.rounded(self.variables, self.x, self.cotangent, rng, u)
 
 
 # Published 1:1 ports stay within 4e-7 of max|y| of TensorFlow (1.2e-6 with instance norm) and TensorFlow's eager and
@@ -251,17 +322,16 @@ class Context:
 
 
 def compare(
-    context: Context, candidate: Arrays, expected: Expected, names: Iterable[str] | None = None
+    context: Context, candidate: Arrays, expected: ExpectedArrays, names: Iterable[str] | None = None
 ) -> Iterator[Measurement]:
     """Every array of a candidate, by every criterion that its dtype and its reference allow.
 
-    float64: against the oracle, to one rounding an operation. Another dtype without a reference: under the
-    running-error bound. float32 with a reference: as near to it as one rounding an operation or the direct limit
-    allows, under the running-error bound, and as accurate as the reference.
+    float32 with a reference: as near to it as one rounding an operation or the direct limit allows, under the
+    running-error bound, and as accurate as the reference. Otherwise see :meth:`ExpectedArrays.alone`.
 
     Args:
         context: of the measurements.
-        candidate: its stages and gradients.
+        candidate: its arrays.
         expected: what they are held against.
         names: of what is compared; by default all that the reference has, or the candidate where it stands alone.
 
@@ -270,14 +340,10 @@ def compare(
     """
     beside = bool(expected.reference) and context.dtype != "float64"
     for name in (expected.reference if beside else candidate) if names is None else names:
-        if beside:
+        if beside and expected.direct:
             yield from _beside(context, name, candidate[name], expected)
-        elif context.dtype == "float64":
-            rounding = expected.rounding("float64")[name]
-            yield from context.algebraic(name, candidate[name], expected.values[name], rounding)
         else:
-            error = expected.errors(context.dtype)[name]
-            yield from context.sound(name, property_of(name), candidate[name], expected.values[name], error)
+            yield from expected.alone(context, name, candidate[name])
 
 
 def pooled(context: Context, fewest: int = FEWEST) -> Iterator[Measurement]:
@@ -293,12 +359,13 @@ def pooled(context: Context, fewest: int = FEWEST) -> Iterator[Measurement]:
             yield context.measurement(stage, property, verdict, "rounding")
 
 
-def _beside(context: Context, name: str, candidate: np.ndarray, expected: Expected) -> Iterator[Measurement]:
+def _beside(context: Context, name: str, candidate: np.ndarray, expected: ExpectedArrays) -> Iterator[Measurement]:
     """An array against the reference's and the oracle's, which may lack it."""
-    property, reference, oracle = property_of(name), expected.reference[name], expected.values.get(name)
-    forward, with_norm = property == "forward", expected.config.mean_var_norm
+    stage, property = expected.claimed(name)
+    reference, oracle = expected.reference[name], expected.values.get(name)
+    forward = property == "forward"
     state = status(candidate, reference)
-    yield context.measurement(name, property, state, "rounding")
+    yield context.measurement(stage, property, state, "rounding")
     if not state.passes:
         return
     size = peak if forward else norm
@@ -309,23 +376,20 @@ def _beside(context: Context, name: str, candidate: np.ndarray, expected: Expect
     least = None if literal and fit else expected.rounding(context.dtype).get(name)
     if least is not None:
         where = context.aside() if literal else context
-        yield where.measurement(name, property, within_rounding(candidate, reference, least, size), "rounding")
+        yield where.measurement(stage, property, within_rounding(candidate, reference, least, size), "rounding")
     else:
-        direct = (FORWARD_NORM if with_norm else FORWARD) if forward else (GRADIENT_NORM if with_norm else GRADIENT)
-        verdict, where = direct(candidate, reference), context
-        if not verdict.passes and oracle is not None and (most := expected.scatter(name, size)) is not None:
-            # By the triangle inequality: where a sum cancels, that is more than any limit for all cases. The
-            # reference's error alone would be one draw, and may be a lucky one.
-            most += size(reference - oracle.astype(np.float64))
+        plain, with_norm = (FORWARD, FORWARD_NORM) if forward else (GRADIENT, GRADIENT_NORM)
+        verdict, where = (with_norm if expected.with_norm else plain)(candidate, reference), context
+        if not verdict.passes and oracle is not None and (most := expected.apart(name, size)) is not None:
             difference = size(candidate.astype(np.float64) - reference)
             verdict, where = Verdict("direct", difference / most, 1.0, APART), context.aside()
-        yield where.measurement(name, property, verdict, "rounding")
+        yield where.measurement(stage, property, verdict, "rounding")
     if oracle is None:
         return
     if (error := expected.errors(context.dtype).get(name)) is not None:
-        yield context.measurement(name, property, soundness(candidate, oracle, error), "rounding")
+        yield context.measurement(stage, property, soundness(candidate, oracle, error), "rounding")
     if not (context.singly and Accuracy.applies(oracle)):
-        pool = context.pools.setdefault((property, name), PooledAccuracy(context.dtype))
+        pool = context.pools.setdefault((property, stage), PooledAccuracy(context.dtype))
         pool.add(candidate, reference, oracle)
         return
     # k is measured over many arrays together; of one array alone, the spread is that of the executions at hand.
@@ -335,4 +399,4 @@ def _beside(context: Context, name: str, candidate: np.ndarray, expected: Expect
     if not verdict.passes and (most := expected.scatter(name, size)) is not None:
         off = size(candidate - oracle.astype(np.float64))
         verdict, where = Verdict("accuracy", off / most, 1.0, FAITHFUL), context.aside()
-    yield where.measurement(name, property, verdict, "rounding")
+    yield where.measurement(stage, property, verdict, "rounding")

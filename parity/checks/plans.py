@@ -17,8 +17,7 @@ import numpy as np
 from parity.adapters import canonical
 from parity.adapters.efficientleaf import EfficientLeafAdapter
 from parity.checks.grid import Context, Expected, compare
-from parity.criteria import Verdict
-from parity.criteria.criterion import unit_roundoff
+from parity.criteria import Verdict, unit_roundoff
 from parity.oracle import SIMPLIFIED, Box, Geometry, Group, plan_groups
 from parity.oracle.arrays import Array
 from parity.oracle.config import LeafConfig

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from parity.adapters.base import TorchAdapter
 from parity.adapters.canonical import checked
-from parity.adapters.rungs import RUNGS
+from parity.adapters.rungs import RUNGS, TorchAdapter
 from parity.cases.case import Case
 from parity.checks.executions import moved
 from parity.checks.grid import Context, Expected, compare

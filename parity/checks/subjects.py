@@ -1,15 +1,15 @@
-"""Compare a public name of the original with the oracle, by the scatter of the oracle's rounded runs. NumPy alone.
+"""Expect of a public name of the original what the oracle computes, within the scatter of its rounded runs.
 
 The oracle is run again with the inputs of every stage, every variable and every cotangent moved by one unit in the last
 place, up or down at random: rounding errors of an implementation are made where these are, are as large but for a small
 factor, and are carried on in the same way, through the same cancellations. What a candidate is off is one more such
-draw, held to the largest of them by :class:`parity.criteria.direct.Envelope`.
+draw, held to the largest of them by :class:`parity.criteria.Envelope`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -17,9 +17,8 @@ import numpy as np
 from parity.adapters import subject_oracle
 from parity.cases.public_names import public
 from parity.cases.subjects import Subject
-from parity.checks.grid import Context, largest_distances
-from parity.criteria import Exactly, OfMax, Verdict, norm, status
-from parity.criteria.direct import Envelope, Size
+from parity.checks.grid import Context, ExpectedArrays, largest_distances
+from parity.criteria import Envelope, Exactly, OfMax, Size, Verdict, norm, status
 from parity.criteria.outcome import Array, Outcome
 from parity.report.cells import claimed
 from parity.report.claims import Measurement
@@ -37,46 +36,78 @@ WHOLE = Exactly("whole numbers")
 SAME_REFUSAL = Exactly("both compute it, or both refuse it")
 
 
-@dataclass(frozen=True)
-class Rounded:
-    """The oracle's outcome of a subject, and its rounded runs.
+@dataclass
+class ExpectedOfName(ExpectedArrays):
+    """What should come out of a public name.
 
     Attributes:
         subject: what is run.
         variables: values in place of the subject's own, by canonical name.
+        beside: another implementation's outcome, which the candidate's is held against in place of the oracle's.
+        direct: the direct limits hold between the two: of what is recorded, rather than of whatever is drawn.
     """
 
     subject: Subject
-    variables: Mapping[str, Array]
+    variables: Mapping[str, Array] = field(default_factory=dict)
+    beside: Outcome | None = None
+    direct: bool = False
+
+    @cached_property
+    def reference(self) -> dict[str, Array]:  # type: ignore[override]
+        """The arrays of the other implementation."""
+        return {} if self.beside is None else self.beside.arrays()
 
     @cached_property
     def truth(self) -> Outcome:
         """The oracle's outcome."""
         return subject_oracle.run(self.subject, self.variables)
 
-    def spread(self, name: str, dtype: str) -> float:
-        """The largest distance of a draw from the oracle, in the L2 norm of the array; NaN counts as nothing."""
-        if dtype not in self._by_dtype:
-            with np.errstate(all="ignore"):
-                self._by_dtype[dtype] = largest_distances(self._draws(ULP[dtype]), self.truth.arrays())
-        return self._by_dtype[dtype][name][norm]
+    @cached_property
+    def values(self) -> dict[str, Array]:
+        """The oracle's arrays."""
+        return self.truth.arrays()
 
-    def judge(self, name: str, candidate: Array, other: Array | None = None) -> Iterator[Verdict]:
-        """The status of an array against the oracle, then its distance from the oracle, or from another's array.
+    @property
+    def with_norm(self) -> bool:
+        own = self.subject.arguments
+        layer_norm = self.subject.name == "SincNet" or own.get("compression") == "layer_norm"
+        return bool(layer_norm or own.get("mean_var_norm"))
 
-        Args:
-            name: one of :meth:`Outcome.arrays`.
-            candidate: the array, whose dtype says what a rounding is.
-            other: what another implementation of the same dtype made: two draws, so held to twice as much.
+    def claimed(self, name: str) -> tuple[str, str]:
+        entry = public(self.subject.name)
+        if "gradients/" not in name:
+            return entry.name, "forward"
+        return entry.name, "input gradient" if name.endswith("gradients/input") else claimed(entry, "gradient")
+
+    def rounded(self, rng: np.random.Generator, u: float) -> dict[str, Array]:
+        with np.errstate(all="ignore"):
+            return subject_oracle.run(self.subject, self.variables, rng, u).arrays()
+
+    def refusal(self, context: Context, candidate: Outcome) -> Measurement:
+        """Both compute it, or both refuse it."""
+        refused = [[outcome.refused is not None] for outcome in (candidate, self.beside or self.truth)]
+        return context.measurement(self.subject.name, "forward", SAME_REFUSAL(*refused), "bitwise")
+
+    def alone(self, context: Context, name: str, candidate: Array) -> Iterator[Measurement]:
+        """By the scatter of rounded runs: no running error of every public name is known."""
+        relation = "algebraic" if context.dtype == "float64" else "rounding"
+        for verdict in self.judge(name, candidate):
+            yield context.measurement(*self.claimed(name), verdict, relation)
+
+    def judge(self, name: str, candidate: Array) -> Iterator[Verdict]:
+        """The status of an array, then its distance from the oracle's or from the other implementation's.
+
+        That is of the same dtype and one more draw, so two draws are held to twice as much.
         """
-        true = self.truth.arrays()[name]
+        other = self.reference.get(name)
+        expected = self.values[name] if other is None else other
         if self.subject.name in subject_oracle.VALUES:
-            yield from _constants(candidate, true if other is None else other)
+            yield from _constants(candidate, expected)
             return
-        state = status(candidate, true.astype(candidate.dtype) if other is None else other)
+        state = status(candidate, expected.astype(candidate.dtype) if other is None else other)
         yield state
         if state.passes:
-            yield self._judged(name, candidate, true if other is None else other, 1 if other is None else 2)
+            yield self._judged(name, candidate, expected, 1 if other is None else 2)
 
     def _judged(self, name: str, candidate: Array, expected: Array, n: int) -> Verdict:
         dtype = str(candidate.dtype)
@@ -91,40 +122,17 @@ class Rounded:
                 return verdict
         return ENVELOPE(off, np.array([n * self.spread(name, dtype)]), least)
 
-    def _draws(self, ulp: float) -> Iterator[dict[str, Array]]:
-        for seed in range(ENVELOPE.n_draws):
-            yield subject_oracle.run(self.subject, self.variables, np.random.default_rng([7, seed]), ulp).arrays()
+    def spread(self, name: str, dtype: str) -> float:
+        """The largest distance of a draw from the oracle, in the L2 norm of the array; NaN counts as nothing."""
+        if dtype not in self._by_dtype:
+            generators = (np.random.default_rng([7, seed]) for seed in range(ENVELOPE.n_draws))
+            draws = (self.rounded(rng, ULP[dtype]) for rng in generators)
+            self._by_dtype[dtype] = largest_distances(draws, self.values)
+        return self._by_dtype[dtype][name][norm]
 
     @cached_property
     def _by_dtype(self) -> dict[str, dict[str, dict[Size, float]]]:
         return {}
-
-
-def compare_subject(
-    context: Context, candidate: Outcome, rounded: Rounded, reference: Outcome | None = None, relation: str = "rounding"
-) -> Iterator[Measurement]:
-    """Everything that one run of a public name is held to: its refusal, then every array.
-
-    Args:
-        context: of the measurements.
-        candidate: what is judged.
-        rounded: the oracle's runs of the same subject, with the same variables.
-        reference: another implementation's outcome, in place of the oracle's; gives the arrays that are compared.
-        relation: of the arrays.
-    """
-    name, beside = rounded.subject.name, reference or rounded.truth
-    refusals = [candidate.refused is not None], [beside.refused is not None]
-    yield context.measurement(name, "forward", SAME_REFUSAL(*refusals), "bitwise")
-    ours, theirs = candidate.arrays(), reference.arrays() if reference else {}
-    for array in theirs if reference else ours:
-        for verdict in rounded.judge(array, ours[array], theirs.get(array)):
-            yield context.measurement(name, _property_of(name, array), verdict, relation)
-
-
-def _property_of(name: str, array: str) -> str:
-    if "gradients/" not in array:
-        return "forward"
-    return "input gradient" if array.endswith("gradients/input") else claimed(public(name), "gradient")
 
 
 def _constants(candidate: Array, true: Array) -> Iterator[Verdict]:

@@ -15,13 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parity.adapters import canonical
-from parity.adapters.base import Adapter, TorchAdapter
 from parity.adapters.canonical import Variables
-from parity.adapters.rungs import RUNGS
+from parity.adapters.rungs import RUNGS, Adapter, TorchAdapter
 from parity.cases.case import Case
 from parity.checks.grid import Arrays, Context
-from parity.criteria import AtMost, Exactly, RelativeL2, norm, within_rounding
-from parity.criteria.criterion import unit_roundoff
+from parity.criteria import AtMost, Exactly, RelativeL2, norm, unit_roundoff, within_rounding
 from parity.oracle import ORIGINAL, SIMPLIFIED, Box, Geometry, LeafOracle
 from parity.oracle.arrays import Array, exact
 from parity.oracle.config import FLOOR, LeafConfig

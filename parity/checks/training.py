@@ -41,9 +41,7 @@ from parity.checks.training_steps import (
     require_interior,
     standing,
 )
-from parity.criteria import PooledAccuracy, Verdict, status
-from parity.criteria.criterion import unit_roundoff
-from parity.criteria.direct import Envelope, PropagatedBound
+from parity.criteria import Envelope, PooledAccuracy, PropagatedBound, Verdict, status, unit_roundoff
 from parity.oracle.config import LeafConfig
 from parity.oracle.optimizers import PARAMETER, Adam, Rule, Sgd, project
 from parity.report.claims import Measurement

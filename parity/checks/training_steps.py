@@ -16,7 +16,7 @@ from parity.adapters.canonical import KERNEL, Variables
 from parity.adapters.optimizers import State, Trainer, trainer
 from parity.adapters.rungs import RUNGS
 from parity.cases.case import Case
-from parity.criteria.criterion import unit_roundoff
+from parity.criteria import unit_roundoff
 from parity.oracle.config import LeafConfig
 from parity.oracle.geometry import Box
 from parity.oracle.leaf import LeafOracle

@@ -19,14 +19,13 @@ import torch
 
 import efficientleaf
 from parity.adapters import canonical
-from parity.adapters.base import Adapter
 from parity.adapters.efficientleaf import EfficientLeafAdapter
-from parity.adapters.rungs import RUNGS
+from parity.adapters.rungs import RUNGS, Adapter
 from parity.cases.case import Case
 from parity.checks import compressions, initial, plans
 from parity.checks.grid import Context, Expected, compare
 from parity.checks.steps import Runner, Step
-from parity.criteria.criterion import unit_roundoff
+from parity.criteria import unit_roundoff
 from parity.oracle import measured_init, mel_matrix
 from parity.oracle.config import FLOOR
 from parity.report.claims import Measurement

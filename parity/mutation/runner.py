@@ -78,7 +78,7 @@ class Trial:
     raised: str = ""
 
     @property
-    def killed(self) -> bool:
+    def caught(self) -> bool:
         """Tell whether anything was noticed."""
         return bool(self.failed) or bool(self.raised)
 

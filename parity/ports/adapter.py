@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from parity.adapters import canonical
-from parity.adapters.base import Entry, TorchAdapter
 from parity.adapters.canonical import Variables
+from parity.adapters.rungs import Entry, TorchAdapter
 from parity.oracle.config import LeafConfig
 from parity.ports import layouts
 from parity.ports.layouts import AdapterError, Axes

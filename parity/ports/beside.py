@@ -10,8 +10,7 @@ import numpy as np
 
 from parity.adapters import canonical
 from parity.checks.initial import CONSTANTS, MEASURED, analytic_errors
-from parity.criteria import AtMost, peak
-from parity.criteria.criterion import unit_roundoff
+from parity.criteria import AtMost, peak, unit_roundoff
 from parity.oracle import Box, Precision, analytic_init, measured_init, measured_init_margin
 from parity.oracle.arrays import Array
 from parity.oracle.config import LeafConfig

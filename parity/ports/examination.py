@@ -20,8 +20,18 @@ from parity.adapters.canonical import checked
 from parity.cases.case import Case
 from parity.checks.grid import Arrays, Context, Expected, compare, gradients_of, property_of, stages_of
 from parity.checks.grid import pooled as pooled_accuracy
-from parity.criteria import AtMost, Exactly, PooledAccuracy, Verdict, norm, peak, soundness, status, within_rounding
-from parity.criteria.criterion import quotient
+from parity.criteria import (
+    AtMost,
+    Exactly,
+    PooledAccuracy,
+    Verdict,
+    norm,
+    peak,
+    quotient,
+    soundness,
+    status,
+    within_rounding,
+)
 from parity.oracle import Conventions
 from parity.oracle.arrays import exact
 from parity.oracle.config import LeafConfig

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from parity.adapters.base import Adapter
 from parity.adapters.canonical import Variables, expected_shapes
+from parity.adapters.rungs import Adapter
 from parity.oracle.config import LeafConfig
 from parity.ports import layouts
 from parity.ports.port import Port

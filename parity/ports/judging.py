@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from parity.adapters.base import Adapter
+from parity.adapters.rungs import Adapter
 from parity.checks.grid import Arrays
 from parity.criteria import AtMost, Verdict, peak, soundness, status, within_rounding
 from parity.ports.formulas import ORDER, OWN, Setting

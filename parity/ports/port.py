@@ -18,7 +18,7 @@ from parity.oracle.config import LeafConfig
 from parity.ports import layouts
 
 if TYPE_CHECKING:
-    from parity.adapters.base import Adapter
+    from parity.adapters.rungs import Adapter
 
 CLAIMS = ("og_leaf", "leaf", "efficientleaf")
 ON_LIMITS = "on the limits"  # of the domain where weights lie on them

@@ -79,6 +79,11 @@ def millionths(value: float | None) -> str:
     return f"{scaled:,.0f}" if scaled >= 100 else f"{scaled:.2g}"
 
 
+def brief(value: float) -> str:
+    """Two digits; a whole small number as such."""
+    return f"{value:.2g}"
+
+
 def percent(ratio: float) -> str:
     """A share of a limit in percent."""
     scaled = 100 * ratio
@@ -102,6 +107,44 @@ def failure(claim: Claim) -> str:
         f"{m.rung} {_BROKEN[m.criterion]}: {property_of(m.property)}, at {m.stage}, {m.domain}, against {against}. "
         f"Measured {m.observed:.3g}; {allowed}."
     )
+
+
+class Row(NamedTuple):
+    """Claims of one step, property and domain; certified ones and declared divergences apart.
+
+    Attributes:
+        worst: the claim nearest to failing.
+        n_claims: of all stages, types, criteria and relations.
+        n_cases: of the claim that was measured on most of them: the stages of a case are not more cases.
+        verdict: the one of the worst claim, but ``slack`` only when every claim of the row is.
+    """
+
+    worst: Claim
+    n_claims: int
+    n_cases: int
+    verdict: str
+
+
+def worst_first(claims: Sequence[Claim]) -> list[Row]:
+    """The rows that are held to a limit, those that fail first, then the one whose worst case uses most of its own."""
+    held = [row for row in grouped(claims) if row.worst.worst.criterion != "divergence" or row.verdict == "failed"]
+    return sorted(held, key=lambda row: (row.worst.worst.holds, -row.worst.worst.ratio))
+
+
+def grouped(claims: Sequence[Claim]) -> list[Row]:
+    """The rows of all claims."""
+    groups: dict[tuple[object, ...], list[Claim]] = {}
+    for claim in claims:
+        m = claim.worst
+        kind = m.rung, m.reference, m.property, m.domain, m.criterion == "divergence"
+        groups.setdefault(kind, []).append(claim)
+    return [_row(group) for group in groups.values()]
+
+
+def _row(claims: Sequence[Claim]) -> Row:
+    worst = max(claims, key=lambda c: (not c.worst.holds, c.worst.ratio))
+    verdict = min((c.verdict for c in claims), key=("failed", "certified", "slack", "divergence").index)
+    return Row(worst, len(claims), max(c.n_cases for c in claims), verdict)
 
 
 class Step(NamedTuple):
@@ -268,10 +311,10 @@ def _how_shown(certificate: Certificate) -> Answer:
     faults, benign = certificate.evidence.get("faults"), certificate.evidence.get("benign")
     if not faults:
         return Answer("How was it shown?", "", (compared, "No bug was planted in this run: tox -e faults does."))
-    killed = sum(row["killed"] for row in faults)
-    text = f"{killed} of {_counted(len(faults), 'bug')} planted on purpose {'was' if killed == 1 else 'were'} caught"
+    caught = sum(row["caught"] for row in faults)
+    text = f"{caught} of {_counted(len(faults), 'bug')} planted on purpose {'was' if caught == 1 else 'were'} caught"
     if benign:
-        refused = sum(row["verdict"] != "passed" for row in benign)
+        refused = sum(row["outcome"] != "passed" for row in benign)
         text += f", {refused} of {_counted(len(benign), 'harmless rewrite')} refused"
     if dates := reused(certificate.evidence):
         text += f" (measured {dates[0]}, with the same files)"

@@ -11,7 +11,7 @@ from typing import Any
 from parity.report.claims import Claim
 from parity.weights.outputs import replace_file, require_file
 
-SCHEMA = 4
+SCHEMA = 5
 
 
 @dataclass(frozen=True)

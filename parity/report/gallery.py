@@ -10,8 +10,7 @@ from unittest.mock import patch
 import numpy as np
 import soundfile
 
-from parity.adapters.base import Adapter
-from parity.adapters.rungs import RUNGS
+from parity.adapters.rungs import RUNGS, Adapter
 from parity.oracle.config import LeafConfig
 from parity.report import pictures, recorded
 from parity.report.answers import MILLIONTH
@@ -149,7 +148,7 @@ def draw(clip: Path, faults: Sequence[Mapping[str, Any]] = ()) -> list[Picture]:
             "upper rungs' own defaults peak and widen elsewhere.",
             webp(pictures.filters({name: exhibit.responses() for name, exhibit in shown.items()})),
         ),
-        _fault(port, x, features["leaf"], [float(row["ratio"]) for row in faults if row["killed"]]),
+        _fault(port, x, features["leaf"], [float(row["ratio"]) for row in faults if row["caught"]]),
     ]
 
 

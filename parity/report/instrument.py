@@ -31,7 +31,7 @@ SECTIONS: dict[str, Section] = {
     "benign": Section(
         "Harmless rewrites",
         "The same function, computed in another way. It must pass: a limit that refuses it would be too narrow.",
-        {"name": "Rewrite", "statement": "What it does", "reason": "Why it is the same", "verdict": "Verdict"},
+        {"name": "Rewrite", "statement": "What it does", "reason": "Why it is the same", "outcome": "Outcome"},
     ),
     "resolution": Section(
         "The smallest change that is noticed",
@@ -98,9 +98,9 @@ def parts(certificate: Certificate) -> list[str]:
     evidence = certificate.evidence
     out = []
     if faults := evidence.get("faults"):
-        out.append(f"{sum(row['killed'] for row in faults)} of {len(faults)} bugs planted on purpose were caught")
+        out.append(f"{sum(row['caught'] for row in faults)} of {len(faults)} bugs planted on purpose were caught")
     if benign := evidence.get("benign"):
-        refused = sum(row["verdict"] != "passed" for row in benign)
+        refused = sum(row["outcome"] != "passed" for row in benign)
         out.append(f"{refused} of {len(benign)} harmless rewrites were refused")
     for kind, words in (("parameter", "any trained parameter"), ("constant", "any constant of the code")):
         if rows := [row for row in evidence.get("resolution", ()) if row["kind"] == kind]:

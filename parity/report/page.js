@@ -3,8 +3,8 @@
   "use strict";
   const { words, rows } = JSON.parse(document.getElementById("claims-data").textContent);
   const AT = 200; // rows at a time
-  const [RUNG, REFERENCE, PROPERTY, STAGE, DOMAIN, DTYPE, CRITERION, VERDICT, CASE, AGAIN, REASON] = Array(11).keys();
-  const [CASES, OBSERVED, BOUND, LEAST, RATIO] = [11, 12, 13, 14, 15];
+  const [RUNG, REFERENCE, PROPERTY, STAGE, DOMAIN, DTYPE, CRITERION, VERDICT, CASE, AGAIN, REASON, RELATION] = Array(12).keys();
+  const [CASES, OBSERVED, BOUND, LEAST, RATIO] = [12, 13, 14, 15, 16];
   const COLUMNS = [RUNG, REFERENCE, PROPERTY, STAGE, DOMAIN, DTYPE, CRITERION, RATIO, CASES, VERDICT];
   const CLASSES = { "holds": "certified", "holds, with a wide limit": "slack", "declared difference": "divergence" };
   const table = document.getElementById("claims-table");
@@ -14,7 +14,7 @@
   const more = document.getElementById("claims-more");
   const number = (value) => (typeof value === "string" ? (value === "nan" ? Infinity : Number(value.replace("inf", "Infinity"))) : value);
   const isDeclared = (row) => words[row[VERDICT]] === "declared difference";
-  const texts = rows.map((row) => row.slice(0, 11).map((i) => words[i]).join(" ").toLowerCase());
+  const texts = rows.map((row) => row.slice(0, 12).map((i) => words[i]).join(" ").toLowerCase());
   const order = rows.map((_, i) => i);
   let found = order.slice();
   let shown = 0;
@@ -50,6 +50,7 @@
     const allowed = isDeclared(data) ? `declared: ${data[LEAST]} to ${data[BOUND]}` : `at most ${data[BOUND]} allowed`;
     for (const [name, text, code] of [
       ["Measured", `${data[OBSERVED]}; ${allowed}`],
+      ["Relation", words[data[RELATION]]],
       ["The limit", words[data[REASON]]],
       ["Worst case", words[data[CASE]], true],
       ["Run it again", words[data[AGAIN]], true],

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from parity.cases.public_names import PROPERTIES, PUBLIC, PublicName
 from parity.divergences import DIVERGENCES, Divergence
-from parity.report import answers, instrument, table
+from parity.report import answers, instrument
 from parity.report.cells import WHOLE, claimed, of_the_ladder, states
 from parity.report.certificate import Certificate
 from parity.report.claims import Claim, plain
@@ -23,6 +23,7 @@ N_FAILURES = 5  # said in words at the top; the rest stand first in the table
 # columns of the table of claims that repeat their words, in the order of the page's script
 _SHARED = (
     "rung", "reference", "property", "stage", "domain", "dtype", "criterion", "verdict", "case", "reproduce", "reason",
+    "relation",
 )  # fmt: skip
 
 
@@ -65,7 +66,7 @@ def render(certificate: Certificate, pictures: Sequence[Picture] = ()) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "brief": table.brief, "percent": answers.percent, "millionths": answers.millionths,
+        "brief": answers.brief, "percent": answers.percent, "millionths": answers.millionths,
         "words": answers.property_of, "failure": answers.failure, "observed": _observed,
     }  # fmt: skip
     failed = answers.failed(claims)
@@ -81,7 +82,7 @@ def render(certificate: Certificate, pictures: Sequence[Picture] = ()) -> str:
         original=answers.ORIGINAL if of_ladder or not claims else "",
         # the largest difference of an output first
         differences=sorted(answers.differences(claims).items(), key=lambda row: -(row[1][0] or 0.0)),
-        rows=table.worst_first(claims),
+        rows=answers.worst_first(claims),
         pictures=pictures,
         divergences=_divergences(claims) if of_ladder else {},
         names=[(name, _of_name(name, claims)) for name in PUBLIC] if of_ladder else [],
@@ -89,7 +90,7 @@ def render(certificate: Certificate, pictures: Sequence[Picture] = ()) -> str:
         environment=_lines(certificate.environment),
         instrument=instrument.parts(certificate) if evidence else [],
         sections=[(section, evidence[n]) for n, section in instrument.SECTIONS.items() if evidence.get(n)],
-        kills=Counter((row["caught_at"], row["criterion"]) for row in evidence.get("faults", ()) if row["killed"]),
+        kills=Counter((row["caught_at"], row["criterion"]) for row in evidence.get("faults", ()) if row["caught"]),
         # how near the running-error bound comes
         soundness=[c for c in claims if (c.worst.criterion, c.worst.dtype) == ("soundness", "float32")],
         cells={cell: state for cell, state in states(claims).items() if state != "certified"}
@@ -113,8 +114,8 @@ def _divergences(claims: Sequence[Claim]) -> dict[tuple[str, str], list[tuple[Di
 def _observed(claim: Claim) -> str:
     """Show the smallest and the largest value seen of a divergence, else the worst."""
     if claim.lowest != claim.highest:
-        return f"{table.brief(claim.lowest)} .. {table.brief(claim.highest)}"
-    return table.brief(claim.worst.observed)
+        return f"{answers.brief(claim.lowest)} .. {answers.brief(claim.highest)}"
+    return answers.brief(claim.worst.observed)
 
 
 def _of_name(name: PublicName, claims: Sequence[Claim]) -> list[tuple[str, str]]:

@@ -4,65 +4,22 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from parity.report import answers
-from parity.report.answers import CRITERIA, VERDICTS, millionths, percent, property_of
+from parity.report.answers import CRITERIA, VERDICTS, brief, grouped, millionths, percent, property_of, worst_first
 from parity.report.cells import of_the_ladder
 from parity.report.certificate import Certificate
-from parity.report.claims import Claim, Measurement
+from parity.report.claims import Measurement
 from parity.report.instrument import parts
 
 STYLE = {"certified": "green", "divergence": "cyan", "slack": "yellow", "failed": "bold red"}
 LINES, WIDTH = 40, 100  # of what is shown unless everything is asked for
 N_FAILURES, N_WORST = 4, 5
 WIDEST = 400  # a terminal wraps long rows better than rich breaks cells
-
-
-class Row(NamedTuple):
-    """Claims of one step, property and domain; certified ones and declared divergences apart.
-
-    Attributes:
-        worst: the claim nearest to failing.
-        n_claims: of all stages, types, criteria and relations.
-        n_cases: of the claim that was measured on most of them: the stages of a case are not more cases.
-        verdict: the one of the worst claim, but ``slack`` only when every claim of the row is.
-    """
-
-    worst: Claim
-    n_claims: int
-    n_cases: int
-    verdict: str
-
-
-def worst_first(claims: Sequence[Claim]) -> list[Row]:
-    """The rows that are held to a limit, those that fail first, then the one whose worst case uses most of its own."""
-    held = [row for row in _rows(claims) if row.worst.worst.criterion != "divergence" or row.verdict == "failed"]
-    return sorted(held, key=lambda row: (row.worst.worst.holds, -row.worst.worst.ratio))
-
-
-def _rows(claims: Sequence[Claim]) -> list[Row]:
-    groups: dict[tuple[object, ...], list[Claim]] = {}
-    for claim in claims:
-        m = claim.worst
-        kind = m.rung, m.reference, m.property, m.domain, m.criterion == "divergence"
-        groups.setdefault(kind, []).append(claim)
-    return [_row(group) for group in groups.values()]
-
-
-def _row(claims: Sequence[Claim]) -> Row:
-    worst = max(claims, key=lambda c: (not c.worst.holds, c.worst.ratio))
-    verdict = min((c.verdict for c in claims), key=("failed", "certified", "slack", "divergence").index)
-    return Row(worst, len(claims), max(c.n_cases for c in claims), verdict)
-
-
-def brief(value: float) -> str:
-    """Two digits; a whole small number as such."""
-    return f"{value:.2g}"
 
 
 def render(certificate: Certificate, colour: bool = False) -> str:
@@ -152,7 +109,7 @@ def render_all(certificate: Certificate, colour: bool = False) -> str:
     """
     names = "step", "property", "on", "claims", "cases", "% of limit", "worst at", "criterion", "verdict"
     table = _table(names, colour, right=("claims", "cases", "% of limit"))
-    declared = [row for row in _rows(certificate.claims) if row.verdict == "divergence"]
+    declared = [row for row in grouped(certificate.claims) if row.verdict == "divergence"]
     for row in (*worst_first(certificate.claims), *declared):
         m = row.worst.worst
         table.add_row(

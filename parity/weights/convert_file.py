@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from parity.adapters.refusals import reject_options
+from parity.adapters.rungs import reject_options
 from parity.oracle.config import PADDINGS
 from parity.weights import stored
 from parity.weights.frontends import FrontendConfig, typed

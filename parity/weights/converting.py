@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from parity.adapters import canonical
-from parity.adapters.base import Adapter
 from parity.adapters.canonical import Variables
-from parity.adapters.refusals import SIMPLIFIED, reject_options, require_carried, same_function
-from parity.adapters.rungs import RUNGS, rung_of
+from parity.adapters.refusals import SIMPLIFIED, require_carried, same_function
+from parity.adapters.rungs import RUNGS, Adapter, reject_options, rung_of
 from parity.oracle.arrays import Array
 from parity.oracle.config import FLOOR, LOG_OFFSET, NORM_EPS, LeafConfig
 from parity.weights.outputs import shown

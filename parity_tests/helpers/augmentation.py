@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from parity.criteria.criterion import unit_roundoff
+from parity.criteria import unit_roundoff
 
 Array = NDArray[np.float64]
 Record = Mapping[str, NDArray[np.int32]]

@@ -18,8 +18,7 @@ from fixtures import store, training
 from parity.adapters.canonical import KERNEL
 from parity.adapters.optimizers import State
 from parity.checks.training_steps import build
-from parity.criteria import AtMost, Exactly, RelativeL2, Verdict, norm, status
-from parity.criteria.criterion import unit_roundoff
+from parity.criteria import AtMost, Exactly, RelativeL2, Verdict, norm, status, unit_roundoff
 from parity.oracle.geometry import Box
 from parity.oracle.optimizers import Sgd, project
 from parity.report.claims import Measurement

@@ -11,7 +11,10 @@ from collections.abc import Iterator
 
 import parity.criteria
 
-CRITERIA = {name for name in parity.criteria.__all__ if isinstance(getattr(parity.criteria, name), type)}
+CRITERIA = {
+    name for name, made in vars(parity.criteria).items()
+    if isinstance(made, type) and made.__module__ == "parity.criteria"
+}  # fmt: skip
 TOLERANCES = {"rtol", "atol", "rel", "abs", "rel_tol", "abs_tol", "tol", "tolerance"}
 # Every one of them has a tolerance: written there, or worse, the library's default.
 APPROXIMATE = {

@@ -140,7 +140,7 @@ def test_numbers_that_json_lacks_survive(observed, tmp_path):
 
 @pytest.mark.parametrize(("text", "named"), [
     ("", "must have content"), ("[]", "list"), ("{}", "schema=None"), ('{"schema": 99}', "schema=99"),
-    ('{"schema": 3}', "schema=3: must be 4"), ('{"schema": 4}', "must have claims, environment"),
+    ('{"schema": 4}', "schema=4: must be 5"), ('{"schema": 5}', "must have claims, environment"),
 ])  # fmt: skip
 def test_what_is_no_certificate(text, named, tmp_path):
     path = tmp_path / "certificate.json"

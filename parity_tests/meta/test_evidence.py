@@ -25,7 +25,7 @@ def test_kept(name, ledger):
     with open("ran", "a") as file:
         file.write(name + " ")
     assert not pathlib.Path("broken").exists()
-    ledger.note("benign", name=name, verdict="passed", statement="nothing", reason="none")
+    ledger.note("benign", name=name, outcome="passed", statement="nothing", reason="none")
 """
 CLAIM = f"    from parity.report.claims import Measurement\n    ledger.check(Measurement(**{FIELDS!r}))\n"
 

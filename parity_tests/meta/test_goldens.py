@@ -13,8 +13,8 @@ import pytest
 from fixtures import cases, sources, store
 from parity.cases.case import Case
 from parity.criteria import OfMax
-from parity_tests.helpers.goldens import expected
 from parity_tests.helpers.refusals import refused
+from parity_tests.rungs.test_goldens import expected
 
 NAME = "silence"  # a small one
 REDRAWN = OfMax(2.0**-23, "sine and exponential may differ in their last float64 bit from processor to processor")

@@ -8,8 +8,9 @@ import pytest
 from parity.adapters import composed, subject_oracle
 from parity.cases.fixed import FIXED
 from parity.cases.public_names import public
-from parity.checks.subjects import ENVELOPE, Rounded
+from parity.checks.subjects import ENVELOPE, ExpectedOfName
 from parity.criteria import Exactly, OfMax
+from parity.criteria.outcome import Outcome
 from parity.oracle import compression, filters, gabor, geometry, mel, pooling, sinc, spectral
 from parity.oracle.chain import Chain
 from parity.oracle.pcen import MovingAverage
@@ -236,8 +237,8 @@ def test_too_few_samples_are_refused():
 
 def test_a_change_of_a_thousand_roundings_is_noticed():
     subject = FIXED["SincNet"][1]
-    rounded = Rounded(subject, {})
-    arrays = rounded.truth.arrays()
+    rounded = ExpectedOfName(subject)
+    arrays = rounded.values
     off = {name: value.astype(np.float32) * np.float32(1 + 2**-13) for name, value in arrays.items()}
     for name, value in arrays.items():
         assert all(v.passes for v in rounded.judge(name, value.astype(np.float32))), name
@@ -248,16 +249,15 @@ def test_a_change_of_a_thousand_roundings_is_noticed():
 @pytest.mark.parametrize(("value", "passes"), [(2.0**-60, True), (0.5, False)])
 def test_a_constant_that_should_be_next_to_nothing_is_judged_against_1(value, passes):
     subject = next(s for s in FIXED["window"] if subject_oracle.run(s).output.size > 1)
-    rounded = Rounded(subject, {})
-    nothing = np.zeros_like(rounded.truth.output)
-    verdicts = list(rounded.judge("output", nothing + value, nothing))
+    nothing = np.zeros_like(ExpectedOfName(subject).values["output"])
+    verdicts = list(ExpectedOfName(subject, beside=Outcome(nothing)).judge("output", nothing + value))
     assert all(v.passes for v in verdicts) == passes
 
 
 def test_the_envelope_is_that_of_its_draws(monkeypatch):
     drawn, run = [], subject_oracle.run
     monkeypatch.setattr(subject_oracle, "run", lambda *given: drawn.append(given) or run(*given))
-    rounded = Rounded(FIXED["fft_conv1d"][0], {})
+    rounded = ExpectedOfName(FIXED["fft_conv1d"][0])
     rounded.spread("output", "float32")
     rounded.spread("output", "float32")
     assert sum(len(given) == 4 for given in drawn) == ENVELOPE.n_draws

@@ -30,9 +30,7 @@ from parity.checks.executions import (
 )
 from parity.checks.factors import factors_of, measure, pooled_ratio
 from parity.checks.grid import Arrays, property_of, stages_of
-from parity.criteria import Exactly, OfMax, PooledAccuracy
-from parity.criteria.accuracy import rms
-from parity.criteria.criterion import unit_roundoff
+from parity.criteria import Exactly, OfMax, PooledAccuracy, rms, unit_roundoff
 
 U = unit_roundoff("float32")
 TIMES = 3  # as large an error

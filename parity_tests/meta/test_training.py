@@ -10,13 +10,11 @@ import torch
 
 import leaf
 import og_leaf
-from parity.adapters.base import Entry, TorchAdapter
 from parity.adapters.optimizers import State, TorchTrainer
-from parity.adapters.rungs import RUNGS
+from parity.adapters.rungs import RUNGS, Entry, TorchAdapter
 from parity.checks import training
 from parity.checks.training_steps import CASES, interior, out_and_back, require_interior
-from parity.criteria import OfMax
-from parity.criteria.direct import FALSE_ALARM, Envelope, PropagatedBound
+from parity.criteria import FALSE_ALARM, Envelope, OfMax, PropagatedBound
 from parity.oracle.optimizers import Adam, Momentum, Sgd
 
 SAME = OfMax(1e-14, "the same rule in float64: a few dozen roundings of 1.1e-16")

@@ -38,13 +38,13 @@ def test_is_caught_where_it_is(fault, ledger):
         "faults",
         name=fault.name,
         kind=fault.kind,
-        killed=trial.killed,
+        caught=trial.caught,
         caught_at=f"{first.property}, {first.stage}" if first else "status, output",
         criterion=fault.criterion if as_declared else (first.criterion if first else "status"),
         ratio=first.ratio if first else float("inf"),
         statement=fault.statement,
     )
-    assert trial.killed, f"nothing noticed: {fault.statement}"
+    assert trial.caught, f"nothing noticed: {fault.statement}"
     assert as_declared, (
         f"declared at {fault.property}, {fault.stage}, {fault.criterion}; caught: {trial.raised}\n{first}"
     )
@@ -53,15 +53,15 @@ def test_is_caught_where_it_is(fault, ledger):
 @pytest.mark.parametrize("change", benign(), ids=lambda change: change.name)
 def test_is_let_pass(change, ledger):
     trial = attempt(change.rung, change, to_the_end=True)
-    verdict = "refused" if trial.killed else "passed"
-    ledger.note("benign", name=change.name, verdict=verdict, statement=change.statement, reason=change.reason)
-    assert not trial.killed, f"{trial.raised}\n{trial.first}"
+    outcome = "refused" if trial.caught else "passed"
+    ledger.note("benign", name=change.name, outcome=outcome, statement=change.statement, reason=change.reason)
+    assert not trial.caught, f"{trial.raised}\n{trial.first}"
 
 
 @pytest.mark.parametrize("rung", ["tf_leaf", "og_leaf", "leaf", "efficientleaf"])
 def test_a_rung_passes_without_a_fault(rung):
     trial = attempt(rung, to_the_end=True)
-    assert not trial.killed, f"{trial.raised}\n{trial.first}"
+    assert not trial.caught, f"{trial.raised}\n{trial.first}"
     assert trial.n_measured
 
 

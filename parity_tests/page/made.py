@@ -30,10 +30,10 @@ RECORD = {
 }  # fmt: skip
 EVIDENCE = {
     "faults": [
-        {"name": f"leaf/bug-{n}", "kind": "bug", "killed": True, "caught_at": "forward, ema", "criterion": "direct",
+        {"name": f"leaf/bug-{n}", "kind": "bug", "caught": True, "caught_at": "forward, ema", "criterion": "direct",
          "ratio": 10.0**n, "statement": "the smoother starts from zero"} for n in range(1, 4)
     ],
-    "benign": [{"name": "leaf/rewrite", "verdict": "passed", "statement": "in blocks", "reason": "a sum is a sum"}],
+    "benign": [{"name": "leaf/rewrite", "outcome": "passed", "statement": "in blocks", "reason": "a sum is a sum"}],
     "resolution": [{"rung": "leaf", "name": "PCEN/alpha", "kind": "parameter", "at": "output", "change": 1e-12,
                     "single": 1e-5}],
     "k": [{"reference": "og_leaf", "property": "forward", "stage": "ema", "k": 1.06, "set_by": "threads"}],

@@ -95,7 +95,9 @@ def test_search_finds_a_claim_and_its_command(page, shown):
     (row,) = typed(browser, "PCEN/delta speech efficientleaf") or [""]
     assert "PCEN/delta" in row
     when_drawn(browser, element(browser, "#claims-table tbody button").click)
-    assert "leaf-ladder replay leaf 'seed=3'" in element(browser, "#claims-table .told").text
+    told = element(browser, "#claims-table .told").text
+    assert "leaf-ladder replay leaf 'seed=3'" in told
+    assert "Relation: rounding" in told
     assert typed(browser, "no such claim") == []
     assert element(browser, "#claims-status").text.startswith("0 of ")
 

@@ -46,8 +46,8 @@ MEMORY = 8 << 30  # bytes that a mutant may take beside what the imports take
 FORK = multiprocessing.get_context("fork")
 
 
-class Verdict(NamedTuple):
-    """The verdict on a mutant: ``killed``, ``timeout`` or ``survived``, and by which test."""
+class MutantStatus(NamedTuple):
+    """What became of a mutant: ``killed``, ``timeout`` or ``survived``, and by which test."""
 
     state: str
     by: str = ""
@@ -205,7 +205,7 @@ def watch(selection: Sequence[str], files: Sequence[str]) -> dict[str, Seen]:
     return dict(seen)
 
 
-def judge(mutant: Mutant, tests: dict[str, float] | None, selection: Sequence[str], root: Path) -> Verdict:
+def judge(mutant: Mutant, tests: dict[str, float] | None, selection: Sequence[str], root: Path) -> MutantStatus:
     """Run tests on a mutant until one fails.
 
     Args:
@@ -216,7 +216,7 @@ def judge(mutant: Mutant, tests: dict[str, float] | None, selection: Sequence[st
         root: the repository, which must be the current directory.
     """
     if tests is not None and not tests:
-        return Verdict("survived")
+        return MutantStatus("survived")
     files = selection if tests is None else list(dict.fromkeys(name.split("::")[0] for name in tests))
     running: Any = FORK.Array("c", 1000)  # the name of the test that ends the process
 
@@ -228,9 +228,9 @@ def judge(mutant: Mutant, tests: dict[str, float] | None, selection: Sequence[st
     answer, by = forked(work)
     last = bytes(running.value).decode() or "import"
     if not isinstance(answer, tuple):
-        return Verdict("timeout" if by in (signal.SIGPROF, signal.SIGALRM) else "killed", last)
+        return MutantStatus("timeout" if by in (signal.SIGPROF, signal.SIGALRM) else "killed", last)
     code, failed = answer
-    return Verdict("survived") if code == pytest.ExitCode.OK else Verdict("killed", failed or last)
+    return MutantStatus("survived") if code == pytest.ExitCode.OK else MutantStatus("killed", failed or last)
 
 
 def covering(mutant: Mutant, seen: dict[str, Seen]) -> dict[str, float]:

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 import leaf
 from parity.checks.grid import Context
-from parity.criteria import judged
-from parity.criteria.direct import PropagatedBound
+from parity.criteria import PropagatedBound, judged
 from parity.oracle import pcen as oracle
 from parity.oracle import pointwise
 from parity.oracle.running import EXP, Precision, Running

@@ -18,8 +18,8 @@ from parity.cases import subjects
 from parity.cases.fixed import FIXED
 from parity.cases.public_names import PUBLIC
 from parity.cases.strategies import subjects as drawn
-from parity.checks.grid import Context
-from parity.checks.subjects import Rounded, compare_subject
+from parity.checks.grid import Context, compare
+from parity.checks.subjects import ExpectedOfName
 from parity.criteria import Exactly
 from parity_tests.helpers import sort_filters
 
@@ -79,13 +79,14 @@ def context(subject, reference, domain, test, dtype="float32"):
 def check_exact(subject, domain, test, ledger):
     """Both precisions against the oracle, every array and every refusal."""
     single = adapter.run(subject)
-    rounded = Rounded(subject, single.variables)
+    expected = ExpectedOfName(subject, single.variables)
     double = adapter.run(subject, "float64", single.variables)
-    for outcome, dtype, relation in ((single, "float32", "rounding"), (double, "float64", "algebraic")):
+    for outcome, dtype in ((single, "float32"), (double, "float64")):
         here = context(subject, "oracle", domain, test, dtype)
-        for measurement in compare_subject(here, outcome, rounded, relation=relation):
+        ledger.check(expected.refusal(here, outcome))
+        for measurement in compare(here, outcome.arrays(), expected):
             ledger.check(measurement)
-        assert set(outcome.arrays()) <= set(rounded.truth.arrays())
+        assert set(outcome.arrays()) <= set(expected.values)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -120,9 +121,11 @@ def test_drawn_subjects_are_rung_0s(name, ledger):
         assert held[0] == held[1] or theirs.refused
         # Keras 3 leaves the penalty of a frozen kernel out: the divergence "frozen-penalty"
         penalised = subject.arguments.get("trainable", True)
-        expected = {array for array in ours.arrays() if penalised or not array.startswith("loss")}
-        assert expected == set(theirs.arrays()) or theirs.gradient_refused
-        for measurement in compare_subject(here, ours, Rounded(subject, theirs.variables), theirs):
+        wanted = {array for array in ours.arrays() if penalised or not array.startswith("loss")}
+        assert wanted == set(theirs.arrays()) or theirs.gradient_refused
+        expected = ExpectedOfName(subject, theirs.variables, beside=theirs)
+        ledger.check(expected.refusal(here, ours))
+        for measurement in compare(here, ours.arrays(), expected):
             ledger.check(measurement)
 
     check()

@@ -1,32 +1,30 @@
-"""Holding a rung to every public name of the original: shared by rungs 0 and 1, which claim to have them all.
+"""``tf_leaf`` and ``og_leaf`` against what the unmodified original made of every public name.
 
 Every subject is run on what was recorded of it, variables and input, so that nothing but the rung makes a difference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache
 from typing import Any
 
 import numpy as np
+import pytest
 
 from fixtures import inventory, store
-from parity.adapters import subject_oracle
 from parity.cases.public_names import public
 from parity.cases.subjects import Subject
-from parity.checks.grid import FORWARD, FORWARD_NORM, GRADIENT, GRADIENT_NORM, Context, largest_distances
-from parity.checks.subjects import SAME_REFUSAL
-from parity.criteria import OfMax, Verdict, norm, peak, status
-from parity.criteria.criterion import unit_roundoff
-from parity.criteria.direct import Envelope, Size
+from parity.checks.grid import APART, Context, compare
+from parity.checks.subjects import ExpectedOfName
+from parity.criteria import Verdict, norm, status, unit_roundoff
 from parity.criteria.outcome import Array, Outcome
-from parity.mutation.planting import Benign
-from parity.report.cells import claimed
-from parity.report.claims import MeasurementLog
+from parity.mutation import benign
+from parity_tests.helpers.rungs import one as step
 from parity_tests.helpers.training_steps import NOT_MOVED, UPDATE
 
+BOTH = [step("tf_leaf"), step("og_leaf")]
 NAMES = store.names(store.INVENTORY)
 TRAINED = [name for name in NAMES if "training" in public(name).properties]
 DIFFERENTIABLE = [name for name in NAMES if "gradient" in public(name).properties]
@@ -35,12 +33,6 @@ FILTERED = (
     "ChannelWiseLearnablePooling1D", "gabor_impulse_response", "gabor_filters", "gaussian_lowpass",
 )  # fmt: skip
 SMOOTHED = ("PCENLayer",)
-ROUNDING = unit_roundoff("float32")
-ENVELOPE = Envelope(8, 2 * 600)  # some 600 arrays on either rung, each of which might leave it
-APART = (
-    f"the original's error, and {ENVELOPE.factor:.3g} times the largest of {ENVELOPE.n_draws} of the float64 oracle "
-    "with a rounding at every stage, sums in their worst order"
-)
 
 
 @dataclass(frozen=True)
@@ -61,6 +53,7 @@ class Ran:
     """A subject on a rung, beside what the original made of it."""
 
     subject: Recorded
+    expected: ExpectedOfName
     original: Outcome
     rung: Outcome
     rates: Mapping[str, float]
@@ -71,38 +64,18 @@ class Ran:
         """The original's variables after that step."""
         return store.below(self.subject.arrays, "after")
 
-    @cached_property
-    def truth(self) -> dict[str, Array]:
-        """The float64 oracle's arrays, of the same float32 numbers."""
-        return subject_oracle.run(self.subject).arrays()
-
-    @cached_property
-    def _scatter(self) -> dict[str, dict[Size, float]]:
-        generators = (np.random.default_rng(seed) for seed in range(ENVELOPE.n_draws))
-        draws = (subject_oracle.run(self.subject, None, rng, ROUNDING).arrays() for rng in generators)
-        return largest_distances(draws, self.truth)
-
-    def scatter(self, key: str, size: Size) -> float:
-        """How far from the original a faithful implementation may be: what the original is off, and what it may be."""
-        return size(self.original.arrays()[key] - self.truth[key]) + ENVELOPE.factor * self._scatter[key][size]
-
-    @property
-    def with_norm(self) -> bool:
-        """Whether it ends with a normalisation, which divides by a standard deviation."""
-        own = self.subject.arguments
-        layer_norm = self.subject.name == "SincNet" or own.get("compression") == "layer_norm"
-        return bool(layer_norm or own.get("mean_var_norm"))
-
 
 @cache
-def recorded(name: str) -> list[tuple[dict[str, Any], Recorded]]:
+def recorded(name: str) -> list[tuple[dict[str, Any], Recorded, ExpectedOfName]]:
     """The subjects of a public name, as they were recorded, each with its entry of the manifest."""
     about, arrays = store.read(name, store.INVENTORY)
     out = []
     for i, entry in enumerate(about["subjects"]):
         plain = Subject.parse(entry["subject"])
         fields = (plain.name, plain.settings, plain.shape, plain.seed, plain.weights)
-        out.append((entry, Recorded(*fields, store.below(arrays, str(i)))))
+        subject = Recorded(*fields, store.below(arrays, str(i)))
+        original = inventory.outcome_of(entry, subject.arrays)
+        out.append((entry, subject, ExpectedOfName(subject, beside=original, direct=True)))
     return out
 
 
@@ -110,13 +83,13 @@ def recorded(name: str) -> list[tuple[dict[str, Any], Recorded]]:
 def ran(rung: str, name: str) -> list[Ran]:
     """Every subject of a public name on a rung."""
     out = []
-    for entry, subject in recorded(name):
+    for entry, subject, expected in recorded(name):
         if rung == "tf_leaf":
             outcome, after, _ = inventory.run(subject, rung, entry["rates"])
         else:
             outcome, after = run_torch(subject, entry["rates"])
-        original = inventory.outcome_of(entry, subject.arrays)
-        out.append(Ran(subject, original, outcome, entry["rates"], after))
+        assert expected.beside is not None
+        out.append(Ran(subject, expected, expected.beside, outcome, entry["rates"], after))
     return out
 
 
@@ -162,91 +135,55 @@ def run_torch(subject: Subject, rates: Mapping[str, float], projects: bool = Tru
     return outcome, {name: np.array(adapter.to_original(tensor)) for name, tensor in held.items()}
 
 
-def context(rung: str, one: Ran) -> Context:
-    """What the measurements of one subject have in common."""
-    file = f"parity_tests/rungs/{rung}/test_inventory_goldens.py"
-    return Context(
-        rung=rung, reference="original", domain="goldens", case=str(one.subject),
-        reproduce=f"pytest {file} -k '[{one.subject.name}]'",
-    )  # fmt: skip
+def context(rung: str, subject: Subject) -> Context:
+    again = f"pytest parity_tests/rungs/test_inventory_goldens.py -k '{rung}-{subject.name}]'"
+    return Context(rung, "original", "goldens", str(subject), again)
 
 
-def check_forward(rung: str, name: str, ledger: MeasurementLog) -> None:
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("rung", BOTH)
+def test_forward(rung, name, ledger):
     """Outputs and regularisation losses, and that the same is refused."""
     for one in ran(rung, name):
-        where = context(rung, one)
-        same = SAME_REFUSAL([one.rung.refused is not None], [one.original.refused is not None])
-        ledger.check(where.measurement(name, "forward", same, "bitwise"))
-        if one.original.refused:
-            continue
-        shapes = [
-            sorted((key, value.shape) for key, value in outcome.variables.items())
-            for outcome in (one.rung, one.original)
-        ]
-        assert shapes[0] == shapes[1], (str(one.subject), shapes)
-        criterion = FORWARD_NORM if one.with_norm else FORWARD
-        for key in ("output", "losses"):
-            if key in one.original.arrays():
-                judge(where, name, "forward", criterion, key, one, ledger)
+        where = context(rung, one.subject)
+        ledger.check(one.expected.refusal(where, one.rung))
+        shapes = [{key: value.shape for key, value in made.variables.items()} for made in (one.rung, one.original)]
+        assert one.original.refused or shapes[0] == shapes[1], (str(one.subject), shapes)
+        values = [key for key in one.expected.reference if "gradients/" not in key]
+        for measurement in compare(where, one.rung.arrays(), one.expected, values):
+            ledger.check(measurement)
 
 
-def check_gradients(rung: str, name: str, ledger: MeasurementLog) -> None:
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+@pytest.mark.parametrize("rung", BOTH)
+def test_gradients(rung, name, ledger):
     """Gradients of the output and of the losses, to the input and to everything that is learned."""
-    of_variables = claimed(public(name), "gradient")
     for one in ran(rung, name):
-        where = context(rung, one)
-        criterion = GRADIENT_NORM if one.with_norm else GRADIENT
-        expected = [key for key in one.original.arrays() if "gradients/" in key]
-        missing = set(expected) - set(one.rung.arrays())
-        assert not missing, (str(one.subject), missing)
-        for key in expected:
-            property = "input gradient" if key.endswith("gradients/input") else of_variables
-            judge(where, name, property, criterion, key, one, ledger)
+        gradients = [key for key in one.expected.reference if "gradients/" in key]
+        for measurement in compare(context(rung, one.subject), one.rung.arrays(), one.expected, gradients):
+            ledger.check(measurement)
 
 
-def check_benign(change: Benign) -> None:
-    """A change of og_leaf that means the same, in what was recorded of the layers and functions that it touches.
-
-    Of the frontends only ``Leaf`` has all of the stages that are changed, and goldens of its own.
-    """
+@pytest.mark.parametrize("change", [
+    pytest.param(c, id=c.name) for c in benign() if c.rung == "og_leaf" and c.stage not in ("mel", "norm")
+])  # fmt: skip
+@pytest.mark.og_leaf
+def test_a_benign_change_passes(change):
+    """In the layers and functions that it touches; ``Leaf``, which has every stage, has goldens of its own."""
     names = SMOOTHED if change.stage in ("ema", "pcen") else FILTERED
     with change.plant():
-        own = [(name, subject, *run_torch(subject, {})) for name in names for _, subject in recorded(name)]
-    for name, subject, outcome, after in own:
-        (original,) = (one.original for one in ran("og_leaf", name) if one.subject is subject)
-        if original.refused:
-            continue
-        one = Ran(subject, original, outcome, {}, after)
-        for key in original.arrays():
-            criteria = (GRADIENT, GRADIENT_NORM) if "gradients/" in key else (FORWARD, FORWARD_NORM)
-            for verdict, _ in judged(criteria[one.with_norm], key, one):
-                assert verdict.passes, (str(subject), key, verdict)
+        own = [(subject, expected, run_torch(subject, {})[0]) for n in names for _, subject, expected in recorded(n)]
+    for subject, expected, outcome in own:
+        measured = list(compare(context("og_leaf", subject), outcome.arrays(), expected))
+        assert [str(m) for m in measured if not m.holds] == []
 
 
-def judge(where: Context, name: str, property: str, criterion: Any, key: str, one: Ran, ledger: MeasurementLog) -> None:
-    """One array against the original's."""
-    for verdict, aside in judged(criterion, key, one):
-        here = where.aside() if aside else where
-        ledger.check(here.measurement(name, property, verdict, "rounding"))
-
-
-def judged(criterion: Any, key: str, one: Ran) -> Iterator[tuple[Verdict, bool]]:
-    """The verdicts on an array, each with whether it is in units of what rounding makes of it: where a sum cancels."""
-    candidate, reference = one.rung.arrays()[key], one.original.arrays()[key]
-    yield status(candidate, reference), False
-    verdict = criterion(candidate, reference)
-    if verdict.passes:
-        yield verdict, False
-        return
-    size = peak if isinstance(criterion, OfMax) else norm
-    difference = size(np.asarray(candidate, dtype=np.float64) - reference)
-    yield Verdict("direct", difference / one.scatter(key, size), 1.0, APART), True
-
-
-def check_training(rung: str, name: str, ledger: MeasurementLog) -> None:
+@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("rung", BOTH)
+def test_a_step(rung, name, ledger):
     """Every variable after one step down the gradient of output and losses, constraints applied."""
     for one in ran(rung, name):
-        where = context(rung, one)
+        where = context(rung, one.subject)
         assert set(one.after) >= set(one.trained), str(one.subject)
         for variable in one.trained:
             verdict, relation, aside = stepped(one, variable, one.after[variable])
@@ -272,9 +209,9 @@ def stepped(one: Ran, variable: str, after: Array) -> tuple[Verdict, str, bool]:
 
 def leeway(one: Ran, variable: str) -> float:
     """How far apart rounding may take two steps of a variable, L2."""
-    keys = [key for key in (f"gradients/{variable}", f"loss_gradients/{variable}") if key in one.original.arrays()]
-    of_gradient = one.rates[variable] * sum(one.scatter(key, norm) for key in keys)
-    return of_gradient + 2 * ROUNDING * norm(one.trained[variable])
+    keys = [key for key in (f"gradients/{variable}", f"loss_gradients/{variable}") if key in one.expected.reference]
+    of_gradient = one.rates[variable] * sum(one.expected.apart(key, norm) or 0.0 for key in keys)
+    return of_gradient + 2 * unit_roundoff("float32") * norm(one.trained[variable])
 
 
 def noticed(one: Ran, after: Mapping[str, Array]) -> set[str]:
@@ -289,7 +226,24 @@ def moved(one: Ran) -> set[str]:
     return {name for name, length in steps.items() if length and length > leeway(one, name)}
 
 
-def all_of(rung: str, names: list[str]) -> Iterator[Ran]:
-    """Every subject of these names."""
-    for name in names:
-        yield from ran(rung, name)
+@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.og_leaf
+def test_an_optimizer_that_does_nothing_is_noticed_at_every_variable(name):
+    learned, seen = set(), set()
+    for one in ran("og_leaf", name):
+        assert noticed(one, one.original.variables) == moved(one)
+        learned |= set(one.rates)
+        seen |= moved(one)
+    assert seen == learned
+
+
+@pytest.mark.parametrize("name", ["GaborConv1D", "NormalizedConv1D", "Leaf"])
+@pytest.mark.og_leaf
+def test_a_missing_projection_is_noticed(name):
+    found = [
+        noticed(one, run_torch(one.subject, one.rates, projects=False)[1])
+        for one in ran("og_leaf", name)
+        if not one.original.refused
+    ]
+    assert {"kernel"} in found
+    assert all(variables <= {"kernel"} for variables in found)
