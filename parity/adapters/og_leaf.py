@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -110,6 +111,11 @@ class OgLeafAdapter(TorchAdapter):
             name: Entry((t,), layouts.original_shape(name, tuple(t.shape)), reverse=layouts.reversed_axes(name, t.ndim))
             for name, t in held.items()
         }
+
+    def arrays(self, module: Any, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
+        """Stages and gradients; ``output`` is of the call that is differentiated, as the rung has no other way."""
+        output, gradients = self.differentiated(module, x, cotangent)
+        return {**self.inner_stages(module, x), "output": output, **gradients}
 
     def forward_stages(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
         conv, pooling = module._complex_conv, module._pooling

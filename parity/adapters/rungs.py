@@ -253,10 +253,14 @@ class TorchAdapter(Adapter):
     def stages(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
         """``output`` is the module's own call, not the last stage."""
 
+        return {**self.inner_stages(module, x), "output": self.output(module, x)}
+
+    def inner_stages(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
+        """Every stage before the output."""
+
         def run() -> dict[str, np.ndarray]:
-            audio = self._audio(module, x)
-            stages = {name: stage.detach().cpu().numpy() for name, stage in self.forward_stages(module, audio).items()}
-            return {**stages, "output": module(audio).detach().cpu().numpy()}
+            stages = self.forward_stages(module, self._audio(module, x))
+            return {name: stage.detach().cpu().numpy() for name, stage in stages.items()}
 
         return self._without_training(module, run)
 
@@ -283,9 +287,15 @@ class TorchAdapter(Adapter):
         return self._without_training(module, run)
 
     def gradients(self, module: Any, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
+        return self.differentiated(module, x, cotangent)[1]
+
+    def differentiated(
+        self, module: Any, x: np.ndarray, cotangent: np.ndarray
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """The output of the module's own call, and the gradients."""
         import torch
 
-        def run() -> dict[str, np.ndarray]:
+        def run() -> tuple[np.ndarray, dict[str, np.ndarray]]:
             audio = self._audio(module, x).requires_grad_()
             entries = {
                 name: entry
@@ -299,7 +309,7 @@ class TorchAdapter(Adapter):
             out = {"input": next(grads).cpu().numpy()}
             for name, entry in entries.items():
                 out[name] = entry.gradient([next(grads) for _ in entry.tensors])
-            return out
+            return output.detach().cpu().numpy(), out
 
         return self._without_training(module, run)
 

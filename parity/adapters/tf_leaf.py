@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -28,6 +29,34 @@ from tf_leaf import impulse_responses
 def _channels_first(tensor: Any) -> np.ndarray:
     """[B, time, C] to the canonical [B, C, time]."""
     return np.ascontiguousarray(np.asarray(tensor).transpose(0, 2, 1))
+
+
+@contextmanager
+def _smoothing_once(module: Any) -> Iterator[None]:
+    """Run PCEN's smoother, a dozen eager operations a frame, once for the same bits of its input; the weights stay."""
+    smoother = getattr(module._compress_fn, "ema", None)
+    if smoother is None:
+        yield
+        return
+    own, replaced, known = smoother.call, "call" in vars(smoother), dict[tuple[bytes, bytes], Any]()
+
+    def call(inputs: Any, **named: Any) -> Any:
+        state = named.get("initial_state")
+        if state is None or not tf.executing_eagerly():
+            return own(inputs, **named)
+        key = inputs.numpy().tobytes(), state.numpy().tobytes()
+        if key not in known:
+            known[key] = own(inputs, **named)
+        return known[key]
+
+    smoother.call = call
+    try:
+        yield
+    finally:
+        if replaced:
+            smoother.call = own
+        else:
+            del smoother.call
 
 
 class TfLeafAdapter(Adapter):
@@ -93,16 +122,20 @@ class TfLeafAdapter(Adapter):
 
     def stages(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
         """``output`` is the module's own call, not the last stage."""
-        return dict(self._computed(module, x))
+        with _smoothing_once(module):
+            return {**dict(self._computed(module, x)), "output": self.output(module, x)}
 
     def stage(self, module: Any, x: np.ndarray, name: str) -> np.ndarray:
-        for found, values in self._computed(module, x):
-            if found == name:
-                return values
+        if name == "output":
+            return self.output(module, x)
+        with _smoothing_once(module):
+            for found, values in self._computed(module, x):
+                if found == name:
+                    return values
         raise KeyError(name)
 
     def _computed(self, module: Any, x: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-        """Compute the stages one after the other."""
+        """Compute the stages before the output, one after the other."""
         conv, pooling, compress = module._complex_conv, module._pooling, module._compress_fn
         kernel = conv._kernel.constraint(conv._kernel)
         filters = np.asarray(impulse_responses.gabor_filters(kernel, conv._kernel_size))
@@ -129,9 +162,20 @@ class TfLeafAdapter(Adapter):
             yield "pcen", _channels_first(compressed)
         if module._instance_norm is not None:
             yield "norm", _channels_first(module._instance_norm(compressed))
-        yield "output", self.output(module, x)
+
+    def arrays(self, module: Any, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
+        """Stages and gradients; ``output`` is of the call that is differentiated."""
+        with _smoothing_once(module):
+            output, gradients = self._differentiated(module, x, cotangent)
+            return {**dict(self._computed(module, x)), "output": output, **gradients}
 
     def gradients(self, module: Any, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
+        return self._differentiated(module, x, cotangent)[1]
+
+    def _differentiated(
+        self, module: Any, x: np.ndarray, cotangent: np.ndarray
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """The output of the module's own call, and the gradients."""
         audio = self._audio(module, x)
         weights = {name: w for name, w in self._weights(module).items() if w.trainable}
         with tf.GradientTape() as tape:
@@ -140,7 +184,8 @@ class TfLeafAdapter(Adapter):
         seeds = tf.convert_to_tensor(cotangent.transpose(0, 2, 1), dtype=output.dtype)
         sources = [audio, *(w.value for w in weights.values())]
         grads = tape.gradient(output, sources, output_gradients=seeds)
-        return {name: np.array(g) for name, g in zip(["input", *weights], grads, strict=True)}
+        named = {name: np.array(g) for name, g in zip(["input", *weights], grads, strict=True)}
+        return _channels_first(output), named
 
     def _audio(self, module: Any, x: np.ndarray) -> Any:
         return tf.convert_to_tensor(x, dtype=module.compute_dtype)

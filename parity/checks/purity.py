@@ -50,8 +50,8 @@ class PurityProbe:
         self.rung, self.form = rung, form
         self.framework: _Torch | _Keras = _Keras() if RUNGS[rung].framework == "tensorflow" else _Torch()
         rng = np.random.default_rng(7)
-        self.x = rng.uniform(-0.5, 0.5, (2, 700)).astype(np.float32)
-        self.other = rng.uniform(-5, 5, (1, 1111)).astype(np.float32)
+        self.x = rng.uniform(-0.5, 0.5, (2, 280)).astype(np.float32)
+        self.other = rng.uniform(-5, 5, (1, 441)).astype(np.float32)
 
     def calls(self, arguments: Mapping[str, Any]) -> Iterator[Measurement]:
         """One frontend: forward, again, on other audio, backward, and again; after each, what must be as it was."""

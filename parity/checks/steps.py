@@ -131,19 +131,13 @@ class Runner:
         config = config.with_(padding=self.step.reference_padding)
         adapter = RUNGS[self.step.reference].load_adapter()
         standing = adapter.filled(config, variables)
-        stages = adapter.stages(standing, x)
-        cotangent = cotangent_of(stages["output"].shape)
+        subtracts = RUNGS[self.step.candidate].subtracts
+        expected = Expected(config, checked(variables, config), x, x, subtracts=subtracts, standing=standing)
+        expected.cotangent = cotangent_of(expected.stages["output"].shape)
+        expected.reference = adapter.arrays(standing, x, expected.cotangent)
         nearby = [moved(x, np.random.default_rng(seed)) for seed in range(N_AGAIN if self.literal else 0)]
-        return Expected(
-            config=config,
-            variables=checked(variables, config),
-            x=x,
-            cotangent=cotangent,
-            reference={**stages, **adapter.gradients(standing, x, cotangent)},
-            reference_again=[adapter.arrays(standing, audio, cotangent) for audio in nearby],
-            subtracts=RUNGS[self.step.candidate].subtracts,
-            standing=standing,
-        )
+        expected.reference_again = [adapter.arrays(standing, audio, expected.cotangent) for audio in nearby]
+        return expected
 
     def climbed(self, expected: Expected, dtype: str) -> Any:
         """The candidate, converted from the reference with the same weights."""

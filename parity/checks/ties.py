@@ -391,12 +391,13 @@ class _Edges:
         """The oracle's gradients, the module's, and what a rounding of the terms of those that cancel comes to."""
         config, d = self.case.config, self.cotangent
         oracle = LeafOracle(config, ORIGINAL if self.rung in ORIGINALS else SIMPLIFIED, self.geometry())
-        self.energies = oracle.stages(acting, self.x)
+        run = oracle.run(acting, self.x)
+        self.energies = run.stages
         terms: Variables = {}
         if RUNGS[self.rung].subtracts:
             u = unit_roundoff(self.dtype)
             terms[canonical.ROOT] = u * root_terms(config, acting, self.energies, d)
-        return oracle.gradients(acting, self.x, d), self.adapter.gradients(self.module, self.x, d), terms
+        return run.gradients(d), self.adapter.gradients(self.module, self.x, d), terms
 
     def geometry(self) -> Geometry:
         """The rung's, with limits on sigma and the widths that do not act."""

@@ -295,6 +295,7 @@ class _Claim:
                 yield context.measurement(stage, "training step", verdict, relation)
 
 
+@cache
 def bound(ref: ReferenceStep, variable: str, dtype: str, projects: bool, reference: str) -> dict[str, np.ndarray]:
     """Bound the distance of two implementations' steps of one variable, element by element.
 

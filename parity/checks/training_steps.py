@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -41,9 +41,9 @@ def cases_of(rung: str) -> tuple[Case, ...]:
     return (*CASES, FULL) if "norm" in RUNGS[rung].stages else CASES
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ReferenceStep:
-    """One step of the reference.
+    """One step of the reference; what follows from it alone is computed once.
 
     Attributes:
         case: as text.
@@ -70,7 +70,7 @@ class ReferenceStep:
         """The limits of the Gabor parameters."""
         return Box.of_leaf(self.config.window)
 
-    @property
+    @cached_property
     def exact_start(self) -> State:
         """The start in float64, where a parameter that is on its limit in float32 is on the limit itself."""
         return State(inside(self.start.variables, self.box), self.start.slots, self.start.n_steps)
@@ -81,6 +81,7 @@ class ReferenceStep:
         slots = {slot: held[variable] for slot, held in start.slots.items()}
         return start.n_steps + 1, start.variables[variable], self.gradient[variable], slots
 
+    @cache  # noqa: B019 - the steps themselves are kept as long
     def exact(self, variable: str, projects: bool) -> dict[str, np.ndarray]:
         """The oracle's step of one variable: the parameter and its slots afterwards."""
         exact = self.rule.step(*self.arguments(variable))

@@ -7,10 +7,9 @@ are held against is computed once, on the first use, which must be without a cha
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -20,85 +19,19 @@ import torch
 import efficientleaf
 from parity.adapters import canonical
 from parity.adapters.efficientleaf import EfficientLeafAdapter
-from parity.adapters.rungs import RUNGS, Adapter
-from parity.cases.case import Case
 from parity.checks import compressions, initial, plans
-from parity.checks.grid import Context, Expected, compare
-from parity.checks.steps import Runner, Step
+from parity.checks.grid import Context, compare
 from parity.criteria import unit_roundoff
 from parity.oracle import measured_init, mel_matrix
 from parity.oracle.config import FLOOR
 from parity.report.claims import Measurement
-from parity.weights.converting import convert
 
 Detector = Callable[[str], Iterator[Measurement]]  # from a dtype
-# Rung 0 is held against its own arrays from before the fault; that they are the original's is for the goldens to say.
-CLEAN = Step("tf_leaf-clean", "tf_leaf", "tf_leaf", "bench")
 N_BESIDE = 8  # groups whose kernel and stride stand beside a threshold
 BESIDE = 64  # how far, in roundings
 N_HALVES, HALVES = 40, (7771.5, 6598.0)  # filters; Hz: a bin 2.1e-6 above half of its peak, and one 4.6e-7 below
 WIDTH_ROUNDINGS = 8  # of an initial value, the logarithm's among them
 EPS = 1e-6  # source: ``PCENLayer`` in ``leaf_audio/postprocessing.py``
-
-
-@cache
-def shared(step: Step, text: str) -> Expected:
-    """Compute what a case is held against on a step of the ladder."""
-    case = Case.parse(text)
-    expected = Runner(step).expected(case.config, case.variables(), case.input(), case.cotangent)
-    for dtype in ("float32", "float64"):
-        expected.errors(dtype)
-        expected.rounding(dtype)
-    return expected
-
-
-@dataclass(frozen=True)
-class Scene:
-    """The stages of a case on a step of the ladder.
-
-    Attributes:
-        step: whose candidate is measured.
-        case: as text.
-        literal: hold the output to its limit as it stands, as the suite does on the goldens; see
-            :class:`parity.checks.grid.Context`.
-        rebuilt: build the candidate again for each change, of what acts while it is built.
-    """
-
-    step: Step
-    case: str
-    literal: bool = False
-    rebuilt: bool = False
-
-    def __call__(self, dtype: str) -> Iterator[Measurement]:
-        """Every stage of the candidate, under whatever is planted."""
-        module = self.built(dtype) if self.rebuilt else standing(self, dtype)
-        yield from self.compared(dtype, self.adapter.stages(module, self.expected.x))
-
-    @property
-    def adapter(self) -> Adapter:
-        """The candidate's adapter."""
-        return RUNGS[self.step.candidate].load_adapter()
-
-    @property
-    def expected(self) -> Expected:
-        """Return what the candidate is held against."""
-        return shared(self.step, self.case)
-
-    def built(self, dtype: str) -> Any:
-        """A candidate with the weights of the case."""
-        return convert(self.expected.standing, self.step.candidate, padding=self.step.padding, dtype=dtype)
-
-    def compared(self, dtype: str, stages: Mapping[str, np.ndarray]) -> Iterator[Measurement]:
-        """Stages of the candidate against the reference and the oracle."""
-        context = Runner(self.step, domain="resolution", literal=self.literal).context(self.case, dtype)
-        context.singly = False  # one small array says little about G1
-        yield from compare(context, stages, self.expected, [n for n in stages if n in self.expected.reference])
-
-
-@cache
-def standing(scene: Scene, dtype: str) -> Any:
-    """A scene's candidate, to be used again; made without a change."""
-    return scene.built(dtype)
 
 
 def grouped(setting: plans.Setting, seed: int, dtype: str) -> Iterator[Measurement]:

@@ -6,7 +6,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -16,8 +16,9 @@ from parity.adapters.rungs import RUNGS
 from parity.checks.steps import STEPS
 from parity.criteria import AtMost
 from parity.mutation.constants import RungConstant, constants
-from parity.mutation.detectors import CLEAN, Detector, Scene, standing
+from parity.mutation.detectors import Detector
 from parity.mutation.planting import planted
+from parity.mutation.runner import CLEAN, Scene, standing
 from parity.report.cells import trained
 
 DTYPES = ("float64", "float32")  # the finer first: most of what is noticed at all is noticed there
@@ -91,10 +92,13 @@ def resolution(constant: RungConstant, dtypes: Sequence[str] = DTYPES) -> float:
         raise ValueError(
             f"{constant.rung} {constant.name}: {constant.stage} must be measured and pass without a change"
         )
+    detector = constant.detector
+    if isinstance(detector, Scene):
+        detector = replace(detector, only=constant.stage)
 
     def noticed(change: float) -> bool:
         with planted(constant.change(1 + change)):
-            return any(not m.holds for d in dtypes for m in constant.detector(d) if m.stage == constant.stage)
+            return any(not m.holds for d in dtypes for m in detector(d) if m.stage == constant.stage)
 
     return smallest(noticed, changes(dtypes))
 

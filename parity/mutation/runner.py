@@ -1,30 +1,37 @@
 """Hold a rung to everything that the suite holds it to, with a change in it.
 
-Reference and oracle arrays of every scene are computed once, without any fault, and shared by all that is planted.
+A fault is looked for where it is declared to be caught, on the smallest case first, until it is refused there; a
+reformulation goes through every check. Reference, oracle and G1's k are computed once, without a change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, partial
-from itertools import chain
+from typing import Any
 
-from parity.adapters.rungs import RUNGS
+import numpy as np
+
+from parity.adapters.rungs import RUNGS, Adapter
+from parity.cases.case import Case
 from parity.checks import training
 from parity.checks.compressions import compressions
 from parity.checks.factors import measure
-from parity.checks.grid import compare, gradients_of, pooled, stages_of
+from parity.checks.grid import Expected, compare, gradients_of, pooled, stages_of
 from parity.checks.initial import initial
 from parity.checks.nonfinite import nonfinite
 from parity.checks.plans import plans
 from parity.checks.purity import purity
 from parity.checks.steps import STEPS, Runner, Step
 from parity.checks.ties import ties
-from parity.mutation.detectors import CLEAN, own, shared
-from parity.mutation.planting import Benign, Fault, planted
+from parity.mutation.detectors import own
+from parity.mutation.planting import Benign, Fault
 from parity.report.claims import PROPERTIES, STAGES, Measurement
+from parity.weights.converting import convert
 
+# Rung 0 is held against its own arrays from before the fault; that they are the original's is for the goldens to say.
+CLEAN = Step("tf_leaf-clean", "tf_leaf", "tf_leaf", "bench")
 # What is drawn by the hundred in the suite, in as many cases as it takes to reach every limit, form and geometry.
 _ANY = (
     "weights=default,n_samples=481",
@@ -61,6 +68,72 @@ SCENES: dict[str, tuple[tuple[Step, str], ...]] = {
         "weights=trained,n_filters=3,n_samples=1300,seed=32,batch=2",
     )),
 }  # fmt: skip
+DTYPES = ("float32", "float64")
+Place = tuple[str, str, str]  # property, stage, criterion
+Check = Callable[[], Iterator[Measurement]]
+
+
+@cache
+def shared(step: Step, text: str) -> Expected:
+    """Compute what a case is held against on a step of the ladder."""
+    case = Case.parse(text)
+    expected = Runner(step).expected(case.config, case.variables(), case.input(), case.cotangent)
+    for dtype in DTYPES:
+        expected.errors(dtype)
+        expected.rounding(dtype)
+    return expected
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A case on a step of the ladder.
+
+    Attributes:
+        step: whose candidate is measured.
+        case: as text.
+        literal: hold the output to its limit as it stands, as the suite does on the goldens; see
+            :class:`parity.checks.grid.Context`.
+        rebuilt: build the candidate again for each change, of what acts while it is built.
+        only: the stage that is computed and measured; all by default.
+    """
+
+    step: Step
+    case: str
+    literal: bool = False
+    rebuilt: bool = False
+    only: str = ""
+
+    def __call__(self, dtype: str) -> Iterator[Measurement]:
+        """The stages of the candidate, under whatever is planted."""
+        module, x = self.built(dtype) if self.rebuilt else standing(replace(self, only=""), dtype), self.expected.x
+        one = {self.only: self.adapter.stage(module, x, self.only)} if self.only else None
+        yield from self.compared(dtype, one or self.adapter.stages(module, x))
+
+    @property
+    def adapter(self) -> Adapter:
+        """The candidate's adapter."""
+        return RUNGS[self.step.candidate].load_adapter()
+
+    @property
+    def expected(self) -> Expected:
+        """Return what the candidate is held against."""
+        return shared(self.step, self.case)
+
+    def built(self, dtype: str) -> Any:
+        """A candidate with the weights of the case."""
+        return convert(self.expected.standing, self.step.candidate, padding=self.step.padding, dtype=dtype)
+
+    def compared(self, dtype: str, arrays: Mapping[str, np.ndarray]) -> Iterator[Measurement]:
+        """Arrays of the candidate against the reference and the oracle."""
+        context = Runner(self.step, domain="resolution", literal=self.literal).context(self.case, dtype)
+        context.singly = False  # one small array says little about G1
+        yield from compare(context, arrays, self.expected, [n for n in arrays if n in self.expected.reference])
+
+
+@cache
+def standing(scene: Scene, dtype: str) -> Any:
+    """A scene's candidate, to be used again; made without a change."""
+    return scene.built(dtype)
 
 
 @dataclass(frozen=True)
@@ -91,59 +164,83 @@ class Trial:
         """Tell whether it was caught at the declared stage, by the declared criterion."""
         if self.first is None:
             return bool(self.raised) and fault.criterion == "status"
-        where = (self.first.property, self.first.stage)
-        criteria = {m.criterion for m in self.failed if (m.property, m.stage) == where}
-        return where == (fault.property, fault.stage) and fault.criterion in criteria
+        return place(self.first)[:2] == place(fault)[:2] and place(fault) in map(place, self.failed)
 
 
-def attempt(rung: str, change: Fault | Benign | None = None, *, to_the_end: bool = False) -> Trial:
-    """Plant a change, measure the rung, take it out again.
+def place(found: Measurement | Fault) -> Place:
+    """Where something is measured, or must be caught."""
+    return found.property, found.stage, found.criterion
 
-    Args:
-        rung: it is planted into.
-        change: a fault or a benign reformulation of the rung; None plants nothing.
-        to_the_end: go on behind the first group of measurements that notices something.
 
-    Raises:
-        ValueError: no such rung.
+def attempt(change: Fault | Benign) -> Trial:
+    """Plant a change, measure its rung, take it out again.
+
+    A fault is taken through the checks that measure where it is declared, up to the first refusal there; where none
+    refuses it, through the others, up to one that does. A reformulation is taken through all.
     """
-    if rung not in SCENES:
-        raise ValueError(f"rung={rung!r}: must be one of {', '.join(SCENES)}")
-    prepare(rung)
-    failed: list[Measurement] = []
-    n_measured, raised = 0, ""
+    _, places = unplanted(change.rung)
+    failed, n_measured, raised = list[Measurement](), 0, ""
     try:
-        with planted(change.changes if change else ()):
-            for group in measurements(rung):
-                measured = list(group)
-                n_measured += len(measured)
-                failed += [m for m in measured if not m.holds]
-                if failed and not to_the_end:
-                    break
+        with change.plant():
+            for m in _sought(change, places) if isinstance(change, Fault) else _run(checks(change.rung)):
+                n_measured += 1
+                failed += [] if m.holds else [m]
     except Exception as error:  # a fault may break the rung outright: that is noticed, too
         raised = f"{type(error).__name__}: {error}"
     return Trial(tuple(sorted(failed, key=_order)), n_measured, raised)
 
 
-def _order(m: Measurement) -> tuple[bool, int, str]:
-    """The order of the computation: initial values, stages, gradients, steps."""
-    place = STAGES.index(m.stage) if m.stage in STAGES else len(STAGES)
-    kind = PROPERTIES.index("forward") if m.property == "forward" else len(PROPERTIES) + PROPERTIES.index(m.property)
-    return m.stage not in ("mel", "init"), 100 * kind + place, m.stage
+def _sought(fault: Fault, places: Sequence[Collection[Place]]) -> Iterator[Measurement]:
+    every = list(zip(checks(fault.rung, fault.property), places, strict=True))
+    noticed = False
+    for m in _run(check for check, measured in every if place(fault) in measured):
+        yield m
+        noticed |= not m.holds
+        if not m.holds and place(m) == place(fault):
+            return
+    for check in (check for check, measured in every if place(fault) not in measured):
+        if noticed:
+            return
+        for m in check():
+            yield m
+            noticed |= not m.holds
+
+
+def _run(some: Iterable[Check]) -> Iterator[Measurement]:
+    for check in some:
+        yield from check()
 
 
 @cache
-def prepare(rung: str) -> None:
-    """Compute what all changes share, while none is in place."""
-    training.prepare((rung,))
-    for step, case in SCENES[rung]:
-        shared(step, case)
+def unplanted(rung: str) -> tuple[Trial, tuple[Collection[Place], ...]]:
+    """Every check of a rung without a change, and where each of them measures; computes what all changes share."""
+    for step, _ in SCENES[rung]:
         measure(step.reference)
+    training.prepare((rung,))
+    found = [list(check()) for check in checks(rung)]
+    failed = tuple(m for of_check in found for m in of_check if not m.holds)
+    return Trial(failed, sum(map(len, found))), tuple(set(map(place, of_check)) for of_check in found)
 
 
-def checks(rung: str) -> list[Callable[[], Iterator[Measurement]]]:
-    """Every check that the suite holds the rung to, beside its initial values and its scenes."""
-    found: list[Callable[[], Iterator[Measurement]]] = [partial(purity, rung)]
+def _order(m: Measurement) -> tuple[bool, int, str]:
+    """The order of the computation: initial values, stages, gradients, steps."""
+    at = STAGES.index(m.stage) if m.stage in STAGES else len(STAGES)
+    kind = PROPERTIES.index("forward") if m.property == "forward" else len(PROPERTIES) + PROPERTIES.index(m.property)
+    return m.stage not in ("mel", "init"), 100 * kind + at, m.stage
+
+
+def checks(rung: str, property: str = "") -> list[Check]:
+    """Every check that the suite holds a rung to; the accuracy over all scenes follows these.
+
+    Args:
+        rung: which.
+        property: that is looked for: of a scene neither the stages nor the gradients are computed for nothing.
+    """
+    runners = {step: Runner(step, domain="bench") for step, _ in SCENES[rung]}
+    scenes = sorted(SCENES[rung], key=lambda scene: _size(Case.parse(scene[1])))
+    found: list[Check] = [partial(initial, rung)]
+    found += [partial(_scene, runners[step], case, dtype, property) for dtype in DTYPES for step, case in scenes]
+    found += [partial(_together, runners.values()), partial(purity, rung)]
     if rung == "efficientleaf":
         found += [plans, compressions]
     found.append(partial(ties, rung))
@@ -154,40 +251,23 @@ def checks(rung: str) -> list[Callable[[], Iterator[Measurement]]]:
     return [*found, partial(nonfinite, rung), partial(own, rung)]
 
 
-def measurements(rung: str) -> Iterator[Iterator[Measurement]]:
-    """In groups: initial values, the scenes' stages and gradients, then the other checks.
+def _size(case: Case) -> int:
+    return case.n_samples * case.batch * case.config.n_filters
 
-    The scenes' modules are built once, under whatever is planted, and the accuracy over all scenes ends a group.
-    """
-    yield initial(rung)
-    adapter = RUNGS[rung].load_adapter()
-    runners = {step: Runner(step, domain="bench") for step, _ in SCENES[rung]}
-    scenes = [
-        (runners[step], case, shared(step, case), runners[step].climbed(shared(step, case), dtype), dtype)
-        for dtype in ("float32", "float64")
-        for step, case in SCENES[rung]
-    ]
 
-    def stages(wanted: str) -> Iterator[Measurement]:
-        for runner, case, expected, module, dtype in scenes:
-            if dtype == wanted:
-                names = stages_of(expected.reference) if dtype == "float32" else None
-                found = adapter.stages(module, expected.x)
-                yield from compare(runner.context(case, dtype), found, expected, names)
+def _scene(runner: Runner, case: str, dtype: str, property: str) -> Iterator[Measurement]:
+    expected = shared(runner.step, case)
+    adapter, module = RUNGS[runner.step.candidate].load_adapter(), runner.climbed(expected, dtype)
+    names = expected.reference
+    if property == "forward":
+        found, names = adapter.stages(module, expected.x), stages_of(names)
+    elif "gradient" in property:
+        found, names = adapter.gradients(module, expected.x, expected.cotangent), gradients_of(names)
+    else:
+        found = adapter.arrays(module, expected.x, expected.cotangent)
+    yield from compare(runner.context(case, dtype), found, expected, names if dtype == "float32" else None)
 
-    def gradients() -> Iterator[Measurement]:
-        for runner, case, expected, module, dtype in scenes:
-            names = gradients_of(expected.reference) if dtype == "float32" else None
-            found = adapter.gradients(module, expected.x, expected.cotangent)
-            yield from compare(runner.context(case, dtype), found, expected, names)
 
-    def together() -> Iterator[Measurement]:
-        for runner in runners.values():
-            yield from pooled(runner.context("all scenes"), fewest=FEWEST)
-            runner.pools.clear()
-
-    yield chain(stages("float32"), together())
-    yield stages("float64")
-    yield chain(gradients(), together())
-    for check in checks(rung):
-        yield check()
+def _together(runners: Iterable[Runner]) -> Iterator[Measurement]:
+    for runner in runners:
+        yield from pooled(runner.context("all scenes"), fewest=FEWEST)

@@ -8,7 +8,7 @@ import pytest
 
 from parity.criteria import AtMost
 from parity.mutation import benign, faults
-from parity.mutation.runner import attempt
+from parity.mutation.runner import attempt, unplanted
 
 pytestmark = [pytest.mark.usefixtures("tensorflow"), pytest.mark.certificate_evidence]
 FEWEST_FAULTS = AtMost(-80, "minus the number of faults: at least 80 are planted")
@@ -32,7 +32,7 @@ KINDS = {
 
 @pytest.mark.parametrize("fault", faults(), ids=lambda fault: fault.name)
 def test_is_caught_where_it_is(fault, ledger):
-    trial = attempt(fault.rung, fault)
+    trial = attempt(fault)
     first, as_declared = trial.first, trial.as_declared(fault)
     ledger.note(
         "faults",
@@ -52,7 +52,7 @@ def test_is_caught_where_it_is(fault, ledger):
 
 @pytest.mark.parametrize("change", benign(), ids=lambda change: change.name)
 def test_is_let_pass(change, ledger):
-    trial = attempt(change.rung, change, to_the_end=True)
+    trial = attempt(change)
     outcome = "refused" if trial.caught else "passed"
     ledger.note("benign", name=change.name, outcome=outcome, statement=change.statement, reason=change.reason)
     assert not trial.caught, f"{trial.raised}\n{trial.first}"
@@ -60,7 +60,7 @@ def test_is_let_pass(change, ledger):
 
 @pytest.mark.parametrize("rung", ["tf_leaf", "og_leaf", "leaf", "efficientleaf"])
 def test_a_rung_passes_without_a_fault(rung):
-    trial = attempt(rung, to_the_end=True)
+    trial, _ = unplanted(rung)
     assert not trial.caught, f"{trial.raised}\n{trial.first}"
     assert trial.n_measured
 
