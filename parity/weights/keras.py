@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from parity.adapters import canonical
-from parity.weights.checkpoint import MODELS, Named, aside
+from parity.weights.checkpoint import aside
 from parity.weights.files import (
     MOST_BYTES,
     Array,
@@ -31,6 +31,7 @@ from parity.weights.files import (
     require_checksum,
     unpacked,
 )
+from parity.weights.names import MODELS, Named
 from parity.weights.outputs import require_library
 
 LARGEST = 1 << 30  # bytes of a file, which is looked through for what would make libhdf5 loop: some seconds

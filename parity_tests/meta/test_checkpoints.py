@@ -15,8 +15,10 @@ from parity.adapters.canonical import checked
 from parity.adapters.rungs import RUNGS
 from parity.criteria import Exactly
 from parity.weights.arrays import stored_arrays
-from parity.weights.checkpoint import Bundle, Named
+from parity.weights.checkpoint import Bundle
 from parity.weights.loading import open_file
+from parity.weights.names import Named
+from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files
 from parity_tests.meta.weights import refuses, same_bits
 
@@ -164,6 +166,12 @@ def test_slots_are_told_by_their_names():
     module = files.torch_frontend("leaf")
     load_weights(module, named.variables("model/leaf"))
     assert same_bits(RUNGS["og_leaf"].load_adapter().read(module), expected_variables("og_leaf", module, "leaf"))
+
+
+def test_kernels_without_a_prefix_are_of_no_frontend():
+    arrays = {"leaf/PCEN/alpha": np.ones(4), "kernel": np.ones((4, 2)), "kernel_1": np.ones((4, 2))}
+    named = Named(files.FOLDER / "leaf", stored_arrays(arrays), ((name, name) for name in arrays))
+    refused(lambda: named.names("leaf"), ValueError, "['kernel', 'kernel_1'] name no frontend")
 
 
 @pytest.mark.parametrize(("source", "scope"), SCOPES.items())
