@@ -16,7 +16,7 @@ import pytest
 from fixtures import inventory, store
 from parity.cases.public_names import public
 from parity.cases.subjects import Subject
-from parity.checks.grid import APART, Context, compare
+from parity.checks.grid import Context, compare
 from parity.checks.subjects import ExpectedOfName
 from parity.criteria import Verdict, norm, status, unit_roundoff
 from parity.criteria.outcome import Array, Outcome
@@ -196,7 +196,7 @@ def stepped(one: Ran, variable: str, after: Array) -> tuple[Verdict, str, bool]:
     verdict = UPDATE(own, theirs)
     if verdict.passes:
         return verdict, "rounding", False
-    reason = f"the rounding of both new values, and the rate times {APART}"
+    reason = f"the rounding of both new values, and the rate times the reference's error and {one.expected.faithful}"
     return Verdict("direct", norm(own - theirs) / leeway(one, variable), 1.0, reason), "rounding", True
 
 
