@@ -84,10 +84,12 @@ class _Run:
         self.given = given
         self.own = subject.arguments
         self.kind = public(subject.name).kind
+        self.module: Any = None  # what :meth:`outcome` has run
 
     def outcome(self) -> Outcome:
         subject = self.subject
         call, module = self.build()
+        self.module = module
         arguments = {name: self.tensor(value) for name, value in self.values(subject.tensors).items()}
         x = self.input() if subject.takes_input else None
         held = {} if module is None else canonical_names(module)

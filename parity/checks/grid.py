@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -38,7 +38,7 @@ from parity.report.claims import STAGES, Measurement
 
 Arrays = Mapping[str, np.ndarray]
 INNER_STAGES = frozenset(STAGES) - {"output", "input"}
-# some 1400 arrays of the goldens on either rung that are held to the original, and of a few reformulations
+# some 800 arrays of the goldens on either rung that are held to the original, and of a few reformulations
 SCATTER = Envelope(16, 10_000)
 
 
@@ -77,7 +77,11 @@ class ExpectedArrays(ABC):
         reference: the reference's float32 arrays; empty where there is none.
         reference_again: those of further executions of the reference, its input moved by an ulp.
         direct: the direct limits hold between candidate and reference.
+        envelope, seeds: of the draws of :meth:`scatter`, and what their seeds begin with.
     """
+
+    envelope: ClassVar[Envelope] = SCATTER
+    seeds: ClassVar[tuple[int, ...]] = (11,)
 
     reference: Arrays
     reference_again: Sequence[Arrays] = ()
@@ -120,7 +124,15 @@ class ExpectedArrays(ABC):
         order of summation exceeds (:meth:`parity.oracle.chain.Chain.sum_rounded`). None where no sum is drawn.
         """
         largest = self._scatter.get(name)
-        return None if largest is None else SCATTER.factor * largest[size]
+        return None if largest is None else self.envelope.factor * largest[size]
+
+    @property
+    def faithful(self) -> str:
+        """Derivation of :meth:`scatter`."""
+        return (
+            f"{self.envelope.factor:.3g} times the largest of {self.envelope.n_draws} of the float64 oracle with a "
+            "rounding at every operation, sums in their worst order"
+        )
 
     def apart(self, name: str, size: Size) -> float | None:
         """Bound the distance from the reference: by the triangle inequality, its own error and :meth:`scatter`.
@@ -133,7 +145,7 @@ class ExpectedArrays(ABC):
 
     @cached_property
     def _scatter(self) -> dict[str, dict[Size, float]]:
-        generators = (np.random.default_rng([11, seed]) for seed in range(SCATTER.n_draws))
+        generators = (np.random.default_rng([*self.seeds, seed]) for seed in range(self.envelope.n_draws))
         return largest_distances((self.rounded(rng, unit_roundoff("float32")) for rng in generators), self.values)
 
 
@@ -246,11 +258,6 @@ FORWARD = OfMax(1e-6, "twice TensorFlow's own eager-graph difference (4.8e-7 of 
 FORWARD_NORM = OfMax(2e-6, "twice TensorFlow's own difference; instance norm divides by a standard deviation")
 GRADIENT = RelativeL2(5e-6, "ten times the forward difference: a gradient sums products of several rounded factors")
 GRADIENT_NORM = RelativeL2(3e-5, "as without instance norm, whose adjoint subtracts two means that nearly cancel")
-FAITHFUL = (
-    f"{SCATTER.factor:.3g} times the largest of {SCATTER.n_draws} of the float64 oracle with a rounding at every "
-    "operation, sums in their worst order"
-)
-APART = f"the reference's error, and {FAITHFUL}"
 FEWEST = 16  # arrays in a pool that say something about rounding together: as many as k was measured on
 
 
@@ -268,8 +275,9 @@ class Context:
         pools: G1's arrays that are judged together, by (property, stage); judged by :func:`pooled`.
         singly: judge large enough arrays by themselves (the speech clip), rather than all of them together over
             the cases: an array of one filter or one frame carries the one or two roundings that its values share.
-        literal: hold the output and the gradients to their direct limits as they stand, or to ``APART``, with no
-            allowance for terms that cancel: on a given clip, rather than on whatever is drawn.
+        literal: hold the output and the gradients to their direct limits as they stand, or to
+            :meth:`ExpectedArrays.apart`, with no allowance for terms that cancel: on a given clip, rather than on
+            whatever is drawn.
         factor: G1's k by stage or gradient, over all cases together.
     """
 
@@ -382,7 +390,8 @@ def _beside(context: Context, name: str, candidate: np.ndarray, expected: Expect
         verdict, where = (with_norm if expected.with_norm else plain)(candidate, reference), context
         if not verdict.passes and oracle is not None and (most := expected.apart(name, size)) is not None:
             difference = size(candidate.astype(np.float64) - reference)
-            verdict, where = Verdict("direct", difference / most, 1.0, APART), context.aside()
+            reason = f"the reference's error, and {expected.faithful}"
+            verdict, where = Verdict("direct", difference / most, 1.0, reason), context.aside()
         yield where.measurement(stage, property, verdict, "rounding")
     if oracle is None:
         return
@@ -398,5 +407,5 @@ def _beside(context: Context, name: str, candidate: np.ndarray, expected: Expect
     verdict, where = Accuracy(dtype=context.dtype)(candidate, reference, oracle, again), context
     if not verdict.passes and (most := expected.scatter(name, size)) is not None:
         off = size(candidate - oracle.astype(np.float64))
-        verdict, where = Verdict("accuracy", off / most, 1.0, FAITHFUL), context.aside()
+        verdict, where = Verdict("accuracy", off / most, 1.0, expected.faithful), context.aside()
     yield where.measurement(stage, property, verdict, "rounding")

@@ -235,7 +235,7 @@ def streamed(rung: str, case: Case, cuts: Sequence[int], dtype: str = "float32")
         reference=rung,
         domain=CHUNKS_DOMAIN,
         case=f"{case}; cut at {', '.join(map(str, cuts)) or 'no sample'}",
-        reproduce=f"pytest parity_tests/rungs/{rung}/test_streaming.py  # {shlex.quote(str(case))}",
+        reproduce=f"pytest parity_tests/rungs/test_streaming.py -m {rung}  # {shlex.quote(str(case))}",
         dtype=dtype,
     )
     verdict = status(candidate, whole)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -46,6 +47,9 @@ class ExpectedOfName(ExpectedArrays):
         beside: another implementation's outcome, which the candidate's is held against in place of the oracle's.
         direct: the direct limits hold between the two: of what is recorded, rather than of whatever is drawn.
     """
+
+    envelope: ClassVar[Envelope] = Envelope(8, 2 * 600)  # some 600 recorded arrays on either rung
+    seeds: ClassVar[tuple[int, ...]] = ()
 
     subject: Subject
     variables: Mapping[str, Array] = field(default_factory=dict)

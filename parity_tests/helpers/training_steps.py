@@ -121,7 +121,7 @@ def check_lesson(rung: str, name: str, ledger: Any) -> None:
                 dtype="float32", criterion=verdict.criterion, relation=relation,
                 observed=verdict.observed, bound=verdict.bound,
                 case=f"{name}, step {step.number + 1}", reason=verdict.reason,
-                reproduce=f"pytest parity_tests/rungs/{rung}/test_original_training.py -k '[{name}]'",
+                reproduce=f"pytest parity_tests/rungs/test_original_training.py -k '{rung}-{name}]'",
             ))  # fmt: skip
 
 

@@ -16,7 +16,7 @@ import pytest
 from fixtures import inventory, store
 from parity.cases.public_names import public
 from parity.cases.subjects import Subject
-from parity.checks.grid import APART, Context, compare
+from parity.checks.grid import Context, compare
 from parity.checks.subjects import ExpectedOfName
 from parity.criteria import Verdict, norm, status, unit_roundoff
 from parity.criteria.outcome import Array, Outcome
@@ -107,27 +107,20 @@ def run_torch(subject: Subject, rates: Mapping[str, float], projects: bool = Tru
     from og_leaf.constraints import Constraint
     from parity.adapters import subject_torch as adapter
 
-    class Stepped(adapter._Run):
-        built: Any = None
-
-        def build(self) -> Any:
-            call, self.built = super().build()
-            return call, self.built
-
-    run = Stepped(subject, torch.float32, {})
+    run = adapter._Run(subject, torch.float32, {})
     try:
         outcome = run.outcome()
     except adapter.REFUSALS as refusal:
         return Outcome(refused=type(refusal).__name__), {}
-    if run.built is None or "training" not in public(subject.name).properties:
+    if run.module is None or "training" not in public(subject.name).properties:
         return outcome, {}
-    held = adapter.canonical_names(run.built)
+    held = adapter.canonical_names(run.module)
     learned = {name: tensor for name, tensor in held.items() if tensor.requires_grad}
     assert set(learned) == set(rates) or not rates, (sorted(learned), sorted(rates))
     if rates:
         optimizer = torch.optim.SGD([{"params": [tensor], "lr": rates[name]} for name, tensor in learned.items()])
-        if projects and any(isinstance(part, Constraint) for part in run.built.modules()):
-            og_leaf.project_after_step(optimizer, run.built)
+        if projects and any(isinstance(part, Constraint) for part in run.module.modules()):
+            og_leaf.project_after_step(optimizer, run.module)
         for name, tensor in learned.items():
             slope = adapter.from_original(inventory.slope(outcome, name))
             tensor.grad = torch.tensor(np.ascontiguousarray(slope))
@@ -203,7 +196,7 @@ def stepped(one: Ran, variable: str, after: Array) -> tuple[Verdict, str, bool]:
     verdict = UPDATE(own, theirs)
     if verdict.passes:
         return verdict, "rounding", False
-    reason = f"the rounding of both new values, and the rate times {APART}"
+    reason = f"the rounding of both new values, and the rate times the reference's error and {one.expected.faithful}"
     return Verdict("direct", norm(own - theirs) / leeway(one, variable), 1.0, reason), "rounding", True
 
 

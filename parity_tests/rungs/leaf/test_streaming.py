@@ -1,4 +1,4 @@
-"""Rung 2 in chunks."""
+"""What streams of rung 2 alone: states of PCEN, and what is refused."""
 
 from __future__ import annotations
 
@@ -10,46 +10,11 @@ import leaf
 from leaf._runtime.streaming import BLOCK
 from parity.criteria import OfMax
 from parity_tests.helpers.refusals import refused
-from parity_tests.helpers.streaming import (
-    check_cuts,
-    check_is_a_snapshot,
-    check_long_chunks,
-    check_sample_by_sample,
-    joined,
-    peak_of,
-)
+from parity_tests.helpers.streaming import joined, peak_of, small
 
 SAME = OfMax(2.0**-20, "two roundings a level of the scan, five levels, in either order, and a root")
 
 ROUNDED = OfMax(2.0**-20, "some 20 roundings in float32")
-
-
-def small(**arguments):
-    return leaf.Leaf(n_filters=2, max_freq=900.0, sample_rate=2000, **arguments)
-
-
-@pytest.mark.parametrize("padding", ["centered", "same"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_any_way_of_cutting(ledger, dtype, padding):
-    check_cuts("leaf", ledger, dtype, padding)
-
-
-def test_sample_by_sample(ledger):
-    check_sample_by_sample("leaf", ledger)
-
-
-@pytest.mark.parametrize("padding", ["centered", "same"])
-def test_chunks_of_several_blocks(ledger, padding):
-    check_long_chunks("leaf", ledger, padding)
-
-
-def test_is_a_snapshot():
-    check_is_a_snapshot(small())
-
-
-def test_memory_does_not_grow_with_the_audio():
-    frontend = small()
-    assert peak_of(frontend, 20_000, 1000) == peak_of(frontend, 400_000, 1000)
 
 
 def test_memory_does_not_grow_with_the_chunk():
