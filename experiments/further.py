@@ -2,6 +2,9 @@
 
 ``efficientnet-b0`` is the main comparison's task with the published encoder, ``spelling`` another task. Runs are made,
 paired and kept as those of :mod:`experiments.equivalence`; each comparison has a plan and a record of its own.
+
+Noise and tested voices of ``spelling`` were chosen by the accuracies of the reference and of the control, in pilot runs
+with seeds from 100 on, which the comparison does not use. No other front end was run in them.
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ from parity.report import recorded
 from parity.weights.outputs import require_checkout
 
 QUICK_B0 = "efficientnet-b0, momentum 0.1"
-TAKES = 8  # crops of every clip in an epoch
+TAKES = 8  # of every clip in an epoch, each with a crop and noise of its own; in the test with noise of its own
+TESTED = ("en", "es", "fr")  # voices; in the pilots nothing that was learned from these held for the Russian one
 N_VALIDATION = 16  # clips; nothing is chosen by them
 
 
@@ -70,18 +74,17 @@ ENCODERS[QUICK_B0] = quick_b0
 
 
 def voice_held_out(root: Path, seed: int) -> DataSet:
-    """A task whose groups are voices: the test is one of them, another one with each seed; training has the others.
+    """A task whose groups are voices: the test is one of ``TESTED``, another with each seed; training has the others.
 
-    Every clip is in training several times, each with a crop and noise of its own. Validation takes clips of training,
-    as nothing is chosen by them.
+    Every clip is in training several times, each with a crop and noise of its own, and in the test several times, each
+    with noise of its own. Validation takes clips of training, as nothing is chosen by them.
     """
     clips, skipped = looked_over(folder_of_classes(root))
-    voices = sorted({clip.group for clip in clips})
-    voice = voices[seed % len(voices)]
+    voice = TESTED[seed % len(TESTED)]
     train = [clip for clip in clips if clip.group != voice]
     classes = tuple(sorted({clip.label for clip in train}))
     test = [clip for clip in clips if clip.group == voice and clip.label in classes]
-    split = dict(zip(SPLITS, (TAKES * train, train[:N_VALIDATION], test), strict=True))
+    split = dict(zip(SPLITS, (TAKES * train, train[:N_VALIDATION], TAKES * test), strict=True))
     return DataSet(root, classes, split, skipped)
 
 
@@ -103,9 +106,9 @@ COMPARISONS = {
         "Accuracy after training, words of a voice that training does not hear",
         "spelling",
         voice_held_out,
-        replace(PLAN, sound=replace(PLAN.sound, seconds=0.8), epochs=5),
+        replace(PLAN, sound=replace(PLAN.sound, seconds=0.8, noise=5.0)),
         ("leaf", "efficientleaf", "mel", "frozen centres"),
-        4,
+        9,
     ),
 }  # fmt: skip
 
