@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from experiments.equivalence import PLAN, REFERENCE, ROOT
-from experiments.equivalence_page import CONTROL, plan
+from experiments.equivalence_page import CONTROL, compared, plan
 from experiments.frontends import FRONTENDS
 from experiments.further import COMPARISONS, HELD_OUT, TAKES, voice_held_out
+from experiments.statistics import NO
 from parity.report import recorded
 from parity_tests.experiments.sounds import tone
 
@@ -53,6 +54,12 @@ def test_on_record_are_whole_seeds_of_the_plan(name):
     assert [(row["front end"], row["seed"]) for row in rows] == expected
     assert {row["plan"] for row in rows} == {made.plan.digest}
     assert not [row for row in rows if not row["commit"] or row["commit"].endswith("+")]
+
+
+def test_the_planted_fault_is_found_with_words_of_a_voice_held_out():
+    rows = recorded.find(COMPARISONS["spelling"].record, ROOT).rows
+    (verdict,) = [own for name, _, own in compared(rows) if name == CONTROL]
+    assert verdict == NO
 
 
 def test_a_plan_is_shown_by_what_is_other_than_in_the_main_one():
