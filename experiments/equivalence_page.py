@@ -179,29 +179,22 @@ def digest(rows: Sequence[Row]) -> str:
 def filled(page: str, root: Path = ROOT) -> str:
     """The page with what is on record between its comments.
 
-    Raises ValueError where the page lacks the comments, or there is no record.
+    Raises ValueError where the page lacks the comments, and FileNotFoundError where a record is missing.
     """
-    runs = _record(root)
+    runs = recorded.find(NAME, root)
     for part in (answer, differences, accuracies, ended, plan):
         page = insert(page, part.__name__, part(runs.rows))
     for name, made in COMPARISONS.items():
-        page = insert(page, name, further(_record(root, made.record), made))
-    page = insert(page, "routes", not_finite.routes(_record(root, not_finite.NAME).rows))
+        page = insert(page, name, further(recorded.find(made.record, root), made))
+    page = insert(page, "routes", not_finite.routes(recorded.find(not_finite.NAME, root).rows))
     return insert(page, "seconds", seconds(runs))
 
 
 def write(root: Path) -> None:
     """Write the page and its picture below the repository's root."""
     page = filled((root / PAGE).read_text(encoding="utf-8"), root)
-    replace_file(root / PICTURE, picture(_record(root).rows))
+    replace_file(root / PICTURE, picture(recorded.find(NAME, root).rows))
     replace_file(root / PAGE, page.encode())
-
-
-def _record(root: Path, name: str = NAME) -> recorded.Record:
-    for record in recorded.read(root):
-        if record.name == name:
-            return record
-    raise ValueError(f"root={str(root)!r}: must hold {recorded.FOLDER / name}.json")
 
 
 def _flat(of: Plan) -> Row:

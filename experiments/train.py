@@ -1,5 +1,7 @@
 """Train a classifier: ``python -m experiments.train --data FOLDER --frontend leaf --out FOLDER``.
 
+Without arguments it is trained on the language of the prompts that ``python -m experiments.prompts`` has laid out.
+
 Adam and a plateau schedule, as published: the rate is lowered when the loss on the validation clips has not fallen for
 some epochs, and training ends when it is below its minimum. Killed at any moment and started again with the same
 command, it goes on from the last whole epoch and ends with the same bits.
@@ -10,6 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import soundfile
 import torch
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -26,12 +29,12 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def main(
-    data: Annotated[Path, typer.Option(help="folder of recordings")],
-    out: Annotated[Path, typer.Option(help="folder of the result: checkpoint.pt, best.pt, log.csv")],
+    data: Annotated[Path, typer.Option(help="folder of recordings")] = Path("prompts", "language"),
+    out: Annotated[Path, typer.Option(help="folder of the result: checkpoint.pt, best.pt, log.csv")] = Path("trained"),
     frontend: Annotated[str, typer.Option(help=f"one of: {'; '.join(FRONTENDS)}")] = "leaf",
     encoder: Annotated[str, typer.Option(help=f"one of: {'; '.join(ENCODERS)}")] = "small",
     layout: Annotated[str, typer.Option(help=f"of the data, one of: {'; '.join(LAYOUTS)}")] = "folder",
-    sample_rate: Annotated[int, typer.Option(help="Hz, of all inputs")] = 16000,
+    sample_rate: Annotated[int | None, typer.Option(help="Hz, of all inputs; else the first recording's")] = None,
     resample: Annotated[bool, typer.Option(help="convert recordings of other rates")] = False,
     seconds: Annotated[float, typer.Option(help="length of a crop")] = 1.0,
     noise: Annotated[float | None, typer.Option(help="dB of a clip over white noise that is added")] = None,
@@ -53,10 +56,13 @@ def main(
 ) -> None:
     """Train, keep the best epoch by the loss on validation clips, and print its accuracy on the test clips."""
     try:
+        if not data.is_dir():
+            raise ValueError(f"data={str(data)!r}: must be a folder; python -m experiments.prompts lays out an example")
         found = data_set(data, layout, split_seed)
         train = fewer(found.split["train"], clips_per_class, split_seed)
-        sound = Sound(sample_rate, seconds, resample, level, noise)
-        config = Config(len(found.classes), frontend, encoder, Bands.at(sample_rate, n_filters), seed)
+        hertz = int(soundfile.info(train[0].path).samplerate) if sample_rate is None else sample_rate
+        sound = Sound(hertz, seconds, resample, level, noise)
+        config = Config(len(found.classes), frontend, encoder, Bands.at(hertz, n_filters), seed)
         settings = Settings(
             epochs, batch_size, rate, frontend_rate_factor, warmup_steps, schedule, patience,
             seed=seed, n_workers=workers, device=device, half=half,
@@ -65,25 +71,25 @@ def main(
             config, settings, sound, found.classes, train, found.split["validation"], out,
             data=digest({**found.split, "train": train}, data),
         )  # fmt: skip
-    except ValueError as error:
+        for skipped in found.skipped:
+            typer.echo(f"skipped {skipped.path}: {skipped.reason}")
+        counts = ", ".join(f"{len(found.split[name]) if name != 'train' else len(train)} {name}" for name in SPLITS)
+        typer.echo(f"{len(found.classes)} classes at {hertz} Hz, clips: {counts}, {len(found.skipped)} skipped")
+        columns = (TextColumn("epoch {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, transient=True) as progress:
+            bar = progress.add_task("", total=None)
+            while not training.done:
+                progress.update(bar, description=str(training.epoch + 1), total=training.n_steps, completed=0)
+                row = training.run_epoch(lambda: progress.advance(bar))
+                progress.console.print(
+                    f"epoch {row['epoch']}: loss {row['train loss']:.4f}, validation loss "
+                    f"{row['validation loss']:.4f}, accuracy {row['validation accuracy']:.1%}, rate {row['rate']:.1e}"
+                )
+        best = torch.load(out / "best.pt", map_location=device, weights_only=True)
+        training.network.load_state_dict(best["network"])
+        loss, accuracy = evaluated(training.network, found.split["test"], found.classes, sound, split_seed)
+    except ValueError as error:  # of an argument, or of a recording that is met on the way
         raise typer.BadParameter(str(error)) from error
-    for skipped in found.skipped:
-        typer.echo(f"skipped {skipped.path}: {skipped.reason}")
-    counts = ", ".join(f"{len(found.split[name]) if name != 'train' else len(train)} {name}" for name in SPLITS)
-    typer.echo(f"{len(found.classes)} classes, clips: {counts}, {len(found.skipped)} skipped")
-    columns = (TextColumn("epoch {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, transient=True) as progress:
-        bar = progress.add_task("", total=None)
-        while not training.done:
-            progress.update(bar, description=str(training.epoch + 1), total=training.n_steps, completed=0)
-            row = training.run_epoch(lambda: progress.advance(bar))
-            progress.console.print(
-                f"epoch {row['epoch']}: loss {row['train loss']:.4f}, validation loss {row['validation loss']:.4f}, "
-                f"accuracy {row['validation accuracy']:.1%}, rate {row['rate']:.1e}"
-            )
-    best = torch.load(out / "best.pt", map_location=device, weights_only=True)
-    training.network.load_state_dict(best["network"])
-    loss, accuracy = evaluated(training.network, found.split["test"], found.classes, sound, split_seed)
     chance = max(sum(clip.label == name for clip in found.split["test"]) for name in found.classes)
     share = chance / len(found.split["test"])
     typer.echo(f"test: loss {loss:.4f}, accuracy {accuracy:.1%}; always the commonest class: {share:.1%}")

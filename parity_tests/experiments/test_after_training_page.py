@@ -11,7 +11,7 @@ from experiments.not_finite import INPUTS, routes
 from experiments.statistics import NO
 from parity.report import recorded
 
-(RECORD,) = [record for record in recorded.read(ROOT) if record.name == NAME]
+RECORD = recorded.find(NAME, ROOT)
 
 
 def test_the_page_is_what_is_on_record():

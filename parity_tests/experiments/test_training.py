@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from experiments.data import Sound
 from experiments.frontends import Bands
 from experiments.layouts import data_set
 from experiments.network import Config
+from experiments.train import app
 from experiments.training import NotFinite, Settings, Training, evaluated
-from parity_tests.experiments.sounds import RATE, two_classes
+from parity_tests.experiments.sounds import RATE, tone, two_classes
 
 ROOT = Path(__file__).parents[2]
 SOUND = Sound(RATE, 0.1)
@@ -78,7 +80,7 @@ def test_killed_in_the_middle_the_bits_are_the_same(tones, tmp_path):
     def command(out: str) -> list[str]:
         return [
             *(sys.executable, "-m", "experiments.train", "--data", str(tones), "--out", str(tmp_path / out)),
-            *("--sample-rate", str(RATE), "--seconds", "0.1", "--n-filters", "8", "--batch-size", "4"),
+            *("--seconds", "0.1", "--n-filters", "8", "--batch-size", "4"),
             *("--epochs", "8", "--frontend", "mel"),
         ]
 
@@ -92,6 +94,25 @@ def test_killed_in_the_middle_the_bits_are_the_same(tones, tmp_path):
     again = subprocess.run(command("killed"), cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     assert again.stdout.splitlines()[-1] == whole.stdout.splitlines()[-1]
     assert same(tmp_path / "whole", tmp_path / "killed")
+
+
+def refusal(*given: str) -> str:
+    done = CliRunner().invoke(app, [*given, "--epochs", "1", "--seconds", "0.1", "--n-filters", "8"])
+    assert done.exit_code == 2
+    return " ".join(done.output.replace("│", " ").split())
+
+
+def test_without_prompts_the_command_says_how_they_are_laid_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "python -m experiments.prompts" in refusal()
+
+
+def test_a_recording_of_another_rate_than_the_first_is_named(tmp_path):
+    data = two_classes(tmp_path / "data", n_clips=3)
+    tone(data / "low" / "3.wav", 300, rate=2 * RATE)
+    (data / "split.csv").write_text("0,train\n1,validation\n2,test\n3,train\n", encoding="utf-8")
+    said = refusal("--data", str(data), "--out", str(tmp_path / "out"), "--frontend", "mel")
+    assert f"has {2 * RATE} Hz, must have sample_rate={RATE}" in said
 
 
 def test_the_log_has_a_line_an_epoch(tones, tmp_path):

@@ -167,7 +167,11 @@ def test_every_package_is_typed_and_listed(text):
 
 
 @pytest.mark.parametrize(
-    "left", [".venv", ".tox", "venv", "build", "certificate", "site", ".hypothesis", ".mypy_cache"]
+    "left",
+    [
+        *(".venv", ".tox", "venv", "build", "certificate", "site", ".hypothesis", ".mypy_cache"),
+        *("prompts", "trained", "runs", "runs-spelling", "nan"),  # as the pages' commands call them
+    ],
 )
 def test_what_tools_leave_makes_no_commit_dirty(left):
     # tox leaves a file .venv that tells editors where its environment is, and a folder may be a link
