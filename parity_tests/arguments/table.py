@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 SECONDS = 10
@@ -47,6 +48,41 @@ class Subject:
         kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
         found = [p.name for p in inspect.signature(self.call).parameters.values() if p.kind in kinds]
         return [name for name in found if name not in self.left_out]
+
+
+Use = Callable[[Any], Any]
+SMALL = {"n_filters": 2, "sample_rate": 2000}
+
+
+def shared(
+    module: ModuleType, heard: Callable[[int], Use], smoothed: Use, frontend: Use
+) -> dict[str, tuple[dict[str, Any], Use]]:
+    """The classes of the original as rung 0 or 1 has them: arguments with which they work, and what is done then.
+
+    Args:
+        module: the rung.
+        heard: what is done with a layer of so many channels.
+        smoothed: what is done with a smoother of 3 channels.
+        frontend: what is done with a front end.
+    """
+
+    def shaped(*shape: int) -> Use:
+        return lambda made: made(shape)
+
+    conv, pool = ({"filters": 4, "kernel_size": 9}, heard(1)), ({"kernel_size": 9}, heard(3))
+    rows: dict[str, tuple[dict[str, Any], Use]] = {
+        **dict.fromkeys(("GaborConv1D", "NormalizedConv1D", "SincConv1D"), conv),
+        **dict.fromkeys(("LearnablePooling1D", "ChannelWiseLearnablePooling1D", "MaxPooling1D"), pool),
+        **dict.fromkeys(("PCENLayer", "InstanceNormalization", "LayerNormalization", "SpecAugment"), ({}, heard(3))),
+        "ExponentialMovingAverage": ({"coeff_init": 0.1}, smoothed), "SquaredModulus": ({}, heard(4)),
+        "Leaf": (SMALL, frontend), "MelFilterbanks": ({**SMALL, "max_freq": 900.0}, frontend),
+        **dict.fromkeys(("GaborInit", "SincInit"), ({}, shaped(3, 2))),
+        "Gabor": ({"n_filters": 3, "window_len": 9}, lambda made: made.gabor_params_from_mels),
+    }  # fmt: skip
+    for name, (base, use) in rows.items():
+        if use is not frontend and "num_channels" in inspect.signature(getattr(module, name)).parameters:
+            rows[name] = {**base, "num_channels": 3}, use
+    return rows
 
 
 def cases(subject: Subject, values: Mapping[str, Any], every: int = 1) -> Iterator[tuple[str, str]]:

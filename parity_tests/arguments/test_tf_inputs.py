@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
+from parity import load_weights
+from parity.adapters.rungs import RUNGS
+from parity.oracle.leaf import LeafOracle
 from parity_tests.arguments.test_inputs import NEAR, given
 from parity_tests.helpers.refusals import refused
 
@@ -83,23 +89,16 @@ def test_what_is_no_audio_is_refused_by_name(tf_leaf, name, kind):
 @pytest.mark.parametrize("window", range(2, 6))
 def test_small_windows(tf_leaf, window):
     """TensorFlow keeps the lower of two limits that cross, and rung 1 does as it does."""
-    from parity.adapters.tf_leaf import TfLeafAdapter
-    from parity.oracle.leaf import LeafOracle
-
+    adapter = RUNGS["tf_leaf"].load_adapter()
     config, port, x = given(window)
-    module = TfLeafAdapter().build(config)
-    from parity import load_weights
-
+    module = adapter.build(config)
     load_weights(module, port)
-    found = TfLeafAdapter().output(module, x.numpy())
+    found = adapter.output(module, x.numpy())
     assert NEAR(port(x).detach().numpy(), found).passes
-    assert NEAR(found, LeafOracle(config).stages(TfLeafAdapter().read(module), x.double().numpy())["pcen"]).passes
+    assert NEAR(found, LeafOracle(config).stages(adapter.read(module), x.double().numpy())["pcen"]).passes
 
 
 def test_numbers_of_any_type_are_in_the_configuration(tf_leaf):
-    import json
-    from fractions import Fraction
-
     import tensorflow as tf
 
     layer = tf_leaf.GaborConv1D(np.array(6), tf.constant(9))
@@ -109,10 +108,7 @@ def test_numbers_of_any_type_are_in_the_configuration(tf_leaf):
     assert tf_leaf.PCENLayer(alpha=half).get_config()["alpha"] == half
 
 
-@pytest.mark.parametrize("kind", ["SpecAugment", "MelFilterbanks"])
-def test_a_name_that_is_none(tf_leaf, kind):
-    refused(lambda: getattr(tf_leaf, kind)(name=3), TypeError, "name=3")
-
-
-def test_a_dtype_that_is_an_array(tf_leaf):
+def test_a_name_and_a_dtype_that_are_none(tf_leaf):
+    for make in (tf_leaf.SpecAugment, tf_leaf.MelFilterbanks):
+        refused(lambda make=make: make(name=3), TypeError, "name=3")
     refused(lambda: tf_leaf.FFTConv1D(3, 9, dtype=np.zeros(2)), ValueError, "dtype=")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity_tests.arguments.table import Subject, cases, finding
+from parity_tests.arguments.table import cases, finding
 from parity_tests.arguments.tf_subjects import finite, subjects, values
 
 EVERY = 12  # of the values one in twelve, other ones for the next argument
@@ -37,7 +37,3 @@ def test_no_public_callable_is_left_out(tensorflow):
 
     told = {subject.name for subject in subjects()}
     assert {name for name in tf_leaf.__all__ if callable(getattr(tf_leaf, name))} - told == {"FFTConv1D", "WindowType"}
-
-
-def test_table_sees_what_is_wrong(tensorflow):
-    assert finding(Subject("planted", lambda size: [][1]), "size", 3, finite).startswith("IndexError")

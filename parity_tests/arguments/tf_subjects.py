@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from parity_tests.arguments.table import Subject
+from parity_tests.arguments.table import Subject, shared
 from parity_tests.arguments.values import VALUES
 
 CLIP = np.sin(np.arange(90, dtype=np.float32) * 0.7).reshape(1, 90, 1)
@@ -65,10 +65,6 @@ def _frontend(made: Any) -> Any:
     return made(CLIP[:, :, 0].astype(made.compute_dtype))
 
 
-def _shaped(shape: tuple[int, ...]) -> Callable[[Any], Any]:
-    return lambda made: made(shape)
-
-
 def subjects() -> list[Subject]:
     """All of ``tf_leaf``'s."""
     import tensorflow as tf
@@ -78,22 +74,12 @@ def subjects() -> list[Subject]:
     def some(*shape: int) -> Any:
         return tf.fill(shape, 0.3)
 
-    conv = {"filters": 4, "kernel_size": 9}
-    pool = {"kernel_size": 9}
-    small = {"n_filters": 2, "sample_rate": 2000}
     made = {
-        "GaborConv1D": (conv, _heard()), "NormalizedConv1D": (conv, _heard()), "SincConv1D": (conv, _heard()),
-        "LearnablePooling1D": (pool, _heard(3)), "ChannelWiseLearnablePooling1D": (pool, _heard(3)),
-        "GaussianLowpass": ({**pool, "kernel_initializer": "ones"}, _heard(3)), "MaxPooling1D": (pool, _heard(3)),
-        "ExponentialMovingAverage": ({"coeff_init": 0.1}, _smoothed), "PCENLayer": ({}, _heard(3)),
-        "InstanceNormalization": ({}, _heard(3)), "LayerNormalization": ({}, _heard(3)),
-        "SpecAugment": ({}, _heard(3)), "SquaredModulus": ({}, _heard(4)),
-        "Leaf": (small, _frontend), "MelFilterbanks": ({**small, "max_freq": 900.0}, _frontend),
-        "TimeDomainFilterbanks": ({}, lambda m: None), "SincNet": ({}, lambda m: None),
-        "SincNetPlus": ({}, lambda m: None),
-        "GaborInit": ({}, _shaped((3, 2))), "PreempInit": ({}, _shaped((2, 1, 1))), "SincInit": ({}, _shaped((3, 2))),
+        **shared(t, _heard, _smoothed, _frontend),
+        **dict.fromkeys(("TimeDomainFilterbanks", "SincNet", "SincNetPlus"), ({}, lambda m: None)),
+        "GaussianLowpass": ({"kernel_size": 9, "kernel_initializer": "ones"}, _heard(3)),
+        "PreempInit": ({}, lambda m: m((2, 1, 1))),
         "LowpassInit": ({}, lambda m: m((int(m.sample_rate * m.window_len // 1000 + 1), 1, 2))),
-        "Gabor": ({"n_filters": 3, "window_len": 9}, lambda m: m.gabor_params_from_mels),
         "GaborConstraint": ({"kernel_size": 9}, lambda m: m(some(3, 2))),
     }  # fmt: skip
     functions = {

@@ -18,7 +18,7 @@ import og_leaf
 import parity
 from parity.weights import stored
 from parity.weights.frontends import FrontendConfig
-from parity_tests.arguments.table import Subject
+from parity_tests.arguments.table import SMALL, Subject, shared
 from parity_tests.arguments.values import VALUES
 
 
@@ -81,10 +81,7 @@ def _smoothed(made: Any) -> Any:
 
 
 def _frontend(made: Any) -> Any:
-    rate = getattr(made, "_like", None)
-    x = CLIP if rate is None else CLIP.to(rate)
-    first = next(made.parameters(), x)
-    return made(x.to(first))
+    return made(CLIP.to(next(made.parameters(), getattr(made, "_like", CLIP))))
 
 
 def _shaped(shape: tuple[int, ...]) -> Callable[[Any], Any]:
@@ -99,25 +96,16 @@ def og_leaf_subjects() -> list[Subject]:
     """All of ``og_leaf``'s."""
     o = og_leaf
     conv = {"filters": 4, "kernel_size": 9}
-    pool = {"num_channels": 3, "kernel_size": 9}
-    small = {"n_filters": 2, "sample_rate": 2000}
     made = {
-        "GaborConv1D": (conv, _heard()), "NormalizedConv1D": (conv, _heard()), "SincConv1D": (conv, _heard()),
+        **shared(o, _heard, _smoothed, _frontend),
         "Conv1D": (conv, lambda m: m(_clip(m, m.weight.shape[1]))), "FFTConv1D": (conv, _heard()),
-        "LearnablePooling1D": (pool, _heard(3)), "ChannelWiseLearnablePooling1D": (pool, _heard(3)),
-        "GaussianLowpass": (pool, _heard(3)), "MaxPooling1D": (pool, _heard(3)),
-        "ExponentialMovingAverage": ({"num_channels": 3, "coeff_init": 0.1}, _smoothed),
+        "GaussianLowpass": ({"num_channels": 3, "kernel_size": 9}, _heard(3)), "LeakyReLU": ({}, _heard(3)),
         "SimpleRNN": ({"num_channels": 3, "smooth_coef": 0.1}, _smoothed),
-        "PCENLayer": ({"num_channels": 3}, _heard(3)), "InstanceNormalization": ({"num_channels": 3}, _heard(3)),
-        "LayerNormalization": ({"num_channels": 3}, _heard(3)), "LeakyReLU": ({}, _heard(3)),
-        "SpecAugment": ({}, _heard(3)), "SquaredModulus": ({}, _heard(4)),
-        "Leaf": (small, _frontend), "MelFilterbanks": ({**small, "max_freq": 900.0}, _frontend),
         "TimeDomainFilterbanks": ({"n_filters": 2}, lambda m: m(torch.ones(1, 500).to(next(m.parameters())))),
         "SincNet": ({"n_filters": 2}, _frontend), "SincNetPlus": ({"n_filters": 2}, _frontend),
         "Constant": ({"value": 0.4}, _shaped((3, 2))), "GlorotUniform": ({"fan_in": 2, "fan_out": 3}, _shaped((3, 2))),
-        "GaborInit": ({}, _shaped((3, 2))), "PreempInit": ({}, _shaped((1, 1, 2))), "SincInit": ({}, _shaped((3, 2))),
+        "PreempInit": ({}, _shaped((1, 1, 2))),
         "LowpassInit": ({}, lambda m: m((2, 1, int(m.sample_rate * m.window_len // 1000 + 1)))),
-        "Gabor": ({"n_filters": 3, "window_len": 9}, lambda m: m.gabor_params_from_mels),
         "GaborConstraint": ({"kernel_size": 9}, lambda m: m(torch.ones(3, 2))),
         "UnitNorm": ({}, lambda m: m(torch.ones(2, 1, 9)) if max(m._dim) < 3 and min(m._dim) > -4 else None),
         "L1": ({}, lambda m: m(torch.ones(3))), "L2": ({}, lambda m: m(torch.ones(3))),
@@ -141,13 +129,9 @@ def og_leaf_subjects() -> list[Subject]:
         "upper_power_of_2": lambda: {"length": 9},
         "window": lambda: {"window_type": o.WindowType.HAMMING, "tmax": 9},
     }  # fmt: skip
-    ignored = {
-        "project_after_step": (),
-        "MaxPooling1D": (
-            "num_channels", "use_bias", "kernel_initializer", "kernel_regularizer", "trainable", "device", "dtype",
-        ),
-    }  # fmt: skip
     left = ("input_shape", "name")
+    ignored = {"MaxPooling1D": ("num_channels", "use_bias", "kernel_initializer", "kernel_regularizer", "trainable",
+                                "device", "dtype")}  # fmt: skip
     found = [
         Subject(name, getattr(o, name), lambda base=base: dict(base), use, (*left, *ignored.get(name, ())))
         for name, (base, use) in made.items()
@@ -193,13 +177,13 @@ def weights_subjects() -> list[Subject]:
 
     @cache
     def file() -> Path:
-        about = stored.Description("og_leaf", "float32", FrontendConfig(n_filters=2, sample_rate=2000), {})
+        about = stored.Description("og_leaf", "float32", FrontendConfig(**SMALL), {})
         path = Path(tempfile.mkdtemp()) / "w.safetensors"
         path.write_bytes(stored.encode(about.module(), about))
         return path
 
     def module() -> Any:
-        return og_leaf.Leaf(n_filters=2, sample_rate=2000)
+        return og_leaf.Leaf(**SMALL)
 
     return [
         Subject("convert", parity.convert, lambda: {"module": module(), "to": "leaf"}, _frontend),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from hypothesis import given, settings
 
@@ -18,22 +19,21 @@ from parity.checks.steps import STEPS, Runner, against_oracle, round_trip, there
 from parity.report.claims import MeasurementLog
 
 SEARCHED = Path(__file__).parents[1] / "searched.json"
-DEFAULT_WEIGHTS = ("drawn", "drawn", "trained", "outside")
 
 
-def check_drawn(
-    step: str,
-    ledger: MeasurementLog,
-    *,
-    plain: bool = False,
-    padding: str = "same",
-    weights: tuple[str, ...] = DEFAULT_WEIGHTS,
-    frames_aligned: bool = False,
-) -> None:
-    """Every stage and gradient of drawn cases; the small arrays are judged together at the end."""
+def check_drawn(step: str, ledger: MeasurementLog, *, frames_aligned: bool = False, **domain: Any) -> None:
+    """Every stage and gradient of drawn cases; the small arrays are judged together at the end.
+
+    Args:
+        step: of the ladder.
+        ledger: keeps what is measured.
+        frames_aligned: both rungs' frames lie on the same samples.
+        domain: of :func:`parity.cases.strategies.cases`.
+    """
     runner = Runner(STEPS[step])
-    drawn = cases(plain=plain, padding=padding, weights=weights)
-    coverage = Coverage.of(plain=plain, weights=weights, frames_aligned=frames_aligned)
+    drawn = cases(**domain)
+    classes = {name: value for name, value in domain.items() if name != "padding"}
+    coverage = Coverage.of(**classes, frames_aligned=frames_aligned)
 
     @given(case=drawn.map(aligned) if frames_aligned else drawn)
     def check(case: Case) -> None:
@@ -76,18 +76,10 @@ def check_speech(step: str, ledger: MeasurementLog, *, frames_aligned: bool = Fa
         ledger.check(measurement)
 
 
-def check_alone(
-    rung: str,
-    ledger: MeasurementLog,
-    dtype: str,
-    *,
-    plain: bool = False,
-    padding: str = "same",
-    weights: tuple[str, ...] = DEFAULT_WEIGHTS,
-) -> None:
+def check_alone(rung: str, ledger: MeasurementLog, dtype: str, **domain: Any) -> None:
     """Every value of drawn cases under its running-error bound, with no reference."""
 
-    @given(case=cases(plain=plain, padding=padding, weights=weights))
+    @given(case=cases(**domain))
     def check(case: Case) -> None:
         for measurement in against_oracle(rung, case, dtype):
             ledger.check(measurement)
@@ -122,18 +114,11 @@ def this_test() -> str:
     return "pytest " + os.environ["PYTEST_CURRENT_TEST"].split(" ")[0]
 
 
-def check_round_trips(
-    step: str,
-    ledger: MeasurementLog,
-    *,
-    plain: bool = False,
-    padding: str = "same",
-    weights: tuple[str, ...] = DEFAULT_WEIGHTS,
-) -> None:
+def check_round_trips(step: str, ledger: MeasurementLog, **domain: Any) -> None:
     """Parameters carried up the step and back are the same bits."""
 
     @settings(max_examples=10)
-    @given(case=cases(plain=plain, padding=padding, weights=weights))
+    @given(case=cases(**domain))
     def check(case: Case) -> None:
         for measurement in round_trip(STEPS[step], case):
             ledger.check(measurement)

@@ -99,27 +99,23 @@ def test_commands_name_tests_that_exist(text):
     assert missing == set()
 
 
-def environments() -> set[str]:
-    tox = configparser.ConfigParser(interpolation=None)
-    tox.read(ROOT / "tox.ini")
-    named = {section.partition(":")[2] for section in tox.sections() if section.startswith("testenv:")}
-    return named | set(re.split(r"[,\s]+", tox["tox"]["env_list"].strip()))
+TOX = configparser.ConfigParser(interpolation=None)
+TOX.read(ROOT / "tox.ini")
+LISTED = re.split(r"[,\s]+", TOX["tox"]["env_list"].strip())
+ENVIRONMENTS = {*LISTED, *(name.partition(":")[2] for name in TOX.sections() if name.startswith("testenv:"))}
+WORKFLOW = ".github/workflows/ci.yml"
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", ".ci/run", "fixtures/README.md", *sorted(DOCS)],
-)
+@pytest.mark.parametrize("name", [
+    "README.md", "CONTRIBUTING.md", "CHANGELOG.md", ".ci/run", "fixtures/README.md", WORKFLOW, *sorted(DOCS),
+])  # fmt: skip
 def test_tox_environments_that_are_named_exist(name, text):
-    assert set(re.findall(r"tox -e ([\w-]+)", text[name])) <= environments()
+    assert set(re.findall(r"tox -e ([\w-]+)", text[name])) <= ENVIRONMENTS
 
 
-def test_readme_names_both_commands(text):
+def test_readme_and_ci_name_the_commands(text):
     for command in ("tox -e certify", "tox -e tests"):
         assert f"python -m pip install tox && {command}" in text["README.md"]
-
-
-def test_ci_runs_the_readmes_test_command(text):
     assert "pip install tox" in text[".ci/run"]
     assert text[".ci/run"].rstrip().endswith("-m tox -e tests")
     assert (ROOT / ".ci/run").stat().st_mode & 0o111
@@ -136,13 +132,10 @@ def test_the_oldest_versions_are_those_that_the_project_allows(text):
 
 
 def test_the_workflow_runs_toxs_commands_on_every_python(text):
-    workflow = text[".github/workflows/ci.yml"]
-    assert set(re.findall(r"tox -e (\w+)", workflow)) <= environments()
+    workflow = text[WORKFLOW]
     assert {"lint", "docs", "torch", "oldest", "coverage"} <= set(re.findall(r"tox -e (\w+)", workflow))
     assert ".ci/run" in workflow
-    tox = configparser.ConfigParser(interpolation=None)
-    tox.read(ROOT / "tox.ini")
-    pythons = {f"{name[2]}.{name[3:]}" for name in tox["tox"]["env_list"].split(", ") if name.startswith("py")}
+    pythons = {f"{name[2]}.{name[3:]}" for name in LISTED if name.startswith("py")}
     assert pythons == set(re.findall(r'"(3\.\d+)"', re.search(r"python: (\[.*\])", workflow)[1]))
 
 
@@ -166,15 +159,10 @@ def test_every_package_is_typed_and_listed(text):
             assert init.parent.relative_to(ROOT).as_posix().replace("/", ".") in listed
 
 
-@pytest.mark.parametrize(
-    "left",
-    [
-        *(".venv", ".tox", "venv", "build", "certificate", "site", ".hypothesis", ".mypy_cache"),
-        *("prompts", "trained", "runs", "runs-spelling", "nan"),  # as the pages' commands call them
-    ],
-)
-def test_what_tools_leave_makes_no_commit_dirty(left):
+def test_what_tools_leave_makes_no_commit_dirty():
+    tools = [".venv", ".tox", "venv", "build", "certificate", "site", ".hypothesis", ".mypy_cache"]
+    left = [*tools, "prompts", "trained", "runs", "runs-spelling", "nan"]  # and what the pages' commands write
     # tox leaves a file .venv that tells editors where its environment is, and a folder may be a link
-    for name in (left, f"{left}/inside"):
-        done = subprocess.run(["git", "check-ignore", "-q", "--no-index", name], cwd=ROOT)
-        assert done.returncode == 0, name
+    names = [name for folder in left for name in (folder, f"{folder}/inside")]
+    command = ["git", "check-ignore", "--no-index", *names]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.split() == names

@@ -12,15 +12,9 @@ from packaging.requirements import Requirement
 from parity_tests.house import pages
 from parity_tests.house.empty import ROOT, build_wheel, install, metadata_of
 
-RUN = (
-    "README.md",
-    "docs/index.md",
-    "docs/choose-a-rung.md",
-    "docs/carry-a-model-over.md",
-    "docs/long-audio.md",
-    "docs/performance.md",
-    "docs/how-it-is-certified.md",
-)
+RUN = ("README.md", *(f"docs/{page}.md" for page in (
+    "index", "choose-a-rung", "carry-a-model-over", "long-audio", "performance", "how-it-is-certified",
+)))  # fmt: skip
 LANGUAGES = {"python", "bash", "text"}  # what runs, and what is printed
 TEXT = {page: (ROOT / page).read_text(encoding="utf-8") for page in RUN}
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the environment is made of symbolic links")

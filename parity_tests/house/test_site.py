@@ -12,27 +12,31 @@ from parity_tests.house.empty import ROOT, module
 
 hooks = module(ROOT / "docs" / "hooks.py")
 
-NAV = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+
+def text(*path):
+    return ROOT.joinpath(*path).read_text(encoding="utf-8")
+
+
+NAV = text("mkdocs.yml").partition("\nnav:\n")[2]
 PAGES = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
-RUNGS = ("tf_leaf", "og_leaf", "leaf", "efficientleaf", "parity")
 
 
 def test_every_page_is_in_the_contents():
     assert set(re.findall(r": (\S+\.md)$", NAV, re.MULTILINE)) == PAGES | {"tutorial.md"}
 
 
-@pytest.mark.parametrize("package", RUNGS)
+@pytest.mark.parametrize("package", ["tf_leaf", "og_leaf", "leaf", "efficientleaf", "parity"])
 def test_every_package_has_its_page(package):
-    assert f"\n::: {package}\n" in (ROOT / "docs" / "api" / f"{package}.md").read_text(encoding="utf-8")
+    assert f"\n::: {package}\n" in text("docs", "api", f"{package}.md")
 
 
-@pytest.mark.parametrize(("text", "shown"), [
+@pytest.mark.parametrize(("written", "shown"), [
     ("[`x`](../parity/x.py)", "`x` (`parity/x.py` in the clone)"), ("[a page](index.md)", "[a page](index.md)"),
     ("see [it](tutorial.ipynb)", "see [it](tutorial.md)"), ("![a picture](ladder.png)", "![a picture](ladder.png)"),
 ])  # fmt: skip
-def test_links_out_of_the_docs_become_paths(text, shown):
+def test_links_out_of_the_docs_become_paths(written, shown):
     page = SimpleNamespace(file=SimpleNamespace(src_uri="index.md"))
-    assert hooks.on_page_markdown(text, page, None, None) == shown
+    assert hooks.on_page_markdown(written, page, None, None) == shown
 
 
 def test_roles_of_docstrings_are_not_shown():
@@ -41,29 +45,25 @@ def test_roles_of_docstrings_are_not_shown():
 
 
 def test_versions_are_those_that_the_suite_runs_with():
-    page = (ROOT / "docs" / "compatibility.md").read_text(encoding="utf-8")
-    pins = {
-        name: re.search(rf"^{name}==([\d.]+)", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)[1]
-        for name in ("torch", "tensorflow-cpu", "keras", "numpy")
-    }
-    for name, version in pins.items():
+    page, constraints = text("docs", "compatibility.md"), text("constraints.txt")
+    for name in ("torch", "tensorflow-cpu", "keras", "numpy"):
+        version = re.search(rf"^{name}==([\d.]+)", constraints, re.MULTILINE)[1]
         assert re.search(rf"\| `{name}` \|.*\| {re.escape(version)} \|", page), name
 
 
 def test_readme_counts_what_is_planted():
-    page = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    page = " ".join(text("README.md").split())
     counts = re.search(r"(\d+) of (\d+) bugs that were planted .* none of (\d+) rewritings", page).groups()
     assert [int(n) for n in counts] == [len(faults()), len(faults()), len(benign())]
 
 
 def test_tox_installs_what_the_extra_names():
-    extra = re.search(r"^docs = \[(.*)\]$", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)[1]
-    tox = (ROOT / "tox.ini").read_text(encoding="utf-8").partition("[testenv:docs]")[2].partition("[testenv:")[0]
+    extra = re.search(r"^docs = \[(.*)\]$", text("pyproject.toml"), re.MULTILINE)[1]
+    tox = text("tox.ini").partition("[testenv:docs]")[2].partition("[testenv:")[0]
     deps = re.search(r"^deps =\n((?:    .*\n)+)", tox, re.MULTILINE)[1].split()
     assert sorted(re.findall(r'"([^"]+)"', extra)) == sorted(deps)
 
 
 def test_terms_are_defined_once():
-    page = (ROOT / "docs" / "how-it-is-certified.md").read_text(encoding="utf-8")
-    terms = re.findall(r"^\*\*([^*]+)\*\*$", page, re.MULTILINE)
+    terms = re.findall(r"^\*\*([^*]+)\*\*$", text("docs", "how-it-is-certified.md"), re.MULTILINE)
     assert len(terms) == len(set(terms)) >= 10

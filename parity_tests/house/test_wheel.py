@@ -8,22 +8,12 @@ import zipfile
 
 import pytest
 
-from parity_tests.house.empty import build_wheel, install, metadata_of
+from parity_tests.house.empty import ROOT, build_wheel, install, metadata_of
 
 PACKAGES = {"tf_leaf", "og_leaf", "leaf", "efficientleaf", "parity"}
 # torch itself brings jinja2
-ABSENT = (
-    "tensorflow",
-    "keras",
-    "rich",
-    "typer",
-    "matplotlib",
-    "soundfile",
-    "pytest",
-    "hypothesis",
-    "h5py",
-    "safetensors",
-)
+ABSENT = ("tensorflow", "keras", "rich", "typer", "matplotlib", "soundfile", "pytest", "hypothesis", "h5py",
+          "safetensors")  # fmt: skip
 AUDIO = "import torch; audio = torch.randn(2, 1600)"
 FORWARD = {
     "og_leaf": "from og_leaf import Leaf; y = Leaf(n_filters=4)(audio)",
@@ -64,8 +54,6 @@ def test_holds_the_five_packages_and_nothing_else(names):
 
 
 def test_holds_every_module_of_the_source(names):
-    from parity_tests.house.empty import ROOT
-
     modules = {path.relative_to(ROOT).as_posix() for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
     assert modules <= names
 
@@ -91,20 +79,15 @@ def test_environment_is_empty(environment):
 
 
 @pytest.mark.parametrize("rung", FORWARD)
-def test_rung_runs(environment, rung):
-    code = f"{AUDIO}; {FORWARD[rung]}; assert y.isfinite().all(); print(tuple(y.shape))"
-    assert environment.prints(code).strip() == "(2, 4, 10)"
-
-
-@pytest.mark.parametrize("rung", FORWARD)
-def test_rung_imports_nothing_beyond_torch_and_itself(environment, rung):
+def test_rung_runs_and_imports_nothing_beyond_torch_and_itself(environment, rung):
     code = (
         f"import sys, torch, numpy; before = set(sys.modules); import {rung}; "
         "new = {n.split('.')[0] for n in set(sys.modules) - before} - sys.stdlib_module_names; "
-        "print(*sorted(new - {'torch', 'numpy'}))"
+        "print(*sorted(new - {'torch', 'numpy'})); "
+        f"{AUDIO}; {FORWARD[rung]}; assert y.isfinite().all(); print(*y.shape)"
     )
     allowed = {"efficientleaf": ["efficientleaf", "leaf"]}.get(rung, [rung])
-    assert environment.prints(code).split() == allowed
+    assert environment.prints(code).split() == [*allowed, "2", "4", "10"]
 
 
 def test_weights_are_carried(environment):
@@ -127,13 +110,9 @@ def test_oracle_needs_numpy_alone(environment):
     assert environment.prints(code).strip() == "(1, 40, 10)"
 
 
-def test_parity_itself_imports_nothing(environment):
+def test_parity_itself_imports_nothing_and_has_the_wheels_version(environment, wheel):
     code = "import sys, parity; print({'numpy', 'torch', 'parity.weights'} & set(sys.modules), parity.__version__)"
-    assert environment.prints(code).split()[0] == "set()"
-
-
-def test_version_is_the_wheels(environment, wheel):
-    assert environment.prints("import parity; print(parity.__version__)").strip() == wheel.name.split("-")[1]
+    assert environment.prints(code).split() == ["set()", wheel.name.split("-")[1]]
 
 
 def test_tensorflow_that_is_missing_is_named(environment):

@@ -5,89 +5,78 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parity.criteria import (
-    Accuracy,
-    AtMost,
-    Exactly,
-    OfMax,
-    PooledAccuracy,
-    RelativeL2,
-    Verdict,
-    peak,
-    status,
-    within_rounding,
-)
+from parity.criteria import Accuracy, AtMost, Exactly, OfMax, PooledAccuracy, RelativeL2, peak, status, within_rounding
 
-RNG = np.random.default_rng(0)
-ORACLE = RNG.standard_normal(1000)
+ORACLE = np.random.default_rng(0).standard_normal(1000)
+SINGLE = ORACLE.astype(np.float32)
 U = 2.0**-24
+NAN, INF = np.nan, np.inf
 
 
 def rounded(sigma: float, seed: int) -> np.ndarray:
     return ORACLE * (1 + sigma * np.random.default_rng(seed).standard_normal(1000))
 
 
-@pytest.mark.parametrize("change", [
-    lambda a: a[:-1], lambda a: a.astype(np.float64), lambda a: np.where(a > 2, np.nan, a),
-    lambda a: np.where(a > 2, np.inf, a), lambda a: np.where(a < -2, -np.inf, a),
-], ids=["shape", "dtype", "nan", "inf", "-inf"])  # fmt: skip
-def test_status_sees(change):
-    a = ORACLE.astype(np.float32)
-    assert status(a, a).passes
-    assert not status(change(a), a).passes
+@pytest.mark.parametrize(("candidate", "passes"), [
+    (SINGLE.copy(), True), (SINGLE[:-1], False), (SINGLE.astype(np.float64), False),
+    *((np.where(SINGLE > 2, value, SINGLE), False) for value in (NAN, INF, -INF)),
+], ids=["equal", "shape", "dtype", "nan", "inf", "-inf"])  # fmt: skip
+def test_status(candidate, passes):
+    assert status(candidate, SINGLE).passes == passes
 
 
-def test_status_accepts_equal_nans():
-    a = np.array([np.nan, np.inf, 1.0])
-    assert status(a, a.copy()).passes
+@pytest.mark.parametrize(("sign", "passes"), [(1, True), (-1, False)])
+def test_status_where_both_are_not_finite(sign, passes):
+    verdict = status(sign * np.array([NAN, INF, 1.0]), np.array([NAN, INF, 1.0]))
+    assert verdict.passes == passes
 
 
-def test_direct_measures_against_the_largest_value():
-    a = np.array([1.0, 2.0, 4.0])
-    assert OfMax(0.25, "one in four")(a + np.array([0, 0, 1.0]), a).passes
-    assert not OfMax(0.2499, "a little less")(a + np.array([0, 0, 1.0]), a).passes
+DIRECT = {  # criterion, candidate, reference, passes
+    "a quarter of the largest value": (OfMax(0.25, "one in four"), [1.0, 2, 5], [1.0, 2, 4], True),
+    "a little less is allowed": (OfMax(0.2499, "a little less"), [1.0, 2, 5], [1.0, 2, 4], False),
+    "any difference from zero": (OfMax(1e3, "whatever is allowed"), [1e-30], [0.0], False),
+    "zero and zero": (OfMax(0.0, "nothing is"), [0.0], [0.0], True),
+    **{
+        f"{type(criterion).__name__}: {value} {where}": (criterion, candidate, reference, passes)
+        for criterion in (OfMax(1.0, "anything"), RelativeL2(1.0, "anything"))
+        for value in (NAN, INF)
+        for where, candidate, reference, passes in (
+            ("in one", [value] * 3, [1.0] * 3, False), ("in the other", [1.0] * 3, [1.0, value, 1.0], False),
+            ("in both", [1.0, value], [1.0, value], True))
+    },
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("criterion", [OfMax(1.0, "anything"), RelativeL2(1.0, "anything")], ids=["max", "l2"])
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_direct_refuses_what_only_one_has_finite(criterion, value):
-    assert not criterion(np.full(3, value), np.ones(3)).passes
-    assert not criterion(np.ones(3), np.array([1.0, value, 1.0])).passes
-    assert criterion(np.array([1.0, value]), np.array([1.0, value])).passes
+@pytest.mark.parametrize(("criterion", "candidate", "reference", "passes"), DIRECT.values(), ids=DIRECT)
+def test_direct(criterion, candidate, reference, passes):
+    assert criterion(np.array(candidate), np.array(reference)).passes == passes
 
 
 def test_one_operation_refuses_what_only_one_has_finite():
-    assert not within_rounding(np.full(3, np.nan), np.ones(3), np.ones(3), peak).passes
+    assert not within_rounding(np.full(3, NAN), np.ones(3), np.ones(3), peak).passes
 
 
-def test_direct_refuses_any_difference_from_zero():
-    assert not OfMax(1e3, "whatever is allowed")(np.array([1e-30]), np.zeros(1)).passes
-    assert OfMax(0.0, "nothing is")(np.zeros(1), np.zeros(1)).passes
+@pytest.mark.parametrize("scale", [1e300, 1e-300])
+def test_relative_l2_does_not_overflow_or_vanish(scale):
+    a = np.array([3.0, 4.0]) * scale
+    half = RelativeL2(0.0, "for what it measures")(a * 1.5, a).observed
+    criterion = OfMax(2.0**-50, "a root of a sum of two squares, and a quotient")
+    assert criterion(np.array([half]), np.array([0.5])).passes
 
 
-def test_relative_l2_does_not_overflow_or_vanish():
-    for scale in (1e300, 1e-300):
-        a = np.array([3.0, 4.0]) * scale
-        half = RelativeL2(0.0, "for what it measures")(a * 1.5, a).observed
-        criterion = OfMax(2.0**-50, "a root of a sum of two squares, and a quotient")
-        assert criterion(np.array([half]), np.array([0.5])).passes
-
-
-def test_accuracy_passes_an_equal_error_and_fails_a_threefold_one():
-    assert Accuracy()(rounded(U, 1), rounded(U, 2), ORACLE).passes
-    assert not Accuracy()(rounded(9 * U, 1), rounded(U, 2), ORACLE).passes
-
-
-def test_accuracy_fails_a_bias_that_the_root_mean_square_hides():
+def test_accuracy_passes_an_equal_error_and_fails_a_threefold_one_or_a_single_outlier():
     spoiled = rounded(U, 1)
-    spoiled[17] += 100 * U * np.abs(ORACLE).max()
-    assert not Accuracy()(spoiled, rounded(U, 2), ORACLE).passes
+    spoiled[17] += 100 * U * np.abs(ORACLE).max()  # which the root mean square hides
+    candidates = (rounded(U, 1), rounded(9 * U, 1), spoiled)
+    passed = [Accuracy()(candidate, rounded(U, 2), ORACLE).passes for candidate in candidates]
+    assert passed == [True, False, False]
 
 
-def test_accuracy_leaves_small_arrays_to_the_pool():
-    assert not Accuracy.applies(np.arange(63.0))
-    assert not Accuracy.applies(np.ones(1000))
-    assert Accuracy.applies(np.arange(64.0))
+@pytest.mark.parametrize(("oracle", "applies"), [
+    (np.arange(63.0), False), (np.ones(1000), False), (np.arange(64.0), True),
+], ids=["small", "of one value", "large"])  # fmt: skip
+def test_accuracy_leaves_small_arrays_to_the_pool(oracle, applies):
+    assert Accuracy.applies(oracle) == applies
 
 
 def test_pool_fails_a_candidate_that_is_often_worse():
@@ -101,24 +90,18 @@ def test_pool_fails_a_candidate_that_is_often_worse():
     assert not bad.verdict().passes
 
 
-def test_nan_never_passes():
-    assert not Verdict("direct", float("nan"), 1.0, "").passes
-    assert not AtMost(1.0, "anything that is a number")(float("nan")).passes
-
-
-def test_at_most_includes_its_limit():
-    criterion = AtMost(2, "a count")
-    assert criterion(2).passes
-    assert not criterion(np.nextafter(2, 3)).passes
+@pytest.mark.parametrize(("observed", "passes"), [(2, True), (np.nextafter(2, 3), False), (NAN, False)])
+def test_at_most_includes_its_limit_and_never_nan(observed, passes):
+    assert AtMost(2, "a count")(observed).passes == passes
 
 
 @pytest.mark.parametrize(("candidate", "expected", "n_differing"), [
     (np.float32([0.1, 0.2]), [0.1, 0.2], 0),  # in the candidate's type
     (np.array([0.1, 0.2]), np.float32([0.1, 0.2]), 2),
-    (np.float32([0.1, np.nan]), np.float32([0.1, np.nan]), 0),
+    (np.float32([0.1, NAN]), np.float32([0.1, NAN]), 0),
     (np.array([1, 2]), np.array([1.5, 2]), 1),
     ([True, False], [True, True], 1),
-    (np.zeros(3), np.zeros(2), np.inf),
+    (np.zeros(3), np.zeros(2), INF),
 ])  # fmt: skip
 def test_exactly_counts_what_differs(candidate, expected, n_differing):
     verdict = Exactly("known to the bit")(candidate, expected)

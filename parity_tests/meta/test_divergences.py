@@ -1,41 +1,31 @@
-"""Every declared divergence is shown to exist by one test of its rung, and no test speaks of an undeclared one."""
+"""Each declared divergence, and each quirk of the original, has the one test of its rung that its page promises."""
 
 from __future__ import annotations
 
 import ast
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from parity.divergences import DIVERGENCES, divergence
+from parity.divergences.quirks import KEPT, MENDED, QUIRKS
 
-SUITE = Path(__file__).parents[1]
+RUNGS = Path(__file__).parents[1] / "rungs"
 
 
 def exercised():
-    """(folder, test, divergence) of every call of ``diverges`` in the suite's test files."""
-    found = []
-    for path in sorted(SUITE.glob("rungs/*/test_*.py")):
+    """(folder, test, divergence) of every call of ``diverges`` in the rungs' test files."""
+    for path in sorted(RUNGS.glob("*/test_*.py")):
         for test in ast.parse(path.read_text()).body:
-            calls = [c for c in ast.walk(test) if isinstance(c, ast.Call) and isinstance(c.func, ast.Name)]
-            found += [(path.parent.name, getattr(test, "name", ""), c.args[1].value)
-                      for c in calls if c.func.id == "diverges"]  # fmt: skip
-    return found
+            for call in ast.walk(test):
+                if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "diverges":
+                    yield path.parent.name, getattr(test, "name", ""), call.args[1].value
 
 
-def test_names_are_unique():
-    assert Counter(d.name for d in DIVERGENCES).most_common(1)[0][1] == 1
-
-
-def test_every_divergence_is_exercised_by_one_test_and_no_other_is():
-    assert sorted(name for _, _, name in exercised()) == sorted(d.name for d in DIVERGENCES)
-
-
-def test_the_command_that_the_certificate_prints_runs_that_test():
-    for folder, test, name in exercised():
-        assert folder == divergence(name).between[1]
-        assert test == "test_" + name.replace("-", "_")
+def test_every_divergence_is_exercised_by_the_test_that_its_command_runs_and_no_other_is():
+    declared = [(d.between[1], "test_" + d.name.replace("-", "_"), d.name) for d in DIVERGENCES]
+    assert sorted(exercised()) == sorted(declared)
+    assert len({name for *_, name in declared}) == len(declared)
 
 
 @pytest.mark.parametrize("declared", DIVERGENCES, ids=lambda d: d.name)
@@ -49,3 +39,15 @@ def test_declaration_is_complete(declared):
 def test_an_unknown_name_is_refused():
     with pytest.raises(KeyError, match="no-such-divergence"):
         divergence("no-such-divergence")
+
+
+@pytest.mark.parametrize("rung", ["tf_leaf", "og_leaf"])
+def test_every_kept_quirk_has_a_test_of_its_name(rung):
+    tree = ast.parse((RUNGS / rung / "test_quirks.py").read_text(encoding="utf-8"))
+    names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert names == {f"test_{q.name}" for q in QUIRKS if q.here == KEPT}
+
+
+@pytest.mark.parametrize("quirk", [q for q in QUIRKS if q.here == MENDED], ids=lambda q: q.name)
+def test_every_mended_quirk_is_a_divergence_from_the_original(quirk):
+    assert divergence(quirk.divergence).between[0] == "original"

@@ -3,131 +3,102 @@
 from __future__ import annotations
 
 import shutil
-from functools import partial
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from typer.testing import CliRunner
 
 import og_leaf
 from leaf import Leaf
 from parity import load, load_weights
+from parity.adapters.rungs import rung_of
+from parity.cli import app
 from parity.criteria import OfMax
 from parity.weights.convert_file import convert_file
 from parity.weights.converting import convert
 from parity.weights.features import build, extract
-from parity_tests.helpers.command import run
 
 SAME = OfMax(2.0**-20, "the same sums of 400 products in another order, and a root")
 RATE = 8000
+AT_RATE = ("--sample-rate", RATE)
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).uniform(-0.5, 0.5, shape)
 
 
 @pytest.fixture
 def recording(tmp_path):
     path = tmp_path / "in.flac"
-    x = np.random.default_rng(0).uniform(-0.5, 0.5, 70_001)
-    soundfile.write(path, x, RATE)
+    soundfile.write(path, noise(70_001), RATE)
     return path
 
 
-command = partial(run, "features")
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out.npy"
 
 
-def audio(path):
-    return torch.from_numpy(soundfile.read(path, dtype="float32")[0]).unsqueeze(0)
+def command(*arguments):
+    return CliRunner().invoke(app, ["features", *map(str, arguments)])
+
+
+def made(recording, out, *arguments):
+    """The features that the command writes, and what it says."""
+    done = command(recording, out, *arguments)
+    assert done.exit_code == 0, done.output
+    return np.load(out), done
+
+
+def refused(recording, out, *arguments, named):
+    """The command ends with 2 and a line that holds everything named, and the file stays what it was."""
+    before = out.read_bytes() if out.is_file() else None
+    done = command(recording, out, *arguments)
+    assert done.exit_code == 2
+    assert all(text in done.output.splitlines()[-1] for text in named), done.output
+    assert (out.read_bytes() if out.is_file() else None) == before
+
+
+def of(module, recording):
+    """The features of a whole recording at once."""
+    audio = torch.from_numpy(soundfile.read(recording, dtype="float32")[0]).unsqueeze(0)
+    with torch.no_grad():
+        return module(audio)[0].numpy()
 
 
 @pytest.mark.parametrize("arguments", [
     ("leaf",), ("leaf", "--padding", "same"), ("efficientleaf",)
 ], ids=" ".join)  # fmt: skip
-def test_are_those_of_the_module(recording, tmp_path, arguments):
-    out = tmp_path / "out.npy"
-    said = command(recording, out, "--sample-rate", RATE, "--n-filters", 5, "--frontend", *arguments)
-    module = build(arguments[0], RATE, 5, padding="same" if len(arguments) > 1 else "centered")
-    with torch.no_grad():
-        expected = module(audio(recording))[0].numpy()
-    got = np.load(out)
+def test_are_those_of_the_module(recording, out, arguments):
+    got, done = made(recording, out, *AT_RATE, "--n-filters", 5, "--frontend", *arguments)
+    expected = of(build(arguments[0], RATE, 5, padding="same" if len(arguments) > 1 else "centered"), recording)
     assert (got.dtype, got.shape) == (np.float32, expected.shape)
     assert SAME(got, expected).passes
-    assert "5 filters, 876 frames" in said
+    assert "5 filters, 876 frames" in done.output
 
 
 @pytest.mark.filterwarnings("ignore:load_weights. the weights are set, but:UserWarning")  # of frames elsewhere
 @pytest.mark.parametrize("suffix", ["pt", "npz"])
-def test_weights_are_taken_from_a_file(recording, tmp_path, suffix):
-    module = Leaf(5, max_freq=RATE / 2, sample_rate=RATE)
+def test_weights_are_taken_from_a_file(recording, out, tmp_path, suffix):
+    module, weights = Leaf(5, max_freq=RATE / 2, sample_rate=RATE), tmp_path / f"weights.{suffix}"
     with torch.no_grad():
         module.filterbank.pooling_widths.mul_(0.75)
-    weights, out = tmp_path / f"weights.{suffix}", tmp_path / "out.npy"
     if suffix == "pt":
         torch.save(module.state_dict(), weights)
     else:
-        from parity.adapters.rungs import rung_of
-
         np.savez(weights, **rung_of(module).load_adapter().read(module))
-    command(recording, out, "--sample-rate", RATE, "--n-filters", 5, "--weights", weights)
-    with torch.no_grad():
-        expected = convert(module, to="leaf", padding="centered")(audio(recording))[0].numpy()
-    assert SAME(np.load(out), expected).passes
+    got, _ = made(recording, out, *AT_RATE, "--n-filters", 5, "--weights", weights)
+    assert SAME(got, of(convert(module, to="leaf", padding="centered"), recording)).passes
 
 
-def test_one_channel_of_several(tmp_path):
-    both, one = tmp_path / "both.wav", tmp_path / "one.wav"
-    x = np.random.default_rng(1).uniform(-0.5, 0.5, (4000, 2))
-    soundfile.write(both, x, RATE, subtype="FLOAT")
-    soundfile.write(one, x[:, 1], RATE, subtype="FLOAT")
-    for path in (both, one):
-        chosen = ("--channel", 1) if path == both else ()
-        command(path, path.with_suffix(".npy"), "--sample-rate", RATE, *chosen)
-    assert np.array_equal(np.load(both.with_suffix(".npy")), np.load(one.with_suffix(".npy")))
-
-
-@pytest.mark.parametrize(("arguments", "named"), [
-    ((), ("has 8000 Hz", "16000", "--sample-rate 8000")),
-    (("--sample-rate", 8000, "--channel", 1), ("channel=1", "0 to 0")),
-    (("--sample-rate", 8000, "--frontend", "tf_leaf"), ("frontend='tf_leaf'", "leaf, efficientleaf")),
-    (("--sample-rate", 8000, "--frontend", "efficientleaf", "--padding", "same"), ("padding='same'", "'centered'")),
-    (("--sample-rate", 8000, "--padding", "valid"), ("padding='valid'", "'same'")),
-    (("--sample-rate", 8000, "--n-filters", 0), ("n_filters=0",)),
-    (("--sample-rate", 0), ("sample_rate=0", "at least 1")),
-    (("--sample-rate", 8000, "--sample-rate", 16000), ("--sample-rate", "2 times", "once")),
-    (("--sample-rate", 8000, "--weights", "none.pt"), ("weights='none.pt'", "no such file")),
-    (("--sample-rate", 8000, "--weights", "none.npz"), ("none.npz", "no such file")),
-])  # fmt: skip
-def test_refusals_leave_what_was_there(recording, tmp_path, arguments, named):
-    out = tmp_path / "out.npy"
-    out.write_text("before")
-    command(recording, out, "--force", *arguments, refused=named)
-    assert out.read_text() == "before"
-
-
-def at(n_samples, **values):
-    x = np.zeros(n_samples)
-    for index, value in values.items():
-        x[int(index.strip("_"))] = value
-    return x
-
-
-RECORDINGS = {
-    "nothing": (b"", ("is empty",)),
-    "text": (b"no audio", ("must be audio that soundfile reads",)),
-    "no samples": (np.zeros(0), ("at least one sample",)),
-    **{str(value): (at(100_000, _80000=value), ("in.wav", "sample 80000", "5.000 s", str(value)))
-       for value in (np.nan, np.inf, -np.inf)},
-    "features that are not finite": (np.full(1000, 1e30), ("frame 0 of filter 0",)),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("content", "named"), RECORDINGS.values(), ids=RECORDINGS)
-def test_recordings_that_are_refused_leave_nothing(tmp_path, content, named):
-    path = tmp_path / "in.wav"
-    if isinstance(content, bytes):
-        path.write_bytes(content)
-    else:
-        soundfile.write(path, content, 16000, subtype="FLOAT")
-    command(path, tmp_path / "out.npy", "--n-filters", 1, refused=named)
-    assert list(tmp_path.iterdir()) == [path]
+def test_one_channel_of_several(out, tmp_path):
+    x, found = noise(4000, 2, seed=1), []
+    for name, audio, chosen in (("both.wav", x, ("--channel", 1)), ("one.wav", x[:, 1], ())):
+        soundfile.write(tmp_path / name, audio, RATE, subtype="FLOAT")
+        found.append(made(tmp_path / name, out, "--force", *AT_RATE, *chosen)[0])
+    assert np.array_equal(*found)
 
 
 @pytest.mark.parametrize("frontend", ["leaf", "efficientleaf"])
@@ -139,6 +110,87 @@ def test_fresh_front_ends_have_a_band_that_fits_the_rate(frontend, sample_rate):
     centres = module.filterbank.center_freqs.detach()
     assert (centres > 0).all()
     assert (centres.diff() > 0).all()
+
+
+# what is refused
+
+
+@pytest.mark.parametrize(("arguments", "named"), [
+    ((), ("has 8000 Hz", "16000", "--sample-rate 8000")),
+    ((*AT_RATE, "--channel", 1), ("channel=1", "0 to 0")),
+    ((*AT_RATE, "--frontend", "tf_leaf"), ("frontend='tf_leaf'", "leaf, efficientleaf")),
+    ((*AT_RATE, "--frontend", "efficientleaf", "--padding", "same"), ("padding='same'", "'centered'")),
+    ((*AT_RATE, "--padding", "valid"), ("padding='valid'", "'same'")),
+    ((*AT_RATE, "--n-filters", 0), ("n_filters=0",)),
+    (("--sample-rate", 0), ("sample_rate=0", "at least 1")),
+    ((*AT_RATE, "--sample-rate", 16000), ("--sample-rate", "2 times", "once")),
+    ((*AT_RATE, "--weights", "none.pt"), ("weights='none.pt'", "no such file")),
+    ((*AT_RATE, "--weights", "none.npz"), ("none.npz", "no such file")),
+])  # fmt: skip
+def test_refusals_leave_what_was_there(recording, out, arguments, named):
+    out.write_text("before")
+    refused(recording, out, "--force", *arguments, named=named)
+
+
+def broken_off(path):
+    soundfile.write(path, noise(200_000), 16000, format="FLAC")
+    path.write_bytes(path.read_bytes()[:200_000])
+
+
+def with_one(value):
+    x = np.zeros(100_000)
+    x[80_000] = value
+    return lambda path: soundfile.write(path, x, 16000, subtype="FLOAT")
+
+
+NO_AUDIO = {
+    "nothing": (lambda path: path.write_bytes(b""), "is empty"),
+    "text": (lambda path: path.write_bytes(b"no audio"), "must be audio that soundfile reads"),
+    "no samples": (lambda path: soundfile.write(path, np.zeros(0), 16000), "at least one sample"),
+    "broken off": (broken_off, "source="),
+    **{str(value): (with_one(value), "in.wav", "sample 80000", "5.000 s", str(value))
+       for value in (np.nan, np.inf, -np.inf)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", NO_AUDIO)
+def test_audio_that_has_no_features_leaves_nothing(kind, out, tmp_path):
+    make, *named = NO_AUDIO[kind]
+    make(tmp_path / "in.wav")
+    refused(tmp_path / "in.wav", out, "--n-filters", 1, named=named)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.wav"]
+
+
+def test_first_feature_that_is_not_finite_is_named(out, tmp_path):
+    path, x = tmp_path / "in.wav", np.zeros(4000)
+    x[2000:] = 1e30
+    soundfile.write(path, x, 16000, subtype="FLOAT")
+    frame = np.flatnonzero(~np.isfinite(of(build("leaf", 16000, 1), path)[0]))[0]
+    assert frame > 0
+    refused(path, out, "--n-filters", 1, named=[f"frame {frame} of filter 0"])
+    assert [path.name for path in tmp_path.iterdir()] == ["in.wav"]
+
+
+def test_what_fails_on_the_way_leaves_nothing(recording, out, tmp_path):
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        extract(recording, out, build("leaf", RATE, 2), progress=stop)
+    assert list(tmp_path.iterdir()) == [recording]
+
+
+def test_no_folder_to_write_to(recording, tmp_path):
+    refused(recording, tmp_path / "none" / "out.npy", *AT_RATE, named=["there is no such folder"])
+
+
+def test_a_file_that_is_there_wants_force(recording, out):
+    out.write_text("before")
+    refused(recording, out, *AT_RATE, "--n-filters", 1, named=["--force"])
+    assert made(recording, out, *AT_RATE, "--n-filters", 1, "--force")[0].shape[0] == 1
+
+
+# weights that say their settings, and those that do not
 
 
 @pytest.fixture(scope="module")
@@ -154,20 +206,13 @@ def described(tmp_path_factory):
 
 
 @pytest.mark.parametrize("rung", ["og_leaf", "leaf", "efficientleaf"])
-def test_described_weights_bring_their_settings(described, recording, tmp_path, rung):
-    weights, out = described / f"{rung}.safetensors", tmp_path / "out.npy"
-    assert "assumed" not in command(recording, out, "--weights", weights)
-    module = load(weights)
-    with torch.no_grad():
-        expected = module(audio(recording))[0].numpy()
-    assert SAME(np.load(out), expected).passes
-
-
-def test_description_is_read_from_the_weights_alone(described, recording, tmp_path):
+def test_described_weights_bring_their_settings(described, recording, out, tmp_path, rung):
     weights = tmp_path / "w.safetensors"
-    weights.write_bytes((described / "leaf.safetensors").read_bytes())
-    (tmp_path / "w.json").write_text("{}")
-    command(recording, tmp_path / "out.npy", "--weights", weights)
+    shutil.copy(described / f"{rung}.safetensors", weights)
+    (tmp_path / "w.json").write_text("{}")  # the description is read from the weights alone
+    got, done = made(recording, out, "--weights", weights)
+    assert "assumed" not in done.output
+    assert SAME(got, of(load(weights), recording)).passes
 
 
 @pytest.mark.parametrize(("arguments", "named"), [
@@ -176,77 +221,40 @@ def test_description_is_read_from_the_weights_alone(described, recording, tmp_pa
     (("--n-filters", 40), ("n_filters=40", "3")),
     (("--frontend", "efficientleaf"), ("frontend='efficientleaf'", "'leaf'")),
 ])  # fmt: skip
-def test_what_contradicts_the_description_is_refused(described, recording, tmp_path, arguments, named):
-    weights = described / "leaf.safetensors"
-    command(recording, tmp_path / "out.npy", "--weights", weights, *arguments, refused=[*named, "leaf.safetensors"])
+def test_what_contradicts_the_description_is_refused(described, recording, out, arguments, named):
+    weights = ("--weights", described / "leaf.safetensors")
+    refused(recording, out, *weights, *arguments, named=(*named, "leaf.safetensors"))
 
 
-def test_what_no_file_says_is_said_once(described, recording, tmp_path):
-    said = command(recording, tmp_path / "out.npy", "--weights", described / "og.pt", "--sample-rate", RATE)
-    assert said.count("assumed, for the weights do not say it: frontend=leaf, window_len=25.0, ") == 1
+def test_what_no_file_says_is_said_once(described, recording, out):
+    got, done = made(recording, out, "--weights", described / "og.pt", *AT_RATE)
+    assert done.stderr.count("assumed, for the weights do not say it: frontend=leaf, window_len=25.0, ") == 1
     # of og_leaf it is known that frames are aligned as TensorFlow's
-    assert "padding" not in said
+    assert "padding" not in done.stderr
     module = Leaf(3, max_freq=RATE / 2, sample_rate=RATE, padding="same")
     load_weights(module, described / "og.pt")
-    with torch.no_grad():
-        assert SAME(np.load(tmp_path / "out.npy"), module(audio(recording))[0].numpy()).passes
+    assert SAME(got, of(module, recording)).passes
 
 
-def test_what_cannot_stream_is_bounded(described, recording, tmp_path, monkeypatch):
+def test_what_cannot_stream_is_bounded(described, recording, out, monkeypatch):
     monkeypatch.setattr("parity.weights.features.WHOLE", 1000)
-    weights = described / "og_leaf.safetensors"
-    command(recording, tmp_path / "out.npy", "--weights", weights, refused=["og_leaf", "cannot stream", "--to leaf"])
+    weights = ("--weights", described / "og_leaf.safetensors")
+    refused(recording, out, *weights, named=("og_leaf", "cannot stream", "--to leaf"))
 
 
 @pytest.mark.parametrize("kind", ["path", "other path", "symbolic link", "hard link", "weights", "index"])
 def test_nothing_that_is_read_is_written_over(described, recording, tmp_path, kind):
-    weights = tmp_path / "ck"
+    weights, link = tmp_path / "ck", tmp_path / "link.npy"
     for suffix in (".index", ".data-00000-of-00001"):
         shutil.copy(recording, f"{weights}{suffix}")
+    if kind == "symbolic link":
+        link.symlink_to(recording)
+    if kind == "hard link":
+        link.hardlink_to(recording)
     target = {
         "path": recording, "other path": recording.parent / "." / ".." / recording.parent.name / recording.name,
-        "symbolic link": tmp_path / "link.npy", "hard link": tmp_path / "hard.npy", "weights": described / "og.pt",
-        "index": tmp_path / "ck.index",
-    }[kind]  # fmt: skip
-    if kind == "symbolic link":
-        target.symlink_to(recording)
-    if kind == "hard link":
-        target.hardlink_to(recording)
-    before = target.read_bytes()
+        "weights": described / "og.pt", "index": tmp_path / "ck.index",
+    }.get(kind, link)  # fmt: skip
     given = weights if kind == "index" else described / "og.pt"
-    asked = ("--force", "--sample-rate", RATE, "--weights", given)
-    command(recording, target, *asked, refused=["which is read; name another"])
-    assert target.read_bytes() == before
-
-
-def test_a_file_that_is_there_wants_force(recording, tmp_path):
-    out = tmp_path / "out.npy"
-    out.write_text("before")
-    asked = (recording, out, "--sample-rate", RATE, "--n-filters", 1)
-    command(*asked, refused=["--force"])
-    assert out.read_text() == "before"
-    command(*asked, "--force")
-    assert np.load(out).shape[0] == 1
-
-
-def test_a_recording_that_breaks_off(tmp_path):
-    path, out = tmp_path / "in.flac", tmp_path / "out.npy"
-    soundfile.write(path, np.random.default_rng(2).uniform(-0.5, 0.5, 200_000), 16000)
-    path.write_bytes(path.read_bytes()[:200_000])
-    command(path, out, refused=["must be audio that can be read to its end"])
-    assert not out.exists()
-
-
-def test_no_folder_to_write_to(recording, tmp_path):
-    command(recording, tmp_path / "none" / "out.npy", "--sample-rate", RATE, refused=["there is no such folder"])
-
-
-def test_what_fails_on_the_way_leaves_nothing(recording, tmp_path):
-    out = tmp_path / "out.npy"
-
-    def stop(done, total):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        extract(recording, out, build("leaf", RATE, 2), progress=stop)
-    assert list(tmp_path.iterdir()) == [recording]
+    named = ["which is read; name another"]
+    refused(recording, target, "--force", *AT_RATE, "--weights", given, named=named)

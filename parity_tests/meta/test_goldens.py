@@ -17,14 +17,16 @@ from parity_tests.helpers.refusals import refused
 from parity_tests.rungs.test_goldens import expected
 
 NAME = "silence"  # a small one
+FILE, OUTPUT, UNREADABLE = f"{NAME}.npz", "array 'output'", "cannot be read"
 REDRAWN = OfMax(2.0**-23, "sine and exponential may differ in their last float64 bit from processor to processor")
 
 
 @pytest.fixture
 def copy(tmp_path):
     """One golden and the manifest, to be spoiled."""
-    for name in (f"{NAME}.npz", store.MANIFEST):
+    for name in (FILE, store.MANIFEST):
         shutil.copy(store.GOLDENS / name, tmp_path)
+    assert store.load(NAME, tmp_path).name == NAME
     return tmp_path
 
 
@@ -32,27 +34,15 @@ def refuses(directory, *named: str) -> None:
     refused(lambda: store.load(NAME, directory), store.GoldenError, str(directory), *named)
 
 
-def rewrite(path, change) -> None:
-    """The same archive with other members, written by zipfile so that its checksums are right."""
-    with zipfile.ZipFile(path) as file:
-        members = {name: file.read(name) for name in file.namelist()}
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, data in change(members).items():
-            file.writestr(name, data)
-
-
-def npy(array, **options) -> bytes:
-    member = io.BytesIO()
-    np.lib.format.write_array(member, array, **options)
-    return member.getvalue()
-
-
-def stored(member: bytes) -> np.ndarray:
-    return np.lib.format.read_array(io.BytesIO(member))
-
-
 def with_output(change):
-    return lambda members: {**members, "output.npy": npy(change(stored(members["output.npy"])))}
+    """Members of the archive with another output."""
+
+    def changed(members):
+        member = io.BytesIO()
+        np.lib.format.write_array(member, change(np.lib.format.read_array(io.BytesIO(members["output.npy"]))))
+        return {**members, "output.npy": member.getvalue()}
+
+    return changed
 
 
 def one_bit(array: np.ndarray) -> np.ndarray:
@@ -61,61 +51,52 @@ def one_bit(array: np.ndarray) -> np.ndarray:
     return flipped
 
 
-def test_every_golden_is_whole():
-    for name in store.names():
-        assert store.load(name).arrays
+CHANGES = {
+    "bit": (with_output(one_bit), OUTPUT, "content"),
+    "shorter": (with_output(lambda a: a[:, :, :-1]), OUTPUT, "recorded", "(1, 4, 5)", "(1, 4, 4)"),
+    "shape": (with_output(lambda a: a.reshape(4, -1)), OUTPUT, "(4, 5)", "(1, 4, 5)"),
+    "dtype": (with_output(lambda a: a.astype(np.float64)), OUTPUT, "<f8", "<f4"),
+    "byte order": (with_output(lambda a: a.astype(">f4")), OUTPUT, ">f4", "<f4"),
+    "pickled": (with_output(lambda a: a.astype(object)), OUTPUT, UNREADABLE),
+    "missing": (lambda m: {k: v for k, v in m.items() if k != "input.npy"}, "missing: ['input']"),
+    "extra": (lambda m: {**m, "more.npy": m["input.npy"]}, "not expected: ['more']"),
+    "torn": (lambda m: {**m, "output.npy": m["output.npy"][:-1]}, OUTPUT, UNREADABLE),
+    "no array": (lambda m: {**m, "output.npy": b"numbers"}, OUTPUT, UNREADABLE),
+    "rewritten": (lambda m: m, "SHA-256"),  # the same arrays in other bytes: written by something else
+}
 
 
-def test_untouched_copy_is_accepted(copy):
-    assert store.load(NAME, copy).name == NAME
+@pytest.mark.parametrize("kind", CHANGES)
+def test_edited_array_is_refused(copy, kind):
+    change, *named = CHANGES[kind]
+    with zipfile.ZipFile(copy / FILE) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    with zipfile.ZipFile(copy / FILE, "w", zipfile.ZIP_DEFLATED) as file:  # so that its checksums are right
+        for name, data in change(members).items():
+            file.writestr(name, data)
+    refuses(copy, FILE, *named)
 
 
-@pytest.mark.parametrize(("change", "named"), [
-    (with_output(one_bit), ("array 'output'", "content")),
-    (with_output(lambda a: a[:, :, :-1]), ("array 'output'", "recorded", "(1, 4, 5)", "(1, 4, 4)")),
-    (with_output(lambda a: a.reshape(4, -1)), ("array 'output'", "(4, 5)", "(1, 4, 5)")),
-    (with_output(lambda a: a.astype(np.float64)), ("array 'output'", "<f8", "<f4")),
-    (with_output(lambda a: a.astype(">f4")), ("array 'output'", ">f4", "<f4")),
-    (with_output(lambda a: a.astype(object)), ("array 'output'", "cannot be read")),
-    (lambda m: {k: v for k, v in m.items() if k != "input.npy"}, ("missing: ['input']",)),
-    (lambda m: {**m, "more.npy": m["input.npy"]}, ("not expected: ['more']",)),
-    (lambda m: {**m, "output.npy": m["output.npy"][:-1]}, ("array 'output'", "cannot be read")),
-    (lambda m: {**m, "output.npy": b"numbers"}, ("array 'output'", "cannot be read")),
-    (lambda m: m, ("SHA-256",)),  # the same arrays in other bytes: written by something else
-], ids=[
-    "bit", "shorter", "shape", "dtype", "byte order", "pickled", "missing", "extra", "torn", "no array", "rewritten",
-])  # fmt: skip
-def test_edited_array_is_refused(copy, change, named):
-    rewrite(copy / f"{NAME}.npz", change)
-    refuses(copy, f"{NAME}.npz", *named)
+@pytest.mark.parametrize(("change", "every"), [
+    (lambda whole, at: whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :], 61),
+    (lambda whole, at: whole[:at], 331),
+], ids=["a bit is flipped", "cut"])  # fmt: skip
+def test_damage_anywhere_is_refused(copy, change, every):
+    whole = (copy / FILE).read_bytes()
+    for at in range(0, len(whole), every):
+        (copy / FILE).write_bytes(change(whole, at))
+        refuses(copy, FILE)
 
 
-def test_any_flipped_bit_is_refused(copy):
-    path = copy / f"{NAME}.npz"
-    whole = path.read_bytes()
-    for at in range(0, len(whole), 61):
-        flipped = bytearray(whole)
-        flipped[at] ^= 1 << at % 8
-        path.write_bytes(flipped)
-        refuses(copy, f"{NAME}.npz")
-
-
-def test_truncation_anywhere_is_refused(copy):
-    path = copy / f"{NAME}.npz"
-    whole = path.read_bytes()
-    for end in range(0, len(whole), 331):
-        path.write_bytes(whole[:end])
-        refuses(copy, f"{NAME}.npz")
-
-
-def test_missing_file_is_refused(copy):
-    (copy / f"{NAME}.npz").unlink()
-    refuses(copy, f"{NAME}.npz", "cannot be read")
+@pytest.mark.parametrize("name", [FILE, store.MANIFEST])
+def test_missing_file_is_refused(copy, name):
+    (copy / name).unlink()
+    refuses(copy, name, UNREADABLE)
 
 
 def test_file_of_another_golden_is_refused(copy):
-    shutil.copy(store.GOLDENS / "impulse_first.npz", copy / f"{NAME}.npz")
-    refuses(copy, f"{NAME}.npz", "array ")
+    shutil.copy(store.GOLDENS / "impulse_first.npz", copy / FILE)
+    refuses(copy, FILE, "array ")
 
 
 def test_edited_manifest_is_refused(copy):
@@ -129,13 +110,12 @@ def test_edited_manifest_is_refused(copy):
         refuses(copy, store.MANIFEST)
 
 
-def test_missing_manifest_is_refused(copy):
-    (copy / store.MANIFEST).unlink()
-    refuses(copy, store.MANIFEST, "cannot be read")
-
-
-def test_unknown_golden_is_refused():
+def test_what_is_not_recorded_is_refused():
     refused(lambda: store.load("no_such"), store.GoldenError, "'no_such'", store.MANIFEST, "default")
+    refused(lambda: store.load(store.names()[0]).group("stages"), KeyError, "prefix='stages'", "taps")
+
+
+# what they hold
 
 
 def test_manifest_says_that_the_source_is_the_unmodified_original():
@@ -177,23 +157,14 @@ def test_inputs_and_weights_are_those_of_the_case(name):
 
 
 @pytest.mark.parametrize("name", store.names())
-def test_arrays_that_every_golden_has(name):
+def test_every_golden_is_whole_and_all_of_it_is_held_against(name):
     golden = store.load(name)
-    gradients = golden.group("gradients")
-    assert {"input", "kernel", "learnable_pooling/kernel"} <= set(gradients) == set(golden.group("oracle_gradients"))
-    assert {"mel", "init", "filters", "windows", "pool", "floor"} <= set(golden.group("taps"))
-    assert ({"conv", "modulus"} <= set(golden.group("taps"))) == cases.find(name).full_rate
-    assert {a.dtype for key, a in golden.arrays.items() if not key.startswith("oracle")} == {np.dtype("f4")}
-    assert {a.dtype for key, a in golden.arrays.items() if key.startswith("oracle")} == {np.dtype("f8")}
-
-
-@pytest.mark.parametrize("name", store.names())
-def test_every_recorded_stage_and_gradient_is_held_against(name):
-    golden = store.load(name)
+    gradients, taps = (set(golden.group(group)) for group in ("gradients", "taps"))
+    assert {"input", "kernel", "learnable_pooling/kernel"} <= gradients == set(golden.group("oracle_gradients"))
+    assert {"mel", "init", "filters", "windows", "pool", "floor"} <= taps
+    assert ({"conv", "modulus"} <= taps) == cases.find(name).full_rate
+    for of_oracle, kind in ((False, "f4"), (True, "f8")):
+        own = {a.dtype for key, a in golden.arrays.items() if key.startswith("oracle") == of_oracle}
+        assert own == {np.dtype(kind)}
     # the initial values are judged by a test of their own
-    stages = set(golden.group("taps")) - {"mel", "init"} | {"output"}
-    assert set(expected(name).reference) == stages | set(golden.group("gradients"))
-
-
-def test_a_group_that_is_not_recorded_is_refused():
-    refused(lambda: store.load(store.names()[0]).group("stages"), KeyError, "prefix='stages'", "taps")
+    assert set(expected(name).reference) == taps - {"mel", "init"} | {"output"} | gradients

@@ -11,9 +11,7 @@ from parity.mutation.mutants import __main__ as command
 from parity.mutation.mutants import comparison, forking
 from parity.mutation.mutants.operators import mutants
 from parity.report import instrument
-from parity.report.certificate import Certificate
-from parity.report.claims import Claim, Measurement
-from parity_tests.meta.scratch import FIELDS
+from parity_tests.helpers.certificates import certified
 
 TOY = '''"""A toy."""
 
@@ -57,18 +55,14 @@ def root(tmp_path, monkeypatch):
     sys.modules.pop("toy", None)
 
 
-def one(after, before=None):
-    (found,) = (m for m in mutants("toy.py", TOY) if m.after == after and before in (None, m.before))
+def one(after):
+    (found,) = (m for m in mutants("toy.py", TOY) if m.after == after)
     return found
-
-
-def of(name):
-    return {(m.before, m.after) for m in mutants("toy.py", TOY) if m.name == name}
 
 
 def test_every_operator_and_constant_changes_and_no_text_or_type():
     header = "def magnitude(x: float, scale: float={}) -> float: ..."
-    assert of("magnitude") == {
+    assert {(m.before, m.after) for m in mutants("toy.py", TOY) if m.name == "magnitude"} == {
         (header.format(2), header.format(3)),
         (header.format(2), header.format(1)),
         ("if x != x: ...", "if x == x: ..."),
@@ -103,12 +97,9 @@ def test_compiles_to_what_it_says():
     assert names["magnitude"](-3) == -6
 
 
-def test_key_outlives_lines_added_elsewhere():
+def test_key_and_sample_outlive_an_edit_elsewhere():
     moved = mutants("toy.py", "import a\n\n\n" + TOY)
     assert [m.key for m in moved] == [m.key for m in mutants("toy.py", TOY)]
-
-
-def test_sample_outlives_an_edit_elsewhere():
     edited = mutants("toy.py", TOY.replace("n + 1", "n"))
     kept = [m.key for m in command.sample(mutants("toy.py", TOY), 30, 0) if m.name != "unused"]
     assert [m.key for m in command.sample(edited, 30, 0)] == kept
@@ -135,12 +126,13 @@ def test_watch_refuses_tests_that_fail(root):
     ("n += 1", "timeout"),
 ])  # fmt: skip
 def test_verdict(root, after, state):
-    mutant = one(after)
-    before = sorted(p.relative_to(root) for p in root.rglob("*") if "__pycache__" not in p.parts)
+    def files():
+        return {p: p.read_text() for p in root.rglob("*") if "__pycache__" not in p.parts and p.is_file()}
+
+    mutant, before = one(after), files()
     tests = {f"tests/test_toy.py::test_{mutant.name}": 0.0}
     assert forking.judge(mutant, tests, ["tests"], root).state == state
-    assert (root / "toy.py").read_text() == TOY
-    assert sorted(p.relative_to(root) for p in root.rglob("*") if "__pycache__" not in p.parts) == before
+    assert files() == before
 
 
 @pytest.fixture
@@ -154,14 +146,12 @@ def compare(root, monkeypatch):
     return lambda mutant: comparison.compare(mutant, "toy", {}, root, 20)
 
 
-def test_equal_bits_on_all_cases(compare):
-    n_cases, differs = compare(one("def magnitude(x: float, scale: float=3) -> float: ..."))
-    assert (n_cases, differs) == (20, "")
-
-
-def test_one_case_of_other_bits_is_named(compare):
-    # 0.0 and -0.0 are equal, and their bits differ
-    assert compare(one(EQUIVALENT)) == (4, "magnitudes 4")
+@pytest.mark.parametrize(("after", "expected"), [
+    ("def magnitude(x: float, scale: float=3) -> float: ...", (20, "")),  # equal bits on all cases
+    (EQUIVALENT, (4, "magnitudes 4")),  # 0.0 and -0.0 are equal, and their bits differ
+])  # fmt: skip
+def test_first_case_of_other_bits_is_named(compare, after, expected):
+    assert compare(one(after)) == expected
 
 
 def test_what_no_case_runs_is_not_equal(compare):
@@ -192,16 +182,15 @@ def test_score_counts_what_is_not_equivalent():
 
 
 def test_journal_forgets_mutants_of_a_changed_file(root):
-    journal, mutant = command.Journal(root / "journal", root), one("n += 1")
-    journal.add(mutant, "killed", "a test")
-    assert command.Journal(root / "journal", root).get(mutant) == ("killed", "a test")
-    (root / "toy.py").write_text(TOY + "\n")
-    assert command.Journal(root / "journal", root).get(mutant) is None
+    mutant = one("n += 1")
+    command.Journal(root / "journal", root).add(mutant, "killed", "a test")
+    for more, kept in (("", ("killed", "a test")), ("\n", None)):
+        (root / "toy.py").write_text(TOY + more)
+        assert command.Journal(root / "journal", root).get(mutant) == kept
 
 
 def test_the_certificate_says_how_many_were_killed_and_of_what():
     rows = [{"rung": "leaf", "sampled": 9, "killed": 6, "timeout": 1, "equivalent: bits": 1, "equivalent: reason": 1}]
     record = {"name": "mutants", "rows": rows, "changed": ["leaf/pcen.py"], "date": "2026-11-25T04:53:19+00:00"}
-    certificate = Certificate([Claim(Measurement(**FIELDS), 1, 0.5, 0.5)], {}, "", 0.0, recorded=[record])
     said = "of 9 random changes of the code 7 failed a test, 2 change nothing that is computed (recorded 2026-11-25,"
-    assert said in "; ".join(instrument.parts(certificate))
+    assert said in "; ".join(instrument.parts(certified({}, recorded=[record])))

@@ -32,61 +32,55 @@ def uniform(low, high, *shape):
 HERTZ = (uniform(50, 2000, 3), uniform(2500, 7000, 3))
 EXPONENTS, SCALES = np.array([5.0, 0.0, -1.0]), np.array([[0.5], [1.0], [2.0]])
 TIMES = uniform(0.5, 9, 7) / 16000
-FUNCTIONS = {  # forward, adjoint (arguments, cotangent), arguments
-    "sinc response": (sinc.response, sinc.response_adjoint, (TIMES[:, None], HERTZ[0][None])),
-    "band-pass": (
-        lambda *edges: sinc.band_pass(*edges, 25, 16000.0),
-        lambda *given: sinc.band_pass_adjoint(*given[:2], 25, 16000.0, given[2]), HERTZ),
+
+
+def pair(forward, adjoint, *settings):
+    """A function of its arguments alone, and its adjoint of arguments and cotangent: the gradient to each argument."""
+
+    def back(*given):
+        *arguments, d = given
+        found = adjoint(*arguments, *settings, d)
+        return (found if isinstance(found, tuple) else (found,))[: len(arguments)]
+
+    return lambda *arguments: forward(*arguments, *settings), back
+
+
+MEL = (spectral.mel_energies, spectral.mel_energies_adjoint)
+ENERGIES = uniform(0.1, 2, 2, 3, 9)
+FUNCTIONS = {  # forward and adjoint, arguments
+    "sinc response": (pair(sinc.response, sinc.response_adjoint), TIMES[:, None], HERTZ[0][None]),
+    "band-pass": (pair(sinc.band_pass, sinc.band_pass_adjoint, 25, 16000.0), *HERTZ),
     "cutoffs": (
-        lambda kernel: np.stack(sinc.cutoffs(kernel, 50, 50, 8000), axis=1),
-        lambda kernel, d: (sinc.cutoffs_adjoint(kernel, 50, 50, 8000, *d.T),),
-        (np.array([[90.0, 200.0], [-90.0, 400.0], [3000.0, -200.0], [2000.0, 3000.0]]),)),
-    "fft convolution": (spectral.fft_conv, spectral.fft_conv_adjoint, (normal(2, 40), normal(3, 9))),
-    "fft convolution, filters cut": (spectral.fft_conv, spectral.fft_conv_adjoint, (normal(1, 12), normal(2, 25))),
-    "overlap-add": (
-        lambda *given: spectral.overlap_add(*given, 32),
-        lambda *given: spectral.overlap_add_adjoint(*given[:2], 32, given[2]), (normal(2, 75), normal(3, 8))),
+        (lambda kernel: np.stack(sinc.cutoffs(kernel, 50, 50, 8000), axis=1),
+         lambda kernel, d: (sinc.cutoffs_adjoint(kernel, 50, 50, 8000, *d.T),)),
+        np.array([[90.0, 200.0], [-90.0, 400.0], [3000.0, -200.0], [2000.0, 3000.0]])),
+    "fft convolution": (pair(spectral.fft_conv, spectral.fft_conv_adjoint), normal(2, 40), normal(3, 9)),
+    "fft convolution, filters cut": (pair(spectral.fft_conv, spectral.fft_conv_adjoint), normal(1, 12), normal(2, 25)),
+    "overlap-add": (pair(spectral.overlap_add, spectral.overlap_add_adjoint, 32), normal(2, 75), normal(3, 8)),
     "magnitudes": (
-        lambda *parts: spectral.magnitudes(*parts)[0], spectral.magnitudes_adjoint, (normal(2, 16), normal(2, 16))),
-    "spectrum's L1": (
-        lambda taps: spectral.spectrum_l1(taps, 32), lambda taps, d: (spectral.spectrum_l1_adjoint(taps, 32, d),),
-        (normal(2, 9),)),
-    "mel energies": (
-        lambda x: spectral.mel_energies(x, np.ones((2, 17)), spectral.hann(25), 10, 32),
-        lambda x, d: (spectral.mel_energies_adjoint(x, np.ones((2, 17)), spectral.hann(25), 10, 32, d),),
-        (normal(2, 77),)),
-    "mel energies, window cut": (
-        lambda x: spectral.mel_energies(x, np.ones((1, 9)), spectral.hann(25), 40, 16),
-        lambda x, d: (spectral.mel_energies_adjoint(x, np.ones((1, 9)), spectral.hann(25), 40, 16, d),),
-        (normal(1, 77),)),
-    "maximum": (
-        lambda x: pooling.max_pool(x, 5, 3, (1, 2)), lambda x, d: (pooling.max_pool_adjoint(x, 5, 3, (1, 2), d),),
-        (normal(2, 3, 20),)),
-    "rectifier": (
-        lambda x: pooling.rectified(x, 0.2), lambda x, d: (pooling.rectified_adjoint(x, 0.2, d),), (normal(2, 3, 9),)),
-    "squared modulus": (
-        pooling.squared_modulus, lambda x, d: (pooling.squared_modulus_adjoint(x, d),), (normal(2, 5, 9),)),
-    "unit norm": (filters.unit_norm, lambda h, d: (filters.unit_norm_adjoint(h, d),), (normal(3, 9),)),
+        pair(lambda *parts: spectral.magnitudes(*parts)[0], spectral.magnitudes_adjoint), normal(2, 16), normal(2, 16)),
+    "spectrum's L1": (pair(spectral.spectrum_l1, spectral.spectrum_l1_adjoint, 32), normal(2, 9)),
+    "mel energies": (pair(*MEL, np.ones((2, 17)), spectral.hann(25), 10, 32), normal(2, 77)),
+    "mel energies, window cut": (pair(*MEL, np.ones((1, 9)), spectral.hann(25), 40, 16), normal(1, 77)),
+    "maximum": (pair(pooling.max_pool, pooling.max_pool_adjoint, 5, 3, (1, 2)), normal(2, 3, 20)),
+    "rectifier": (pair(pooling.rectified, pooling.rectified_adjoint, 0.2), normal(2, 3, 9)),
+    "squared modulus": (pair(pooling.squared_modulus, pooling.squared_modulus_adjoint), normal(2, 5, 9)),
+    "unit norm": (pair(filters.unit_norm, filters.unit_norm_adjoint), normal(3, 9)),
     "penalty": (
-        lambda w: filters.penalty(w, 0.3, 0.7), lambda w, d: (d * filters.penalty_adjoint(w, 0.3, 0.7),),
-        (normal(3, 9),)),
-    "wavelets": (
-        gabor.wavelets_at, gabor.wavelets_at_adjoint, (normal(9), uniform(0, 3, 3), uniform(2, 9, 3))),
-    "log1p": (
-        lambda x: compression.log1p(x, EXPONENTS), lambda x, d: (compression.log1p_adjoint(x, EXPONENTS, d)[0],),
-        (uniform(0.1, 2, 2, 3, 9),)),
+        (lambda w: filters.penalty(w, 0.3, 0.7), lambda w, d: (d * filters.penalty_adjoint(w, 0.3, 0.7),)),
+        normal(3, 9)),
+    "wavelets": (pair(gabor.wavelets_at, gabor.wavelets_at_adjoint), normal(9), uniform(0, 3, 3), uniform(2, 9, 3)),
+    "log1p": (pair(compression.log1p, compression.log1p_adjoint, EXPONENTS), ENERGIES),
     "standardise": (
-        lambda x: compression.standardise(x, SCALES, 0.0, 1e-5, (0, 2)),
-        lambda x, d: (compression.standardise_adjoint(x, SCALES, 1e-5, (0, 2), d)[0],), (uniform(0.1, 2, 2, 3, 9),)),
-    "median": (
-        compression.subtract_median, lambda x, d: (compression.subtract_median_adjoint(x, d),),
-        (uniform(0.1, 2, 2, 3, 9),)),
+        (lambda x: compression.standardise(x, SCALES, 0.0, 1e-5, (0, 2)),
+         lambda x, d: (compression.standardise_adjoint(x, SCALES, 1e-5, (0, 2), d)[0],)), ENERGIES),
+    "median": (pair(compression.subtract_median, compression.subtract_median_adjoint), ENERGIES),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_adjoint_equals_complex_steps(name):
-    forward, adjoint, arguments = FUNCTIONS[name]
+    (forward, adjoint), *arguments = FUNCTIONS[name]
     at = {str(i): argument for i, argument in enumerate(arguments)}
     d = normal(*np.shape(forward(*arguments)))
     gradients = dict(zip(at, adjoint(*arguments, d), strict=True))

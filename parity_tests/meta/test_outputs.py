@@ -1,4 +1,4 @@
-"""Files that commands write: what is refused before any work, and that nothing is left where writing fails."""
+"""Files that commands write and read: what is refused before any work, and that a failure leaves nothing."""
 
 from __future__ import annotations
 
@@ -10,33 +10,30 @@ import sys
 
 import pytest
 
-from parity.weights.outputs import (
-    Output,
-    check_all,
-    missing,
-    replace_file,
-    require_checkout,
-    require_file,
-    require_library,
-)
+from parity.weights import outputs
+from parity.weights.outputs import Output, replace_file
 from parity_tests.helpers.refusals import refused
 
 
-def test_nothing_is_there(tmp_path):
-    output = Output("target", tmp_path / "new")
+@pytest.fixture
+def output(tmp_path):
+    return Output("target", tmp_path / "new")
+
+
+def test_nothing_is_there_until_it_is_written(output, tmp_path):
     output.check()
     assert list(tmp_path.iterdir()) == []
     output.write(b"whole")
-    assert (tmp_path / "new").read_bytes() == b"whole"
+    assert output.path.read_bytes() == b"whole"
 
 
-def test_permissions_are_those_that_the_user_gives_new_files(tmp_path):
+def test_permissions_are_those_that_the_user_gives_new_files(output):
     before = os.umask(0o027)
     try:
-        replace_file(tmp_path / "new", b"")
+        output.write(b"")
     finally:
         os.umask(before)
-    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o640
+    assert output.path.stat().st_mode & 0o777 == 0o640
 
 
 def test_symbolic_link_stays_one(tmp_path):
@@ -46,41 +43,51 @@ def test_symbolic_link_stays_one(tmp_path):
     assert (tmp_path / "file").read_bytes() == b"new"
 
 
-@pytest.mark.parametrize(("where", "named"), [
-    ("folder", "is a folder"), ("pipe", "is a pipe"), ("file/below", "must be a path"), ("none/new", "no such folder"),
-    ("x" * 300, "must be a path"), ("loop", "must be a path"), ("/dev/null", "device"), ("/proc/new", "cannot be"),
-    ("a\0b", "must be a path"), (".", "is a folder"),
+def written(path):
+    return Output("name", path, force=True).check()
+
+
+def read(path):
+    return outputs.require_file("name", path)
+
+
+@pytest.mark.parametrize(("use", "where", "named"), [
+    *((written, *row) for row in (
+        ("folder", "is a folder"), ("pipe", "is a pipe"), ("no/new", "no such folder"), ("x" * 300, "must be a path"),
+        ("file/below", "must be a path"), ("loop", "must be a path"), ("a\0b", "must be a path"), (".", "is a folder"),
+        ("/dev/null", "device"), ("/proc/new", "cannot be"))),
+    *((read, *row) for row in (
+        ("gone", "no such file"), ("folder", "is a folder"), ("pipe", "is a pipe"), ("file", "is empty"),
+        ("/proc/self/status", "is empty"), ("/dev/zero", "device"), ("x" * 300, "must be a path"))),
 ])  # fmt: skip
-def test_what_cannot_be_written(where, named, tmp_path):
+def test_what_cannot_be_used(use, where, named, tmp_path):
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").write_text("")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     before = sorted(tmp_path.rglob("*"))
-    refused(Output("target", tmp_path / where, force=True).check, ValueError, "target=", named)
+    refused(lambda: use(tmp_path / where), ValueError, "name=", named)
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_folder_that_may_not_be_written_to(tmp_path, monkeypatch):
+def test_folder_that_may_not_be_written_to(output, monkeypatch):
     def denied(**_):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("parity.weights.outputs.tempfile.TemporaryFile", denied)
-    refused(Output("target", tmp_path / "new").check, ValueError, "target=", "Permission denied")
+    refused(output.check, ValueError, "target=", "Permission denied")
 
 
-def test_file_that_appears_meanwhile_is_not_replaced(tmp_path):
-    output = Output("target", tmp_path / "new")
-    output.check()
-
+def test_file_that_appears_meanwhile_is_not_replaced(output, tmp_path):
     def write():
         with output.replacing() as file:
             file.write(b"ours")
-            (tmp_path / "new").write_bytes(b"theirs")
+            output.path.write_bytes(b"theirs")
 
+    output.check()
     refused(write, ValueError, "target=", "--force")
-    assert (tmp_path / "new").read_bytes() == b"theirs"
-    assert len(list(tmp_path.iterdir())) == 1
+    assert output.path.read_bytes() == b"theirs"
+    assert list(tmp_path.iterdir()) == [output.path]
 
 
 def test_ours_is_replaced_and_another_is_not(tmp_path):
@@ -92,43 +99,42 @@ def test_ours_is_replaced_and_another_is_not(tmp_path):
 
 
 def test_two_outputs_are_two_files(tmp_path):
-    (tmp_path / "other").symlink_to(tmp_path / "one")
-    refused(
-        lambda: check_all(Output("a", tmp_path / "one"), Output("b", tmp_path / "other")), ValueError, "b=", "file of a"
-    )
+    one, other = Output("a", tmp_path / "one"), Output("b", tmp_path / "other")
+    other.path.symlink_to(one.path)
+    refused(lambda: outputs.check_all(one, other), ValueError, "b=", "file of a")
 
 
-def test_full_disk(tmp_path):
-    (tmp_path / "f").write_bytes(b"old")
+def test_full_disk(output, tmp_path):
+    output.write(b"old")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))  # "File too large", as a full disk would say
     try:
-        refused(lambda: replace_file(tmp_path / "f", bytes(1 << 21)), ValueError, "path=", "cannot be written")
+        refused(lambda: replace_file(output.path, bytes(1 << 21)), ValueError, "path=", "cannot be written")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert (tmp_path / "f").read_bytes() == b"old"
-    assert len(list(tmp_path.iterdir())) == 1
+    assert output.path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [output.path]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_signal_leaves_nothing(number, tmp_path):
+    # where the tests run in the background, their children are born deaf to some signals
+    usual = "default_int_handler" if number == signal.SIGINT else "SIG_DFL"
     code = (
-        "import os, signal, sys; from pathlib import Path; from parity.weights.outputs import Output\n"
+        f"import signal; signal.signal({int(number)}, signal.{usual})\n"
+        "import os, sys; from pathlib import Path; from parity.weights.outputs import Output\n"
         f"with Output('target', Path({str(tmp_path / 'new')!r})).replacing() as file:\n"
         f"    file.write(bytes(100000)); os.kill(os.getpid(), {int(number)}); print('went on')"
     )
-    # where the tests run in the background, their children are born deaf to some signals
-    usual = "default_int_handler" if number == signal.SIGINT else "SIG_DFL"
-    code = f"import signal; signal.signal({int(number)}, signal.{usual})\n{code}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode != 0
     assert "went on" not in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 
-def test_handlers_of_signals_are_put_back(tmp_path):
+def test_handlers_of_signals_are_put_back(output):
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
-    replace_file(tmp_path / "f", b"")
+    output.write(b"")
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)] == before
 
 
@@ -140,27 +146,15 @@ def test_what_a_killed_run_left_is_not_taken_up(tmp_path):
     assert len(names) == 3
 
 
-@pytest.mark.parametrize(("where", "named"), [
-    ("gone", "no such file"), ("folder", "is a folder"), ("pipe", "is a pipe"), ("empty", "is empty"),
-    ("/proc/self/status", "is empty"), ("/dev/zero", "device"), ("x" * 300, "must be a path"),
-])  # fmt: skip
-def test_what_cannot_be_read(where, named, tmp_path):
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "empty").write_text("")
-    os.mkfifo(tmp_path / "pipe")
-    refused(lambda: require_file("source", tmp_path / where), ValueError, "source=", named)
-
-
 def test_records_are_kept_in_a_clone_alone(tmp_path):
-    refused(lambda: require_checkout("record", tmp_path), ValueError, "record", "clone")
-    (tmp_path / "pyproject.toml").write_text('name = "another"')
-    refused(lambda: require_checkout("record", tmp_path), ValueError, "record", "clone")
-
-
-def test_library_that_is_missing_is_named():
-    refused(lambda: require_library("no_such_library", "this"), ModuleNotFoundError, "python -m pip install no_such_l")
+    for content in (None, 'name = "another"'):
+        if content:
+            (tmp_path / "pyproject.toml").write_text(content)
+        refused(lambda: outputs.require_checkout("record", tmp_path), ValueError, "record", "clone")
 
 
 def test_hint_names_packages_not_modules():
-    said = str(missing("this", "h5py", "keras", "tensorflow"))
+    said = str(outputs.missing("this", "h5py", "keras", "tensorflow"))
     assert said == "this needs h5py and keras and tensorflow: python -m pip install h5py tensorflow"
+    named = "python -m pip install no_such_l"
+    refused(lambda: outputs.require_library("no_such_library", "this"), ModuleNotFoundError, named)

@@ -16,6 +16,9 @@ from parity_tests.helpers.refusals import refused
 
 ROOT = Path(record.__file__).parent.parent
 BLOCKED = ("torch", "tensorflow", "keras", "scipy", "pytest", "jinja2", "matplotlib", "typer", "hypothesis")
+OF_TF_LEAF = ("--source", "tf_leaf")
+REPLACES = (*OF_TF_LEAF, "--replace")
+NOT_OURS = ("text", "pipe", "text/below", "/proc/nothing", "x" * 300, "loop", "holds")
 
 
 def recorder(*args: str, code: str = "pass") -> subprocess.CompletedProcess[str]:
@@ -35,31 +38,44 @@ def test_imports_with_numpy_alone():
 
 
 def test_missing_source_is_said():
-    done = recorder("--source", "tf_leaf", "--only", "silence", code="sys.modules['tensorflow'] = None")
+    done = recorder(*OF_TF_LEAF, "--only", "silence", code="sys.modules['tensorflow'] = None")
     assert done.returncode == 2
     assert "--source tf_leaf cannot be imported" in done.stderr
     assert "fixtures/README.md" in done.stderr
 
 
 @pytest.mark.parametrize(("args", "named"), [
-    (["--source", "tf_leaf", "--replace"], ("tf_leaf", "--out DIR")),
-    (["--source", "tf_leaf", "--replace", "--out", str(store.GOLDENS.parent)], ("tf_leaf", "--out DIR")),
-    (["--source", "tf_leaf", "--replace", "--kind", "training"], ("tf_leaf", "--out DIR")),
-    (["--source", "tf_leaf", "--kind", "weights"], ("'weights'", "frontends", "inventory", "training")),
-    (["--source", "tf_leaf", "--replace", "--only", "silence", "--out", "elsewhere"], ("--only", "--replace")),
-    (["--source", "tf_leaf", "--only", "no_such"], ("'no_such'", "silence")),
-    (["--source", "torch"], ("torch", "original", "tf_leaf")),
-    ([], ("--source",)),
+    (REPLACES, ("tf_leaf", "--out DIR")),
+    ((*REPLACES, "--out", str(store.GOLDENS.parent)), ("tf_leaf", "--out DIR")),
+    ((*REPLACES, "--kind", "training"), ("tf_leaf", "--out DIR")),
+    ((*OF_TF_LEAF, "--kind", "weights"), ("'weights'", "frontends", "inventory", "training")),
+    ((*REPLACES, "--only", "silence", "--out", "elsewhere"), ("--only", "--replace")),
+    ((*OF_TF_LEAF, "--only", "no_such"), ("'no_such'", "silence")),
+    (("--source", "torch"), ("torch", "original", "tf_leaf")),
+    ((), ("--source",)),
+    *(((*REPLACES, "--out", where), ("--out",)) for where in NOT_OURS),
+    ((*REPLACES, "--out", "a", "--out", "b"), ("--out",)),
+    ((*REPLACES, "--kind", "frontends", "--kind", "training"), ("--kind",)),
+    ((*REPLACES, "--only", "a", "--only", "b"), ("--only",)),
 ], ids=[
     "replace", "replace by path", "replace a kind", "no kind", "replace one", "no case", "no source", "nothing",
+    *NOT_OURS, "two folders", "two kinds", "two cases",
 ])  # fmt: skip
-def test_refused_before_anything_is_imported(args, named, capsys, monkeypatch):
+def test_refused_before_anything_is_imported(args, named, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(record, "Source", lambda name: pytest.fail("the source was imported"))
+    monkeypatch.chdir(tmp_path)
+    Path("text").write_text("just text\n")
+    os.mkfifo("pipe")
+    Path("loop").symlink_to("loop")
+    thesis = Path("holds", "goldens", "thesis.txt")
+    thesis.parent.mkdir(parents=True)
+    thesis.write_text("mine")
     with pytest.raises(SystemExit) as caught:
-        record.main(args)
+        record.main(list(args))
     assert caught.value.code == 2
     message = capsys.readouterr().err
     assert all(text in message for text in named), message
+    assert thesis.read_text() == "mine"
 
 
 def test_modified_original_never_replaces_the_goldens(capsys, monkeypatch):

@@ -11,6 +11,10 @@ from parity.checks import search
 from parity_tests.helpers.refusals import refused
 
 
+def made(rung):
+    return search.Searched(rung, 7, 3, "2000-01-01", {"forward, pool": (0.5, "seed=1")})
+
+
 def test_every_case_is_counted_and_the_worst_is_kept():
     seen = []
     found, coverage = search.search("leaf", 5, seed=1, progress=lambda so_far: seen.append(so_far.n_examples))
@@ -37,13 +41,10 @@ def test_a_violation_is_reported(monkeypatch):
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path):
-    path = tmp_path / "searched.json"
-    made = [
-        search.Searched(rung, 7, 3, "2000-01-01", {"forward, pool": (0.5, "seed=1")}) for rung in ("leaf", "og_leaf")
-    ]
-    for searched in made:
+    path, both = tmp_path / "searched.json", [made("leaf"), made("og_leaf")]
+    for searched in both:
         search.write(path, searched)
-    assert list(search.read(path)) == made[::-1]  # up the ladder
+    assert list(search.read(path)) == both[::-1]  # up the ladder
 
 
 def test_an_unknown_rung_is_refused():
@@ -52,5 +53,4 @@ def test_an_unknown_rung_is_refused():
 
 @pytest.mark.parametrize("rung", search.DOMAINS)
 def test_row_for_the_certificate_reproduces_the_worst(rung):
-    row = search.Searched(rung, 7, 3, "2000-01-01", {"forward, pool": (0.5, "seed=1")}).row()
-    assert row["reproduce"] == f"leaf-ladder replay {rung}-alone 'seed=1'"
+    assert made(rung).row()["reproduce"] == f"leaf-ladder replay {rung}-alone 'seed=1'"

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from parity.divergences import DIVERGENCES
 from parity.report.certificate import Certificate
-from parity.report.claims import Claim, Measurement
+from parity.report.claims import Claim
 from parity.report.page import Picture
+from parity_tests.helpers.certificates import measured
 
-HOLDS = Measurement(
-    rung="leaf", reference="og_leaf", stage="output", property="forward", domain="speech", dtype="float32",
-    criterion="direct", relation="rounding", observed=5.3e-7, bound=1e-6, case="the sentence",
+HOLDS = measured(
+    rung="leaf", reference="og_leaf", domain="speech", observed=5.3e-7, bound=1e-6, case="the sentence",
     reproduce="leaf-ladder replay leaf 'seed=3'", reason="twice the difference of the original from itself",
 )  # fmt: skip
 STEPS = {"tf_leaf": "original", "og_leaf": "tf_leaf", "leaf": "og_leaf", "efficientleaf": "leaf"}

@@ -1,4 +1,4 @@
-"""Small suites that are run with ``pytest --certificate`` in a process of their own."""
+"""Measurements and certificates made by hand, and small suites run with ``--certificate`` in a process of their own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from parity.report.certificate import Certificate
+from parity.report.claims import Measurement, MeasurementLog
 
 FIELDS = {
     "rung": "og_leaf", "reference": "tf_leaf", "stage": "output", "property": "forward", "domain": "scratch",
@@ -23,6 +26,24 @@ def measurement(observed=0.5, bound=1.0, **changes):
     return Measurement(**{{**{FIELDS!r}, "observed": observed, "bound": bound, **changes}})
 """
 HOLDS = "def test_holds(ledger): ledger.check(measurement())\n"
+
+
+def measured(**changes: Any) -> Measurement:
+    """A measurement that holds, with changes."""
+    return Measurement(**{**FIELDS, **changes})
+
+
+def logged(*changes: dict[str, Any]) -> MeasurementLog:
+    """A ledger of such measurements."""
+    ledger = MeasurementLog()
+    for change in changes:
+        ledger.record(measured(**change))
+    return ledger
+
+
+def certified(*changes: dict[str, Any], **fields: Any) -> Certificate:
+    """A certificate of such measurements."""
+    return Certificate(logged(*changes).claims, {"python": "3"}, "2000-01-01T00:00:00+00:00", 1.0, **fields)
 
 
 @dataclass(frozen=True)
