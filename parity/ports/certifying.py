@@ -39,13 +39,14 @@ def certify(port: Port, examples: int = EXAMPLES, seed: int = 0) -> type:
         def test_parameters_survive_the_way_there_and_back(self, ledger: MeasurementLog) -> None:
             """Parameters written into the port are read again, to the bit."""
             examination = _examination(port, ledger.root)
-            for case in sample(port, max(examples // FEWER, 1), seed):
+            for case in sample(examination.port, max(examples // FEWER, 1), seed):
                 examination.round_trip(case)
             _check(ledger, examination.measured)
 
         def test_everything(self, ledger: MeasurementLog) -> None:
             """Stages, gradients and their ties on drawn cases, the start, and what LEAF has not."""
-            found = _examined(_examination(port, ledger.root), sample(port, examples, seed))
+            examination = _examination(port, ledger.root)
+            found = _examined(examination, sample(examination.port, examples, seed))
             for measurement in found.measured:
                 ledger.record(measurement)
             ledger.note("ports", **found.row())
@@ -82,7 +83,7 @@ def examine(port: Port, examples: int = EXAMPLES, seed: int = 0) -> Diagnosis:
 def diagnose(port: Port, examples: int, seed: int, file: str = "FILE") -> Diagnosis:
     """:func:`examine`, of a port that a file describes."""
     examination = Examination(port, file=file, this_test=f"leaf-ladder port check {file}")
-    return _examined(examination, sample(port, examples, seed))
+    return _examined(examination, sample(examination.port, examples, seed))
 
 
 def _examined(examination: Examination, cases: Sequence[Case]) -> Diagnosis:

@@ -187,6 +187,7 @@ class Diagnosis:
             )
             ties = [s for s in self.slopes.get("pool", ()) if s.tie is not slopes.NO_TIE]
             out += [] if ties else ["the tie at the floor"]
+        out += [f"what its constructor refuses ({error})" for error in getattr(self.port.holds, "refused", ())]
         options = [name for name, values in PLAIN.items() if self.port.allowed(name) == values]
         return [*out, *([f"other {', '.join(options)}"] if options else []), "CUDA"]
 

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from parity.adapters.canonical import checked
 from parity.cases.case import Case
@@ -25,6 +26,7 @@ from parity.criteria.criterion import quotient
 from parity.oracle import Conventions
 from parity.oracle.arrays import exact
 from parity.oracle.config import LeafConfig
+from parity.ports import detection
 from parity.ports.diagnosis import Diagnosis, Finding
 from parity.ports.drawing import on_limits, telling
 from parity.ports.formulas import OWN, Setting, smoothed_back
@@ -32,7 +34,7 @@ from parity.ports.held import Against, Held, Limits
 from parity.ports.judging import BACK, adapter_of, apart, feeding, fits, follows, misread
 from parity.ports.layouts import AdapterError
 from parity.ports.pairs import Pair
-from parity.ports.port import FORCED, ON_LIMITS, TOGETHER, Port, inside
+from parity.ports.port import FORCED, ON_LIMITS, TOGETHER, Port
 from parity.ports.slopes import Slope, at_the_floor, ratios
 from parity.report.claims import Measurement
 
@@ -82,6 +84,7 @@ class Examination:
     _pools: dict[tuple[str, str], PooledAccuracy] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.port = detection.completed(self.port)
         self.against = Against(self.port)
         self.telling = telling(self.port)
         built = self.port.build(self.telling.config)
@@ -126,8 +129,10 @@ class Examination:
             AdapterError: a parameter, a submodule or a layout that the port does not bear out.
         """
         self._find_layouts()
-        for name, place in ({} if self.is_function else inside(self.port)).items():
+        for name, place in [] if self.is_function else self._places():
             described, adapter = self.port, self.adapter
+            if name in described.stages:
+                continue
             self._describe({**described.stages, name: place})
             with suppress(AdapterError):  # it is computed otherwise, and nobody said that it is there
                 self._find_layouts()
@@ -135,6 +140,16 @@ class Examination:
                 self.looked_for = (*self.looked_for, name)
             else:
                 self.port, self.adapter = described, adapter
+
+    def _places(self) -> list[tuple[str, str]]:
+        case = detection.whole(self.port)
+        module = self.adapter.build(case.config)
+        try:
+            return list(
+                detection.stages(self.port, module.inner, case.config, module.audio(torch.from_numpy(case.input())))
+            )
+        except Exception:  # of the port, which every case will raise again
+            return []
 
     def find_misread(self, cases: Sequence[Held]) -> None:
         """Find stages that the adapter reads elsewhere than where they are computed, by a few cases."""
