@@ -101,6 +101,7 @@ class Diagnosis:
         misread: stages that are read elsewhere than where they are computed.
         constants: buffers that the output depends on and LEAF has not.
         trained: what becomes of parameters beyond their limits, where no step brings them back.
+        left_out: stages that were found by themselves, depart there, and are left out as none after them does.
     """
 
     port: Port
@@ -115,6 +116,7 @@ class Diagnosis:
     misread: tuple[str, ...] = ()
     constants: tuple[str, ...] = ()
     trained: str = ""
+    left_out: tuple[str, ...] = ()
 
     @cached_property
     def findings(self) -> list[Finding]:
@@ -231,6 +233,8 @@ class Diagnosis:
         yield f"  stages hold:        {', '.join(stages) or 'none'}"
         yield f"  gradients hold:     {', '.join(gradients) or 'none'}"
         yield f"  float64:            {self.double}"
+        if self.left_out:
+            yield f"  left out:           {', '.join(self.left_out)}: depart where they were found, and nothing after them does"
         if self.trained:
             yield f"  training:           {self.trained}"
         if self.constants:
@@ -281,6 +285,7 @@ class Diagnosis:
             # the gradient of another function: what is wrong there is the function
             wrong = {p.case for stage in self._reach(name) for p in self.pairs.get(stage, ())}
             free = [s for s in free if s.case not in wrong]
+            ties = [s for s in ties if s.case not in wrong or slopes.share(s) in slopes.SHARES]
             named = bool(wrong) or (name in STAGES and bool(self._reach(name) & self._cut))
             what = [text for text in slopes.explain([*ties, *free]) if not (named and text.startswith(slopes.VAGUE))]
             what += [text for text in slopes.severed(self.slopes[name]) if text not in what]

@@ -65,6 +65,7 @@ class Examination:
         misread: stages that are read elsewhere than where they are computed.
         constants: buffers that the output depends on and LEAF has not.
         looked_for: stages that were found inside of submodules, and not described.
+        left_out: those that depart where they were found, and no stage after them.
         trained: what becomes of parameters beyond their limits, where no step brings them back.
     """
 
@@ -80,6 +81,7 @@ class Examination:
     misread: tuple[str, ...] = ()
     constants: tuple[str, ...] = ()
     looked_for: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     trained: str = ""
     _pools: dict[tuple[str, str], PooledAccuracy] = field(default_factory=dict)
 
@@ -155,8 +157,9 @@ class Examination:
         """Find stages that the adapter reads elsewhere than where they are computed, by a few cases."""
         found = misread(self, cases)
         self.misread = tuple(name for name in found if name not in self.looked_for)
-        if left_out := [name for name in found if name in self.looked_for]:
-            self._describe({name: stage for name, stage in self.port.stages.items() if name not in left_out})
+        self.left_out = tuple(name for name in found if name in self.looked_for)
+        if self.left_out:
+            self._describe({name: stage for name, stage in self.port.stages.items() if name not in self.left_out})
             self._find_layouts()
 
     def _describe(self, stages: Mapping[str, Any]) -> None:
@@ -256,7 +259,7 @@ class Examination:
         return Diagnosis(
             self.port, self.measured, dict(self.pairs), dict(self.held_cases), dict(self.slopes), tuple(self.found),
             dict(self.errors), self.double, self.is_function, self.misread, self.constants,
-            self.trained,
+            self.trained, self.left_out,
         )  # fmt: skip
 
     def _shown(self, case: Case) -> tuple[str, ...]:
@@ -325,7 +328,9 @@ class Examination:
                 size = max(norm(wanted), norm(smoothed_back(Setting(held.expected))) if name == "floor" else 0.0)
                 verdict = BACK(quotient(norm(got - wanted), size))
             yield context.measurement(name, "input gradient", verdict, "rounding")
-            self.slopes.setdefault(name, []).append(Slope(held.case, got, wanted, None, name, holds=verdict.passes))
+            self.slopes.setdefault(name, []).append(Slope(
+                held.case, got, wanted, None, name, holds=verdict.passes, setting=Setting(held.expected)
+            ))
 
     def _local(self, held: Held) -> Iterator[Measurement]:
         """Hold each stage of a function against what the formula makes of the function's own stages before it."""
@@ -347,7 +352,8 @@ class Examination:
             own = {n: y for n, y in stages.items() if n in OWN and n not in self.misread and n not in exchanged}
             before = {n: y for n, y in own.items() if n != name and fits(y, held.stages[n])}
             verdict = apart(got, wanted, rounding.get(name), exact_stages.get(name), errors.get(name))
-            setting = Setting(held.expected)
+            handed = {n: held.stages[n] for n in exchanged if n != name and n in OWN}
+            setting = Setting(held.expected, {n: handed[n] for n in feeding(name, handed)} if name in OWN else {})
             if not verdict.passes and (feeds := feeding(name, before, exchanged)):
                 setting = Setting(held.expected, {n: before[n] for n in feeds})
                 wanted = setting.compute(name, {})
