@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from parity.cases.case import Case
-from parity.ports.beside import beside, constants, initial, returns
 from parity.ports.diagnosis import Diagnosis
 from parity.ports.drawing import sample
 from parity.ports.examination import Examination
 from parity.ports.port import Port
+from parity.ports.properties import beside, constants, initial, returns
 from parity.report.claims import Measurement, MeasurementLog
 
 N_READ = 4  # cases by which it is told whether the adapter reads a stage elsewhere
@@ -55,13 +55,13 @@ def certify(port: Port, examples: int = EXAMPLES, seed: int = 0) -> type:
 
         def test_is_a_function(self, ledger: MeasurementLog) -> None:
             """It changes neither its input nor itself, remembers no call and shares nothing."""
-            from parity.ports.conduct import is_a_function
+            from parity.ports.behaviour import is_a_function
 
             _check(ledger, is_a_function(port, _this_test(ledger.root)))
 
         def test_refuses_what_the_rung_refuses(self, ledger: MeasurementLog) -> None:
             """Inputs of a wrong shape or type."""
-            from parity.ports.conduct import refuses
+            from parity.ports.behaviour import refuses
 
             _check(ledger, refuses(port, _this_test(ledger.root)))
 

@@ -35,7 +35,7 @@ ARGUMENTS = {
 }  # fmt: skip
 IN_SAMPLES = {"window_len": "window", "window_stride": "stride"}  # where a constructor counts in these
 OPTIONS = ("mean_var_norm", "preemp")  # which a constructor is told only where the description speaks of them
-ONE_CHANNEL = ("in_channels",)
+ONE_CHANNEL: dict[str, Any] = {"in_channels": 1}
 HIGHEST = 7800.0  # Hz, of the band that the rungs start from
 # Parts of the names by which each parameter is known; one letter is a whole name.
 MU, SIGMA = "centres", "sigmas"
@@ -141,7 +141,7 @@ def constructor(port: Port) -> tuple[Callable[[LeafConfig], Any], dict[str, Any]
             in_samples = of in IN_SAMPLES and isinstance(default, int) and default > LeafConfig().window_len
             by_name[name] = IN_SAMPLES[of] if in_samples else of
     given = {*by_name.values(), *(of for of, samples in IN_SAMPLES.items() if samples in by_name.values())}
-    plain: dict[str, Any] = {name: 1 for name in ONE_CHANNEL if name in taken} | {k: v for k, v in port.groups.items() if k in taken}
+    plain = {name: value for name, value in {**ONE_CHANNEL, **port.groups}.items() if name in taken}
     if port.claims == "efficientleaf" and isinstance(getattr(taken.get("compression"), "default", None), str):
         plain["compression"] = "pcen"
     own = port.arguments
@@ -200,13 +200,13 @@ def parameters(
     while True:
         scores = {name: {k: _score(name, k, p) for k, p in left.items() if _plain(p.shape) == _plain(shape)}
                   for name, shape in shapes.items() if name not in out}  # fmt: skip
-        sure = None
+        sure: tuple[int, str, str] | None = None
         for name, of in scores.items():
             best = max(of.values(), default=0)
             top = [key for key, score in of.items() if score == best and best]
-            if len(top) == 1 and best >= max(other.get(top[0], 0) for other in scores.values()):
-                if sure is None or best > sure[0]:
-                    sure = (best, name, top[0])
+            wanted = max((other.get(top[0], 0) for other in scores.values()), default=0) if len(top) == 1 else np.inf
+            if best >= wanted and (sure is None or best > sure[0]):
+                sure = (best, name, top[0])
         if sure is None:
             break
         out[sure[1]] = sure[2]
@@ -223,7 +223,7 @@ def _score(name: str, key: str, parameter: Tensor) -> int:
     parts = NAMES[name]
     named = any(path.split(".")[-1] == part if len(part) == 1 else part in path for part in parts)
     if name in (MU, SIGMA, canonical.KERNEL):
-        rises = bool((np.diff(values) > 0).all()) and 0 <= values[0] and values[-1] <= np.pi
+        rises = bool((np.diff(values) > 0).all()) and values[0] >= 0 and values[-1] <= np.pi
         valued = values.ndim == 1 and (rises if name == MU else not rises and np.ptp(values) > 0)
         valued |= name == canonical.KERNEL
     else:

@@ -14,8 +14,8 @@ from parity.adapters import canonical
 from parity.cases.case import Case
 from parity.oracle.config import LeafConfig
 from parity.ports import hypotheses, slopes
+from parity.ports.departures import Pair
 from parity.ports.graph import downstream, upstream
-from parity.ports.pairs import Pair
 from parity.ports.port import FORCED, ON_LIMITS, PLAIN, STAGES, TOGETHER, Port
 from parity.ports.slopes import Slope
 from parity.report.claims import Measurement
@@ -234,7 +234,8 @@ class Diagnosis:
         yield f"  gradients hold:     {', '.join(gradients) or 'none'}"
         yield f"  float64:            {self.double}"
         if self.left_out:
-            yield f"  left out:           {', '.join(self.left_out)}: depart where they were found, and nothing after them does"
+            names = ", ".join(self.left_out)
+            yield f"  left out:           {names} (depart where they were found, and nothing after them does)"
         if self.trained:
             yield f"  training:           {self.trained}"
         if self.constants:

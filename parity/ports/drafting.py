@@ -65,7 +65,7 @@ def draft(source: str) -> str:
     lines += ["    stages={", *_wrapped(seen)] if seen else []
     if unseen := [stage for stage in STAGES if stage not in seen and stage != "norm"]:
         lines += [
-            f'        # TODO, optional: {", ".join(unseen)}: a submodule, "name:input", or a function of module and audio'
+            f'        # TODO, optional: {", ".join(unseen)}: a submodule, "name:input", or a function of module, audio'
         ]
     lines += ["    },"] if seen else []
     lines += [f"    groups={dict(port.groups)},".replace("'", '"')] if port.groups else []

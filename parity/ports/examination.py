@@ -27,15 +27,15 @@ from parity.oracle import Conventions
 from parity.oracle.arrays import exact
 from parity.oracle.config import LeafConfig
 from parity.ports import detection
+from parity.ports.departures import Pair
 from parity.ports.diagnosis import Diagnosis, Finding
 from parity.ports.drawing import on_limits, telling
 from parity.ports.formulas import OWN, Setting, smoothed_back
-from parity.ports.held import Against, Held, Limits
-from parity.ports.judging import BACK, adapter_of, apart, feeding, fits, follows, misread
 from parity.ports.layouts import AdapterError
-from parity.ports.pairs import Pair
 from parity.ports.port import FORCED, ON_LIMITS, TOGETHER, Port
+from parity.ports.references import Against, Held, Limits
 from parity.ports.slopes import Slope, at_the_floor, ratios
+from parity.ports.verdicts import BACK, adapter_of, apart, feeding, fits, follows, misread
 from parity.report.claims import Measurement
 
 if TYPE_CHECKING:
@@ -328,9 +328,9 @@ class Examination:
                 size = max(norm(wanted), norm(smoothed_back(Setting(held.expected))) if name == "floor" else 0.0)
                 verdict = BACK(quotient(norm(got - wanted), size))
             yield context.measurement(name, "input gradient", verdict, "rounding")
-            self.slopes.setdefault(name, []).append(Slope(
-                held.case, got, wanted, None, name, holds=verdict.passes, setting=Setting(held.expected)
-            ))
+            self.slopes.setdefault(name, []).append(
+                Slope(held.case, got, wanted, None, name, holds=verdict.passes, setting=Setting(held.expected))
+            )
 
     def _local(self, held: Held) -> Iterator[Measurement]:
         """Hold each stage of a function against what the formula makes of the function's own stages before it."""

@@ -10,9 +10,9 @@ import numpy as np
 
 from parity.oracle.arrays import Array
 from parity.oracle.geometry import Z
+from parity.ports.alternatives import LABELS
+from parity.ports.departures import MOST_SHIFT, ROUNDING, Pair
 from parity.ports.formulas import ACTS, OWN, Formula, Label, Setting, Values, as_taken, conv, pool
-from parity.ports.others import LABELS
-from parity.ports.pairs import MOST_SHIFT, ROUNDING, Pair
 
 ALIKE = 2.0**-10  # spread of values that are one number
 MOVED = 2.0**-12  # of a parameter: what is nearer was given so

@@ -1,8 +1,8 @@
 """Say what is wrong with a stage in a sentence: named hypotheses, each tried on what the port made of the cases.
 
-A hypothesis is another formula or another value of a parameter (:mod:`parity.ports.others`), a shift along time, an
-offset, a factor, another order of filters, what :mod:`parity.ports.fits` reads off the values, or several of them. It
-explains a case if what it leaves is rounding. A number that was fitted is a name only where every case is explained.
+A hypothesis is another formula or another value of a parameter (:mod:`parity.ports.alternatives`), a shift along time,
+an offset, a factor, another order of filters, what :mod:`parity.ports.fits` reads off the values, or several of them.
+It explains a case if what it leaves is rounding. A number that was fitted is a name only where every case is explained.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 
 from parity.cases.case import Case
 from parity.oracle.arrays import Array
+from parity.ports.alternatives import FURTHER, LABELS, frames_apart
+from parity.ports.departures import MOST_SHIFT, ROUNDING, Pair, channels
 from parity.ports.fits import fitted, named, shape_law
 from parity.ports.formulas import ORDER, Label, gains
 from parity.ports.graph import upstream
-from parity.ports.others import FURTHER, LABELS, frames_apart
-from parity.ports.pairs import MOST_SHIFT, ROUNDING, Pair, channels
 
 LESS = 1 / 32  # and of the departure itself
 MOST_PAIRS = 8

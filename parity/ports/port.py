@@ -82,8 +82,8 @@ class Port:
         layout: axes of the output, such as ``"bct"`` or ``"btc"``; found by its shape if not given.
         stages_layout: the same of the stages, for all or by stage: ``{"windows": "1kc1", "conv": "b cp t"}``, see
             :mod:`parity.ports.layouts`; found by shape and values if not given.
-        audio: how the module takes its audio: ``"bt"`` is [B, T], ``"b1t"`` is [B, 1, T], ``"bt1"`` is [B, T, 1]; tried if
-            not given.
+        audio: how the module takes its audio: ``"bt"`` is [B, T], ``"b1t"`` is [B, 1, T], ``"bt1"`` is [B, T, 1];
+            tried if not given.
         parts: real and imaginary parts of ``filters`` and ``conv`` on one axis: ``"interleaved"``, or in two
             ``"blocks"``; found by their values if not given.
         configs: the values that a field of the configuration may take, one or a tuple of them. What is not named is

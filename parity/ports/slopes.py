@@ -18,7 +18,7 @@ from parity.ports.formulas import ACTS, ADDED, SUBTRACTED, Setting, as_taken, ga
 from parity.ports.port import Port
 
 if TYPE_CHECKING:
-    from parity.ports.held import Held
+    from parity.ports.references import Held
 
 WHOLE = AtMost(
     2.0**-6, "of the gradient a little inside, which is the same function; a convention of one half departs by 2^-1"

@@ -17,11 +17,11 @@ from parity.adapters.og_leaf import OgLeafAdapter
 from parity.oracle import measured_init
 from parity.oracle.config import LeafConfig
 from parity.ports import Port, certify
-from parity.ports.beside import beside, constants, extra, initial, modes, returns, shared, training
-from parity.ports.conduct import is_a_function, refuses
+from parity.ports.behaviour import is_a_function, refuses
 from parity.ports.drawing import sample
 from parity.ports.examination import Examination
 from parity.ports.port import REFUSED
+from parity.ports.properties import beside, constants, extra, initial, modes, returns, shared, training
 from parity.report.claims import MeasurementLog
 from parity_tests.ports.bench import ORIGINAL, SIMPLIFIED, Bench, flawed
 

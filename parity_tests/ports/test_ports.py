@@ -224,8 +224,9 @@ WRONG = {
     "more than leaf has": ({"claims": "leaf", "configs": {"preemp": True}}, "leaf holds no other"),
 }  # fmt: skip
 OF_ANOTHER_TYPE = {
-    "build": 3, "arguments": 3, "holds": True, "step": "project", "parameters": ["kernel"], "stages": ["conv"], "groups": 2,
-    "weights": "drawn", "accepts": "no batch", "extra": "gain", "logs": "PCEN/alpha", "layout": 3, "name": 3,
+    "build": 3, "arguments": 3, "holds": True, "step": "project", "parameters": ["kernel"], "stages": ["conv"],
+    "groups": 2, "weights": "drawn", "accepts": "no batch", "extra": "gain", "logs": "PCEN/alpha", "layout": 3,
+    "name": 3,
 }  # fmt: skip
 BROKEN = {
     "a key that is none": ({"parameters": {**flawed(()).parameters, "PCEN/alpha": "alpha"}}, "must be among"),

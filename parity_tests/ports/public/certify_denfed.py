@@ -13,9 +13,7 @@ def log(config):
 
 PORT = Port("denfed", "og_leaf", LEAF)
 # its other options, each a port of its own
-LOG = Port(
-    "denfed with log compression", "og_leaf", LEAF, arguments=log, configs={"compression": "log"}, initial=False
-)
+LOG = Port("denfed with log compression", "og_leaf", LEAF, arguments=log, configs={"compression": "log"}, initial=False)
 NORM = Port(
     "denfed with mean_var_norm and preemp", "og_leaf", LEAF, initial=False,
     configs={"mean_var_norm": (False, True), "preemp": True},

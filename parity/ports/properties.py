@@ -19,7 +19,7 @@ from parity.oracle import Box, Precision, analytic_init, measured_init, measured
 from parity.oracle.arrays import Array
 from parity.oracle.config import LeafConfig
 from parity.oracle.optimizers import PARAMETER
-from parity.ports.conduct import calls, refuses
+from parity.ports.behaviour import calls, refuses
 from parity.ports.diagnosis import Finding
 from parity.ports.port import STAGES
 
@@ -258,8 +258,8 @@ def _causes(claims: str, config: LeafConfig, got: Array) -> tuple[str, str]:
 def training(examination: Examination) -> Iterator[Finding]:
     """Take steps of Adam as the rungs take them, and bring back what left its limits, as Keras does after each.
 
-    Parameters and moments after a step are held to the bounds of the rungs' own steps; where stages or gradients depart,
-    a step departs with them and says nothing.
+    Parameters and moments after a step are held to the bounds of the rungs' own steps; where stages or gradients
+    depart, a step departs with them and says nothing.
     """
     port = examination.port
     if told := next(_edited(examination), None):

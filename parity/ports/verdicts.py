@@ -11,14 +11,14 @@ import numpy as np
 from parity.adapters.base import Adapter
 from parity.checks.grid import Arrays
 from parity.criteria import AtMost, Verdict, peak, soundness, status, within_rounding
+from parity.ports.departures import ROUNDING
 from parity.ports.formulas import ORDER, OWN, Setting
 from parity.ports.graph import downstream, upstream
-from parity.ports.pairs import ROUNDING
 from parity.ports.port import Port
 
 if TYPE_CHECKING:
     from parity.ports.examination import Examination
-    from parity.ports.held import Held
+    from parity.ports.references import Held
 
 FOLLOWS = AtMost(
     ROUNDING, "of the largest value: what float32 leaves of a formula; end to end the stage is held to its bounds"

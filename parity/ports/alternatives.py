@@ -31,7 +31,7 @@ from parity.ports.formulas import (
     pool,
     rooted,
 )
-from parity.ports.taken import rounded, ways
+from parity.ports.substitutions import rounded, ways
 
 
 def _started(first: Callable[[Array], Array], n_before: int = 1) -> Formula:
@@ -245,7 +245,8 @@ def _carried(taps: float) -> Formula:
     """The carrier so many samples late, where the envelope is in place."""
 
     def carried(s: Setting, values: Values) -> Array:
-        turned = (values["filters"][:, 0] + 1j * values["filters"][:, 1]) * np.exp(-1j * taps * s.parameter("mu"))[:, None]
+        late = np.exp(-1j * taps * s.parameter("mu"))[:, np.newaxis]
+        turned = (values["filters"][:, 0] + 1j * values["filters"][:, 1]) * late
         return np.stack([turned.real, turned.imag], axis=1)
 
     return carried
