@@ -61,7 +61,7 @@ def completed(port: Port) -> Port:
         build, fixed = constructor(port)
         port = replace(port, build=build, configs={**fixed, **port.configs})
     config = whole(port).config
-    built = port.build(config)  # type: ignore[operator]
+    built = port.build(config)
     if not isinstance(built, nn.Module):
         return replace(port, audio=port.audio or AUDIO[0])
     if not isinstance(port.holds, Holding):
@@ -132,7 +132,7 @@ def load(source: str) -> Any:
 def constructor(port: Port) -> tuple[Callable[[LeafConfig], Any], dict[str, Any]]:
     """A function from a configuration to a module, and the fields that the constructor does not take."""
     cls = load(port.build) if isinstance(port.build, str) else port.build
-    taken = inspect.signature(cls).parameters  # type: ignore[arg-type]
+    taken = inspect.signature(cls).parameters
     by_name: dict[str, str] = {}
     for of, names in ARGUMENTS.items():
         name = next((name for name in names if name in taken), None)
@@ -150,7 +150,7 @@ def constructor(port: Port) -> tuple[Callable[[LeafConfig], Any], dict[str, Any]
         arguments = {name: getattr(config, of) for name, of in by_name.items()}
         if port.claims != "og_leaf" and "max_freq" in taken:
             arguments["max_freq"] = min(HIGHEST, config.sample_rate / 2)
-        return cls(**{**arguments, **plain, **(own(config) if callable(own) else own)})  # type: ignore[operator]
+        return cls(**{**arguments, **plain, **(own(config) if callable(own) else own)})
 
     default = LeafConfig()
     fixed = ("n_filters", "sample_rate", "window_len", "window_stride", "pcen_floor")
@@ -227,7 +227,7 @@ def _score(name: str, key: str, parameter: Tensor) -> int:
         valued = values.ndim == 1 and (rises if name == MU else not rises and np.ptp(values) > 0)
         valued |= name == canonical.KERNEL
     else:
-        valued = bool(np.allclose(values, np.ravel(CONSTANTS[name]), rtol=1e-5))
+        valued = bool(np.allclose(values, np.asarray(CONSTANTS[name], dtype=np.float64).ravel(), rtol=1e-5))
     biased = path.split(".")[-1].strip("_") == "bias" and name != canonical.BETA
     return 0 if biased else 2 * named + valued
 

@@ -288,7 +288,8 @@ class Diagnosis:
             free = [s for s in free if s.case not in wrong]
             ties = [s for s in ties if s.case not in wrong or slopes.share(s) in slopes.SHARES]
             named = bool(wrong) or (name in STAGES and bool(self._reach(name) & self._cut))
-            what = [text for text in slopes.explain([*ties, *free]) if not (named and text.startswith(slopes.VAGUE))]
+            less = (*slopes.VAGUE, slopes.LACKS) if name in STAGES else slopes.VAGUE  # than what is named there
+            what = [text for text in slopes.explain([*ties, *free]) if not (named and text.startswith(less))]
             what += [text for text in slopes.severed(self.slopes[name]) if text not in what]
             if what:
                 n_held = sum(s.holds for s in self.slopes[name])

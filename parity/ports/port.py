@@ -52,7 +52,7 @@ GROUPING = ("num_groups", "conv_win_factor", "stride_factor")
 
 FOUND: Mapping[str, Any] = MappingProxyType({})  # nothing was said: all is looked for
 
-Build = str | type | Callable[[LeafConfig], Any]
+Build = Any  # a class, its MODULE:NAME, or a function of the configuration
 Stage = str | Callable[[Any, Any], Any]
 Keys = str | tuple[str, ...] | None
 

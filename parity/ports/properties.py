@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from parity.adapters import canonical
 from parity.adapters.optimizers import trainer
 from parity.checks.initial import CONSTANTS, MEASURED, analytic_errors
 from parity.checks.training import bound
-from parity.checks.training_steps import CASES, CONFIG, reference_steps
+from parity.checks.training_steps import CASES, CONFIG, ReferenceStep, reference_steps
 from parity.criteria import AtMost, peak
 from parity.criteria.criterion import unit_roundoff
 from parity.oracle import Box, Precision, analytic_init, measured_init, measured_init_margin
@@ -21,7 +22,7 @@ from parity.oracle.config import LeafConfig
 from parity.oracle.optimizers import PARAMETER
 from parity.ports.behaviour import calls, refuses
 from parity.ports.diagnosis import Finding
-from parity.ports.port import STAGES
+from parity.ports.port import STAGES, Port
 
 if TYPE_CHECKING:
     from parity.ports.examination import Examination
@@ -31,6 +32,7 @@ PROJECTED = AtMost(4 * unit_roundoff("float32"), "of the value: a limit is a con
 DECIDED = 2.0**-18  # of the peak: what a bin must be off its threshold for two float32 mel matrices to agree on it
 Check = Callable[["Examination"], Iterator[Finding]]
 LOW, HIGH = 60.0, 7800.0  # of the rungs' initial band, Hz
+MOST_TURNS = 8  # configurations that are tried
 N_COMPARED = 2  # steps: the first has no moments to start from
 MOVE = 1.0  # of a tensor whose part in the output is asked for
 
@@ -287,13 +289,13 @@ def training(examination: Examination) -> Iterator[Finding]:
 def _steps(examination: Examination) -> Iterator[Finding]:
     """Hold each of a few steps from the reference's parameters and moments to the reference's own."""
     port, adapter = examination.port, examination.adapter
-    case = replace(CASES[0], config=port.held(CONFIG))
-    for ref in reference_steps(port.claims, case.config.padding, case, "adam")[:N_COMPARED]:
-        taken = trainer(adapter, adapter.build(case.config), ref.rule)
+    for ref in _reference_steps(port)[:N_COMPARED]:
+        module = adapter.build(ref.config)
+        taken = trainer(adapter, module, ref.rule)
         taken.load(ref.start)
         taken.step(*ref.batch)
         if port.step is not None:
-            port.step(taken.module.inner)
+            port.step(module.inner)
         after = taken.state()
         for variable in (name for name in ref.gradient if name in after.variables):
             for key, limit in bound(ref, variable, "float32", False, port.claims).items():
@@ -304,6 +306,16 @@ def _steps(examination: Examination) -> Iterator[Finding]:
                 at = tuple(int(i) for i in np.unravel_index(int((far - limit).argmax()), far.shape))
                 what = variable if key == PARAMETER else f"Adam's {key} of {variable}"
                 yield _of_step(f"a step of Adam departs: {what}{list(at)} is {got[at]:.7g}, must be {wanted[at]:.7g}")
+
+
+def _reference_steps(port: Port) -> tuple[ReferenceStep, ...]:
+    """Steps of the claimed rung in the first configuration of the port whose steps stay inside of all limits."""
+    for turn in range(MOST_TURNS):
+        case = replace(CASES[0], config=port.held(CONFIG, turn))
+        if port.holds(case.config):
+            with suppress(ValueError):  # a window that is too short for the weights of these steps
+                return reference_steps(port.claims, case.config.padding, case, "adam")
+    return ()
 
 
 def _edited(examination: Examination) -> Iterator[Finding]:

@@ -40,6 +40,7 @@ UNNAMED = "departs by up to"
 UNNAMED_TOO = "vanishes for"
 BEYOND = "is not zero beyond a limit"
 VAGUE = (UNNAMED, UNNAMED_TOO, BEYOND)  # where the function is wrong, these say no more
+LACKS = "lacks the part through"
 NOTHING = "is zero: nothing flows back"
 NO_TIE = Verdict("direct", 0.0, 0.0, "no parameter lies on a limit")
 
@@ -142,7 +143,7 @@ def _without_a_part(slopes: Sequence[Slope]) -> list[str]:
     for place in PLACES.get(slopes[0].name, ()):
         parts = [(s, _part(s, place)) for s in slopes]
         if all(part is not None and _alike(s.got, s.wanted - part) for s, part in parts):
-            return [f"lacks the part through {place}"]
+            return [f"{LACKS} {place}"]
     return []
 
 
