@@ -17,10 +17,10 @@ from parity.adapters.canonical import Variables
 from parity.adapters.rungs import Entry, TorchAdapter
 from parity.oracle.config import LeafConfig
 from parity.ports import layouts
+from parity.ports.detection import CONVOLUTIONS, PADS
 from parity.ports.layouts import AdapterError, Axes
 from parity.ports.port import INPUT, Port, Stage, convolution
 
-CONVOLUTIONS = (torch.conv1d, torch.conv2d)
 Arrays = dict[str, np.ndarray]
 Keep = Callable[[str, Tensor], Tensor]
 
@@ -347,6 +347,7 @@ class _Convolutions(TorchFunctionMode):
         self.keep, self.called = keep, called
         self.asked: dict[str, dict[tuple[Any, ...], str]] = {}
         self.inside: list[tuple[str, list[int]]] = []
+        self.padded: dict[int, tuple[Tensor, Tensor, Any, Any]] = {}
 
     def entering(self, path: str) -> Callable[[nn.Module, Any], None]:
         """A hook that begins to count."""
@@ -358,12 +359,22 @@ class _Convolutions(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func in PADS and self.inside and args:
+            padded = func(*args, **kwargs)
+            self.padded[id(padded)] = (padded, args[0], args[1:], kwargs)
+            return padded
         if func not in CONVOLUTIONS or not self.inside:
             return func(*args, **kwargs)
         given = dict(zip(("input", "weight"), args[:2], strict=False)) | kwargs
         for _, count in self.inside:
             count[0] += 1
-        kept = {what: self._through(what, given[what]) for what in ("input", "weight")}
+        _, before, *pads = self.padded.get(id(given["input"]), (None, None))
+        if before is None:
+            kept = {what: self._through(what, given[what]) for what in ("input", "weight")}
+        else:  # the stage is what was padded
+            read = self._through("input", before)
+            padded = given["input"] if read is before else nn.functional.pad(read, *pads[0], **pads[1])
+            kept = {"input": padded, "weight": self._through("weight", given["weight"])}
         return self._through("output", func(kept["input"], kept["weight"], *args[2:], **_without(kwargs, kept)))
 
     def _through(self, what: str, y: Tensor) -> Tensor:
@@ -407,7 +418,7 @@ def tensors(module: nn.Module) -> dict[str, Tensor]:
 def _submodule(module: Any, name: str, stage: str) -> nn.Module:
     path = stage.partition(":")[0]
     found: dict[str, nn.Module] = dict(module.inner.named_modules())
-    if path not in found or not path:
+    if path not in found or (not path and not convolution(stage)):
         raise AdapterError(f"stages[{name!r}]={stage!r}: must be among {sorted(filter(None, found))}")
     return found[path]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from parity.cases.case import Case
-from parity.ports.beside import beside, constants, initial, returns
 from parity.ports.diagnosis import Diagnosis
 from parity.ports.drawing import sample
 from parity.ports.examination import Examination
 from parity.ports.port import Port
+from parity.ports.properties import beside, constants, initial, returns
 from parity.report.claims import Measurement, MeasurementLog
 
 N_READ = 4  # cases by which it is told whether the adapter reads a stage elsewhere
@@ -39,13 +39,14 @@ def certify(port: Port, examples: int = EXAMPLES, seed: int = 0) -> type:
         def test_parameters_survive_the_way_there_and_back(self, ledger: MeasurementLog) -> None:
             """Parameters written into the port are read again, to the bit."""
             examination = _examination(port, ledger.root)
-            for case in sample(port, max(examples // FEWER, 1), seed):
+            for case in sample(examination.port, max(examples // FEWER, 1), seed):
                 examination.round_trip(case)
             _check(ledger, examination.measured)
 
         def test_everything(self, ledger: MeasurementLog) -> None:
             """Stages, gradients and their ties on drawn cases, the start, and what LEAF has not."""
-            found = _examined(_examination(port, ledger.root), sample(port, examples, seed))
+            examination = _examination(port, ledger.root)
+            found = _examined(examination, sample(examination.port, examples, seed))
             for measurement in found.measured:
                 ledger.record(measurement)
             ledger.note("ports", **found.row())
@@ -54,13 +55,13 @@ def certify(port: Port, examples: int = EXAMPLES, seed: int = 0) -> type:
 
         def test_is_a_function(self, ledger: MeasurementLog) -> None:
             """It changes neither its input nor itself, remembers no call and shares nothing."""
-            from parity.ports.conduct import is_a_function
+            from parity.ports.behaviour import is_a_function
 
             _check(ledger, is_a_function(port, _this_test(ledger.root)))
 
         def test_refuses_what_the_rung_refuses(self, ledger: MeasurementLog) -> None:
             """Inputs of a wrong shape or type."""
-            from parity.ports.conduct import refuses
+            from parity.ports.behaviour import refuses
 
             _check(ledger, refuses(port, _this_test(ledger.root)))
 
@@ -82,7 +83,7 @@ def examine(port: Port, examples: int = EXAMPLES, seed: int = 0) -> Diagnosis:
 def diagnose(port: Port, examples: int, seed: int, file: str = "FILE") -> Diagnosis:
     """:func:`examine`, of a port that a file describes."""
     examination = Examination(port, file=file, this_test=f"leaf-ladder port check {file}")
-    return _examined(examination, sample(port, examples, seed))
+    return _examined(examination, sample(examination.port, examples, seed))
 
 
 def _examined(examination: Examination, cases: Sequence[Case]) -> Diagnosis:

@@ -14,8 +14,8 @@ from parity.adapters import canonical
 from parity.cases.case import Case
 from parity.oracle.config import LeafConfig
 from parity.ports import hypotheses, slopes
+from parity.ports.departures import Pair
 from parity.ports.graph import downstream, upstream
-from parity.ports.pairs import Pair
 from parity.ports.port import FORCED, ON_LIMITS, PLAIN, STAGES, TOGETHER, Port
 from parity.ports.slopes import Slope
 from parity.report.claims import Measurement
@@ -101,6 +101,7 @@ class Diagnosis:
         misread: stages that are read elsewhere than where they are computed.
         constants: buffers that the output depends on and LEAF has not.
         trained: what becomes of parameters beyond their limits, where no step brings them back.
+        left_out: stages that were found by themselves, depart there, and are left out as none after them does.
     """
 
     port: Port
@@ -115,6 +116,7 @@ class Diagnosis:
     misread: tuple[str, ...] = ()
     constants: tuple[str, ...] = ()
     trained: str = ""
+    left_out: tuple[str, ...] = ()
 
     @cached_property
     def findings(self) -> list[Finding]:
@@ -187,6 +189,7 @@ class Diagnosis:
             )
             ties = [s for s in self.slopes.get("pool", ()) if s.tie is not slopes.NO_TIE]
             out += [] if ties else ["the tie at the floor"]
+        out += [f"what its constructor refuses ({error})" for error in getattr(self.port.holds, "refused", ())]
         options = [name for name, values in PLAIN.items() if self.port.allowed(name) == values]
         return [*out, *([f"other {', '.join(options)}"] if options else []), "CUDA"]
 
@@ -230,6 +233,9 @@ class Diagnosis:
         yield f"  stages hold:        {', '.join(stages) or 'none'}"
         yield f"  gradients hold:     {', '.join(gradients) or 'none'}"
         yield f"  float64:            {self.double}"
+        if self.left_out:
+            names = ", ".join(self.left_out)
+            yield f"  left out:           {names} (depart where they were found, and nothing after them does)"
         if self.trained:
             yield f"  training:           {self.trained}"
         if self.constants:
@@ -280,8 +286,10 @@ class Diagnosis:
             # the gradient of another function: what is wrong there is the function
             wrong = {p.case for stage in self._reach(name) for p in self.pairs.get(stage, ())}
             free = [s for s in free if s.case not in wrong]
+            ties = [s for s in ties if s.case not in wrong or slopes.share(s) in slopes.SHARES]
             named = bool(wrong) or (name in STAGES and bool(self._reach(name) & self._cut))
-            what = [text for text in slopes.explain([*ties, *free]) if not (named and text.startswith(slopes.VAGUE))]
+            less = (*slopes.VAGUE, slopes.LACKS) if name in STAGES else slopes.VAGUE  # than what is named there
+            what = [text for text in slopes.explain([*ties, *free]) if not (named and text.startswith(less))]
             what += [text for text in slopes.severed(self.slopes[name]) if text not in what]
             if what:
                 n_held = sum(s.holds for s in self.slopes[name])

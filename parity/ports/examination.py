@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from parity.adapters.canonical import checked
 from parity.cases.case import Case
@@ -35,15 +36,16 @@ from parity.criteria import (
 from parity.oracle import Conventions
 from parity.oracle.arrays import exact
 from parity.oracle.config import LeafConfig
+from parity.ports import detection
+from parity.ports.departures import Pair
 from parity.ports.diagnosis import Diagnosis, Finding
 from parity.ports.drawing import on_limits, telling
 from parity.ports.formulas import OWN, Setting, smoothed_back
-from parity.ports.held import Against, Held, Limits
-from parity.ports.judging import BACK, adapter_of, apart, feeding, fits, follows, misread
 from parity.ports.layouts import AdapterError
-from parity.ports.pairs import Pair
-from parity.ports.port import FORCED, ON_LIMITS, TOGETHER, Port, inside
+from parity.ports.port import FORCED, ON_LIMITS, TOGETHER, Port
+from parity.ports.references import Against, Held, Limits
 from parity.ports.slopes import Slope, at_the_floor, ratios
+from parity.ports.verdicts import BACK, adapter_of, apart, feeding, fits, follows, misread
 from parity.report.claims import Measurement
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ class Examination:
         misread: stages that are read elsewhere than where they are computed.
         constants: buffers that the output depends on and LEAF has not.
         looked_for: stages that were found inside of submodules, and not described.
+        left_out: those that depart where they were found, and no stage after them.
         trained: what becomes of parameters beyond their limits, where no step brings them back.
     """
 
@@ -88,10 +91,12 @@ class Examination:
     misread: tuple[str, ...] = ()
     constants: tuple[str, ...] = ()
     looked_for: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     trained: str = ""
     _pools: dict[tuple[str, str], PooledAccuracy] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.port = detection.completed(self.port)
         self.against = Against(self.port)
         self.telling = telling(self.port)
         built = self.port.build(self.telling.config)
@@ -136,8 +141,10 @@ class Examination:
             AdapterError: a parameter, a submodule or a layout that the port does not bear out.
         """
         self._find_layouts()
-        for name, place in ({} if self.is_function else inside(self.port)).items():
+        for name, place in [] if self.is_function else self._places():
             described, adapter = self.port, self.adapter
+            if name in described.stages:
+                continue
             self._describe({**described.stages, name: place})
             with suppress(AdapterError):  # it is computed otherwise, and nobody said that it is there
                 self._find_layouts()
@@ -146,12 +153,23 @@ class Examination:
             else:
                 self.port, self.adapter = described, adapter
 
+    def _places(self) -> list[tuple[str, str]]:
+        case = detection.whole(self.port)
+        module = self.adapter.build(case.config)
+        try:
+            return list(
+                detection.stages(self.port, module.inner, case.config, module.audio(torch.from_numpy(case.input())))
+            )
+        except Exception:  # of the port, which every case will raise again
+            return []
+
     def find_misread(self, cases: Sequence[Held]) -> None:
         """Find stages that the adapter reads elsewhere than where they are computed, by a few cases."""
         found = misread(self, cases)
         self.misread = tuple(name for name in found if name not in self.looked_for)
-        if left_out := [name for name in found if name in self.looked_for]:
-            self._describe({name: stage for name, stage in self.port.stages.items() if name not in left_out})
+        self.left_out = tuple(name for name in found if name in self.looked_for)
+        if self.left_out:
+            self._describe({name: stage for name, stage in self.port.stages.items() if name not in self.left_out})
             self._find_layouts()
 
     def _describe(self, stages: Mapping[str, Any]) -> None:
@@ -251,7 +269,7 @@ class Examination:
         return Diagnosis(
             self.port, self.measured, dict(self.pairs), dict(self.held_cases), dict(self.slopes), tuple(self.found),
             dict(self.errors), self.double, self.is_function, self.misread, self.constants,
-            self.trained,
+            self.trained, self.left_out,
         )  # fmt: skip
 
     def _shown(self, case: Case) -> tuple[str, ...]:
@@ -320,7 +338,9 @@ class Examination:
                 size = max(norm(wanted), norm(smoothed_back(Setting(held.expected))) if name == "floor" else 0.0)
                 verdict = BACK(quotient(norm(got - wanted), size))
             yield context.measurement(name, "input gradient", verdict, "rounding")
-            self.slopes.setdefault(name, []).append(Slope(held.case, got, wanted, None, name, holds=verdict.passes))
+            self.slopes.setdefault(name, []).append(
+                Slope(held.case, got, wanted, None, name, holds=verdict.passes, setting=Setting(held.expected))
+            )
 
     def _local(self, held: Held) -> Iterator[Measurement]:
         """Hold each stage of a function against what the formula makes of the function's own stages before it."""
@@ -342,7 +362,8 @@ class Examination:
             own = {n: y for n, y in stages.items() if n in OWN and n not in self.misread and n not in exchanged}
             before = {n: y for n, y in own.items() if n != name and fits(y, held.stages[n])}
             verdict = apart(got, wanted, rounding.get(name), exact_stages.get(name), errors.get(name))
-            setting = Setting(held.expected)
+            handed = {n: held.stages[n] for n in exchanged if n != name and n in OWN}
+            setting = Setting(held.expected, {n: handed[n] for n in feeding(name, handed)} if name in OWN else {})
             if not verdict.passes and (feeds := feeding(name, before, exchanged)):
                 setting = Setting(held.expected, {n: before[n] for n in feeds})
                 wanted = setting.compute(name, {})

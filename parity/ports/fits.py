@@ -10,9 +10,9 @@ import numpy as np
 
 from parity.oracle.arrays import Array
 from parity.oracle.geometry import Z
+from parity.ports.alternatives import LABELS
+from parity.ports.departures import MOST_SHIFT, ROUNDING, Pair
 from parity.ports.formulas import ACTS, OWN, Formula, Label, Setting, Values, as_taken, conv, pool
-from parity.ports.others import LABELS
-from parity.ports.pairs import MOST_SHIFT, ROUNDING, Pair
 
 ALIKE = 2.0**-10  # spread of values that are one number
 MOVED = 2.0**-12  # of a parameter: what is nearer was given so
@@ -26,7 +26,7 @@ NUMBERS = {
     "sqrt(2 log 2)": (2 * np.log(2)) ** 0.5, "1 / (2 sqrt(2 log 2))": 0.5 * (2 * np.log(2)) ** -0.5,
     "log(10)": np.log(10),
     "1 / log(10)": 1 / np.log(10), "1 / 3": 1 / 3, "2 / 3": 2 / 3,
-    **{f"{n} sqrt(2 log 2) / pi": n * Z for n in (1, 2, 3, 4, 5, 6, 8)},
+    **{f"{n} sqrt(2 log 2) / pi": n * Z for n in (0.5, 1, 2, 3, 4, 5, 6, 8)},
 }  # fmt: skip
 # Where a parameter of the smoother or of PCEN is looked for: on a grid, then between neighbours.
 RANGES = {"alpha": (0.0, 4.0), "the root": (0.1, 30.0)}
@@ -67,6 +67,8 @@ def fitted(name: str, stage: str, pairs: Sequence[Pair]) -> Iterator[Label]:
         yield from _beginnings(name, pairs)
     if name == stage == "floor":
         yield from _floors(alike)
+    if name == stage == "modulus":
+        yield from _weighed(alike)
     if name == stage and name in OWN:
         bases: list[Label | None] = [None, *(label for label in LABELS[name] if label.formulas)]
         for base in bases[: 1 + len(bases) * (name in ("conv", "pool", "floor", "modulus"))]:
@@ -80,7 +82,8 @@ def _acting(parameter: str, name: str, stage: str, pairs: Sequence[Pair]) -> Ite
     """The value with which a stage is what the port made of it, filter by filter where it departs."""
     done = 0
     for p in pairs:
-        if name != stage or done >= (MOST_ROWS if name in ("filters", "windows") else MOST_SEARCHED):
+        alone = stage == "output" and name == "pcen" and not p.setting.expected.config.mean_var_norm
+        if not (name == stage or alone) or done >= (MOST_ROWS if name in ("filters", "windows") else MOST_SEARCHED):
             return
         axis = 0 if stage in ("filters", "windows") else 1
         off = np.moveaxis(np.abs(p.got - p.wanted), axis, 0).reshape(p.got.shape[axis], -1).max(axis=1)
@@ -90,7 +93,7 @@ def _acting(parameter: str, name: str, stage: str, pairs: Sequence[Pair]) -> Ite
             elif name == "windows":
                 value = _of_window(p.got[c])
             else:
-                value = _searched(parameter, stage, p, int(c))
+                value = _searched(parameter, name, p, int(c))
             done += 1
             if value is not None and np.isfinite(value):
                 yield value, p, int(c)
@@ -156,6 +159,7 @@ def _parameter_laws(name: str, rows: Sequence[tuple[float, Pair, int]]) -> Itera
     acting, held, given, window = acting[moved], held[moved], given[moved], window[moved]
     units: tuple[tuple[str, Callable[[Setting], float], Array], ...] = (
         ("{}", lambda s: 1.0, acting), ("{} / window", lambda s: 1 / s.window, acting * window),
+        ("{} windows", lambda s: float(s.window), acting / window),
     )  # fmt: skip
     for text, unit, values in units:
         for k, n in _common(values):
@@ -368,6 +372,20 @@ def _floors(pairs: Sequence[Pair]) -> Iterator[Label]:
         yield Label(f"has a lower limit of {low:g}, not of 1e-5", "floor",
                     {"floor": lambda s, v: np.maximum(v["pool"], low)},
                     is_fitted=True)  # fmt: skip
+
+
+def _weighed(pairs: Sequence[Pair]) -> Iterator[Label]:
+    """The two squares with other weights, from the case that has most values."""
+    p = max(pairs, key=lambda p: p.got.size, default=None)
+    if p is None or not np.isfinite(p.got).all():
+        return
+    squares = np.moveaxis(_before(p, "modulus")["conv"] ** 2, 2, -1).reshape(-1, 2)
+    if len(squares) != p.got.size:
+        return
+    a, b = (exactly(float(k)) if abs(k) > ALIKE else 0.0 for k in np.linalg.lstsq(squares, p.got.ravel())[0])
+    text = f"is {named(a)} times the square of the real part and {named(b)} times that of the imaginary part"
+    weights = np.array([a, b])[:, np.newaxis]
+    yield Label(text, "modulus", {"modulus": lambda s, v: (weights * v["conv"] ** 2).sum(axis=2)}, is_fitted=True)
 
 
 LENGTHS: dict[str, Callable[[int, int, int], int]] = {

@@ -1,8 +1,8 @@
 """Say what is wrong with a stage in a sentence: named hypotheses, each tried on what the port made of the cases.
 
-A hypothesis is another formula or another value of a parameter (:mod:`parity.ports.others`), a shift along time, an
-offset, a factor, another order of filters, what :mod:`parity.ports.fits` reads off the values, or several of them. It
-explains a case if what it leaves is rounding. A number that was fitted is a name only where every case is explained.
+A hypothesis is another formula or another value of a parameter (:mod:`parity.ports.alternatives`), a shift along time,
+an offset, a factor, another order of filters, what :mod:`parity.ports.fits` reads off the values, or several of them.
+It explains a case if what it leaves is rounding. A number that was fitted is a name only where every case is explained.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 
 from parity.cases.case import Case
 from parity.oracle.arrays import Array
+from parity.ports.alternatives import FURTHER, LABELS, frames_apart
+from parity.ports.departures import MOST_SHIFT, ROUNDING, Pair, channels
 from parity.ports.fits import fitted, named, shape_law
-from parity.ports.formulas import ORDER, Label
+from parity.ports.formulas import ORDER, Label, gains
 from parity.ports.graph import upstream
-from parity.ports.others import FURTHER, LABELS, frames_apart
-from parity.ports.pairs import MOST_SHIFT, ROUNDING, Pair, channels
 
 LESS = 1 / 32  # and of the departure itself
 MOST_PAIRS = 8
@@ -29,6 +29,8 @@ NEAREST = 6  # labels that leave least, of which two are tried at once
 UNKNOWN = "nothing tried explains it"
 DIGITS = 4
 MORE_DIGITS = 7  # of float32: for a power of two, which four do not tell
+SHORTEST = 2.0**-8  # of the largest value: what bfloat16 leaves of it
+STARTED = "starts from another state than the first frame, and is right from there on"
 SHORT = 0xFFFF  # the bits of float32 that bfloat16 has not
 
 
@@ -110,6 +112,13 @@ def explain(
         by_chance = [each for each in chosen if each[0].is_fitted or len(each[1]) == 1]
         left += [p for _, explained in by_chance for p in explained]
         chosen = [each for each in chosen if each not in by_chance]
+        minor = [each for each in chosen if 2 * len(each[1]) < len(telling) and not where([p.case for p in each[1]])]
+        left += [p for _, explained in minor for p in explained]
+        chosen = [each for each in chosen if each not in minor]
+    if out and all(_departure(p) <= SHORTEST * np.abs(p.wanted).max() for p in left):
+        left = []  # the digits that it has not
+        if not chosen:
+            return out
     for guess, explained in chosen:
         also = [p for p in telling if p in explained or _explains(guess, stage, p)]
         sentences = guess.sentences(stage)
@@ -118,7 +127,8 @@ def explain(
                 if s not in out]  # fmt: skip
         out += [text for text in _moved(guess, explained) if text not in out]
     if left or not telling:
-        out += [s for s in (*shapes(pairs), *_sizes(left or pairs, pairs)) if s not in out] or [UNKNOWN]
+        told = [STARTED] if stage == "ema" and _follows_from_the_first(left) else _sizes(left or pairs, pairs)
+        out += [s for s in (*shapes(pairs), *told) if s not in out] or [UNKNOWN]
     else:
         out += [sentence for sentence in shapes(pairs) if sentence not in out]
     return out
@@ -376,6 +386,19 @@ def _sizes(pairs: Sequence[Pair], all_pairs: Sequence[Pair]) -> list[str]:
         return [f"rounds more than its operations explain, {largest:.2g} of its largest value"]
     some = f" in {len(pairs)} of {len(all_pairs)} cases" if len(pairs) < len(all_pairs) else ""
     return [f"departs by up to {largest:.2g} of its largest value{some}; {UNKNOWN}"]
+
+
+def _follows_from_the_first(pairs: Sequence[Pair]) -> bool:
+    """Tell whether a smoother does what it should with the state before, whatever its first one was."""
+    for p in pairs:
+        if p.got.shape != p.wanted.shape or not np.isfinite(p.got).all():
+            return False
+        of_frame, of_state = (g[:, np.newaxis] for g in gains(p.setting)) if p.setting.is_trained("ema") else (0, 0)
+        x = {**p.setting.expected.stages, **p.setting.given}["floor"]
+        there = of_frame * x[..., 1:] + of_state * p.got[..., :-1]
+        if not _near(p.got[..., 1:], there, np.asarray(ROUNDING * np.abs(p.got).max())):
+            return False
+    return any(p.got.shape[-1] > MOST_SHIFT for p in pairs)
 
 
 def rounds(pairs: Sequence[Pair]) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import InitVar, dataclass, field, fields
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from parity.adapters import canonical
@@ -46,10 +47,12 @@ REFUSED: dict[str, tuple[tuple[int, ...], str]] = {
     "another float type": ((2, 1, 400), "float64"),
 }
 INPUT = ":input"  # after the name of a submodule: what it takes
-CONVOLUTION = re.compile(r"(.+):conv\[(\d+)\]\.(input|weight|output)")
+CONVOLUTION = re.compile(r"(.*):conv\[(\d+)\]\.(input|weight|output)")
 GROUPING = ("num_groups", "conv_win_factor", "stride_factor")
 
-Build = Callable[[LeafConfig], Any]
+FOUND: Mapping[str, Any] = MappingProxyType({})  # nothing was said: all is looked for
+
+Build = Any  # a class, its MODULE:NAME, or a function of the configuration
 Stage = str | Callable[[Any, Any], Any]
 Keys = str | tuple[str, ...] | None
 
@@ -62,10 +65,12 @@ class Port:
         name: of the port, as the certificate calls it.
         claims: the rung that it claims to be: ``"og_leaf"`` (the original: TensorFlow's SAME padding), ``"leaf"``
             (simplified LEAF: centred padding, unless ``configs`` says ``{"padding": "same"}``) or ``"efficientleaf"``.
-        build: from a :class:`parity.oracle.config.LeafConfig` to a fresh PyTorch module; or to a function of audio
+        build: the class of the module, or its ``"MODULE:NAME"``, whose arguments are told by their names; or a function
+            from a :class:`parity.oracle.config.LeafConfig` to a fresh PyTorch module; or to a function of audio
             [B, T] and a dictionary of parameters by canonical names, NumPy arrays all, which gives the output or a
             dictionary of stages with ``"output"`` among them.
-        parameters: canonical name to state-dict key. ``kernel`` [C, 2] may be two keys: centres, then sigmas.
+        parameters: canonical name to state-dict key; what is left out is found by names, shapes and initial values, or
+            refused where these leave a choice. ``kernel`` [C, 2] may be two keys: centres, then sigmas.
             The names are ``kernel``, ``learnable_pooling/kernel``, ``PCEN/alpha``, ``PCEN/delta``, ``PCEN/root``,
             ``PCEN/EMA/smooth``, and those of :mod:`parity.adapters.canonical` for whatever else is held. None: the
             port has no such parameter, although it takes the option; the reference keeps its initial value. A
@@ -73,12 +78,12 @@ class Port:
         stages: where a stage of ``STAGES`` can be read: the name of a submodule, whose output is taken; that name and
             ``:input``, whose input is taken; that name and ``:conv[0].weight``, ``.input`` or ``.output``, of the first
             call of ``conv1d`` or ``conv2d`` inside it; or a function of the module and the audio as it was given.
-            What is left out is not seen, but for filters, windows and what lies between them: these are looked for in
-            the convolutions of the submodules of ``conv`` and ``pool``.
+            All are looked for where none is given; otherwise filters, windows and what lies between them.
         layout: axes of the output, such as ``"bct"`` or ``"btc"``; found by its shape if not given.
         stages_layout: the same of the stages, for all or by stage: ``{"windows": "1kc1", "conv": "b cp t"}``, see
             :mod:`parity.ports.layouts`; found by shape and values if not given.
-        audio: how the module takes its audio: ``"bt"`` is [B, T], ``"b1t"`` is [B, 1, T], ``"bt1"`` is [B, T, 1].
+        audio: how the module takes its audio: ``"bt"`` is [B, T], ``"b1t"`` is [B, 1, T], ``"bt1"`` is [B, T, 1];
+            tried if not given.
         parts: real and imaginary parts of ``filters`` and ``conv`` on one axis: ``"interleaved"``, or in two
             ``"blocks"``; found by their values if not given.
         configs: the values that a field of the configuration may take, one or a tuple of them. What is not named is
@@ -93,6 +98,7 @@ class Port:
         initial: whether fresh modules are held to the rung's initial values.
         groups: of ``efficientleaf``: ``num_groups``, ``conv_win_factor`` and ``stride_factor``.
         step: what a training loop calls on the module after each update, to bring parameters back into their limits.
+        arguments: of the class, besides those that are told by their names; or a function of the configuration.
 
     Raises:
         TypeError: an argument of another type, as text where several names are meant.
@@ -102,11 +108,11 @@ class Port:
     name: str
     claims: str
     build: Build
-    parameters: Mapping[str, Keys] = field(default_factory=dict)
-    stages: Mapping[str, Stage] = field(default_factory=dict)
+    parameters: Mapping[str, Keys] = field(default_factory=lambda: FOUND)
+    stages: Mapping[str, Stage] = field(default_factory=lambda: FOUND)
     layout: str = ""
     stages_layout: str | Mapping[str, str] = ""
-    audio: str = "bt"
+    audio: str = ""
     parts: str = ""
     configs: Mapping[str, Any] = field(default_factory=dict)
     weights: tuple[str, ...] = ()
@@ -118,6 +124,7 @@ class Port:
     initial: bool = True
     groups: Mapping[str, Any] = field(default_factory=dict)
     step: Callable[[Any], object] | None = None
+    arguments: Mapping[str, Any] | Callable[[LeafConfig], Mapping[str, Any]] = field(default_factory=dict)
     taps: InitVar[Mapping[str, Stage] | None] = None
     taps_layout: InitVar[str | None] = None
 
@@ -129,7 +136,7 @@ class Port:
                 warnings.warn(f"{old}: is {new} now; the old name goes in 0.3", DeprecationWarning, stacklevel=3)
                 object.__setattr__(self, new, given)
         self._require_types()
-        for name, choices in (("claims", CLAIMS), ("audio", AUDIO), ("parts", PARTS)):
+        for name, choices in (("claims", CLAIMS), ("audio", ("", *AUDIO)), ("parts", PARTS)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}={getattr(self, name)!r}: must be one of {choices}")
         for what, names, known in (
@@ -152,15 +159,16 @@ class Port:
             raise ValueError(f"configs={dict(self.configs)}: {held}")
         for stage in ("output", *self.stages):
             layouts.parse(stage, self.given_layout(stage))
-        needed = canonical.expected_shapes(self.held(_DEFAULT)) if self.parameters else ()
-        if missing := [name for name in needed if name not in self.parameters]:
-            raise ValueError(f"parameters={list(self.parameters)}: must name {missing} as well")
 
     def _require_types(self) -> None:
-        callables = {"build": self.build, "holds": self.holds, **({"step": self.step} if self.step else {})}
+        callables = {"holds": self.holds, **({"step": self.step} if self.step else {})}
         for what, value in callables.items():
             if not callable(value):
                 raise TypeError(f"{what}={value!r}: must be a function")
+        if not (isinstance(self.build, str) or callable(self.build)):
+            raise TypeError(f"build={self.build!r}: must be a function, a class or its MODULE:NAME")
+        if not (isinstance(self.arguments, Mapping) or callable(self.arguments)):
+            raise TypeError(f"arguments={self.arguments!r}: must be a dictionary or a function")
         for what in ("parameters", "stages", "configs", "groups"):
             if not isinstance(value := getattr(self, what), Mapping):
                 raise TypeError(f"{what}={value!r}: must be a dictionary")
@@ -234,20 +242,6 @@ def convolution(stage: Stage) -> tuple[str, int, str] | None:
     """Read the text of a stage inside of a submodule: its name, the number of the convolution, and what of it."""
     found = CONVOLUTION.fullmatch(stage) if isinstance(stage, str) else None
     return (found[1], int(found[2]), found[3]) if found else None
-
-
-def inside(port: Port) -> dict[str, str]:
-    """List where filters, windows and what lies between them may be read, if the port does not say it."""
-    conv, pool = (port.stages.get(name) for name in ("conv", "pool"))
-    places: dict[str, str] = {}
-    if isinstance(conv, str) and ":" not in conv:
-        places["filters"] = f"{conv}:conv[0].weight"
-    if isinstance(pool, str) and ":" not in pool:
-        if conv is None:
-            places |= {"filters": f"{pool}:conv[0].weight", "conv": f"{pool}:conv[0].output"}
-            places |= {"modulus": f"{pool}:conv[1].input"}
-        places["windows"] = f"{pool}:conv[{int(conv is None)}].weight"
-    return {name: place for name, place in places.items() if name not in port.stages}
 
 
 def reference(port: Port) -> Adapter:

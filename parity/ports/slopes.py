@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,11 @@ from parity.checks.grid import Arrays
 from parity.criteria import AtMost, Verdict
 from parity.oracle.config import FLOOR
 from parity.ports.drawing import LIMITS
-from parity.ports.formulas import ACTS, ADDED, SUBTRACTED, Setting, as_taken
+from parity.ports.formulas import ACTS, ADDED, SUBTRACTED, Setting, as_taken, gains, smoothed_back
 from parity.ports.port import Port
 
 if TYPE_CHECKING:
-    from parity.ports.held import Held
+    from parity.ports.references import Held
 
 WHOLE = AtMost(
     2.0**-6, "of the gradient a little inside, which is the same function; a convention of one half departs by 2^-1"
@@ -32,7 +32,7 @@ ALIKE = 2.0**-8  # spread of ratios that are one number
 STEP = 2.0**-20
 PAST = "the states before"
 # The places of a parameter that has several.
-PLACES = {
+PLACES: dict[str, tuple[str, ...]] = {
     canonical.DELTA: (SUBTRACTED, ADDED), canonical.ROOT: ("the root of delta", "the root of the sum"),
     canonical.SMOOTH: (PAST, "the weight of the state", "the weight of the frame"),
 }  # fmt: skip
@@ -40,6 +40,7 @@ UNNAMED = "departs by up to"
 UNNAMED_TOO = "vanishes for"
 BEYOND = "is not zero beyond a limit"
 VAGUE = (UNNAMED, UNNAMED_TOO, BEYOND)  # where the function is wrong, these say no more
+LACKS = "lacks the part through"
 NOTHING = "is zero: nothing flows back"
 NO_TIE = Verdict("direct", 0.0, 0.0, "no parameter lies on a limit")
 
@@ -142,7 +143,7 @@ def _without_a_part(slopes: Sequence[Slope]) -> list[str]:
     for place in PLACES.get(slopes[0].name, ()):
         parts = [(s, _part(s, place)) for s in slopes]
         if all(part is not None and _alike(s.got, s.wanted - part) for s, part in parts):
-            return [f"lacks the part through {place}"]
+            return [f"{LACKS} {place}"]
     return []
 
 
@@ -151,8 +152,10 @@ def _alike(got: np.ndarray, wanted: np.ndarray) -> bool:
 
 
 def _part(slope: Slope, place: str) -> np.ndarray | None:
-    """The gradient through one place of a parameter, by central differences in float64."""
+    """The gradient through one place of a parameter, by central differences in float64, or of the energies."""
     s = slope.setting
+    if slope.name == "floor":
+        return None if s is None or "ema" not in s.expected.cotangents else OF_ENERGIES[place](s)
     cotangent = None if s is None else s.expected.cotangents.get(ACTS.get(place, "ema"))
     if s is None or cotangent is None:
         return None
@@ -164,6 +167,22 @@ def _part(slope: Slope, place: str) -> np.ndarray | None:
     held = s.parameter(place)
     made = [s.compute(ACTS[place], {}, {place: as_taken(held + step)}) for step in (STEP, -STEP)]
     return np.asarray((cotangent * (made[0] - made[1])).sum(axis=(0, 2)) / (2 * STEP)).reshape(slope.wanted.shape)
+
+
+def _at_the_first(s: Setting, power: int) -> np.ndarray:
+    """The part of the first frame: through every state after it, or through the first state alone."""
+    d = s.expected.cotangents["ema"]
+    out = np.zeros_like(d)
+    out[..., 0] = (d * gains(s)[1][:, np.newaxis] ** (np.arange(d.shape[-1]) + power)).sum(axis=-1)
+    return out
+
+
+# The ways from the energies that a cotangent may be lost on.
+OF_ENERGIES: dict[str, Callable[[Setting], np.ndarray]] = {
+    "the smoother": smoothed_back, "the first frame as the smoother's first state": lambda s: _at_the_first(s, 1),
+    "the smoother of the first frame": lambda s: _at_the_first(s, 0),
+}  # fmt: skip
+PLACES["floor"] = tuple(OF_ENERGIES)
 
 
 def severed(slopes: Sequence[Slope]) -> list[str]:
@@ -182,10 +201,17 @@ def _no_column(slopes: Sequence[Slope]) -> Iterator[str]:
             yield f"is zero for {parameter}: nothing flows back to it"
 
 
+SHARES = {0.5: "half of the gradient", 0.0: "no gradient"}
+
+
+def share(slope: Slope) -> float:
+    """What part of the gradient a little inside comes back on a limit."""
+    return round(_ratio(slope.got, slope.wanted), 2)
+
+
 def _at_tie(slope: Slope) -> str:
-    ratio = _ratio(slope.got, slope.wanted)
-    share = {0.5: "half of the gradient", 0.0: "no gradient"}.get(round(ratio, 2), f"{ratio:.3g} of the gradient")
-    return f"{share} at {slope.limit}, where TensorFlow's is whole"
+    part = SHARES.get(share(slope), "another part of the gradient")
+    return f"{part} at {slope.limit}, where TensorFlow's is whole"
 
 
 def _elsewhere(slopes: Sequence[Slope]) -> Iterator[str]:

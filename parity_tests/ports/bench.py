@@ -14,8 +14,8 @@ from parity.ports.checking import described as described_in
 from parity.ports.diagnosis import Diagnosis
 from parity.ports.drawing import sample
 from parity.ports.examination import Examination
-from parity.ports.held import Held, Limits
 from parity.ports.port import Port
+from parity.ports.references import Held, Limits
 from parity_tests.ports.flawed import FlawedLeaf
 
 FOLDER = Path(__file__).parent

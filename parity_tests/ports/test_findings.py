@@ -17,11 +17,11 @@ from parity.adapters.og_leaf import OgLeafAdapter
 from parity.oracle import measured_init
 from parity.oracle.config import LeafConfig
 from parity.ports import Port, certify
-from parity.ports.beside import beside, constants, extra, initial, modes, returns, shared, training
-from parity.ports.conduct import is_a_function, refuses
+from parity.ports.behaviour import is_a_function, refuses
 from parity.ports.drawing import sample
 from parity.ports.examination import Examination
 from parity.ports.port import REFUSED
+from parity.ports.properties import beside, constants, extra, initial, modes, returns, shared, training
 from parity.report.claims import MeasurementLog
 from parity_tests.ports.bench import ORIGINAL, SIMPLIFIED, Bench, flawed
 
@@ -342,6 +342,40 @@ def test_step_that_brings_parameters_back_is_held_to_their_limits():
     assert beside_of(port, training) == []
     (finding,) = beside_of(replace(port, step=lambda module: None), training)
     assert "mu and sigma are not brought back into their limits" in finding.what[0]
+
+
+class Limiting(nn.Module):
+    """A frontend that writes its limited kernel back in every forward."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        conv = self.inner._complex_conv
+        conv._kernel.data = conv.constraint(conv._kernel.data)
+        return self.inner(x)
+
+
+class Scaled(nn.Module):
+    """A frontend that takes more of its gradient in training."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        y = self.inner(x)
+        return y + 2.0**-6 * (y - y.detach()) if self.training else y
+
+
+@pytest.mark.parametrize(("wrapped", "said"), [
+    (Limiting, "forward writes what it limits back into kernel"), (Scaled, "a step of Adam departs: "),
+])  # fmt: skip
+def test_step_of_the_optimiser_is_held_to_the_reference(wrapped, said):
+    port = Port("stepped", "og_leaf", lambda config: wrapped(OgLeafAdapter().build(config)), WRAPPED)
+    (finding,) = beside_of(port, training)
+    assert finding.what[0].startswith(said)
 
 
 def test_fate_of_parameters_beyond_their_limits_is_told():

@@ -20,8 +20,8 @@ from parity.checks.grid import Expected
 from parity.criteria import Accuracy
 from parity.oracle.config import LeafConfig
 from parity.ports.formulas import Setting, conv, pool
-from parity.ports.held import Against
 from parity.ports.port import Port
+from parity.ports.references import Against
 from parity.weights.convert_file import convert_file
 from parity_tests.ports.public.weights import RECORDED, STATE, WEIGHTS
 

@@ -44,21 +44,23 @@ def ways(name: str) -> Iterator[tuple[str, Callable[[Setting], Array]]]:
              "the weight of the frame": "s", "the weight of the state": "s"}.get(name, name)  # fmt: skip
     is_part = whole != name
 
+    def given(s: Setting) -> Array:
+        return 1 - s.raw[whole] if name == "the weight of the state" else s.raw[whole]
+
     def low(s: Setting) -> Array:
-        return np.maximum(s.raw[whole], s.limits[whole][0])
+        return np.maximum(given(s), s.limits[whole][0])
 
     def high(s: Setting) -> Array:
-        return np.minimum(s.raw[whole], s.limits[whole][1])
+        return np.minimum(given(s), s.limits[whole][1])
 
     def turned(s: Setting) -> Array:
         bottom, top = s.limits[whole]
-        return np.clip(s.raw[whole], top if np.isfinite(top) else -np.inf, bottom if np.isfinite(bottom) else np.inf)
+        return np.clip(given(s), top if np.isfinite(top) else -np.inf, bottom if np.isfinite(bottom) else np.inf)
 
-    if not is_part:
-        yield f"does not limit {name}", lambda s: s.raw[name]
-        yield f"does not limit {name} from above", low
-        yield f"does not limit {name} from below", high
-        yield f"limits {name} on the wrong side", turned
+    yield f"does not limit {name}", given
+    yield f"does not limit {name} from above", low
+    yield f"does not limit {name} from below", high
+    yield f"limits {name} on the wrong side", turned
     for text, way in TAKEN.items():
         said = f"takes {text.format(name)}"
         yield said, _made(name, way)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from parity.adapters import canonical
+from parity.adapters.optimizers import trainer
 from parity.checks.initial import CONSTANTS, MEASURED, analytic_errors
+from parity.checks.training import bound
+from parity.checks.training_steps import CASES, CONFIG, ReferenceStep, reference_steps
 from parity.criteria import AtMost, peak, unit_roundoff
 from parity.oracle import Box, Precision, analytic_init, measured_init, measured_init_margin
 from parity.oracle.arrays import Array
 from parity.oracle.config import LeafConfig
-from parity.ports.conduct import calls, refuses
+from parity.oracle.optimizers import PARAMETER
+from parity.ports.behaviour import calls, refuses
 from parity.ports.diagnosis import Finding
-from parity.ports.port import STAGES
+from parity.ports.port import STAGES, Port
 
 if TYPE_CHECKING:
     from parity.ports.examination import Examination
@@ -26,6 +31,8 @@ PROJECTED = AtMost(4 * unit_roundoff("float32"), "of the value: a limit is a con
 DECIDED = 2.0**-18  # of the peak: what a bin must be off its threshold for two float32 mel matrices to agree on it
 Check = Callable[["Examination"], Iterator[Finding]]
 LOW, HIGH = 60.0, 7800.0  # of the rungs' initial band, Hz
+MOST_TURNS = 8  # configurations that are tried
+N_COMPARED = 2  # steps: the first has no moments to start from
 MOVE = 1.0  # of a tensor whose part in the output is asked for
 
 
@@ -250,8 +257,19 @@ def _causes(claims: str, config: LeafConfig, got: Array) -> tuple[str, str]:
 
 
 def training(examination: Examination) -> Iterator[Finding]:
-    """Check that mu and sigma are brought back after an update that leaves their limits, as Keras does."""
+    """Take steps of Adam as the rungs take them, and bring back what left its limits, as Keras does after each.
+
+    Parameters and moments after a step are held to the bounds of the rungs' own steps; where stages or gradients
+    depart, a step departs with them and says nothing.
+    """
     port = examination.port
+    if told := next(_edited(examination), None):
+        yield told
+    departs = any(p for p in examination.pairs.values()) or any(
+        not s.holds for found in examination.slopes.values() for s in found
+    )
+    if not (departs or port.logs or port.claims == "efficientleaf"):
+        yield from list(_steps(examination))[:1]
     if port.step is None:
         return
     case = replace(examination.telling, weights="outside")
@@ -264,9 +282,57 @@ def training(examination: Examination) -> Iterator[Finding]:
     if not PROJECTED(float((apart / np.maximum(wanted, unit_roundoff("float32"))).max())).passes:
         index = tuple(int(i) for i in np.unravel_index(int(apart.argmax()), apart.shape))
         text = f"kernel{list(index)} is {after[index]:.5g}, must be {wanted[index]:.5g}"
-        yield Finding(
-            "training step", (f"mu and sigma are not brought back into their limits: {text}",), stage="training step"
-        )
+        yield _of_step(f"mu and sigma are not brought back into their limits: {text}")
+
+
+def _steps(examination: Examination) -> Iterator[Finding]:
+    """Hold each of a few steps from the reference's parameters and moments to the reference's own."""
+    port, adapter = examination.port, examination.adapter
+    for ref in _reference_steps(port)[:N_COMPARED]:
+        module = adapter.build(ref.config)
+        taken = trainer(adapter, module, ref.rule)
+        taken.load(ref.start)
+        taken.step(*ref.batch)
+        if port.step is not None:
+            port.step(module.inner)
+        after = taken.state()
+        for variable in (name for name in ref.gradient if name in after.variables):
+            for key, limit in bound(ref, variable, "float32", False, port.claims).items():
+                got, wanted = after.values(variable, key), ref.end.values(variable, key)
+                far = np.abs(got.astype(np.float64) - wanted)
+                if np.all(far <= limit):
+                    continue
+                at = tuple(int(i) for i in np.unravel_index(int((far - limit).argmax()), far.shape))
+                what = variable if key == PARAMETER else f"Adam's {key} of {variable}"
+                yield _of_step(f"a step of Adam departs: {what}{list(at)} is {got[at]:.7g}, must be {wanted[at]:.7g}")
+
+
+def _reference_steps(port: Port) -> tuple[ReferenceStep, ...]:
+    """Steps of the claimed rung in the first configuration of the port whose steps stay inside of all limits."""
+    for turn in range(MOST_TURNS):
+        case = replace(CASES[0], config=port.held(CONFIG, turn))
+        if port.holds(case.config):
+            with suppress(ValueError):  # a window that is too short for the weights of these steps
+                return reference_steps(port.claims, case.config.padding, case, "adam")
+    return ()
+
+
+def _edited(examination: Examination) -> Iterator[Finding]:
+    """Find parameters that a forward in training changes; efficientleaf's own brings them back so."""
+    if examination.port.claims == "efficientleaf":
+        return
+    case = replace(examination.telling, weights="outside" if examination.port.claims == "og_leaf" else "outside_shared")
+    module = examination.adapter.build(case.config)
+    examination.adapter.write(module, dict(case.variables()))
+    before = examination.adapter.read(module)
+    module.train()(_audio(examination))
+    after = examination.adapter.read(module)
+    if changed := [name for name in before if not np.array_equal(before[name], after[name])]:
+        yield _of_step(f"forward writes what it limits back into {', '.join(changed)}, where an optimiser's step does")
+
+
+def _of_step(text: str) -> Finding:
+    return Finding("training step", (text,), stage="training step")
 
 
 def returns(examination: Examination) -> str:

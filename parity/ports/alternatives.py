@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ from parity.ports.formulas import (
     pool,
     rooted,
 )
-from parity.ports.taken import rounded, ways
+from parity.ports.substitutions import rounded, ways
 
 
 def _started(first: Callable[[Array], Array], n_before: int = 1) -> Formula:
@@ -145,9 +146,21 @@ def _conv_padded(pads: Callable[[int], tuple[int, int]]) -> Formula:
     return lambda s, v: conv(s, v, pads(v["filters"].shape[-1]))
 
 
-def _reflected(s: Setting, values: Values) -> Array:
-    pads = s.pads(s.x.shape[1], 1)
-    return conv(s, values, (0, 0), np.pad(s.x, [(0, 0), pads], mode="reflect"))
+# Paddings by something else than zeros, by NumPy's names.
+MODES = {"reflection": "reflect", "reflection of its end as well": "symmetric", "its first and last value": "edge",
+         "its other end": "wrap"}  # fmt: skip
+
+
+def _conv_filled(mode: Any) -> Formula:
+    return lambda s, v: conv(s, v, (0, 0), np.pad(s.x, [(0, 0), s.pads(s.x.shape[1], 1)], mode=mode))
+
+
+def _pool_filled(mode: Any) -> Formula:
+    def filled(s: Setting, v: Values) -> Array:
+        pads = s.pads(s.x.shape[1], s.expected.config.stride, v["windows"].shape[-1])
+        return pool(s, {**v, "modulus": np.pad(v["modulus"], [(0, 0), (0, 0), pads], mode=mode)}, (0, 0))
+
+    return filled
 
 
 def _unbiased(s: Setting, values: Values) -> Array:
@@ -219,6 +232,26 @@ def _enveloped(times: float) -> Formula:
     return lambda s, v: wavelets_at(_taps(s), s.parameter("mu"), s.parameter("sigma") * times) * times
 
 
+OVER_FRAMES: dict[str, Callable[..., Array]] = {
+    "mean": np.mean, "largest": np.max, "least": np.min, "median": np.median,
+}  # fmt: skip
+
+
+def _over_frames(of: Callable[..., Array]) -> Callable[[Array], Array]:
+    return lambda x: of(x, axis=-1, keepdims=True)
+
+
+def _carried(taps: float) -> Formula:
+    """The carrier so many samples late, where the envelope is in place."""
+
+    def carried(s: Setting, values: Values) -> Array:
+        late = np.exp(-1j * taps * s.parameter("mu"))[:, np.newaxis]
+        turned = (values["filters"][:, 0] + 1j * values["filters"][:, 1]) * late
+        return np.stack([turned.real, turned.imag], axis=1)
+
+    return carried
+
+
 OTHERS: dict[str, dict[str, Formula]] = {
     "filters": {
         "is conjugate: the imaginary parts are negated": lambda s, v: v["filters"] * [[[1.0], [-1.0]]],
@@ -227,6 +260,10 @@ OTHERS: dict[str, dict[str, Formula]] = {
         "lies one tap earlier": _shifted(-1.0),
         "lies half a tap later": _shifted(0.5),
         "lies half a tap earlier": _shifted(-0.5),
+        **{
+            f"has its carrier {text} sample {'late' if taps > 0 else 'early'}, its envelope in place": _carried(taps)
+            for text, taps in (("one", 1.0), ("one", -1.0), ("half a", 0.5), ("half a", -0.5))
+        },
         "is not divided by sqrt(2 pi) sigma": lambda s, v: v["filters"] / _peaks(s),
         "is divided by sigma twice": lambda s, v: v["filters"] / s.parameter("sigma")[:, None, None],
         "has norm 1": lambda s, v: v["filters"] / np.sqrt((v["filters"] ** 2).sum(axis=(1, 2), keepdims=True)),
@@ -279,7 +316,7 @@ OTHERS: dict[str, dict[str, Formula]] = {
         "pads all zeros before": _conv_padded(lambda k: (k - 1, 0)),
         "pads all zeros after": _conv_padded(lambda k: (0, k - 1)),
         "pads nothing": lambda s, v: conv(s, v, (0, 0)),
-        "pads by reflection": _reflected,
+        **{f"pads by {text}": _conv_filled(mode) for text, mode in MODES.items()},
         "is conjugate: the imaginary parts are negated": lambda s, v: v["conv"] * [[1.0], [-1.0]],
         "has real and imaginary parts exchanged": lambda s, v: v["conv"][:, :, ::-1],
         "ignores the pre-emphasis": lambda s, v: conv(s, v, s.pads(s.x.shape[1], 1), exact(s.expected.x)),
@@ -300,7 +337,10 @@ OTHERS: dict[str, dict[str, Formula]] = {
         "is squared twice": lambda s, v: v["modulus"] ** 2,
         "has filters beside each other for the parts of one": lambda s, v: _paired(v),
     },
-    "pool": {sentence: _pooled(pads) for sentence, pads in POOL_PADS.items()},
+    "pool": {
+        **{sentence: _pooled(pads) for sentence, pads in POOL_PADS.items()},
+        **{f"pads by {text}": _pool_filled(mode) for text, mode in MODES.items()},
+    },
     "floor": {
         "adds 1e-5, where the larger of the two is meant": lambda s, v: v["pool"] + FLOOR,
         "has no lower limit of 1e-5": lambda s, v: v["pool"],
@@ -322,7 +362,7 @@ OTHERS: dict[str, dict[str, Formula]] = {
     },
     "ema": {
         "starts from 0, not from the first frame": _started(lambda x: np.zeros_like(x[..., :1])),
-        "starts from the mean of all frames": _started(lambda x: x.mean(axis=-1, keepdims=True)),
+        **{f"starts from the {text} of all frames": _started(_over_frames(of)) for text, of in OVER_FRAMES.items()},
         "starts from the last frame": _started(lambda x: x[..., -1:]),
         "starts from the first clip's first frame": _started(lambda x: np.repeat(x[:1, :, :1], len(x), axis=0), 0),
         "starts from 1": _started(lambda x: np.ones_like(x[..., :1])),

@@ -11,15 +11,14 @@ import numpy as np
 from parity.adapters.rungs import Adapter
 from parity.checks.grid import Arrays
 from parity.criteria import AtMost, Verdict, peak, soundness, status, within_rounding
+from parity.ports.departures import ROUNDING
 from parity.ports.formulas import ORDER, OWN, Setting
 from parity.ports.graph import downstream, upstream
-from parity.ports.layouts import AdapterError
-from parity.ports.pairs import ROUNDING
 from parity.ports.port import Port
 
 if TYPE_CHECKING:
     from parity.ports.examination import Examination
-    from parity.ports.held import Held
+    from parity.ports.references import Held
 
 FOLLOWS = AtMost(
     ROUNDING, "of the largest value: what float32 leaves of a formula; end to end the stage is held to its bounds"
@@ -36,8 +35,6 @@ def adapter_of(port: Port, built: Any) -> Any:
     from parity.ports.functions import FunctionAdapter
 
     if isinstance(built, torch.nn.Module):
-        if not port.parameters:
-            raise AdapterError("parameters: must say where a module keeps its parameters")
         return PortAdapter(port)
     adapter: Adapter = FunctionAdapter(port) if callable(built) else PortAdapter(port)
     return adapter

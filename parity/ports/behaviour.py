@@ -11,6 +11,7 @@ from parity.checks import purity
 from parity.checks.grid import Context
 from parity.criteria import Verdict
 from parity.oracle.config import LeafConfig
+from parity.ports.detection import completed
 from parity.ports.port import REFUSED, Port, reference
 from parity.report.claims import Measurement
 
@@ -19,11 +20,13 @@ SMALL = LeafConfig(n_filters=3, sample_rate=4000)
 
 def calls(port: Port, again: str) -> Iterator[Measurement]:
     """The port called again and again: see :mod:`parity.checks.purity`."""
+    port = completed(port)
     yield from _caught(port, again, _Conduct(port, again).calls({"n_filters": _n_filters(port)}))
 
 
 def is_a_function(port: Port, again: str) -> Iterator[Measurement]:
     """The port called again and again, and beside others of its own, of its own width where it has no other."""
+    port = completed(port)
     yield from calls(port, again)
     widths = port.allowed("n_filters")
     if widths is None or purity.WIDER in widths:
@@ -49,6 +52,7 @@ def refuses(port: Port, again: str) -> Iterator[Measurement]:
     """Every input that the claimed rung refuses, given to the port as well."""
     from parity.ports.adapter import PortAdapter
 
+    port = completed(port)
     config = port.held(SMALL)
     rung, module = reference(port).build(config, **port.groups), PortAdapter(port).build(config).inner
     for what, (shape, dtype) in REFUSED.items():
