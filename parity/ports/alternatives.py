@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,6 @@ from parity.oracle.arrays import Array, exact
 from parity.oracle.compression import standardise
 from parity.oracle.config import FLOOR, LOG_OFFSET, NORM_EPS
 from parity.oracle.gabor import wavelets_at
-from parity.oracle.geometry import centered_pads, same_pads
 from parity.oracle.pcen import smoother
 from parity.ports.formulas import (
     ACTS,
@@ -28,10 +26,10 @@ from parity.ports.formulas import (
     gained,
     gains,
     pcen,
-    pool,
     rooted,
 )
-from parity.ports.substitutions import rounded, ways
+from parity.ports.paddings import CONV_PADDINGS, POOL_PADDINGS
+from parity.ports.substitutions import ways
 
 
 def _started(first: Callable[[Array], Array], n_before: int = 1) -> Formula:
@@ -64,103 +62,10 @@ def _ones(s: Setting) -> Array:
 OTHER_FLOORS = ("1e-12", "1e-10", "1e-8", "1e-7", "1e-6", "1e-4", "1e-3", "0.01")
 
 
-def _total(n: int, k: int, hop: int) -> int:
-    return sum(same_pads(n, k, hop))
-
-
-Pads = Callable[[int, int, int], tuple[int, int]]
-# Other paddings of the pooling: zeros before and after n samples, for windows of k taps at a hop.
-POOL_PADS: dict[str, Pads] = {
-    "pads K // 2 zeros on both sides": lambda n, k, hop: centered_pads(k),
-    "pads (K - 1) // 2 zeros before and K // 2 after": lambda n, k, hop: ((k - 1) // 2, k // 2),
-    "pads (K - 1) // 2 zeros on both sides": lambda n, k, hop: ((k - 1) // 2, (k - 1) // 2),
-    "pads the odd zero before": lambda n, k, hop: (_total(n, k, hop) - _total(n, k, hop) // 2, _total(n, k, hop) // 2),
-    "pads all zeros before": lambda n, k, hop: (_total(n, k, hop), 0),
-    "pads all zeros after": lambda n, k, hop: (0, _total(n, k, hop)),
-    "pads nothing": lambda n, k, hop: (0, 0),
-    "pads K - 1 zeros before": lambda n, k, hop: (k - 1, 0),
-    "pads TensorFlow's SAME": same_pads,
-}
-HOPS: dict[str, Callable[[int], int]] = {
-    "has a hop of one sample more": lambda hop: hop + 1, "has a hop of one sample less": lambda hop: max(hop - 1, 1),
-    "has half the hop": lambda hop: max(hop // 2, 1), "has twice the hop": lambda hop: 2 * hop,
-}  # fmt: skip
-
-
-def frames_apart(label: Label, s: Setting) -> int:
-    """Count the samples by which a padding of the pooling begins a frame too early; 0 for any other formula."""
-    if label.stage != "pool" or label.sentence not in POOL_PADS:
-        return 0
-    n, hop = s.x.shape[1], s.expected.config.stride
-    return POOL_PADS[label.sentence](n, s.window, hop)[0] - s.pads(n, hop)[0]
-
-
-def _pooled(pads: Pads | None, other: Callable[[int], int] = lambda hop: hop) -> Formula:
-    """The pooling with other pads, or the reference's own, at another hop."""
-
-    def pooled(s: Setting, v: Values) -> Array:
-        n, k, hop = v["modulus"].shape[-1], v["windows"].shape[-1], other(s.expected.config.stride)
-        return pool(s, v, s.pads(n, hop, k) if pads is None else pads(n, k, hop), hop)
-
-    return pooled
-
-
-CENTRED = "pads W // 2 zeros on both sides"
-# Other inputs of the convolution than the audio.
-AUDIO: dict[str, Callable[[Array], Array]] = {
-    "takes the audio without its mean": lambda x: x - x.mean(-1, keepdims=True),
-    "takes the audio without the mean of all clips": lambda x: x - x.mean(),
-    "takes the audio without the mean over the clips at each sample": lambda x: x - x.mean(0, keepdims=True),
-    "takes the audio with a pre-emphasis of 0.97": lambda x: x - 0.97 * np.pad(x, [(0, 0), (1, 0)])[:, :-1],
-    "takes the audio with a pre-emphasis of 0.97, and the first sample as it is": lambda x: np.concatenate(
-        [x[:, :1], x[:, 1:] - 0.97 * x[:, :-1]], axis=-1
-    ),
-    "takes the audio backwards": lambda x: x[:, ::-1],
-    "takes the audio limited to [-1, 1]": lambda x: np.clip(x, -1, 1),
-    "takes the audio rounded to float16": lambda x: rounded(x, "float16"),
-    "takes the audio rounded to bfloat16": lambda x: rounded(x, "bfloat16"),
-    "takes the audio rounded to 16-bit integers": lambda x: np.round(x * 32768) / 32768,
-    "takes the magnitude of the audio": np.abs,
-    "takes the first clip for all": lambda x: np.repeat(x[:1], len(x), axis=0),
-    "takes the mean of all clips for each": lambda x: np.repeat(x.mean(0, keepdims=True), len(x), axis=0),
-    "takes the audio without its last sample": lambda x: x * (np.arange(x.shape[1]) < x.shape[1] - 1),
-    "takes the audio without its first sample": lambda x: x * (np.arange(x.shape[1]) > 0),
-}
-
-
-def _heard(other: Callable[[Array], Array], centred: bool) -> Formula:
-    def heard(s: Setting, v: Values) -> Array:
-        n_taps = v["filters"].shape[-1]
-        return conv(s, v, centered_pads(n_taps) if centred else s.pads(s.x.shape[1], 1, n_taps), other(s.x))
-
-    return heard
-
-
 def _paired(v: Values) -> Array:
     n_clips, n_filters, _, n = v["conv"].shape
     blocks = v["conv"].reshape(n_clips, 2, n_filters, n)
     return np.asarray((blocks**2).sum(axis=1))
-
-
-def _conv_padded(pads: Callable[[int], tuple[int, int]]) -> Formula:
-    return lambda s, v: conv(s, v, pads(v["filters"].shape[-1]))
-
-
-# Paddings by something else than zeros, by NumPy's names.
-MODES = {"reflection": "reflect", "reflection of its end as well": "symmetric", "its first and last value": "edge",
-         "its other end": "wrap"}  # fmt: skip
-
-
-def _conv_filled(mode: Any) -> Formula:
-    return lambda s, v: conv(s, v, (0, 0), np.pad(s.x, [(0, 0), s.pads(s.x.shape[1], 1)], mode=mode))
-
-
-def _pool_filled(mode: Any) -> Formula:
-    def filled(s: Setting, v: Values) -> Array:
-        pads = s.pads(s.x.shape[1], s.expected.config.stride, v["windows"].shape[-1])
-        return pool(s, {**v, "modulus": np.pad(v["modulus"], [(0, 0), (0, 0), pads], mode=mode)}, (0, 0))
-
-    return filled
 
 
 def _unbiased(s: Setting, values: Values) -> Array:
@@ -311,12 +216,7 @@ OTHERS: dict[str, dict[str, Formula]] = {
         "has norm 1": lambda s, v: v["windows"] / np.sqrt((v["windows"] ** 2).sum(axis=1, keepdims=True)),
     },
     "conv": {
-        CENTRED: _conv_padded(centered_pads),
-        "pads W // 2 zeros before and (W - 1) // 2 after": _conv_padded(lambda k: (k // 2, (k - 1) // 2)),
-        "pads all zeros before": _conv_padded(lambda k: (k - 1, 0)),
-        "pads all zeros after": _conv_padded(lambda k: (0, k - 1)),
-        "pads nothing": lambda s, v: conv(s, v, (0, 0)),
-        **{f"pads by {text}": _conv_filled(mode) for text, mode in MODES.items()},
+        **CONV_PADDINGS,
         "is conjugate: the imaginary parts are negated": lambda s, v: v["conv"] * [[1.0], [-1.0]],
         "has real and imaginary parts exchanged": lambda s, v: v["conv"][:, :, ::-1],
         "ignores the pre-emphasis": lambda s, v: conv(s, v, s.pads(s.x.shape[1], 1), exact(s.expected.x)),
@@ -337,10 +237,7 @@ OTHERS: dict[str, dict[str, Formula]] = {
         "is squared twice": lambda s, v: v["modulus"] ** 2,
         "has filters beside each other for the parts of one": lambda s, v: _paired(v),
     },
-    "pool": {
-        **{sentence: _pooled(pads) for sentence, pads in POOL_PADS.items()},
-        **{f"pads by {text}": _pool_filled(mode) for text, mode in MODES.items()},
-    },
+    "pool": POOL_PADDINGS,
     "floor": {
         "adds 1e-5, where the larger of the two is meant": lambda s, v: v["pool"] + FLOOR,
         "has no lower limit of 1e-5": lambda s, v: v["pool"],
@@ -477,14 +374,3 @@ def _labels(stage: str) -> tuple[Label, ...]:
 
 
 LABELS = {stage: _labels(stage) for stage in OTHERS}
-# What is tried where none of these explains a case: two things at once, or another hop.
-FURTHER = {
-    "conv": tuple(
-        Label(f"{CENTRED}, and {text}" if centred else text, "conv", {"conv": _heard(other, centred)})
-        for centred in (False, True) for text, other in AUDIO.items()
-    ),
-    "pool": tuple(
-        Label(f"{sentence}, and {text}" if sentence else text, "pool", {"pool": _pooled(pads, hop)})
-        for sentence, pads in {"": None, **POOL_PADS}.items() for text, hop in HOPS.items()
-    ),
-}  # fmt: skip

@@ -22,7 +22,6 @@ from parity.cases.case import Case
 from parity.checks.grid import Arrays, Context, Expected, compare, gradients_of, property_of, stages_of
 from parity.checks.grid import pooled as pooled_accuracy
 from parity.criteria import (
-    AtMost,
     Exactly,
     PooledAccuracy,
     Verdict,
@@ -34,7 +33,6 @@ from parity.criteria import (
     within_rounding,
 )
 from parity.oracle import Conventions
-from parity.oracle.arrays import exact
 from parity.oracle.config import LeafConfig
 from parity.ports import detection
 from parity.ports.departures import Pair
@@ -45,7 +43,7 @@ from parity.ports.layouts import AdapterError
 from parity.ports.port import FORCED, ON_LIMITS, TOGETHER, Port
 from parity.ports.references import Against, Held, Limits
 from parity.ports.slopes import Slope, at_the_floor, ratios
-from parity.ports.verdicts import BACK, adapter_of, apart, feeding, fits, follows, misread
+from parity.ports.verdicts import BACK, adapter_of, apart, feeding, fits, float64_of, follows, misread, said
 from parity.report.claims import Measurement
 
 if TYPE_CHECKING:
@@ -54,9 +52,6 @@ if TYPE_CHECKING:
 OPTION = "--on-limits"
 CARRIED = Exactly("carried, not computed: every bit survives")
 MOST_TURNS = 16  # configurations by which layouts are found, where a stage is not in all of them
-DOUBLE = 2.0**-40  # of the largest value: between what float64 leaves of a formula and what float32 does
-FLOAT32_OUTPUT = 2.0**-14  # of the largest value: a port that is this near computes the same function
-FLOAT32 = AtMost(DOUBLE, "float64 leaves some 2^-48 of LEAF's output, float32 some 2^-22")
 
 
 @dataclass
@@ -112,27 +107,7 @@ class Examination:
     @cached_property
     def double(self) -> str:
         """Say what holds of float64: ``supported``, or why it is not claimed."""
-        if self.port.double is False or self.is_function:
-            return "not claimed"
-        held = self.expected(self.telling)
-        try:
-            module = self.module_of(held.expected, "float64")
-            y = self.adapter.output(module, exact(held.expected.x))
-        except Exception as error:
-            return f"not supported ({_said(error)})"
-        if y.dtype != np.float64:
-            return f"not supported (the output is {y.dtype})"
-        wanted = held.expected.stages["output"]
-        apart = peak(y - wanted) / peak(wanted) if y.shape == wanted.shape else 0.0
-        # a port that departs in float32 as well says nothing of its float64
-        single = self.adapter.output(self.module_of(held.expected, "float32"), held.expected.x)
-        if (
-            single.shape == wanted.shape
-            and peak(single - wanted) <= FLOAT32_OUTPUT * peak(wanted)
-            and not FLOAT32(apart).passes
-        ):
-            return f"computes in float32 ({apart:.1g} of the largest value from the float64 oracle)"
-        return "supported"
+        return "not claimed" if self.port.double is False or self.is_function else float64_of(self)
 
     def prepare(self) -> None:
         """Find the axes of the stages; what cannot be found is refused before anything is measured.
@@ -449,17 +424,13 @@ class Examination:
         try:
             return run()
         except Exception as error:
-            said = _without_numbers(_said(error))
+            alike_to = _without_numbers(said(error))
             alike = next(
-                (known for known in self.errors if _without_numbers(known).endswith(said)), f"{what}: {_said(error)}"
+                (known for known in self.errors if _without_numbers(known).endswith(alike_to)), f"{what}: {said(error)}"
             )
             if case not in self.errors.setdefault(alike, []):
                 self.errors[alike].append(case)
             return None
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
 
 
 def _without_numbers(text: str) -> str:

@@ -15,11 +15,12 @@ import numpy as np
 
 from parity.cases.case import Case
 from parity.oracle.arrays import Array
-from parity.ports.alternatives import FURTHER, LABELS, frames_apart
+from parity.ports.alternatives import LABELS
 from parity.ports.departures import MOST_SHIFT, ROUNDING, Pair, channels
 from parity.ports.fits import fitted, named, shape_law
 from parity.ports.formulas import ORDER, Label, gains
 from parity.ports.graph import upstream
+from parity.ports.paddings import FURTHER, frames_apart
 
 LESS = 1 / 32  # and of the departure itself
 MOST_PAIRS = 8

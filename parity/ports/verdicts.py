@@ -1,4 +1,4 @@
-"""Judge whether a stage departs, from what it was computed, and whether the adapter reads it where it is made."""
+"""Judge whether a stage departs, whether it is read where it is made, and what a port's float64 is."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from parity.adapters.rungs import Adapter
 from parity.checks.grid import Arrays
 from parity.criteria import AtMost, Verdict, peak, soundness, status, within_rounding
+from parity.oracle.arrays import exact
 from parity.ports.departures import ROUNDING
 from parity.ports.formulas import ORDER, OWN, Setting
 from parity.ports.graph import downstream, upstream
@@ -24,6 +25,8 @@ FOLLOWS = AtMost(
     ROUNDING, "of the largest value: what float32 leaves of a formula; end to end the stage is held to its bounds"
 )
 
+FLOAT64 = AtMost(2.0**-40, "of the largest value: float64 leaves some 2^-48 of LEAF's output, float32 some 2^-22")
+FLOAT32_OUTPUT = 2.0**-14  # of the largest value: a port that is this near computes the same function
 BACK = AtMost(2.0**-6, "of the norm: terms of a gradient cancel, a wrong factor does not")
 
 
@@ -127,3 +130,27 @@ def _readings(examination: Examination, cases: Sequence[Held]) -> Iterator[_Read
 def follows(got: np.ndarray, theirs: np.ndarray) -> Verdict:
     """Hold a stage against what a formula makes of the port's own stages before it."""
     return FOLLOWS(float(peak(got - theirs) / (peak(theirs) or 1.0)))
+
+
+def float64_of(examination: Examination) -> str:
+    """Say what a port's float64 is: ``supported``, or why it is not claimed."""
+    expected = examination.expected(examination.telling).expected
+    try:
+        y = examination.adapter.output(examination.module_of(expected, "float64"), exact(expected.x))
+    except Exception as error:
+        return f"not supported ({said(error)})"
+    if y.dtype != np.float64:
+        return f"not supported (the output is {y.dtype})"
+    wanted = expected.stages["output"]
+    distance = peak(y - wanted) / peak(wanted) if y.shape == wanted.shape else 0.0
+    # a port that departs in float32 as well says nothing of its float64
+    single = examination.adapter.output(examination.module_of(expected, "float32"), expected.x)
+    near = single.shape == wanted.shape and peak(single - wanted) <= FLOAT32_OUTPUT * peak(wanted)
+    if near and not FLOAT64(distance).passes:
+        return f"computes in float32 ({distance:.1g} of the largest value from the float64 oracle)"
+    return "supported"
+
+
+def said(error: Exception) -> str:
+    """What an exception says, in a line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
