@@ -188,7 +188,8 @@ def interior(case: Case) -> Variables:
         ("PCEN/alpha", 0.75, 0.0),
         ("PCEN/EMA/smooth", 1.0, 0.25),
     ):
-        out[name] = (out[name] * np.array(scale) + np.array(offset)).astype(np.float32)
+        if name in out:  # without a compression that is learned there is less
+            out[name] = (out[name] * np.array(scale) + np.array(offset)).astype(np.float32)
     return out
 
 
@@ -200,15 +201,13 @@ def require_interior(variables: Mapping[str, np.ndarray], config: LeafConfig) ->
     """
     box = Box.of_leaf(config.window)
     limits = {
-        "mu": (variables[KERNEL][:, 0], 0.0, np.pi),
-        "sigma": (variables[KERNEL][:, 1], box.sigma_low, box.sigma_high),
-        "learnable_pooling/kernel": (variables["learnable_pooling/kernel"], box.width_low, 0.5),
-        "PCEN/alpha": (variables["PCEN/alpha"], -np.inf, 1.0),
-        "PCEN/delta": (variables["PCEN/delta"], 0.0, np.inf),
-        "PCEN/root": (variables["PCEN/root"], 1.0, np.inf),
-        "PCEN/EMA/smooth": (variables["PCEN/EMA/smooth"], 0.0, 1.0),
-    }
-    for name, (values, low, high) in limits.items():
+        "learnable_pooling/kernel": (box.width_low, 0.5), "PCEN/alpha": (-np.inf, 1.0), "PCEN/delta": (0.0, np.inf),
+        "PCEN/root": (1.0, np.inf), "PCEN/EMA/smooth": (0.0, 1.0),
+    }  # fmt: skip
+    mu, sigma = variables[KERNEL].T
+    bounded = [("mu", mu, 0.0, np.pi), ("sigma", sigma, box.sigma_low, box.sigma_high)]
+    bounded += [(name, variables[name], low, high) for name, (low, high) in limits.items() if name in variables]
+    for name, values, low, high in bounded:
         if not np.all((values > low) & (values < high)):
             raise ValueError(f"variable {name!r}: values {values.ravel()}: must lie inside ({low:.6g}, {high:.6g})")
 
