@@ -102,6 +102,7 @@ class Diagnosis:
         constants: buffers that the output depends on and LEAF has not.
         trained: what becomes of parameters beyond their limits, where no step brings them back.
         left_out: stages that were found by themselves, depart there, and are left out as none after them does.
+        stepped: whether a whole step of Adam was compared.
     """
 
     port: Port
@@ -117,6 +118,7 @@ class Diagnosis:
     constants: tuple[str, ...] = ()
     trained: str = ""
     left_out: tuple[str, ...] = ()
+    stepped: bool = False
 
     @cached_property
     def findings(self) -> list[Finding]:
@@ -187,6 +189,7 @@ class Diagnosis:
             out += (
                 [] if self.port.step else ["training: no step that brings parameters back into their limits was given"]
             )
+            out += [] if self.stepped else ["a whole step of training"]
             ties = [s for s in self.slopes.get("pool", ()) if s.tie is not slopes.NO_TIE]
             out += [] if ties else ["the tie at the floor"]
         out += [f"what its constructor refuses ({error})" for error in getattr(self.port.holds, "refused", ())]

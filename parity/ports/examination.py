@@ -72,6 +72,7 @@ class Examination:
         looked_for: stages that were found inside of submodules, and not described.
         left_out: those that depart where they were found, and no stage after them.
         trained: what becomes of parameters beyond their limits, where no step brings them back.
+        stepped: whether a whole step of Adam was compared.
     """
 
     port: Port
@@ -88,6 +89,7 @@ class Examination:
     looked_for: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     trained: str = ""
+    stepped: bool = False
     _pools: dict[tuple[str, str], PooledAccuracy] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -244,7 +246,7 @@ class Examination:
         return Diagnosis(
             self.port, self.measured, dict(self.pairs), dict(self.held_cases), dict(self.slopes), tuple(self.found),
             dict(self.errors), self.double, self.is_function, self.misread, self.constants,
-            self.trained, self.left_out,
+            self.trained, self.left_out, self.stepped,
         )  # fmt: skip
 
     def _shown(self, case: Case) -> tuple[str, ...]:

@@ -295,7 +295,7 @@ def _steps(examination: Examination) -> Iterator[Finding]:
         taken.step(*ref.batch)
         if port.step is not None:
             port.step(module.inner)
-        after = taken.state()
+        after, examination.stepped = taken.state(), True
         for variable in (name for name in ref.gradient if name in after.variables):
             for key, limit in bound(ref, variable, "float32", False, port.claims).items():
                 got, wanted = after.values(variable, key), ref.end.values(variable, key)
