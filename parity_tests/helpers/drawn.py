@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from fixtures import store
 from parity.cases.case import Case
@@ -16,6 +16,7 @@ from parity.checks.coverage import Coverage
 from parity.checks.factors import measure
 from parity.checks.grid import pooled, property_of
 from parity.checks.steps import STEPS, Runner, against_oracle, round_trip, there_and_back
+from parity.oracle.config import LeafConfig
 from parity.report.claims import MeasurementLog
 
 SEARCHED = Path(__file__).parents[1] / "searched.json"
@@ -115,9 +116,13 @@ def this_test() -> str:
 
 
 def check_round_trips(step: str, ledger: MeasurementLog, **domain: Any) -> None:
-    """Parameters carried up the step and back are the same bits."""
+    """Parameters carried up the step and back are the same bits, of two cases with every variable and of drawn ones."""
+    config = LeafConfig(n_filters=3, sample_rate=8000, padding=domain.get("padding", "same"))
+    whole = config if domain.get("plain") else config.with_(mean_var_norm=True, preemp=True, per_channel_smooth=False)
 
     @settings(max_examples=10)
+    @example(case=Case(config, weights="drawn", n_samples=400))
+    @example(case=Case(whole, weights="drawn", n_samples=400))
     @given(case=cases(**domain))
     def check(case: Case) -> None:
         for measurement in round_trip(STEPS[step], case):
