@@ -71,7 +71,7 @@ def largest_distances(draws: Iterable[Arrays], true: Arrays) -> dict[str, dict[S
 
 
 class ExpectedArrays(ABC):
-    """What should come out of a run, and how far rounding may take an implementation from it.
+    """Hold what a run is compared with, and how far rounding may take an implementation from it.
 
     Attributes:
         reference: the reference's float32 arrays; empty where there is none.
@@ -95,7 +95,7 @@ class ExpectedArrays(ABC):
     @property
     @abstractmethod
     def with_norm(self) -> bool:
-        """Whether the run ends with a normalisation, which divides by a standard deviation."""
+        """Tell whether the run ends with a normalisation, which divides by a standard deviation."""
 
     @abstractmethod
     def claimed(self, name: str) -> tuple[str, str]:

@@ -39,7 +39,7 @@ SAME_REFUSAL = Exactly("both compute it, or both refuse it")
 
 @dataclass
 class ExpectedOfName(ExpectedArrays):
-    """What should come out of a public name.
+    """Hold what a public name is compared with.
 
     Attributes:
         subject: what is run.

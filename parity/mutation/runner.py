@@ -168,7 +168,7 @@ class Trial:
 
 
 def place(found: Measurement | Fault) -> Place:
-    """Where something is measured, or must be caught."""
+    """Name the place at which something is measured, or must be caught."""
     return found.property, found.stage, found.criterion
 
 

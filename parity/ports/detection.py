@@ -90,7 +90,7 @@ def whole(port: Port) -> Case:
 
 @dataclass
 class Holding:
-    """Whether a port holds a configuration: what was said of it, and that its constructor takes it.
+    """Tell whether a port holds a configuration: what was said of it, and that its constructor takes it.
 
     Attributes:
         build: the port's.
@@ -115,7 +115,7 @@ class Holding:
 
 
 def load(source: str) -> Any:
-    """What ``MODULE:NAME`` is.
+    """Import ``MODULE:NAME``.
 
     Raises:
         ValueError: no such text, module or name.

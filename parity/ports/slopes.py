@@ -205,7 +205,7 @@ SHARES = {0.5: "half of the gradient", 0.0: "no gradient"}
 
 
 def share(slope: Slope) -> float:
-    """What part of the gradient a little inside comes back on a limit."""
+    """Measure which part of the gradient a little inside a limit comes back on it."""
     return round(_ratio(slope.got, slope.wanted), 2)
 
 

@@ -152,5 +152,5 @@ def float64_of(examination: Examination) -> str:
 
 
 def said(error: Exception) -> str:
-    """What an exception says, in a line."""
+    """Write what an exception says, in a line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"

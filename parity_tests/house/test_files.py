@@ -55,6 +55,10 @@ def test_listing_has_the_rooms(text):
     assert {"README.md", "pyproject.toml", "leaf/filterbank.py", "fixtures/goldens/manifest.json"} <= set(text)
 
 
+def test_no_leftover_of_a_patch_or_an_editor_is_committed(text):
+    assert [name for name in text if name.endswith((".orig", ".rej", ".bak", "~"))] == []
+
+
 def test_source_files_hold_one_idea(text):
     sizes = {name: len(content.splitlines()) for name, content in text.items() if name.endswith(".py")}
     assert {name: size for name, size in sizes.items() if size > MOST_LINES} == {}

@@ -1,4 +1,4 @@
-"""What the benchmarks measure: the steps that are timed are the front end's, and all bytes that are alive count."""
+"""Benchmarks time the front end's own steps, and count all bytes that are alive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was recorded of every public name and of training: all of it, of the right subjects and steps."""
+"""Recordings hold every public name and every step of training, of the right subjects."""
 
 from __future__ import annotations
 

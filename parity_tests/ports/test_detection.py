@@ -1,4 +1,4 @@
-"""What a description leaves out is found by names, shapes and values, or refused with what it may be."""
+"""Names, shapes and values show what a description leaves out; what is ambiguous is refused with its candidates."""
 
 from __future__ import annotations
 

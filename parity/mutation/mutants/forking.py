@@ -47,7 +47,7 @@ FORK = multiprocessing.get_context("fork")
 
 
 class MutantStatus(NamedTuple):
-    """What became of a mutant: ``killed``, ``timeout`` or ``survived``, and by which test."""
+    """Say what became of a mutant: ``killed``, ``timeout`` or ``survived``, and by which test."""
 
     state: str
     by: str = ""
