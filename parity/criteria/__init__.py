@@ -6,6 +6,7 @@ Equal status (G0), accuracy against the float64 oracle (G1), running errors (G2)
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -243,9 +244,20 @@ def judged(error: Array) -> float:
 ONE_OPERATION = "twice the one-operation bound: each operation rounds once, sums are exact, propagated in float64"
 
 
+def peak(values: Array) -> float:
+    """The largest magnitude; 0 of nothing."""
+    return float(np.max(np.abs(values), initial=0.0))
+
+
+def norm(values: Array) -> float:
+    """The L2 norm, scaled first so that squares neither overflow nor vanish."""
+    largest = peak(values)
+    return 0.0 if largest == 0 else largest * float(np.linalg.norm(values / largest))
+
+
 @dataclass(frozen=True)
-class OfMax:
-    """``max|candidate - reference| / max|reference|``.
+class _Relative(ABC):
+    """The size of a difference over that of the reference.
 
     Attributes:
         limit: the largest that passes.
@@ -255,26 +267,26 @@ class OfMax:
     limit: float
     reason: str
 
-    def __call__(self, candidate: Array, reference: Array) -> Verdict:
-        """Judge two arrays of one shape; where the reference is all zero, any difference is infinite."""
-        return Verdict("direct", _apart(candidate, reference, peak), self.limit, self.reason)
-
-
-@dataclass(frozen=True)
-class RelativeL2:
-    """``|candidate - reference|_2 / |reference|_2`` of one tensor; the measure for gradients.
-
-    Attributes:
-        limit: the largest that passes.
-        reason: where the limit comes from.
-    """
-
-    limit: float
-    reason: str
+    @staticmethod
+    @abstractmethod
+    def size(values: Array) -> float:
+        """The measure of both."""
 
     def __call__(self, candidate: Array, reference: Array) -> Verdict:
         """Judge two arrays of one shape; where the reference is all zero, any difference is infinite."""
-        return Verdict("direct", _apart(candidate, reference, norm), self.limit, self.reason)
+        return Verdict("direct", _apart(candidate, reference, self.size), self.limit, self.reason)
+
+
+class OfMax(_Relative):
+    """``max|candidate - reference| / max|reference|``."""
+
+    size = staticmethod(peak)
+
+
+class RelativeL2(_Relative):
+    """``|candidate - reference|_2 / |reference|_2`` of one tensor; the measure for gradients."""
+
+    size = staticmethod(norm)
 
 
 def within_rounding(candidate: Array, reference: Array, rounding: Array, size: Size) -> Verdict:
@@ -294,17 +306,6 @@ def within_rounding(candidate: Array, reference: Array, rounding: Array, size: S
         return Verdict("direct", np.inf, 1.0, ONE_OPERATION)
     whole = 2 * size(rounding) if np.isfinite(rounding).all() else np.inf
     return Verdict("direct", quotient(size(a - b), whole), 1.0, ONE_OPERATION)
-
-
-def peak(values: Array) -> float:
-    """The largest magnitude; 0 of nothing."""
-    return float(np.max(np.abs(values), initial=0.0))
-
-
-def norm(values: Array) -> float:
-    """The L2 norm, scaled first so that squares neither overflow nor vanish."""
-    largest = peak(values)
-    return 0.0 if largest == 0 else largest * float(np.linalg.norm(values / largest))
 
 
 def _finite_alike(candidate: Array, reference: Array) -> bool:

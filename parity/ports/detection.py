@@ -23,7 +23,7 @@ from parity.checks.initial import CONSTANTS
 from parity.oracle.config import LeafConfig
 from parity.ports.drawing import telling
 from parity.ports.layouts import AdapterError
-from parity.ports.port import AUDIO, FOUND, INPUT, Port
+from parity.ports.port import AUDIO, FOUND, INPUT, Port, said
 
 # What the arguments of constructors are called, by what they are given.
 ARGUMENTS = {
@@ -109,12 +109,12 @@ class Holding:
         try:
             self.build(config)
         except (ValueError, AssertionError, NotImplementedError) as error:
-            self.refused.setdefault(f"{type(error).__name__}: {' '.join(str(error).split())[:80]}", config)
+            self.refused.setdefault(said(error, 80), config)
             return False
         return True
 
 
-def load(source: str) -> Any:
+def imported(source: str) -> Any:
     """Import ``MODULE:NAME``.
 
     Raises:
@@ -131,7 +131,7 @@ def load(source: str) -> Any:
 
 def constructor(port: Port) -> tuple[Callable[[LeafConfig], Any], dict[str, Any]]:
     """A function from a configuration to a module, and the fields that the constructor does not take."""
-    cls = load(port.build) if isinstance(port.build, str) else port.build
+    cls = imported(port.build) if isinstance(port.build, str) else port.build
     taken = inspect.signature(cls).parameters
     by_name: dict[str, str] = {}
     for of, names in ARGUMENTS.items():
@@ -169,7 +169,7 @@ def audio_of(module: nn.Module, n_filters: int, port: Port) -> str:
             with torch.no_grad():
                 y = module.eval()(shaped)
         except Exception as error:
-            problems.append(f"{audio}: {type(error).__name__}: {' '.join(str(error).split())[:80]}")
+            problems.append(f"{audio}: {said(error, 80)}")
             continue
         if isinstance(y, Tensor) and y.ndim >= 3 and len(y) == len(x) and n_filters in y.shape[1:]:
             return audio

@@ -39,7 +39,7 @@ def draft(source: str) -> str:
     """
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
-    cls = detection.load(source)
+    cls = detection.imported(source)
     if not (isinstance(cls, type) and issubclass(cls, nn.Module)):
         raise ValueError(f"source={source!r}: must be a torch.nn.Module class")
     name = source.partition(".")[0].partition(":")[0]

@@ -40,10 +40,10 @@ from parity.ports.diagnosis import Diagnosis, Finding
 from parity.ports.drawing import on_limits, telling
 from parity.ports.formulas import OWN, Setting, smoothed_back
 from parity.ports.layouts import AdapterError
-from parity.ports.port import FORCED, ON_LIMITS, TOGETHER, Port
+from parity.ports.port import FORCED, ON_LIMITS, TOGETHER, Port, said
 from parity.ports.references import Against, Held, Limits
 from parity.ports.slopes import Slope, at_the_floor, ratios
-from parity.ports.verdicts import BACK, adapter_of, apart, feeding, fits, float64_of, follows, misread, said
+from parity.ports.verdicts import BACK, adapter_of, apart, feeding, fits, float64_of, follows, misread
 from parity.report.claims import Measurement
 
 if TYPE_CHECKING:

@@ -266,3 +266,8 @@ _VARIABLES = tuple(
         for name in canonical.expected_shapes(config)
     )
 )
+
+
+def said(error: Exception, most: int = 120) -> str:
+    """Write what an exception says, in a line of at most so many characters and its type."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:most]}"

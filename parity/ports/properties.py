@@ -21,7 +21,7 @@ from parity.oracle.config import LeafConfig
 from parity.oracle.optimizers import PARAMETER
 from parity.ports.behaviour import calls, refuses
 from parity.ports.diagnosis import Finding
-from parity.ports.port import STAGES, Port
+from parity.ports.port import STAGES, Port, said
 
 if TYPE_CHECKING:
     from parity.ports.examination import Examination
@@ -45,8 +45,7 @@ def beside(examination: Examination, checks: Sequence[Check] = ()) -> list[Findi
         try:
             found += check(examination)
         except Exception as error:
-            text = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
-            found.append(Finding(check.__name__, (f"could not be looked at: {text}",), stage=check.__name__))
+            found.append(Finding(check.__name__, (f"could not be looked at: {said(error)}",), stage=check.__name__))
     return found
 
 

@@ -15,7 +15,7 @@ from parity.oracle.arrays import exact
 from parity.ports.departures import ROUNDING
 from parity.ports.formulas import ORDER, OWN, Setting
 from parity.ports.graph import downstream, upstream
-from parity.ports.port import Port
+from parity.ports.port import Port, said
 
 if TYPE_CHECKING:
     from parity.ports.examination import Examination
@@ -149,8 +149,3 @@ def float64_of(examination: Examination) -> str:
     if near and not FLOAT64(distance).passes:
         return f"computes in float32 ({distance:.1g} of the largest value from the float64 oracle)"
     return "supported"
-
-
-def said(error: Exception) -> str:
-    """Write what an exception says, in a line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
