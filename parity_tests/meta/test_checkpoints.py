@@ -15,7 +15,7 @@ from parity.adapters.canonical import checked
 from parity.adapters.rungs import RUNGS
 from parity.criteria import Exactly
 from parity.weights.arrays import stored_arrays
-from parity.weights.checkpoint import Bundle
+from parity.weights.bundle import Bundle
 from parity.weights.loading import open_file
 from parity.weights.names import Named
 from parity_tests.helpers.refusals import refused
