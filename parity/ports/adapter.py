@@ -17,7 +17,7 @@ from parity.adapters.canonical import Variables
 from parity.adapters.rungs import Entry, TorchAdapter
 from parity.oracle.config import LeafConfig
 from parity.ports import layouts
-from parity.ports.detection import CONVOLUTIONS, PADS
+from parity.ports.detection import CONVOLUTIONS
 from parity.ports.layouts import AdapterError, Axes
 from parity.ports.port import INPUT, Port, Stage, convolution
 
@@ -359,7 +359,7 @@ class _Convolutions(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func in PADS and self.inside and args:
+        if func is nn.functional.pad and self.inside and args:
             padded = func(*args, **kwargs)
             self.padded[id(padded)] = (padded, args[0], args[1:], kwargs)
             return padded

@@ -47,8 +47,8 @@ NAMES = {
     canonical.GAMMA: ("norm.weight", "norm.gamma"), canonical.BETA: ("norm.bias", "norm.beta"),
 }  # fmt: skip
 OPTIONAL = (canonical.PREEMP, canonical.GAMMA, canonical.BETA)
-PADS = (nn.functional.pad, torch._C._nn.pad)
 CONVOLUTIONS = (torch.conv1d, torch.conv2d)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.InstanceNorm1d, nn.InstanceNorm2d)
 
 
 def completed(port: Port) -> Port:
@@ -323,7 +323,7 @@ def _run(module: nn.Module, audio: Tensor) -> tuple[list[_Part], list[tuple[tupl
     def keeper(path: str) -> Any:
         def keep(part: nn.Module, given: Any, output: Any) -> None:
             if given and isinstance(given[0], Tensor) and isinstance(output, Tensor):
-                norm = isinstance(part, nn.modules.batchnorm._NormBase)
+                norm = isinstance(part, NORMS)
                 seen.append(_Part(path, tuple(given[0].shape), tuple(output.shape), norm))
 
         return keep
