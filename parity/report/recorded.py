@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import io
 import json
+import tokenize
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timezone
@@ -15,6 +18,7 @@ from parity.report.environment import commit, describe
 from parity.weights.outputs import Output
 
 FOLDER = Path("benchmarks", "results")
+_WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Record:
         commit: that was measured; with ``+`` where files had changed since.
         date: ISO 8601, UTC.
         machine: that it ran on.
-        sources: SHA-256 by path of the files that the numbers depend on.
+        sources: SHA-256 by path of the files that the numbers depend on; of the code alone where it is Python.
         rows: plain values by column; all rows have the first one's columns.
     """
 
@@ -112,7 +116,32 @@ def _record(path: Path) -> Record | None:
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    if not path.is_file():
+        return ""
+    content = path.read_bytes()
+    if path.suffix == ".py":
+        content = without_prose(content.decode()).encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+def without_prose(source: str) -> str:
+    """A Python file without comments, docstrings and empty lines: no number that it computes depends on them.
+
+    Cut out of the text, not written anew from a tree, so that every version of Python finds the same.
+    """
+    text = source.split("\n")
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            line, column = token.start
+            text[line - 1] = text[line - 1][:column]
+    lines = [line.encode() for line in text]  # a tree counts columns in bytes
+    for node in ast.walk(ast.parse(source)):
+        first = node.body[0] if isinstance(node, _WITH_DOCSTRING) and node.body else None
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            begin, end = first.lineno - 1, (first.end_lineno or first.lineno) - 1
+            around = lines[begin][: first.col_offset] + lines[end][first.end_col_offset :]
+            lines[begin : end + 1] = [around] + [b""] * (end - begin)
+    return "".join(f"{line.decode().rstrip()}\n" for line in lines if line.strip())
 
 
 def commit_of(root: Path) -> str:

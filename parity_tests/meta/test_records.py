@@ -36,6 +36,34 @@ def test_comes_back_as_it_was_kept_and_is_stale_once_a_source_changes(root):
     assert record.changed(root) == ["code.py"]
 
 
+CODE = 'def f(x: int) -> str:\n    return f"{x} # no comment"\n'
+
+
+@pytest.mark.parametrize("written", [
+    f'"""A module."""\n\n{CODE}',
+    CODE.replace("str:\n", 'str:\n    """Say\n\n    it in ä."""  # ü\n\n'),
+    CODE.replace('comment"', 'comment"  # type: ignore'),
+    CODE.replace("    return", "    # ä\n\n    return"),
+], ids=["of a module", "of a function", "behind code", "before it"])  # fmt: skip
+def test_prose_makes_no_record_stale(root, written):
+    (root / "code.py").write_text(CODE)
+    (record,) = keep(root)
+    (root / "code.py").write_text(written)
+    assert record.changed(root) == []
+    assert recorded.without_prose(written) == CODE
+
+
+@pytest.mark.parametrize("written", [
+    CODE.replace("# no", "# a"), CODE.replace("int", "float"), CODE + "f(1)\n", CODE.replace('f"', '"'),
+    CODE.replace("    return", "    print(1)\n    return"), CODE.replace("    return", "    if x:\n        return"),
+], ids=["a text", "a type", "a line", "a prefix", "a statement", "a branch"])  # fmt: skip
+def test_code_makes_a_record_stale(root, written):
+    (root / "code.py").write_text(CODE)
+    (record,) = keep(root)
+    (root / "code.py").write_text(written)
+    assert record.changed(root) == ["code.py"]
+
+
 @pytest.mark.parametrize(("rows", "sources", "message"), [
     ([], ("code.py",), "at least one"),
     ([{"n": 1}, {"m": 1}], ("code.py",), r"\['n'\], not \['m'\]"),
