@@ -42,7 +42,7 @@ def _within(path: Path, folder: Path) -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def measured_once(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Let the processes of one run share G1's k, which takes each of them most of a minute to measure."""
+    """Let the processes of one run share the k of accuracy, which takes each of them most of a minute to measure."""
     if hasattr(pytestconfig, "workerinput"):
         from parity.checks import factors
 

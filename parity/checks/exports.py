@@ -1,7 +1,7 @@
 """Rungs 2 and 3 as compiled and exported graphs: each is one more candidate, held against the oracle and against eager.
 
-What an engine made of a graph computes is judged as a rung is: value by value under the running-error bound (G2), and
-against the eager module within what one rounding an operation makes of both (G3). ``python -m parity.checks.exports``
+What an engine made of a graph computes is judged as a rung is: value by value under the running-error bound, and
+against the eager module within what one rounding an operation makes of both. ``python -m parity.checks.exports``
 does it for as many drawn configurations as are asked for.
 """
 
@@ -35,7 +35,7 @@ DOMAIN = "graphs, drawn settings and lengths"
 ENGINES = ("aot_eager", "inductor", "torch.export", "ONNX Runtime")
 LENGTHS = {"aot_eager": 6, "inductor": 7}  # every so many: another number of levels in PCEN's scan is compiled anew
 U = unit_roundoff("float32")
-# G2 and G3 are for every weight, and wide where energies are gained up; these weights leave it at a few roundings
+# both bounds are for every weight, and wide where energies are gained up; these weights leave it at a few roundings
 ENGINE = OfMax(
     4e-6, "another engine's exponentials, powers and sums: four times the limit of what is the same in float32"
 )

@@ -1,4 +1,4 @@
-"""Measure G1's k, the scatter of a reference, from its own executions."""
+"""Measure the k of accuracy, the scatter of a reference, from its own executions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Evidence:
         stage: of what: a stage, or a gradient.
         variant: the execution.
         against: the other.
-        ratio: of the variant's error to the other's, pooled as G1 pools.
+        ratio: of the variant's error to the other's, pooled as by :class:`parity.criteria.PooledAccuracy`.
         n_arrays: pooled.
     """
 
@@ -57,7 +57,7 @@ class Factors:
     differing: dict[str, int] = field(default_factory=dict)
 
     def factor(self, stage: str) -> float:
-        """G1's k, :data:`UNMEASURED` where the reference has no such stage, as those of its initial values."""
+        """The k of accuracy; :data:`UNMEASURED` for what the reference has no stage of, as initial values."""
         return self.k.get(stage, UNMEASURED)
 
     def as_dict(self) -> dict[str, Any]:

@@ -110,11 +110,11 @@ class ExpectedArrays(ABC):
         """The oracle's arrays with a rounding at every operation, see :class:`parity.oracle.chain.Chain`."""
 
     def errors(self, dtype: str) -> Arrays:
-        """The running error of every array: G2's bound; nothing where none is known."""
+        """The running error of every array, the bound of soundness; nothing where none is known."""
         return {}
 
     def rounding(self, dtype: str) -> Arrays:
-        """The one-operation bound of every array, which G3 never goes below; nothing where none is known."""
+        """The one-operation bound of every array, which direct bounds never go below; nothing where none is known."""
         return {}
 
     def scatter(self, name: str, size: Size) -> float | None:
@@ -216,11 +216,11 @@ class Expected(ExpectedArrays):
         return self.oracle.run(self.variables, self.x)
 
     def errors(self, dtype: str) -> Arrays:
-        """The running error of every stage and gradient: G2's bound."""
+        """The running error of every stage and gradient: the bound of soundness."""
         return self._bounds(dtype, False)
 
     def rounding(self, dtype: str) -> Arrays:
-        """The one-operation bound of every stage and gradient: what G3 never goes below."""
+        """The one-operation bound of every stage and gradient: what direct bounds never go below."""
         return self._bounds(dtype, True)
 
     def _bounds(self, dtype: str, one_operation: bool) -> Arrays:
@@ -272,13 +272,13 @@ class Context:
         case: the case, as text.
         reproduce: the command that runs it again.
         dtype: of the candidate.
-        pools: G1's arrays that are judged together, by (property, stage); judged by :func:`pooled`.
+        pools: arrays whose accuracy is judged together, by (property, stage); judged by :func:`pooled`.
         singly: judge large enough arrays by themselves (the speech clip), rather than all of them together over
             the cases: an array of one filter or one frame carries the one or two roundings that its values share.
-        literal: hold the output and the gradients to their direct limits as they stand, or to
-            :meth:`ExpectedArrays.apart`, with no allowance for terms that cancel: on a given clip, rather than on
-            whatever is drawn.
-        factor: G1's k by stage or gradient, over all cases together.
+        literal: hold the output and the gradients to the fixed limits below, as on a given clip; where one is
+            exceeded, to the drawn bound :meth:`ExpectedArrays.apart`. Otherwise, as on whatever is drawn, the
+            one-operation bound holds.
+        factor: accuracy's k by stage or gradient, over all cases together.
     """
 
     rung: str
@@ -293,12 +293,15 @@ class Context:
     factor: Callable[[str], float] = lambda stage: UNMEASURED
 
     def aside(self) -> Context:
-        """A context for arrays that no limit of their own size suits; they are measured in units of another bound."""
+        """A context for an array whose difference is measured in units of a bound, not of the array's own size.
+
+        Its domain is another, so that the page, which shows relative differences, leaves these claims out.
+        """
         return replace(self, domain=f"{self.domain}, few values or terms that cancel")
 
     def measurement(self, stage: str, property: str, verdict: Verdict, relation: str) -> Measurement:
         """A verdict of a criterion as a measurement of this context."""
-        # G2 holds the candidate against the oracle, whatever else it stands on
+        # soundness holds the candidate against the oracle, whatever the reference is
         reference = "oracle" if verdict.criterion == "soundness" else self.reference
         return Measurement(
             rung=self.rung, reference=reference, stage=stage, property=property, domain=self.domain,
@@ -311,7 +314,7 @@ class Context:
         self, stage: str, property: str, values: np.ndarray, true: np.ndarray, error: np.ndarray,
         relation: str = "rounding",
     ) -> Iterator[Measurement]:  # fmt: skip
-        """G0 and G2: the status of an array, and where that is right each value under its running-error bound."""
+        """The status of an array, and where that is right soundness: each value under its running-error bound."""
         state = status(values, true.astype(values.dtype))
         yield self.measurement(stage, property, state, relation)
         if state.passes:
@@ -320,7 +323,7 @@ class Context:
     def algebraic(
         self, stage: str, values: np.ndarray, true: np.ndarray, rounding: np.ndarray
     ) -> Iterator[Measurement]:
-        """G0 and G3 in float64: an array is the oracle's function, to one rounding an operation."""
+        """The status of a float64 array, and that it is the oracle's function, to one rounding an operation."""
         property = property_of(stage)
         state = status(values, true)
         yield self.measurement(stage, property, state, "algebraic")
@@ -347,7 +350,9 @@ def compare(
         KeyError: the candidate lacks what is compared, or the oracle what the candidate has.
     """
     beside = bool(expected.reference) and context.dtype != "float64"
-    for name in (expected.reference if beside else candidate) if names is None else names:
+    if names is None:
+        names = expected.reference if beside else candidate
+    for name in names:
         if beside and expected.direct:
             yield from _beside(context, name, candidate[name], expected)
         else:
@@ -368,44 +373,68 @@ def pooled(context: Context, fewest: int = FEWEST) -> Iterator[Measurement]:
 
 
 def _beside(context: Context, name: str, candidate: np.ndarray, expected: ExpectedArrays) -> Iterator[Measurement]:
-    """An array against the reference's and the oracle's, which may lack it."""
+    """Hold an array to the reference, and to the oracle unless that lacks it: by status, then by all other criteria."""
     stage, property = expected.claimed(name)
     reference, oracle = expected.reference[name], expected.values.get(name)
-    forward = property == "forward"
     state = status(candidate, reference)
     yield context.measurement(stage, property, state, "rounding")
     if not state.passes:
         return
-    size = peak if forward else norm
-    literal = context.literal and name not in INNER_STAGES
-    # An array of a few values shares one or two roundings, which no reference's error speaks for; and relative to a
-    # gradient that should be zero, everything is infinitely far.
-    fit = Accuracy.applies(reference) if forward else bool(np.any(oracle))
-    least = None if literal and fit else expected.rounding(context.dtype).get(name)
-    if least is not None:
-        where = context.aside() if literal else context
-        yield where.measurement(stage, property, within_rounding(candidate, reference, least, size), "rounding")
-    else:
-        plain, with_norm = (FORWARD, FORWARD_NORM) if forward else (GRADIENT, GRADIENT_NORM)
-        verdict, where = (with_norm if expected.with_norm else plain)(candidate, reference), context
-        if not verdict.passes and oracle is not None and (most := expected.apart(name, size)) is not None:
-            difference = size(candidate.astype(np.float64) - reference)
-            reason = f"the reference's error, and {expected.faithful}"
-            verdict, where = Verdict("direct", difference / most, 1.0, reason), context.aside()
-        yield where.measurement(stage, property, verdict, "rounding")
+    claimed, verdict = _direct(context, name, candidate, expected)
+    yield claimed.measurement(stage, property, verdict, "rounding")
     if oracle is None:
         return
-    if (error := expected.errors(context.dtype).get(name)) is not None:
+    error = expected.errors(context.dtype).get(name)
+    if error is not None:
         yield context.measurement(stage, property, soundness(candidate, oracle, error), "rounding")
-    if not (context.singly and Accuracy.applies(oracle)):
+    if context.singly and Accuracy.applies(oracle):
+        claimed, verdict = _accurate(context, name, candidate, expected)
+        yield claimed.measurement(stage, property, verdict, "rounding")
+    else:
         pool = context.pools.setdefault((property, stage), PooledAccuracy(context.dtype))
         pool.add(candidate, reference, oracle)
-        return
-    # k is measured over many arrays together; of one array alone, the spread is that of the executions at hand.
-    # These share an order of summation: a CPU that sums in another may err more and be as faithful.
+
+
+def _direct(context: Context, name: str, candidate: np.ndarray, expected: ExpectedArrays) -> tuple[Context, Verdict]:
+    """Judge the difference to the reference, by the first of these bounds that applies; return whose claim it is.
+
+    1. The one-operation bound, unless the fixed limit is asked for (:attr:`Context.literal`) and means something.
+    2. The fixed limit.
+    3. Where that is exceeded, the drawn bound, which knows how far the terms of this array cancel.
+    """
+    reference, oracle = expected.reference[name], expected.values.get(name)
+    forward = expected.claimed(name)[1] == "forward"
+    size = peak if forward else norm
+    fixed = context.literal and name not in INNER_STAGES
+    # fewer than 64 values share one or two roundings, and a gradient that should be zero has no relative difference
+    relative = Accuracy.applies(reference) if forward else bool(np.any(oracle))
+    if not (fixed and relative):
+        one_operation = expected.rounding(context.dtype).get(name)
+        if one_operation is not None:
+            claimed = context.aside() if fixed else context
+            return claimed, within_rounding(candidate, reference, one_operation, size)
+    plain, with_norm = (FORWARD, FORWARD_NORM) if forward else (GRADIENT, GRADIENT_NORM)
+    verdict = (with_norm if expected.with_norm else plain)(candidate, reference)
+    most = None if verdict.passes or oracle is None else expected.apart(name, size)
+    if most is None:
+        return context, verdict
+    difference = size(candidate.astype(np.float64) - reference)
+    reason = f"the reference's error, and {expected.faithful}"
+    return context.aside(), Verdict("direct", difference / most, 1.0, reason)
+
+
+def _accurate(context: Context, name: str, candidate: np.ndarray, expected: ExpectedArrays) -> tuple[Context, Verdict]:
+    """Judge the accuracy of one large array: no less than the reference's, or within the drawn bound.
+
+    k is measured over many arrays together; of one alone, the spread is that of the executions at hand. These share an
+    order of summation, and a CPU that sums in another may err more and be as faithful.
+    """
+    oracle = expected.values[name]
     again = [arrays[name] for arrays in expected.reference_again]
-    verdict, where = Accuracy(dtype=context.dtype)(candidate, reference, oracle, again), context
-    if not verdict.passes and (most := expected.scatter(name, size)) is not None:
-        off = size(candidate - oracle.astype(np.float64))
-        verdict, where = Verdict("accuracy", off / most, 1.0, expected.faithful), context.aside()
-    yield where.measurement(stage, property, verdict, "rounding")
+    verdict = Accuracy(dtype=context.dtype)(candidate, expected.reference[name], oracle, again)
+    size = peak if expected.claimed(name)[1] == "forward" else norm
+    most = None if verdict.passes else expected.scatter(name, size)
+    if most is None:
+        return context, verdict
+    off = size(candidate - oracle.astype(np.float64))
+    return context.aside(), Verdict("accuracy", off / most, 1.0, expected.faithful)

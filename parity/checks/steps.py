@@ -92,7 +92,7 @@ class Runner:
         )
 
     def factor(self, stage: str) -> float:
-        """G1's k: measured on the reference, the first time that it is asked for."""
+        """The k of accuracy: measured on the reference, the first time that it is asked for."""
         from parity.checks.factors import measure
 
         return measure(self.step.reference).factor(stage)
@@ -214,7 +214,7 @@ CHUNKS_DOMAIN = "in chunks"
 
 
 def streamed(rung: str, case: Case, cuts: Sequence[int], dtype: str = "float32") -> Iterator[Measurement]:
-    """The output of ``stream``, held against the oracle (G0, G2) and against the module on the whole (G3).
+    """The output of ``stream``: status and soundness against the oracle, direct against the module on the whole.
 
     Args:
         rung: ``leaf`` or ``efficientleaf``.

@@ -182,7 +182,7 @@ PROPAGATED = PropagatedBound(
 def teacher_forced(step_name: str, kinds: Sequence[str] = KINDS) -> Iterator[Measurement]:
     """Every parameter and slot after each of a few steps of SGD, momentum and Adam.
 
-    float32 against the reference (G0, G3) and, beside it, the oracle (G1, over all steps); float64 against the oracle.
+    float32: status and direct against the reference, and accuracy over all steps. float64: against the oracle.
 
     Args:
         step_name: one of ``STEP_NAMES``, or ``tf_leaf``: the reference's own steps against the oracle.
@@ -236,7 +236,7 @@ def prepare(step_names: Sequence[str] = STEP_NAMES) -> None:
 
 @dataclass
 class _Claim:
-    """A candidate's steps on one domain, and G1's pools over them by stage."""
+    """A candidate's steps on one domain, and the pools of accuracy over them by stage."""
 
     step: Step
     domain: str

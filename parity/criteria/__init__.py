@@ -1,6 +1,6 @@
 """Decide whether two arrays agree: every bound of the suite is derived here.
 
-Equal status (G0), accuracy against the float64 oracle (G1), running errors (G2), and the direct difference (G3).
+Four of them: equal status, accuracy against the float64 oracle, soundness under running errors, direct difference.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ class Accuracy:
 
 @dataclass
 class PooledAccuracy:
-    """G1 over arrays too small to be judged singly: their errors, each in its own unit, are added up in squares.
+    """Accuracy over arrays too small to be judged singly: their errors, each in its own unit, are added up in squares.
 
     Attributes:
         dtype: of the candidate.

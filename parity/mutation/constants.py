@@ -21,7 +21,7 @@ from parity.mutation.detectors import Detector
 from parity.mutation.efficientleaf import BATCH_NORM, EXPONENT, NORM, NORM_INIT, NORMALISED, RATIO_OF_SIZES
 from parity.mutation.leaf import ALPHA, BACK, EDGES, FLOORED, INVERSE, MEL
 from parity.mutation.planting import Change, Edit, Patch, replacing
-from parity.mutation.runner import CLEAN, Scene
+from parity.mutation.scenes import CLEAN, Scene
 
 Sized = Callable[[float], Change]  # from a factor
 Row = tuple[str, str, str, Sized, Detector]  # the fields of a constant, but for the rung

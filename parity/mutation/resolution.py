@@ -18,7 +18,7 @@ from parity.criteria import AtMost
 from parity.mutation.constants import RungConstant, constants
 from parity.mutation.detectors import Detector
 from parity.mutation.planting import planted
-from parity.mutation.runner import CLEAN, Scene, standing
+from parity.mutation.scenes import CLEAN, Scene, standing
 from parity.report.cells import trained
 
 DTYPES = ("float64", "float32")  # the finer first: most of what is noticed at all is noticed there

@@ -1,24 +1,21 @@
 """Hold a rung to everything that the suite holds it to, with a change in it.
 
 A fault is looked for where it is declared to be caught, on the smallest case first, until it is refused there; a
-reformulation goes through every check. Reference, oracle and G1's k are computed once, without a change.
+reformulation goes through every check. Reference, oracle and accuracy's k are computed once, without a change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
 
-import numpy as np
-
-from parity.adapters.rungs import RUNGS, Adapter
+from parity.adapters.rungs import RUNGS
 from parity.cases.case import Case
 from parity.checks import training
 from parity.checks.compressions import compressions
 from parity.checks.factors import measure
-from parity.checks.grid import Expected, compare, gradients_of, pooled, stages_of
+from parity.checks.grid import compare, gradients_of, pooled, stages_of
 from parity.checks.initial import initial
 from parity.checks.nonfinite import nonfinite
 from parity.checks.plans import plans
@@ -27,11 +24,9 @@ from parity.checks.steps import STEPS, Runner, Step
 from parity.checks.ties import ties
 from parity.mutation.detectors import own
 from parity.mutation.planting import Benign, Fault
+from parity.mutation.scenes import CLEAN, DTYPES, shared
 from parity.report.claims import PROPERTIES, STAGES, Measurement
-from parity.weights.converting import convert
 
-# Rung 0 is held against its own arrays from before the fault; that they are the original's is for the goldens to say.
-CLEAN = Step("tf_leaf-clean", "tf_leaf", "tf_leaf", "bench")
 # What is drawn by the hundred in the suite, in as many cases as it takes to reach every limit, form and geometry.
 _ANY = (
     "weights=default,n_samples=481",
@@ -50,8 +45,8 @@ _ORIGINAL = (
     "weights=drawn,n_filters=4,sample_rate=8000,n_samples=1600,seed=14,per_channel_smooth=False,pcen_floor=1e-06",
     "weights=drawn,n_filters=3,sample_rate=8000,n_samples=900,seed=15,compression=none,preemp=True",
 )
-FEWEST = 8  # arrays in a pool: the scenes are always the same, so that a few do not flicker
-SCENES: dict[str, tuple[tuple[Step, str], ...]] = {
+FEWEST = 8  # arrays in a pool: the cases are always the same, so that a few do not flicker
+CASES: dict[str, tuple[tuple[Step, str], ...]] = {
     "tf_leaf": tuple((CLEAN, case) for case in _ANY + _ORIGINAL),
     "og_leaf": tuple((STEPS["og_leaf"], case) for case in _ANY + _ORIGINAL),
     "leaf": (
@@ -68,72 +63,8 @@ SCENES: dict[str, tuple[tuple[Step, str], ...]] = {
         "weights=trained,n_filters=3,n_samples=1300,seed=32,batch=2",
     )),
 }  # fmt: skip
-DTYPES = ("float32", "float64")
 Place = tuple[str, str, str]  # property, stage, criterion
 Check = Callable[[], Iterator[Measurement]]
-
-
-@cache
-def shared(step: Step, text: str) -> Expected:
-    """Compute what a case is held against on a step of the ladder."""
-    case = Case.parse(text)
-    expected = Runner(step).expected(case.config, case.variables(), case.input(), case.cotangent)
-    for dtype in DTYPES:
-        expected.errors(dtype)
-        expected.rounding(dtype)
-    return expected
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A case on a step of the ladder.
-
-    Attributes:
-        step: whose candidate is measured.
-        case: as text.
-        literal: hold the output to its limit as it stands, as the suite does on the goldens; see
-            :class:`parity.checks.grid.Context`.
-        rebuilt: build the candidate again for each change, of what acts while it is built.
-        only: the stage that is computed and measured; all by default.
-    """
-
-    step: Step
-    case: str
-    literal: bool = False
-    rebuilt: bool = False
-    only: str = ""
-
-    def __call__(self, dtype: str) -> Iterator[Measurement]:
-        """The stages of the candidate, under whatever is planted."""
-        module, x = self.built(dtype) if self.rebuilt else standing(replace(self, only=""), dtype), self.expected.x
-        one = {self.only: self.adapter.stage(module, x, self.only)} if self.only else None
-        yield from self.compared(dtype, one or self.adapter.stages(module, x))
-
-    @property
-    def adapter(self) -> Adapter:
-        """The candidate's adapter."""
-        return RUNGS[self.step.candidate].load_adapter()
-
-    @property
-    def expected(self) -> Expected:
-        """Return what the candidate is held against."""
-        return shared(self.step, self.case)
-
-    def built(self, dtype: str) -> Any:
-        """A candidate with the weights of the case."""
-        return convert(self.expected.standing, self.step.candidate, padding=self.step.padding, dtype=dtype)
-
-    def compared(self, dtype: str, arrays: Mapping[str, np.ndarray]) -> Iterator[Measurement]:
-        """Arrays of the candidate against the reference and the oracle."""
-        context = Runner(self.step, domain="resolution", literal=self.literal).context(self.case, dtype)
-        context.singly = False  # one small array says little about G1
-        yield from compare(context, arrays, self.expected, [n for n in arrays if n in self.expected.reference])
-
-
-@cache
-def standing(scene: Scene, dtype: str) -> Any:
-    """A scene's candidate, to be used again; made without a change."""
-    return scene.built(dtype)
 
 
 @dataclass(frozen=True)
@@ -161,7 +92,11 @@ class Trial:
         return self.failed[0] if self.failed else None
 
     def as_declared(self, fault: Fault) -> bool:
-        """Tell whether it was caught at the declared stage, by the declared criterion."""
+        """Tell whether it was caught as its row says.
+
+        The first measurement that failed is of the declared property and stage, and one there failed by the declared
+        criterion: others may fail first, as a wrong value may also be a less accurate one.
+        """
         if self.first is None:
             return bool(self.raised) and fault.criterion == "status"
         return place(self.first)[:2] == place(fault)[:2] and place(fault) in map(place, self.failed)
@@ -214,7 +149,7 @@ def _run(some: Iterable[Check]) -> Iterator[Measurement]:
 @cache
 def unplanted(rung: str) -> tuple[Trial, tuple[Collection[Place], ...]]:
     """Every check of a rung without a change, and where each of them measures; computes what all changes share."""
-    for step, _ in SCENES[rung]:
+    for step, _ in CASES[rung]:
         measure(step.reference)
     training.prepare((rung,))
     found = [list(check()) for check in checks(rung)]
@@ -230,16 +165,16 @@ def _order(m: Measurement) -> tuple[bool, int, str]:
 
 
 def checks(rung: str, property: str = "") -> list[Check]:
-    """Every check that the suite holds a rung to; the accuracy over all scenes follows these.
+    """Every check that the suite holds a rung to; the accuracy over all cases follows these.
 
     Args:
         rung: which.
-        property: that is looked for: of a scene neither the stages nor the gradients are computed for nothing.
+        property: that is looked for: of a case, stages or gradients that are not looked for are not computed.
     """
-    runners = {step: Runner(step, domain="bench") for step, _ in SCENES[rung]}
-    scenes = sorted(SCENES[rung], key=lambda scene: _size(Case.parse(scene[1])))
+    runners = {step: Runner(step, domain="bench") for step, _ in CASES[rung]}
+    ordered = sorted(CASES[rung], key=lambda pair: _size(Case.parse(pair[1])))
     found: list[Check] = [partial(initial, rung)]
-    found += [partial(_scene, runners[step], case, dtype, property) for dtype in DTYPES for step, case in scenes]
+    found += [partial(_compared, runners[step], case, dtype, property) for dtype in DTYPES for step, case in ordered]
     found += [partial(_together, runners.values()), partial(purity, rung)]
     if rung == "efficientleaf":
         found += [plans, compressions]
@@ -255,7 +190,7 @@ def _size(case: Case) -> int:
     return case.n_samples * case.batch * case.config.n_filters
 
 
-def _scene(runner: Runner, case: str, dtype: str, property: str) -> Iterator[Measurement]:
+def _compared(runner: Runner, case: str, dtype: str, property: str) -> Iterator[Measurement]:
     expected = shared(runner.step, case)
     adapter, module = RUNGS[runner.step.candidate].load_adapter(), runner.climbed(expected, dtype)
     names = expected.reference
@@ -270,4 +205,4 @@ def _scene(runner: Runner, case: str, dtype: str, property: str) -> Iterator[Mea
 
 def _together(runners: Iterable[Runner]) -> Iterator[Measurement]:
     for runner in runners:
-        yield from pooled(runner.context("all scenes"), fewest=FEWEST)
+        yield from pooled(runner.context("all cases"), fewest=FEWEST)

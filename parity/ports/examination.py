@@ -180,7 +180,7 @@ class Examination:
             reproduce=f"{again} {OPTION}" if kind == ON_LIMITS else again,
             dtype=dtype,
             pools=self._pools,
-            # G1's k stays 2: executing the reference again shows what its own formulas round, not what others do
+            # accuracy's k stays 2: executing the reference again shows what its own formulas round, not what others do
         )
 
     def expected(self, case: Case, variables: Mapping[str, np.ndarray] | None = None) -> Held:

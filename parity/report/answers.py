@@ -46,7 +46,8 @@ UNIT_BRIEF = (
     "(in millionths of the reference: an output's of its largest value, a gradient's of its length; one float32 "
     "rounding is 0.06)"
 )
-# what a domain's claims are measured on, by how its name begins; {n} is the largest number of cases of a claim
+# what a domain's claims are measured on, by how its name begins; {n} counts the goldens, or the cases of the claim that
+# has most of them
 MEASURED_ON = {
     ("goldens", "lessons"): "{n} recordings of the untouched original",
     ("speech",): "a spoken sentence of 3 seconds",
@@ -201,7 +202,10 @@ def differences(claims: Sequence[Claim]) -> dict[tuple[str, str, str], list[floa
 
 
 def _is_relative(claim: Claim) -> bool:
-    """Tell whether the claim's figures are fractions of the reference's own size."""
+    """Tell whether the claim's figures are fractions of the reference's own size.
+
+    In the domains of :meth:`parity.checks.grid.Context.aside` they are fractions of a bound.
+    """
     m = claim.worst
     return m.criterion == "direct" and m.dtype == "float32" and m.domain in DOMAINS
 

@@ -82,7 +82,7 @@ def test_gradients(rung, name, ledger):
 
 
 def together(rung: str, arrays: dict[str, Arrays]) -> Iterator[Measurement]:
-    """Every golden's arrays against what was recorded, and the accuracy (G1) of all.
+    """Every golden's arrays against what was recorded, and the accuracy of all.
 
     One by one, most goldens hold a handful of independent roundings.
     """
