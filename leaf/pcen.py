@@ -14,8 +14,8 @@ from leaf._runtime.scan import exponential_moving_average
 
 FORMS = ("accurate", "published")
 LOG_2 = math.log(2)
-# of logarithms, which nothing limits later: beyond, a smoother grows without end (s), a gain at eps = 1e-12 (alpha) or
-# the root of energies over 1000 (r) leaves float32
+# upper limits of initial values where logarithms are learned, which are not clamped later. Above them the smoother
+# diverges (s), or float32 overflows: the gain at eps = 1e-12 (alpha), the root of energies over 1000 (r)
 MOST = {"s": 2.0, "alpha": 3.0, "r": 10.0}
 
 

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
-FLOOR = 1e-5  # energies below are one: leaf's PCEN floors them there
+FLOOR = 1e-5  # leaf's PCEN raises every energy below this to it, so differences below it do not count
 UNIT = 2.0**-24  # of float32
 OVERLAP = 2  # blocks that hold a sample, at most
 

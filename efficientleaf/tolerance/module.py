@@ -36,20 +36,20 @@ class ToleranceFilterbank(Planned):
         bandwidths: time-domain sigmas in samples, within [4, pool_size] * sqrt(2 log 2) / pi.
         pooling_widths: relative to half a window, within [2 / pool_size, 0.5].
 
-    The plan is a function of the weights alone, made on the CPU whenever they have changed; a band that is NaN is
-    planned for as some other, and gives NaN. What is computed from weights alone is kept while they stay. A graph in
-    evaluation holds it as it was when it was frozen.
+    The plan is a function of the weights alone, made on the CPU whenever they have changed. A band whose weights are
+    NaN gets an arbitrary plan, and its energies are NaN. What is computed from weights alone is kept until they change.
+    A graph in evaluation holds it as it was when it was frozen.
 
     Args:
         n_filters, min_freq, max_freq, sample_rate, pool_init: as in :class:`leaf.GaborFilterbank`.
         pool_size: taps of filters and pooling windows, odd.
         pool_stride: samples per frame, >= 1.
         tolerance: 1e-6 to 1e-1.
-        dynamic_range: None for the whole of what is promised above. 20 to 120 dB for less of it, and faster:
-            ``|error| <= tolerance e + a |x|^2`` in every frame, x the audio of the blocks about it, at most
-            ``geometry.stretch`` samples, with a so far below the largest e / |x|^2 of any audio
+        dynamic_range: None for the bound above. 20 to 120 dB for a weaker and faster one: in every frame
+            ``|error| <= tolerance e + a |x|^2``, where x is the audio of the blocks around it, at most
+            ``geometry.stretch`` samples, and a is the band's largest e / |x|^2 of any audio, lowered by this many dB
             (:func:`~efficientleaf.tolerance.bound.loudest`, within 1 dB of the band's own).
-            For recordings in which nothing is so much louder than what a band hears.
+            For recordings in which nothing is louder than what a band hears by more than that.
 
     Raises TypeError or ValueError for arguments outside these ranges.
     """

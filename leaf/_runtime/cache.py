@@ -33,7 +33,7 @@ class ParameterCache:
     and never get another's.
     """
 
-    generation = 0  # of the code: one more, and everything kept anywhere is stale
+    generation = 0  # raised by what changes code at runtime, as planted faults do: it empties every cache
 
     def __init__(self) -> None:
         self._entries: dict[str, tuple[Any, Sequence[Value | Version], Any]] = {}

@@ -1,8 +1,8 @@
 """Operations that export to ONNX with free batch and length.
 
 Outside of an export they are PyTorch's own functions. ONNX has no ``log1p``, no ``expm1`` (PyTorch exports both with
-all digits of small values lost), and no recursion whose depth follows the length. And PyTorch holds a graph to more
-than one frame wherever it asks whether there is but one.
+all digits of small values lost), and no recursion whose depth follows the length. Nothing here tests whether there is
+one frame: the exported graph would then accept only more than one.
 """
 
 from __future__ import annotations

@@ -210,7 +210,7 @@ class LeafBounds:
         roundings = 1.0 if precision.u > precision.accumulate else 0.0
         audio = Running.given(exact(x)[:, np.newaxis], precision, roundings)
         self._chain = RunningChain(audio, {name: exact(value) for name, value in variables.items()}, subtracts)
-        with np.errstate(all="ignore"):  # what nothing is promised of meets zeros, and makes NaN: no promise either
+        with np.errstate(all="ignore"):  # values without a bound (infinite errors) times 0 are NaN: no bound either
             for name, step in oracle.steps:
                 step.bound(self._chain)
                 self._chain.note(name)

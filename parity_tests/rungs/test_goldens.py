@@ -84,7 +84,7 @@ def test_gradients(rung, name, ledger):
 def together(rung: str, arrays: dict[str, Arrays]) -> Iterator[Measurement]:
     """Every golden's arrays against what was recorded, and the accuracy of all.
 
-    One by one, most goldens hold a handful of independent roundings.
+    Judged singly, most goldens have too few values for their accuracy to say anything.
     """
     pools: dict[tuple[str, str], PooledAccuracy] = {}
     for name, found in arrays.items():
