@@ -1,10 +1,12 @@
 // The table of claims: shown, searched and sorted here; everything else on the page works without a script.
 (() => {
   "use strict";
-  const { words, rows } = JSON.parse(document.getElementById("claims-data").textContent);
+  const { words, columns, rows } = JSON.parse(document.getElementById("claims-data").textContent);
   const AT = 200; // rows at a time
-  const [RUNG, REFERENCE, PROPERTY, STAGE, DOMAIN, DTYPE, CRITERION, VERDICT, CASE, AGAIN, REASON, RELATION] = Array(12).keys();
-  const [CASES, OBSERVED, BOUND, LEAST, RATIO] = [12, 13, 14, 15, 16];
+  const [RUNG, REFERENCE, PROPERTY, STAGE, DOMAIN, DTYPE, CRITERION, VERDICT] =
+    ["rung", "reference", "property", "stage", "domain", "dtype", "criterion", "verdict"].map((name) => columns.indexOf(name));
+  const [CASE, AGAIN, REASON, RELATION, CASES, OBSERVED, BOUND, LEAST, RATIO] =
+    ["case", "reproduce", "reason", "relation", "n_cases", "observed", "bound", "at_least", "ratio"].map((name) => columns.indexOf(name));
   const COLUMNS = [RUNG, REFERENCE, PROPERTY, STAGE, DOMAIN, DTYPE, CRITERION, RATIO, CASES, VERDICT];
   const CLASSES = { "holds": "certified", "holds, with a wide limit": "slack", "declared difference": "divergence" };
   const table = document.getElementById("claims-table");
@@ -14,7 +16,7 @@
   const more = document.getElementById("claims-more");
   const number = (value) => (typeof value === "string" ? (value === "nan" ? Infinity : Number(value.replace("inf", "Infinity"))) : value);
   const isDeclared = (row) => words[row[VERDICT]] === "declared difference";
-  const texts = rows.map((row) => row.slice(0, 12).map((i) => words[i]).join(" ").toLowerCase());
+  const texts = rows.map((row) => row.slice(0, CASES).map((i) => words[i]).join(" ").toLowerCase());
   const order = rows.map((_, i) => i);
   let found = order.slice();
   let shown = 0;

@@ -20,11 +20,12 @@ from parity.report.certificate import Certificate
 from parity.report.claims import Claim, plain
 
 N_FAILURES = 5  # said in words at the top; the rest stand first in the table
-# columns of the table of claims that repeat their words, in the order of the page's script
-_SHARED = (
+# columns of the table of claims: words, many of which repeat, and numbers
+_WORDS = (
     "rung", "reference", "property", "stage", "domain", "dtype", "criterion", "verdict", "case", "reproduce", "reason",
     "relation",
 )  # fmt: skip
+_NUMBERS = ("observed", "bound", "at_least", "ratio")
 
 
 class Picture(NamedTuple):
@@ -165,13 +166,14 @@ def _data(claims: Sequence[Claim]) -> Markup:
             "property": answers.property_of(m.property),
             "verdict": answers.VERDICTS[claim.verdict],
         }
-        numbers = (m.observed, m.bound, m.at_least, m.ratio)
+        numbers = (getattr(m, name) for name in _NUMBERS)
         rows.append([
-            *(at.setdefault(said[name], len(at)) for name in _SHARED),
+            *(at.setdefault(said[name], len(at)) for name in _WORDS),
             claim.n_cases,
             *(plain(value if value in (0.0, 1.0) else float(f"{value:.3g}")) for value in numbers),
         ])  # fmt: skip
-    text = json.dumps({"words": list(at), "rows": rows}, separators=(",", ":"), allow_nan=False)
+    columns = [*_WORDS, "n_cases", *_NUMBERS]
+    text = json.dumps({"words": list(at), "columns": columns, "rows": rows}, separators=(",", ":"), allow_nan=False)
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return Markup(text)
