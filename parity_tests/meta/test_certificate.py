@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from html.parser import HTMLParser
@@ -43,6 +44,14 @@ def test_worst_case_is_kept_whatever_the_order():
     for order, worst in ((cases, "nan"), (cases[::-1], "nan"), ([cases[i] for i in (0, 2, 3)], "0.9")):
         (claim,) = logged(*order).claims
         assert (claim.worst.case, claim.n_cases) == (worst, len(order))
+
+
+@pytest.mark.parametrize("order", [(0.2, NAN, 0.1), (NAN, 0.2), (0.2, NAN)], ids=str)
+def test_nan_stays_in_what_was_seen(order):
+    (claim,) = logged(*({"observed": observed, "case": str(observed)} for observed in order)).claims
+    assert math.isnan(claim.lowest)
+    assert math.isnan(claim.highest)
+    assert claim.worst.ratio == INFINITE
 
 
 def test_measurements_of_another_process_are_merged():

@@ -8,6 +8,7 @@ import pytest
 
 from parity.cases.case import Case
 from parity.checks import search
+from parity_tests.helpers.certificates import measured
 from parity_tests.helpers.refusals import refused
 
 
@@ -25,6 +26,13 @@ def test_every_case_is_counted_and_the_worst_is_kept():
     assert found.worst[name] == (ratio, case)
     assert ratio == max(r for r, _ in found.worst.values())
     assert str(Case.parse(case)) == case
+
+
+def test_the_nearest_is_kept_not_the_last():
+    found = search.Searched("leaf")
+    for observed in (0.2, 0.9, 0.4):
+        found.add(measured(criterion="soundness", observed=observed, case=str(observed)))
+    assert found.nearest[1:] == (0.9, "0.9")
 
 
 def test_a_violation_is_reported(monkeypatch):

@@ -14,7 +14,7 @@ import pytest
 
 from parity.criteria import AtMost
 from parity.report import progress
-from parity.report.answers import answers
+from parity.report.answers import answers, percent
 from parity.report.claims import Claim
 from parity.report.session import _without_banners
 from parity.report.table import render, render_all
@@ -47,6 +47,14 @@ def test_as_many_failures_as_there_may_be_still_fit_a_screen():
     lines = render(made.certificate(failures=many, notes=["n" * 90] * 50)).splitlines()
     assert len(lines) <= LINES
     assert "396 more reasons" in "\n".join(lines)
+
+
+@pytest.mark.parametrize(("ratio", "shown"), [
+    (0.0, "0"), (0.009, "<1"), (0.01, "1"), (0.9899, "99"), (0.9991, "99.9"), (0.99999, "99.9"), (1.0, "100"),
+    (1.004, "100"), (12.5, "1,250"), (math.inf, "∞"),
+])  # fmt: skip
+def test_what_holds_is_never_shown_as_a_whole_limit(ratio, shown):
+    assert percent(ratio) == shown
 
 
 def test_same_answers_as_on_the_page():
