@@ -162,7 +162,7 @@ class Expected(ExpectedArrays):
         subtracts: the candidate's PCEN subtracts ``delta^r``, see :class:`parity.adapters.rungs.Rung`.
         conventions: whose limits on the PCEN parameters the oracle follows.
         geometry: of the oracle, if not LEAF's own.
-        standing: the reference's module, whose weights a candidate is converted from.
+        module: the reference's module, whose weights a candidate is converted from.
     """
 
     config: LeafConfig
@@ -174,7 +174,7 @@ class Expected(ExpectedArrays):
     subtracts: bool = True
     conventions: Conventions = ORIGINAL
     geometry: Geometry | None = None
-    standing: Any = None
+    module: Any = None
     _by_precision: dict[tuple[str, bool], Arrays] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
@@ -273,9 +273,9 @@ class Context:
         reproduce: the command that runs it again.
         dtype: of the candidate.
         pools: arrays whose accuracy is judged together, by (property, stage); judged by :func:`pooled`.
-        singly: judge large enough arrays by themselves (the speech clip), rather than all of them together over
+        each_alone: judge large enough arrays by themselves (the speech clip), rather than all of them together over
             the cases: an array of one filter or one frame carries the one or two roundings that its values share.
-        literal: hold the output and the gradients to the fixed limits below, as on a given clip; where one is
+        fixed_limits: hold the output and the gradients to the fixed limits below, as on a given clip; where one is
             exceeded, to the drawn bound :meth:`ExpectedArrays.apart`. Otherwise, as on whatever is drawn, the
             one-operation bound holds.
         factor: accuracy's k by stage or gradient, over all cases together.
@@ -288,8 +288,8 @@ class Context:
     reproduce: str
     dtype: str = "float32"
     pools: dict[tuple[str, str], PooledAccuracy] = field(default_factory=dict)
-    singly: bool = False
-    literal: bool = False
+    each_alone: bool = False
+    fixed_limits: bool = False
     factor: Callable[[str], float] = lambda stage: UNMEASURED
 
     def aside(self) -> Context:
@@ -387,7 +387,7 @@ def _beside(context: Context, name: str, candidate: np.ndarray, expected: Expect
     error = expected.errors(context.dtype).get(name)
     if error is not None:
         yield context.measurement(stage, property, soundness(candidate, oracle, error), "rounding")
-    if context.singly and Accuracy.applies(oracle):
+    if context.each_alone and Accuracy.applies(oracle):
         claimed, verdict = _accurate(context, name, candidate, expected)
         yield claimed.measurement(stage, property, verdict, "rounding")
     else:
@@ -398,14 +398,14 @@ def _beside(context: Context, name: str, candidate: np.ndarray, expected: Expect
 def _direct(context: Context, name: str, candidate: np.ndarray, expected: ExpectedArrays) -> tuple[Context, Verdict]:
     """Judge the difference to the reference, by the first of these bounds that applies; return whose claim it is.
 
-    1. The one-operation bound, unless the fixed limit is asked for (:attr:`Context.literal`) and means something.
+    1. The one-operation bound, unless the fixed limit is asked for (:attr:`Context.fixed_limits`) and means something.
     2. The fixed limit.
     3. Where that is exceeded, the drawn bound, which knows how far the terms of this array cancel.
     """
     reference, oracle = expected.reference[name], expected.values.get(name)
     forward = expected.claimed(name)[1] == "forward"
     size = peak if forward else norm
-    fixed = context.literal and name not in INNER_STAGES
+    fixed = context.fixed_limits and name not in INNER_STAGES
     # fewer than 64 values share one or two roundings, and a gradient that should be zero has no relative difference
     relative = Accuracy.applies(reference) if forward else bool(np.any(oracle))
     if not (fixed and relative):

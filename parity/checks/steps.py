@@ -66,14 +66,14 @@ class Runner:
         step: the step.
         domain: where the relation is claimed, if not on the step's own domain.
         reproduce: the command that runs the cases again, if not ``leaf-ladder replay``.
-        literal: on a given clip: judge each array by itself, see :class:`parity.checks.grid.Context`.
+        fixed_limits: on a given clip: judge each array by itself, see :class:`parity.checks.grid.Context`.
         pools: see there.
     """
 
     step: Step
     domain: str = ""
     reproduce: str = ""
-    literal: bool = False
+    fixed_limits: bool = False
     pools: dict[tuple[str, str], PooledAccuracy] = field(default_factory=dict)
 
     def context(self, case: Case | str, dtype: str = "float32") -> Context:
@@ -86,8 +86,8 @@ class Runner:
             reproduce=self.reproduce or f"leaf-ladder replay {self.step.name} {shlex.quote(str(case))}",
             dtype=dtype,
             pools=self.pools,
-            singly=self.literal,
-            literal=self.literal,
+            each_alone=self.fixed_limits,
+            fixed_limits=self.fixed_limits,
             factor=self.factor,
         )
 
@@ -110,8 +110,8 @@ class Runner:
         """
         adapter = RUNGS[self.step.candidate].load_adapter()
         for dtype in ("float32", "float64"):
-            candidate = adapter.arrays(self.climbed(expected, dtype), expected.x, expected.cotangent)
-            yield from compare(self.context(case, dtype), candidate, expected)
+            arrays = adapter.arrays(self.candidate(expected, dtype), expected.x, expected.cotangent)
+            yield from compare(self.context(case, dtype), arrays, expected)
 
     def expected(
         self,
@@ -130,26 +130,26 @@ class Runner:
         """
         config = config.with_(padding=self.step.reference_padding)
         adapter = RUNGS[self.step.reference].load_adapter()
-        standing = adapter.filled(config, variables)
+        module = adapter.filled(config, variables)
         subtracts = RUNGS[self.step.candidate].subtracts
-        expected = Expected(config, checked(variables, config), x, x, subtracts=subtracts, standing=standing)
+        expected = Expected(config, checked(variables, config), x, x, subtracts=subtracts, module=module)
         expected.cotangent = cotangent_of(expected.stages["output"].shape)
-        expected.reference = adapter.arrays(standing, x, expected.cotangent)
-        nearby = [moved(x, np.random.default_rng(seed)) for seed in range(N_AGAIN if self.literal else 0)]
-        expected.reference_again = [adapter.arrays(standing, audio, expected.cotangent) for audio in nearby]
+        expected.reference = adapter.arrays(module, x, expected.cotangent)
+        nearby = [moved(x, np.random.default_rng(seed)) for seed in range(N_AGAIN if self.fixed_limits else 0)]
+        expected.reference_again = [adapter.arrays(module, audio, expected.cotangent) for audio in nearby]
         return expected
 
-    def climbed(self, expected: Expected, dtype: str) -> Any:
+    def candidate(self, expected: Expected, dtype: str) -> Any:
         """The candidate, converted from the reference with the same weights."""
-        return convert(expected.standing, self.step.candidate, padding=self.step.padding, dtype=dtype)
+        return convert(expected.module, self.step.candidate, padding=self.step.padding, dtype=dtype)
 
 
 def round_trip(step: Step, case: Case) -> Iterator[Measurement]:
     """Parameters carried to the candidate and back down are the same bits."""
     config = case.config.with_(padding=step.reference_padding)
     reference = RUNGS[step.reference].load_adapter()
-    climbed = convert(reference.filled(config, case.variables()), step.candidate, padding=step.padding)
-    returned = reference.read(convert(climbed, step.reference))
+    candidate = convert(reference.filled(config, case.variables()), step.candidate, padding=step.padding)
+    returned = reference.read(convert(candidate, step.reference))
     yield from _same_bits(Runner(step).context(case), checked(case.variables(), config), returned)
 
 

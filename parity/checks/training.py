@@ -38,8 +38,8 @@ from parity.checks.training_steps import (
     out_and_back,
     power_of_2_rate,
     reference_steps,
+    reference_trainer,
     require_interior,
-    standing,
 )
 from parity.criteria import Envelope, PooledAccuracy, PropagatedBound, Verdict, status, unit_roundoff
 from parity.oracle.config import LeafConfig
@@ -121,7 +121,7 @@ def reference_runs(reference: str, padding: str, kind: str) -> Runs:
     rate = power_of_2_rate(config, start, batches[0], LARGEST_FREE_MOVE)
     rule = {"sgd": Sgd(rate), "adam": ADAM}[kind]
     runs = Runs(config, rule, start, batches, {}, {}, {})
-    stepper = standing(reference, config).with_rule(rule)
+    stepper = reference_trainer(reference, config).with_rule(rule)
     path, _ = _run(stepper, start, runs)
     for n in range(N_FREE_STEPS):
         require_interior({name: values[n] for name, values in path.items()}, config)

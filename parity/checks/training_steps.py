@@ -130,7 +130,7 @@ def out_and_back() -> tuple[ReferenceStep, ...]:
 
 
 @cache
-def standing(reference: str, config: LeafConfig) -> Trainer:
+def reference_trainer(reference: str, config: LeafConfig) -> Trainer:
     """A reference, built once a process; its state is loaded by whoever uses it, and its rule is taken from there."""
     return build(reference, config, {}, Sgd(1.0))
 
@@ -216,7 +216,7 @@ def _steps_of(
     reference: str, config: LeafConfig, rule: Rule, variables: Variables, batches: Sequence[Batch], case: str
 ) -> Iterator[ReferenceStep]:
     oracle, box = LeafOracle(config), Box.of_leaf(config.window)
-    stepper = standing(reference, config).with_rule(rule)
+    stepper = reference_trainer(reference, config).with_rule(rule)
     state = State.start(variables, rule)
     for n, batch in enumerate(batches):
         scatter = _scatter(stepper, state, batch, box, np.random.default_rng(n))

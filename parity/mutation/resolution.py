@@ -18,7 +18,7 @@ from parity.criteria import AtMost
 from parity.mutation.constants import RungConstant, constants
 from parity.mutation.detectors import Detector
 from parity.mutation.planting import planted
-from parity.mutation.scenes import CLEAN, Scene, standing
+from parity.mutation.scenes import CLEAN, Scene, candidate
 from parity.report.cells import trained
 
 DTYPES = ("float64", "float32")  # the finer first: most of what is noticed at all is noticed there
@@ -130,7 +130,7 @@ def resolution_of_parameter(rung: str, variable: str, dtypes: Sequence[str] = DT
     scene = scene_of(rung, variable)
 
     def output(dtype: str, change: float) -> np.ndarray:
-        module = standing(scene, dtype)
+        module = candidate(scene, dtype)
         weights = scene.adapter.read(module)
         old = weights[variable]
         signs = np.random.default_rng(0).choice([-1.0, 1.0], old.shape)
@@ -159,7 +159,7 @@ def scene_of(rung: str, variable: str) -> Scene:
         case += ",mean_var_norm=True,signal=chirp"
     if rung == "efficientleaf":
         case += ",padding=centered"
-    return Scene(CLEAN if rung == "tf_leaf" else STEPS[rung], case, literal=True)
+    return Scene(CLEAN if rung == "tf_leaf" else STEPS[rung], case, fixed_limits=True)
 
 
 def changes(dtypes: Sequence[str]) -> tuple[float, ...]:

@@ -192,7 +192,7 @@ def _size(case: Case) -> int:
 
 def _compared(runner: Runner, case: str, dtype: str, property: str) -> Iterator[Measurement]:
     expected = shared(runner.step, case)
-    adapter, module = RUNGS[runner.step.candidate].load_adapter(), runner.climbed(expected, dtype)
+    adapter, module = RUNGS[runner.step.candidate].load_adapter(), runner.candidate(expected, dtype)
     names = expected.reference
     if property == "forward":
         found, names = adapter.stages(module, expected.x), stages_of(names)

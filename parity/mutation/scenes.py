@@ -39,7 +39,7 @@ class Scene:
     Attributes:
         step: whose candidate is measured.
         case: as text.
-        literal: hold the output to its limit as it stands, as the suite does on the goldens; see
+        fixed_limits: hold the output to its limit as it stands, as the suite does on the goldens; see
             :class:`parity.checks.grid.Context`.
         rebuilt: build the candidate again for each change, of what acts while it is built.
         only: the stage that is computed and measured; all by default.
@@ -47,13 +47,13 @@ class Scene:
 
     step: Step
     case: str
-    literal: bool = False
+    fixed_limits: bool = False
     rebuilt: bool = False
     only: str = ""
 
     def __call__(self, dtype: str) -> Iterator[Measurement]:
         """The stages of the candidate, under whatever is planted."""
-        module, x = self.built(dtype) if self.rebuilt else standing(replace(self, only=""), dtype), self.expected.x
+        module, x = self.built(dtype) if self.rebuilt else candidate(replace(self, only=""), dtype), self.expected.x
         one = {self.only: self.adapter.stage(module, x, self.only)} if self.only else None
         yield from self.compared(dtype, one or self.adapter.stages(module, x))
 
@@ -69,16 +69,16 @@ class Scene:
 
     def built(self, dtype: str) -> Any:
         """A candidate with the weights of the case."""
-        return convert(self.expected.standing, self.step.candidate, padding=self.step.padding, dtype=dtype)
+        return convert(self.expected.module, self.step.candidate, padding=self.step.padding, dtype=dtype)
 
     def compared(self, dtype: str, arrays: Mapping[str, np.ndarray]) -> Iterator[Measurement]:
         """Arrays of the candidate against the reference and the oracle."""
-        context = Runner(self.step, domain="resolution", literal=self.literal).context(self.case, dtype)
-        context.singly = False  # one small array says little about accuracy
+        context = Runner(self.step, domain="resolution", fixed_limits=self.fixed_limits).context(self.case, dtype)
+        context.each_alone = False  # one small array says little about accuracy
         yield from compare(context, arrays, self.expected, [n for n in arrays if n in self.expected.reference])
 
 
 @cache
-def standing(scene: Scene, dtype: str) -> Any:
+def candidate(scene: Scene, dtype: str) -> Any:
     """A scene's candidate, to be used again; made without a change."""
     return scene.built(dtype)

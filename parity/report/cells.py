@@ -79,11 +79,11 @@ def trained(rung: Rung) -> tuple[str, ...]:
 
 def states(claims: Sequence[Claim]) -> dict[Cell, str]:
     """The state of every cell: ``certified``, ``declared`` (a divergence alone), ``failed`` or ``empty``."""
-    standing: dict[Cell, set[str]] = {cell: set() for cell in cells()}
+    verdicts: dict[Cell, set[str]] = {cell: set() for cell in cells()}
     for claim in claims:
         m = claim.worst
-        standing.setdefault(Cell(m.rung, m.property, m.stage, m.dtype), set()).add(claim.verdict)
-    return {cell: _state(standing[cell]) for cell in cells()}
+        verdicts.setdefault(Cell(m.rung, m.property, m.stage, m.dtype), set()).add(claim.verdict)
+    return {cell: _state(verdicts[cell]) for cell in cells()}
 
 
 def _state(verdicts: set[str]) -> str:

@@ -67,7 +67,7 @@ def note_factors(ledger: MeasurementLog, reference: str) -> None:
 def check_speech(step: str, ledger: MeasurementLog, *, frames_aligned: bool = False) -> None:
     """Every stage and gradient on the speech clip, with the weights of its golden."""
     speech = store.load("speech")
-    runner = Runner(STEPS[step], domain="speech", reproduce=this_test(), literal=True)
+    runner = Runner(STEPS[step], domain="speech", reproduce=this_test(), fixed_limits=True)
     x = speech.arrays["input"]
     if frames_aligned:
         x = x[:, : (x.shape[1] - 1) // speech.config.stride * speech.config.stride + 1]

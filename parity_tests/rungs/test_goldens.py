@@ -61,7 +61,7 @@ def ran(rung: str, name: str) -> Arrays:
 
 def context(rung: str, name: str, pools: dict[tuple[str, str], PooledAccuracy] | None = None) -> Context:
     again = f"pytest parity_tests/rungs/test_goldens.py -m {rung} -k {name}"
-    return Context(rung, "original", "goldens", name, again, literal=True, pools={} if pools is None else pools)
+    return Context(rung, "original", "goldens", name, again, fixed_limits=True, pools={} if pools is None else pools)
 
 
 @pytest.mark.parametrize("name", GOLDENS)
