@@ -28,7 +28,7 @@ from parity.checks.ties import ties
 from parity.mutation.detectors import own
 from parity.mutation.planting import Benign, Fault
 from parity.report.claims import PROPERTIES, STAGES, Measurement
-from parity.weights.converting import convert
+from parity.weights.convert_module import convert
 
 # Rung 0 is held against its own arrays from before the fault; that they are the original's is for the goldens to say.
 CLEAN = Step("tf_leaf-clean", "tf_leaf", "tf_leaf", "bench")

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from parity.weights.files import Array, joined, refused_as
+from parity.weights.contents import Array, joined, refused_as
 
 Opener = Callable[[], AbstractContextManager[BinaryIO]]
 MOST_OBJECTS = 100_000

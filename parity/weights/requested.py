@@ -84,7 +84,7 @@ def require_agreement(about: Description, given: Mapping[str, Any], weights: Pat
 
 
 def _of_original(given: Mapping[str, Any], weights: Path) -> Frontend:
-    from parity.weights.reading import read
+    from parity.weights.build_from_file import read
 
     require_choices("og_leaf", given.get("padding"))
     settings = {name: given[name] for name in ("sample_rate", "n_filters") if name in given}
@@ -98,8 +98,8 @@ def _of_original(given: Mapping[str, Any], weights: Path) -> Frontend:
 
 
 def _of_simplified(given: Mapping[str, Any], weights: Path) -> Frontend:
-    from parity.weights.arrays import Mapped
-    from parity.weights.loading import load_weights, open_file
+    from parity.weights.array_files import Mapped
+    from parity.weights.load_weights import load_weights, open_file
 
     contents = open_file(weights)
     where = contents.chosen(None)

@@ -14,10 +14,10 @@ from parity import load_weights
 from parity.adapters.canonical import checked
 from parity.adapters.rungs import RUNGS
 from parity.criteria import Exactly
-from parity.weights.arrays import stored_arrays
-from parity.weights.bundle import Bundle
-from parity.weights.loading import open_file
-from parity.weights.names import Named
+from parity.weights.array_files import stored_arrays
+from parity.weights.keras_names import Named
+from parity.weights.load_weights import open_file
+from parity.weights.tensorflow_bundle import Bundle
 from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files
 from parity_tests.meta.weights import refuses, same_bits

@@ -16,8 +16,8 @@ from safetensors.numpy import save_file
 
 from parity import load_weights
 from parity.cases.case import Case
-from parity.weights.arrays import _require_held
-from parity.weights.loading import open_file
+from parity.weights.array_files import _require_held
+from parity.weights.load_weights import open_file
 from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files
 from parity_tests.meta.crafted import refuses

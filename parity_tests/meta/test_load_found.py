@@ -66,7 +66,7 @@ def test_half_the_bits(kind, dtype, tmp_path):
 def test_numbers_of_a_safetensors_file(name, tmp_path):
     from safetensors.numpy import load_file, save_file
 
-    from parity.weights.loading import open_file
+    from parity.weights.load_weights import open_file
 
     kind = {"F64": "f8", "I32": "i4", "U8": "u1", "BOOL": "?"}[name]
     save_file({"a": np.arange(6).reshape(2, 3).astype(kind)}, tmp_path / "w.safetensors")

@@ -13,8 +13,8 @@ import og_leaf
 from parity import convert, load, load_weights
 from parity.adapters.rungs import RUNGS
 from parity.criteria import AtMost, OfMax
+from parity.weights.build_from_file import read
 from parity.weights.convert_file import convert_file
-from parity.weights.reading import read
 from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files
 from parity_tests.meta.weights import held, refuses, same_bits

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from parity.adapters import canonical
-from parity.weights.files import MOST_VALUES, Contents, StoredArray, joined
+from parity.weights.contents import MOST_VALUES, Contents, StoredArray, joined
 
 # what a classifier's own layers may be called as well: no sign of a frontend, unless a Gabor or sinc kernel is there
 COMMON = (canonical.NORM_GAMMA, canonical.NORM_BETA)

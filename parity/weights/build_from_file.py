@@ -14,8 +14,8 @@ from parity.adapters import canonical, layouts
 from parity.adapters.canonical import Variables
 from parity.adapters.public import PUBLIC, PublicPort
 from parity.oracle.config import FLOOR
-from parity.weights.frontends import FIXED, FrontendConfig, build, typed
-from parity.weights.loading import load_weights, open_file, told
+from parity.weights.frontend_config import FIXED, FrontendConfig, build, typed
+from parity.weights.load_weights import load_weights, open_file, told
 from parity.weights.stored import Description, described, load
 
 UNSAID = ("sample_rate", "window_len", "window_stride")  # no file of weights says these
@@ -154,7 +154,7 @@ def infer(found: Mapping[str, Any], hints: Mapping[str, str], given: Mapping[str
 
     Args:
         found: variables by the canonical or the original's names.
-        hints: see :meth:`parity.weights.files.Contents.hints`.
+        hints: see :meth:`parity.weights.contents.Contents.hints`.
         given: settings of :class:`FrontendConfig`.
 
     Raises:

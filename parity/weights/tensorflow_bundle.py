@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from parity.weights.files import Array, File, StoredArray
+from parity.weights.contents import Array, File, StoredArray
 
 MAGIC = bytes.fromhex("57fb808b247547db")
 FOOTER = 48

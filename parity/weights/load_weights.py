@@ -34,12 +34,12 @@ from parity.adapters.refusals import SIMPLIFIED, same_function
 from parity.adapters.rungs import Rung, rung_of
 from parity.oracle.config import FLOOR
 from parity.weights import stored
-from parity.weights.arrays import as_array, mapped, npz, safetensors, state_dict
-from parity.weights.checkpoint import checkpoint, in_folder
-from parity.weights.files import Contents
-from parity.weights.frontends import CONVOLUTIONS, FIXED
-from parity.weights.keras import h5, keras_archive
+from parity.weights.array_files import as_array, mapped, npz, safetensors, state_dict
+from parity.weights.contents import Contents
+from parity.weights.frontend_config import CONVOLUTIONS, FIXED
+from parity.weights.keras_files import h5, keras_archive
 from parity.weights.outputs import shown
+from parity.weights.tensorflow_checkpoint import checkpoint, in_folder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -299,7 +299,7 @@ def _class_of(rung: str, module: Any) -> str:
 def told(kernel: NDArray[Any], hints: Mapping[str, str]) -> tuple[tuple[str, ...], str]:
     """Tell the classes that a kernel, [filters, 2] or [taps, 1, channels], may be of, the likeliest first, and why.
 
-    ``hints`` is what the source says beside it, see :meth:`parity.weights.files.Contents.hints`.
+    ``hints`` is what the source says beside it, see :meth:`parity.weights.contents.Contents.hints`.
     """
     fixed = FIXED.get(hints.get("frontend", ""), {}).get("conv1d_cls")
     if said := hints.get("conv1d_cls") or fixed:

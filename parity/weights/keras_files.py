@@ -12,8 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from parity.adapters import canonical
-from parity.weights.checkpoint import aside
-from parity.weights.files import (
+from parity.weights.contents import (
     MOST_BYTES,
     Contents,
     File,
@@ -25,8 +24,9 @@ from parity.weights.files import (
     unpacked,
 )
 from parity.weights.hdf5 import Opener, read_array, require_heaps, require_inside, text, walk
-from parity.weights.names import MODELS, Named
+from parity.weights.keras_names import MODELS, Named
 from parity.weights.outputs import require_library
+from parity.weights.tensorflow_checkpoint import aside
 
 LARGEST = 1 << 30  # bytes of a file, which is looked through for what would make libhdf5 loop: some seconds
 

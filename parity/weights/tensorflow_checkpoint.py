@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from parity.adapters import canonical
-from parity.weights.bundle import MOST_NAMES, Bundle, fields, last
-from parity.weights.files import Contents, joined
-from parity.weights.names import Named, model_name
+from parity.weights.contents import Contents, joined
+from parity.weights.keras_names import Named, model_name
+from parity.weights.tensorflow_bundle import MOST_NAMES, Bundle, fields, last
 
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from parity.adapters import layouts
 from parity.adapters.public import public_port
-from parity.weights.files import (
+from parity.weights.contents import (
     MOST_DIRECTORY,
     MOST_VALUES,
     Array,
