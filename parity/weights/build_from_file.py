@@ -1,4 +1,4 @@
-"""Build the module that a file of weights describes: a rung's, or a public port's with what the port adds to LEAF."""
+"""Build the frontend that a file of weights holds: a rung's, or a public port's with what the port adds to LEAF."""
 
 from __future__ import annotations
 
@@ -10,19 +10,29 @@ import torch
 from torch import nn
 
 import leaf
-from parity.adapters import canonical, layouts
-from parity.adapters.canonical import Variables
+from parity.adapters import layouts
 from parity.adapters.public import PUBLIC, PublicPort
 from parity.oracle.config import FLOOR
+from parity.weights.array_files import original_variables
+from parity.weights.contents import Array, naming
 from parity.weights.frontend_config import FIXED, FrontendConfig, build, typed
-from parity.weights.load_weights import load_weights, open_file, told
+from parity.weights.infer_config import infer
+from parity.weights.load_weights import load_weights, open_file
 from parity.weights.stored import Description, described, load
 
 UNSAID = ("sample_rate", "window_len", "window_stride")  # no file of weights says these
 UNSAID_OF_MEL = ("n_filters", "n_fft", "min_freq", "max_freq")  # nor these of the frontend that has no variables
 
 
-class Reading(NamedTuple):
+class StoredFrontend(NamedTuple):
+    """A frontend in a file: its scope, what the file says of it, and its arrays as they are stored."""
+
+    scope: str
+    hints: dict[str, str]
+    arrays: dict[str, Array]
+
+
+class BuiltFrontend(NamedTuple):
     """A module in evaluation mode, what it is, and the settings that neither the file nor the user said."""
 
     module: nn.Module
@@ -30,8 +40,16 @@ class Reading(NamedTuple):
     assumed: dict[str, Any]
 
 
-def read(source: Path, scope: str | None, settings: Mapping[str, Any]) -> Reading:
-    """Read a file of weights: what ``leaf-ladder convert`` wrote as it says itself, any other by its variables.
+def read_frontend(path: Path, scope: str | None = None) -> StoredFrontend:
+    """Read a frontend's arrays from a file of weights; refused as by :func:`parity.load_weights`."""
+    with naming(path):
+        contents = open_file(path)
+        scope = contents.choose_scope(scope)
+        return StoredFrontend(scope, contents.hints(scope), contents.read(scope))
+
+
+def build_from_file(source: Path, scope: str | None, settings: Mapping[str, Any]) -> BuiltFrontend:
+    """Build what ``leaf-ladder convert`` wrote as it says itself, any other file's frontend by its variables.
 
     Of the others, a state dict of ``leaf`` becomes a ``leaf.Leaf``, whose ``padding`` may be given too, ``centered``
     being assumed. That is what public ports have, so theirs becomes a ``leaf.Leaf`` as well. The rest is ``og_leaf``.
@@ -46,15 +64,14 @@ def read(source: Path, scope: str | None, settings: Mapping[str, Any]) -> Readin
         for name, value in given.items():
             if value != held[name]:
                 raise ValueError(f"{name}={value!r}: must be {held[name]!r}, with which {str(source)!r} was written")
-        return Reading(load(source), about, {})
-    contents = open_file(source)
-    where = contents.chosen(scope)
-    hints, variables = contents.hints(where), contents.variables(where)
+        return BuiltFrontend(load(source), about, {})
+    scope, hints, arrays = read_frontend(source, scope)
+    variables = original_variables(arrays)
     assumed: dict[str, Any] = {}
     module: nn.Module
-    if hints.get("rung") == "leaf" or "port" in hints:
+    if hints.get("layout") == "simplified" or "port" in hints:
         config = infer(variables, hints, {name: value for name, value in given.items() if name != "padding"})
-        logs = bool(layouts.holds_logarithms(contents.held(where)))
+        logs = bool(layouts.holds_logarithms(arrays))
         options = {"padding": given.get("padding", "centered"), "learn_logs": logs}
         module = _leaf(config, **options)
         about = Description("leaf", "float32", config, options)
@@ -64,11 +81,11 @@ def read(source: Path, scope: str | None, settings: Mapping[str, Any]) -> Readin
         config = infer(variables, hints, given)
         module = build(config)
         about = Description("og_leaf", "float32", config, {})
-    load_weights(module, source, scope=where)
+    load_weights(module, source, scope=scope)
     unsaid = (*UNSAID, *(UNSAID_OF_MEL if config.frontend == "MelFilterbanks" else ()))
     unsaid += ("pcen_floor",) if "pcen" in config.compression else ()
     assumed |= {name: getattr(config, name) for name in unsaid if name not in FIXED[config.frontend]}
-    return Reading(module, about, {name: value for name, value in assumed.items() if name not in given})
+    return BuiltFrontend(module, about, {name: value for name, value in assumed.items() if name not in given})
 
 
 def _leaf(config: FrontendConfig, padding: str, learn_logs: bool) -> leaf.Leaf:
@@ -91,13 +108,10 @@ def _leaf(config: FrontendConfig, padding: str, learn_logs: bool) -> leaf.Leaf:
 
 def load_wrapped(path: Path, settings: Mapping[str, Any]) -> nn.Module:
     """Build the frontend of a state dict, a public port's with its own departures; see :func:`parity.load`."""
-    contents = open_file(path)
-    where = contents.chosen(None)
-    hints = contents.hints(where)
+    _, hints, held = read_frontend(path)
     port = PUBLIC.get(hints.get("port", ""))
     if port is None:
-        return read(path, None, settings).module
-    held = contents.held(where)
+        return build_from_file(path, None, settings).module
     variables = port.variables(held)
     config = infer(variables, hints, settings)
     if config.compression == "log":
@@ -144,104 +158,3 @@ class PlacedPooling(nn.Module):
         """Pool squared moduli."""
         y: torch.Tensor = self.pooling(nn.functional.pad(x, self.pads))
         return y if self.bias is None else y + self.bias[:, None]
-
-
-def infer(found: Mapping[str, Any], hints: Mapping[str, str], given: Mapping[str, Any]) -> FrontendConfig:
-    """Find the configuration that holds these variables.
-
-    What is given counts, then what the frontend's class fixes, then what the file says, then what the shapes mean. No
-    file says the sample rate, the lengths and PCEN's floor: they are the original's defaults unless given.
-
-    Args:
-        found: variables by the canonical or the original's names.
-        hints: see :meth:`parity.weights.contents.Contents.hints`.
-        given: settings of :class:`FrontendConfig`.
-
-    Raises:
-        TypeError, ValueError: a value is no array of finite real numbers; or the configuration cannot be told (names
-            the setting to give and what it may be), or is not that of the variables.
-    """
-    if other := sorted(name for name in found if hints.get("rung") == "leaf" and name.startswith("compression.")):
-        raise ValueError(
-            f"variables {other}: must be those of PCEN to be carried, another compression is none of LEAF's"
-        )
-    variables = canonical.canonical(found)
-    frontend = {**hints, **given}.get("frontend", "Leaf")
-    if frontend not in FIXED:
-        return FrontendConfig.of(**given)  # refuses
-    if frontend == "MelFilterbanks":
-        return FrontendConfig.of(**{"frontend": frontend, **given})
-    if not variables:
-        raise ValueError("no variables: only frontend='MelFilterbanks' has none; give it and its settings")
-    said = {**hints, **FIXED[frontend], **given}
-    settings: dict[str, Any] = {"preemp": canonical.PREEMP in variables, "mean_var_norm": canonical.GAMMA in variables}
-    settings.update(_filters(variables, said, hints))
-    settings["pooling_cls"] = said.get("pooling_cls") or _pooling(variables)
-    settings["compression"] = said.get("compression") or _compression(variables)
-    settings["activation"] = said.get("activation") or _activation(variables, settings)
-    if settings["compression"] == "fixed_pcen":
-        settings["pcen_floor"] = 1e-6  # of PCENLayer() as it is; that of Leaf's own default is 1e-12
-    config = FrontendConfig.of(**{"frontend": frontend, **settings, **given})
-    _require_window(config, variables)
-    return config
-
-
-def _filters(variables: Variables, said: Mapping[str, Any], hints: Mapping[str, str]) -> dict[str, Any]:
-    kernel = variables.get(canonical.KERNEL)
-    if kernel is None:
-        raise ValueError(f"variables {sorted(variables)}: no filters ({canonical.KERNEL!r}) among them")
-    if kernel.ndim not in (2, 3):
-        raise ValueError(
-            f"variable {canonical.KERNEL!r}: shape {kernel.shape}, must be [filters, 2] or [taps, 1, channels]"
-        )
-    classes, _ = told(kernel, hints)
-    if "conv1d_cls" not in said and kernel.ndim == 3 and len(classes) > 1:
-        among = " or ".join(map(repr, classes))
-        raise ValueError(f"conv1d_cls: must be given, {among}: they store the same variables")
-    n_filters = len(kernel) if kernel.ndim == 2 else kernel.shape[2] // 2
-    return {"n_filters": n_filters, "conv1d_cls": said.get("conv1d_cls", classes[0])}
-
-
-def _pooling(variables: Variables) -> str:
-    if canonical.POOLING_2D in variables:
-        return "LearnablePooling1D"
-    if canonical.POOLING not in variables:
-        return "MaxPooling1D"
-    return "GaussianLowpass" if variables[canonical.POOLING].ndim == 4 else "ChannelWiseLearnablePooling1D"
-
-
-def _compression(variables: Variables) -> str:
-    if canonical.SMOOTH in variables:
-        same = variables[canonical.SMOOTH].shape == variables.get(canonical.ALPHA, variables[canonical.SMOOTH]).shape
-        return "pcen" if same else "shared_pcen"
-    if canonical.ALPHA in variables:
-        return "fixed_pcen"
-    if canonical.NORM_GAMMA in variables:
-        return "layer_norm"
-    raise ValueError("compression: must be given, 'log' or 'none': neither has variables")
-
-
-def _activation(variables: Variables, settings: Mapping[str, Any]) -> str:
-    """Tell the squared modulus, which halves the channels; of the others, nothing is left in the variables."""
-    n_outputs = settings["n_filters"] * (1 if settings["conv1d_cls"] == "SincConv1D" else 2)
-    widths = [
-        len(variables[name]) for name in (canonical.ALPHA, canonical.NORM_GAMMA, canonical.GAMMA) if name in variables
-    ]
-    if canonical.POOLING in variables:
-        widths.append(variables[canonical.POOLING].shape[2])
-    if (widths and widths[0] != n_outputs // 2) or settings["conv1d_cls"] == "SincConv1D":
-        raise ValueError("activation: must be given, 'leaky_relu', 'relu' or 'none': none of them has variables")
-    return "squared_modulus"
-
-
-def _require_window(config: FrontendConfig, variables: Variables) -> None:
-    """Refuse lengths that are not those of the taps that the variables have."""
-    axes = {canonical.KERNEL: 0, canonical.POOLING: 0, canonical.POOLING_2D: 1}  # where they are taps
-    for name, axis in axes.items():
-        if name not in variables or (axis == 0 and variables[name].ndim != 3):
-            continue
-        if (found := variables[name].shape[axis]) != config.window:
-            raise ValueError(
-                f"variable {name!r}: {found} taps, but sample_rate={config.sample_rate}, "
-                f"window_len={config.window_len} mean {config.window}: give these two"
-            )

@@ -1,14 +1,14 @@
-"""Judge a file of weights before it is believed, and name what one holds: frontends, by scope, and their variables."""
+"""What every reader of weights gives: a file's bytes, which must not change meanwhile, and the frontends in it.
+
+Readers say what is wrong; who opens a file names it, see :func:`naming`.
+"""
 
 from __future__ import annotations
 
 import math
 import os
 import stat
-import struct
-import zipfile
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,9 +22,7 @@ from parity.adapters.canonical import require_finite
 Array = NDArray[Any]
 # 2,048 filters, complex, of 4,096 taps: the most values that are read where no module says how many it needs
 MOST_VALUES = 1 << 24
-MOST_BYTES = 1 << 28  # of what is unpacked whole: the weights inside a .keras archive
 MOST_DIRECTORY = 1 << 23  # of an archive's directory, a header or an index: about 100,000 entries
-_PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -36,18 +34,16 @@ class StoredArray:
 
 
 class Contents(ABC):
-    """An opened file of weights.
+    """An opened source of weights.
 
-    A scope is where in the file a frontend stands: the path of attributes, groups or names that leads to it, joined
-    with ``/``; ``""`` is the file itself.
+    A scope is where in the source a frontend stands: the path of attributes, groups or names that leads to it, joined
+    with ``/``; ``""`` is the source itself.
 
     Attributes:
-        path: of the file, for messages.
-        arrays: by the file's own keys.
+        arrays: by the source's own keys.
     """
 
-    def __init__(self, path: Path, arrays: Mapping[str, StoredArray]) -> None:
-        self.path = path
+    def __init__(self, arrays: Mapping[str, StoredArray]) -> None:
         self.arrays = arrays
 
     @abstractmethod
@@ -56,23 +52,25 @@ class Contents(ABC):
 
     @abstractmethod
     def names(self, scope: str) -> dict[str, str]:
-        """Map each variable's canonical name (what is no frontend's: the file's own) to its key in the file.
+        """Map each variable's canonical name (what is no frontend's: the source's own) to its key.
 
         Optimiser slots, counters and metrics are left out. Raises ValueError where there is no such scope.
         """
 
     @abstractmethod
     def hints(self, scope: str) -> dict[str, str]:
-        """Collect what the file says of the frontend beside its variables, by the original's names.
+        """Collect what the source says of a frontend beside its variables.
 
-        ``rung``: ``leaf`` for a state dict of simplified LEAF, or of EfficientLEAF, which has the same names.
+        ``frontend``, ``conv1d_cls``, ``pooling_cls``: the original's classes.
+        ``kernel``: ``keras`` where the filters' kernel is named as in Keras' own convolution, ``own`` where it is named
+        as in the original's own layers.
+        ``layout``: ``simplified`` for a state dict of ``leaf`` or ``efficientleaf``, ``names`` for arrays by the
+        original's names; none for other files.
         ``port``: the repository of a public port's state dict, see :mod:`parity.adapters.public`.
-        ``frontend``, ``conv1d_cls``, ``pooling_cls``: the classes. ``kernel``: ``keras`` where the filters' kernel is
-        named as Keras' own convolution does, ``own`` where as the original's own layers do.
         """
 
-    def chosen(self, scope: str | None) -> str:
-        """Return the given scope, or the only frontend's; the file itself where none can be told.
+    def choose_scope(self, scope: str | None) -> str:
+        """Return the given scope, or the only frontend's; the source itself where none can be told.
 
         Raises:
             ValueError: there are several frontends and no scope is given; names them.
@@ -81,11 +79,11 @@ class Contents(ABC):
             return scope.strip("/")
         found = self.scopes()
         if len(found) > 1:
-            raise ValueError(f"scope=None: {str(self.path)!r} holds frontends at {list(found)}; give one of these")
+            raise ValueError(f"scope=None: must be one of {list(found)}, where frontends are")
         return found[0] if found else ""
 
-    def held(self, scope: str, most: int = MOST_VALUES) -> dict[str, Array]:
-        """Read the arrays under a scope as they are, by the names that follow it.
+    def read(self, scope: str, most: int = MOST_VALUES) -> dict[str, Array]:
+        """Read the arrays under a scope as they are stored, by the names that :meth:`names` gives.
 
         Raises:
             ValueError: they have more than ``most`` values together, and none is read; or one is torn, no number, NaN
@@ -94,28 +92,31 @@ class Contents(ABC):
         found = self.names(scope)
         total = sum(math.prod(self.arrays[key].shape) for key in found.values())
         if total > most:
-            raise ValueError(
-                f"source={str(self.path)!r}: the frontend at {scope!r} has {total} values, must have at most {most}"
-            )
+            raise ValueError(f"the frontend at {scope!r} has {total} values, must have at most {most}")
         arrays = {name: self.arrays[key].read() for name, key in found.items()}
         for name, key in found.items():
             if arrays[name].dtype.kind == "f":
-                require_finite(key, arrays[name])  # by the file's own name
+                require_finite(key, arrays[name])  # by the source's own name
         return arrays
 
-    def variables(self, scope: str, most: int = MOST_VALUES) -> dict[str, Array]:
-        """Read the variables of a frontend by canonical names; raises as :meth:`held`."""
-        return self.held(scope, most)
-
-    def no_scope(self, scope: str) -> ValueError:
+    def no_such_scope(self, scope: str) -> ValueError:
         """Make the error for a scope that is not there."""
         found = list(self.scopes()) or "none that can be told"
-        return ValueError(f"scope={scope!r}: {str(self.path)!r} has no such scope; frontends are at {found}")
+        return ValueError(f"scope={scope!r}: there is no such scope; frontends are at {found}")
 
 
 def joined(parts: Iterable[str]) -> str:
     """Join the parts of a scope or name, those that are empty left out."""
     return "/".join(part for part in parts if part)
+
+
+@contextmanager
+def naming(source: str | os.PathLike[str]) -> Iterator[None]:
+    """Put a file's path before what is wrong with it, and make that a ValueError."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"source={os.fspath(source)!r}: {error}") from error
 
 
 @contextmanager
@@ -132,23 +133,21 @@ class File:
 
     Attributes:
         path: of the file; a symbolic link is followed.
-        where: what messages begin with; of the path that is ``shown``, its own by default.
         size: bytes.
 
     Raises:
         ValueError: there is no such file, it cannot be read, or it is a folder, a device, a pipe or the like.
     """
 
-    def __init__(self, path: Path, shown: Path | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.where = f"source={str(shown or path)!r}"
         try:
             self._found = os.stat(path)
         except (OSError, ValueError) as error:
             why = "there is no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
-            raise ValueError(f"{self.where}: {why}") from None
+            raise ValueError(why) from None
         if not stat.S_ISREG(self._found.st_mode):
-            raise ValueError(f"{self.where}: must be a regular file of weights, such as .npz or .pt")
+            raise ValueError("must be a regular file of weights, such as .npz or .pt")
         self.size = self._found.st_size
 
     @contextmanager
@@ -157,7 +156,7 @@ class File:
         try:
             file = self.path.open("rb")
         except OSError as error:
-            raise ValueError(f"{self.where}: cannot be read ({error})") from None
+            raise ValueError(f"cannot be read ({error})") from None
         with file:
             self._require_same(file)
             yield file
@@ -166,7 +165,7 @@ class File:
     def part(self, offset: int, size: int) -> bytes:
         """Read so many bytes from an offset; raises ValueError where the file ends before them, or as :meth:`open`."""
         if offset < 0 or offset + size > self.size:
-            raise ValueError(f"{self.where}: ends at byte {self.size}, before byte {offset + size} that it speaks of")
+            raise ValueError(f"ends at byte {self.size}, before byte {offset + size} that it speaks of")
         with self.open() as file:
             file.seek(offset)
             return file.read(size)
@@ -174,69 +173,9 @@ class File:
     def require_at_most(self, size: int, what: str) -> None:
         """Refuse a file of more bytes; ``what`` it has is said."""
         if self.size > size:
-            raise ValueError(f"{self.where}: {what} is {self.size} bytes, must be at most {size}")
+            raise ValueError(f"{what} is {self.size} bytes, must be at most {size}")
 
     def _require_same(self, file: BinaryIO) -> None:
         now = os.fstat(file.fileno())
         if any(getattr(now, n) != getattr(self._found, n) for n in ("st_dev", "st_ino", "st_size", "st_mtime_ns")):
-            raise ValueError(f"{self.where}: changed while it was read; read it again")
-
-
-@contextmanager
-def archive(file: File) -> Iterator[zipfile.ZipFile]:
-    """Open a zip archive whose directory is sound: nothing before or after it, and every name once and inside.
-
-    Raises:
-        ValueError: it is not; or as :meth:`File.open`.
-    """
-    _require_directory(file)
-    with file.open() as opened:
-        with refused_as(f"{file.where}: must be a zip archive, not torn"):
-            found = zipfile.ZipFile(opened)
-        for name, n in Counter(found.namelist()).items():
-            if n > 1:
-                raise ValueError(f"{file.where}: holds {name!r} twice")
-            if name.startswith(("/", "\\")) or ".." in name.split("/"):
-                raise ValueError(f"{file.where}: holds {name!r}, a name outside of the archive")
-        for member in found.infolist():  # the others unpack without a limit
-            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise ValueError(f"{file.where}: {member.filename!r} must be stored or deflated")
-        yield found
-
-
-def _require_directory(file: File) -> None:
-    """Refuse a directory that is too long to be read, or that does not end the file."""
-    torn = ValueError(f"{file.where}: must be a zip archive that ends where its directory does, not torn")
-    last = file.size - 22
-    if last < 0:
-        raise torn
-    end = file.part(last, 22)
-    size, offset = struct.unpack("<II", end[12:20])
-    if last >= 76 and file.part(last - 20, 4) == b"PK\x06\x07":  # of 64 bits: its own record is before
-        last -= 76
-        wide = file.part(last, 56)
-        size, offset = struct.unpack("<QQ", wide[40:56])
-        if wide[:4] != b"PK\x06\x06":
-            raise torn
-    if end[:4] != b"PK\x05\x06" or end[20:] != b"\0\0":
-        raise torn
-    if offset + size != last:
-        raise ValueError(f"{file.where}: must be a zip archive with nothing before or after it, not torn")
-    if size > MOST_DIRECTORY:
-        raise ValueError(f"{file.where}: its directory is {size} bytes, must be at most {MOST_DIRECTORY}")
-
-
-def require_checksum(file: File, found: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """Read a member in pieces, which holds it to its CRC-32."""
-    with refused_as(f"{file.where}: {member.filename!r} is torn"), found.open(member) as opened:
-        while opened.read(_PIECE):
-            pass
-
-
-def unpacked(found: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """Read a member whole, held to its CRC-32, and never more of it than the directory says."""
-    with found.open(member) as opened:
-        data = opened.read(member.file_size + 1)
-    if len(data) != member.file_size:
-        raise ValueError(f"{len(data)} bytes for {member.file_size}")
-    return data
+            raise ValueError("changed while it was read; read it again")

@@ -107,10 +107,10 @@ def convert_file(
     check_all(*outputs)
     require_library("safetensors", f"a {stored.SUFFIX} file")
     recording = None if clip is None else recorded(clip)
-    from parity.weights.build_from_file import read
+    from parity.weights.build_from_file import build_from_file
     from parity.weights.convert_module import convert
 
-    module, about, assumed = read(source, scope, settings)
+    module, about, assumed = build_from_file(source, scope, settings)
     made, result = _converted(module, about, to, options)
     data = stored.encode(made, result)
     name, audio = audio_of(recording, about.config.sample_rate)

@@ -1,7 +1,7 @@
-"""A converted frontend as one ``.safetensors`` file: its state dict, and what gives it meaning.
+"""Write and load a converted frontend: one ``.safetensors`` file with its state dict and its description.
 
-The description is the file's metadata, sealed with the tensors by a SHA-256, so weights and configuration cannot part.
-The JSON file beside is a copy for people; nothing reads it.
+The description is the file's metadata. One SHA-256 is over it and the tensors, so weights and settings cannot part. The
+JSON file beside is a copy for people; nothing reads it.
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ def load(path: str | os.PathLike[str], dtype: str | None = None, *, wrap: bool =
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"path={shown(path)}: must be a path, got {type(path).__name__}")
     path = Path(path)
-    if dtype is not None and (not isinstance(dtype, str) or dtype not in DTYPES):
-        raise ValueError(f"dtype={shown(dtype)}: must be 'float32' or 'float64'")
+    if dtype is not None:
+        require_dtype(dtype)
     about = described(path)
     if about is None and wrap:
         import torch
@@ -120,6 +120,12 @@ def load(path: str | os.PathLike[str], dtype: str | None = None, *, wrap: bool =
             "parity.load_weights sets a module's parameters, and wrap=True builds the frontend of a state dict"
         )
     return decode(path, path.read_bytes(), dtype)
+
+
+def require_dtype(dtype: object) -> None:
+    """Refuse a dtype that no converted frontend has."""
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise ValueError(f"dtype={shown(dtype)}: must be 'float32' or 'float64'")
 
 
 def decode(path: Path, data: bytes, dtype: str | None = None) -> nn.Module:

@@ -21,9 +21,9 @@ from parity import convert, load, load_weights
 from parity.checks.grid import FORWARD
 from parity.criteria import AtMost, Exactly
 from parity.weights import stored
-from parity.weights.build_from_file import infer
 from parity.weights.convert_file import SPEECH, audio_of, convert_file
 from parity.weights.frontend_config import FrontendConfig, settings_of
+from parity.weights.infer_config import infer
 from parity_tests.helpers.command import run
 from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files
