@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from parity.ports.certifying import certify
     from parity.ports.port import Port
     from parity.report.certificate import Certificate
-    from parity.weights.converting import convert
-    from parity.weights.loading import load_weights
+    from parity.weights.convert_module import convert
+    from parity.weights.load_weights import load_weights
     from parity.weights.stored import load
 
     __version__: str
@@ -23,9 +23,9 @@ _PUBLIC = {
     "Certificate": "parity.report.certificate",
     "Port": "parity.ports.port",
     "certify": "parity.ports.certifying",
-    "convert": "parity.weights.converting",
+    "convert": "parity.weights.convert_module",
     "load": "parity.weights.stored",
-    "load_weights": "parity.weights.loading",
+    "load_weights": "parity.weights.load_weights",
 }
 
 

@@ -317,7 +317,7 @@ def convert(
 ) -> None:
     """Convert a file of weights to a PyTorch rung and measure the difference; parity.load(TARGET) gives the module."""
     from parity.weights.convert_file import convert_file
-    from parity.weights.frontends import settings_of
+    from parity.weights.frontend_config import settings_of
 
     options = {"padding": padding, "wrap": wrap or None, "num_groups": num_groups,
                "conv_win_factor": conv_win_factor, "stride_factor": stride_factor}  # fmt: skip

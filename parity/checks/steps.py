@@ -18,7 +18,7 @@ from parity.criteria import Exactly, PooledAccuracy, peak, soundness, status, wi
 from parity.oracle import LeafBounds, Precision
 from parity.oracle.config import LeafConfig
 from parity.report.claims import Measurement
-from parity.weights.converting import convert
+from parity.weights.convert_module import convert
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from parity.cases.case import Case
 from parity.checks.grid import Expected, compare
 from parity.checks.steps import Runner, Step
 from parity.report.claims import Measurement
-from parity.weights.converting import convert
+from parity.weights.convert_module import convert
 
 # Rung 0 is held against its own arrays from before the fault; that they are the original's is for the goldens to say.
 CLEAN = Step("tf_leaf-clean", "tf_leaf", "tf_leaf", "bench")

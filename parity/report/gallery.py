@@ -16,7 +16,7 @@ from parity.report import pictures, recorded
 from parity.report.answers import MILLIONTH
 from parity.report.page import Picture
 from parity.report.pictures import Array, webp
-from parity.weights.converting import convert
+from parity.weights.convert_module import convert
 
 N_FREQUENCIES = 16384
 SAMPLE_RATE = 16000

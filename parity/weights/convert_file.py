@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from parity.adapters.rungs import reject_options
 from parity.oracle.config import PADDINGS
 from parity.weights import stored
-from parity.weights.frontends import FrontendConfig, typed
+from parity.weights.frontend_config import FrontendConfig, typed
 from parity.weights.outputs import check_all, require_file, require_library, require_weights
 from parity.weights.stored import APPROXIMATIONS
 
@@ -107,10 +107,10 @@ def convert_file(
     check_all(*outputs)
     require_library("safetensors", f"a {stored.SUFFIX} file")
     recording = None if clip is None else recorded(clip)
-    from parity.weights.converting import convert
-    from parity.weights.reading import read
+    from parity.weights.build_from_file import build_from_file
+    from parity.weights.convert_module import convert
 
-    module, about, assumed = read(source, scope, settings)
+    module, about, assumed = build_from_file(source, scope, settings)
     made, result = _converted(module, about, to, options)
     data = stored.encode(made, result)
     name, audio = audio_of(recording, about.config.sample_rate)
@@ -140,7 +140,7 @@ def _converted(
     module: nn.Module, about: stored.Description, to: str, options: dict[str, Any]
 ) -> tuple[nn.Module, stored.Description]:
     """Make the module of another rung, and its description."""
-    from parity.weights.converting import convert
+    from parity.weights.convert_module import convert
 
     if to == about.rung and not options:
         made, options = module, dict(about.options)

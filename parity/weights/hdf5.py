@@ -1,4 +1,4 @@
-"""HDF5 files, read by h5py once it is certain that every value lies in the file and unpacks to its size."""
+"""Read HDF5 files by h5py once it is certain that every value lies in the file and unpacks to its size."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import math
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from parity.weights.files import Array, joined, refused_as
+from parity.weights.contents import Array, joined, refused_as
 
 Opener = Callable[[], AbstractContextManager[BinaryIO]]
 MOST_OBJECTS = 100_000
@@ -22,11 +21,11 @@ _PIECE = 1 << 20
 DEFLATE, SHUFFLE, FLETCHER = 1, 2, 3  # HDF5's numbers of the filters that Keras' users set
 
 
-def read_array(path: Path, name: str, source: Opener) -> Array:
+def read_dataset(name: str, source: Opener) -> Array:
     """Read a dataset of numbers; one that would unpack to more than its shape, or to no number, is refused."""
     import h5py
 
-    unread = refused_as(f"source={str(path)!r}, {name!r}: cannot be read")
+    unread = refused_as(f"{name!r}: cannot be read")
     with unread, source() as opened, h5py.File(opened, "r") as file:
         dataset = file[name]
         if dataset.dtype.kind not in "fiubc" or dataset.shape is None:
@@ -60,7 +59,7 @@ def walk(file: Any) -> Iterator[tuple[str, Any]]:
 
 
 def require_heaps(file: BinaryIO) -> None:
-    """Refuse a heap of texts whose objects do not lead to its end: the library would look for it for ever."""
+    """Refuse a heap of texts whose objects do not end where it does: libhdf5 would loop for ever."""
     offset, before = 0, b""
     while piece := file.read(_PIECE):
         data, at, place = before + piece, -1, file.tell()
@@ -86,7 +85,7 @@ def _require_heap(file: BinaryIO, begin: int) -> None:
         at += step
 
 
-def text(item: Any, name: str) -> str:
+def read_text(item: Any, name: str) -> str:
     """Read a text attribute, or nothing where there is none or it is of another kind."""
     if name not in item.attrs:
         return ""
@@ -95,7 +94,7 @@ def text(item: Any, name: str) -> str:
 
 
 def require_inside(name: str, dataset: Any, size: int) -> None:
-    """Refuse values that are virtual, in another file, or never written, which HDF5 would make up."""
+    """Refuse values that are virtual, in another file, or never written: HDF5 would fill them in."""
     import h5py
 
     layout = dataset.id.get_create_plist().get_layout()

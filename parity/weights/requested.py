@@ -1,4 +1,4 @@
-"""The front end of ``leaf-ladder features``: fresh, or what a file of weights says that it is."""
+"""Make the front end of ``leaf-ladder features``: a fresh one, or that of a file of weights."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ class Frontend(NamedTuple):
 def prepared(given: Mapping[str, Any], weights: Path | None = None) -> Frontend:
     """Make the front end that is asked for.
 
-    Weights that ``leaf-ladder convert`` wrote say what they are. Of any other file that :func:`parity.load_weights`
-    reads, the number of filters is taken, and the alignment of frames where the file is TensorFlow's or ``og_leaf``'s;
-    the rest is assumed where it is not given.
+    A file that ``leaf-ladder convert`` wrote has all settings inside. Any other file gives the number of filters, and
+    the alignment of frames if it is TensorFlow's or ``og_leaf``'s; the rest is given or assumed.
 
     Args:
         given: some of ``frontend``, ``sample_rate``, ``n_filters`` and ``padding``.
@@ -66,7 +65,7 @@ def build(frontend: str, sample_rate: float, n_filters: int = 40, padding: str =
 
 
 def require_choices(frontend: str, padding: str | None) -> None:
-    """Refuse a front end, or a padding, that there is not; names it and what is allowed."""
+    """Refuse an unknown front end, or a padding that it has not; names it and what is allowed."""
     if frontend not in PADDINGS:
         raise ValueError(f"frontend={frontend!r}: must be one of {', '.join(PADDINGS)}")
     if padding is not None and padding not in (allowed := PADDINGS[frontend]):
@@ -84,11 +83,11 @@ def require_agreement(about: Description, given: Mapping[str, Any], weights: Pat
 
 
 def _of_original(given: Mapping[str, Any], weights: Path) -> Frontend:
-    from parity.weights.reading import read
+    from parity.weights.build_from_file import build_from_file
 
     require_choices("og_leaf", given.get("padding"))
     settings = {name: given[name] for name in ("sample_rate", "n_filters") if name in given}
-    module, about, assumed = read(weights, None, settings)
+    module, about, assumed = build_from_file(weights, None, settings)
     if about.rung != "og_leaf":
         raise ValueError(
             f"frontend='og_leaf': must be 'leaf' or 'efficientleaf', for weights={str(weights)!r} are a state dict "
@@ -98,15 +97,14 @@ def _of_original(given: Mapping[str, Any], weights: Path) -> Frontend:
 
 
 def _of_simplified(given: Mapping[str, Any], weights: Path) -> Frontend:
-    from parity.weights.arrays import Mapped
-    from parity.weights.loading import load_weights, open_file
+    from parity.weights.array_files import original_variables
+    from parity.weights.build_from_file import read_frontend
+    from parity.weights.load_weights import load_weights
 
-    contents = open_file(weights)
-    where = contents.chosen(None)
-    hints, variables = contents.hints(where), contents.variables(where)
-    # what TensorFlow or og_leaf wrote has one alignment of frames; leaf's and arrays by name may have either
-    either = isinstance(contents, Mapped) and (not hints or "rung" in hints)
-    known = None if either else "centered" if "port" in hints else "same"
+    _, hints, arrays = read_frontend(weights)
+    variables = original_variables(arrays)
+    # TensorFlow's and og_leaf's files have one alignment of frames; a layout, leaf's or arrays by name, may have either
+    known = None if "layout" in hints else "centered" if "port" in hints else "same"
     said = dict(given)
     if "kernel" in variables:
         said.setdefault("n_filters", len(variables["kernel"]))
@@ -114,10 +112,7 @@ def _of_simplified(given: Mapping[str, Any], weights: Path) -> Frontend:
     allowed = PADDINGS[settings["frontend"]]
     settings.setdefault("padding", known if known in allowed else allowed[0])
     module = build(**settings)
-    try:
-        load_weights(module, weights)
-    except ValueError as error:
-        raise ValueError(str(error) if str(weights) in str(error) else f"weights={str(weights)!r}: {error}") from error
+    load_weights(module, weights)
     assumed = {name: value for name, value in settings.items() if name not in said}
     if settings["padding"] == known:
         assumed.pop("padding", None)

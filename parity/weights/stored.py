@@ -1,7 +1,7 @@
-"""A converted frontend as one ``.safetensors`` file: its state dict, and what gives it meaning.
+"""Write and load a converted frontend: one ``.safetensors`` file with its state dict and its description.
 
-The description is the file's metadata, sealed with the tensors by a SHA-256, so weights and configuration cannot part.
-The JSON file beside is a copy for people; nothing reads it.
+The description is the file's metadata. One SHA-256 is over it and the tensors, so weights and settings cannot part. The
+JSON file beside is a copy for people; nothing reads it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parity.weights.frontends import FrontendConfig, build
+from parity.weights.frontend_config import FrontendConfig, build
 from parity.weights.outputs import Output, require_file, require_library, shown
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Description:
 
     def module(self) -> nn.Module:
         """Build a fresh module, as ``convert`` makes it from a fresh ``og_leaf`` one; raises as it does."""
-        from parity.weights.converting import convert
+        from parity.weights.convert_module import convert
 
         module = build(self.config, self.dtype)
         converted: nn.Module = module if self.rung == "og_leaf" else convert(module, self.rung, **self.options)
@@ -86,7 +86,7 @@ def load(path: str | os.PathLike[str], dtype: str | None = None, *, wrap: bool =
         wrap: whether a file without a description is read. The state dict of a public port that adds something to
             LEAF (denfed/leaf-audio-pytorch, SarthakYadav/leaf-pytorch, SpeechBrain) becomes an ``og_leaf.Leaf`` with
             the port's own padding around its convolution and pooling, and its trained bias on the energies.
-        **settings: of :class:`parity.weights.frontends.FrontendConfig`, which such a file does not say:
+        **settings: of :class:`parity.weights.frontend_config.FrontendConfig`, which such a file does not say:
             ``sample_rate``, ``window_len``, ``window_stride``, ``pcen_floor``; LEAF's defaults otherwise.
 
     Returns:
@@ -102,13 +102,13 @@ def load(path: str | os.PathLike[str], dtype: str | None = None, *, wrap: bool =
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"path={shown(path)}: must be a path, got {type(path).__name__}")
     path = Path(path)
-    if dtype is not None and (not isinstance(dtype, str) or dtype not in DTYPES):
-        raise ValueError(f"dtype={shown(dtype)}: must be 'float32' or 'float64'")
+    if dtype is not None:
+        require_dtype(dtype)
     about = described(path)
     if about is None and wrap:
         import torch
 
-        from parity.weights.reading import load_wrapped
+        from parity.weights.build_from_file import load_wrapped
 
         return load_wrapped(path, settings).to(getattr(torch, dtype or "float32")).eval()
     if settings:
@@ -120,6 +120,12 @@ def load(path: str | os.PathLike[str], dtype: str | None = None, *, wrap: bool =
             "parity.load_weights sets a module's parameters, and wrap=True builds the frontend of a state dict"
         )
     return decode(path, path.read_bytes(), dtype)
+
+
+def require_dtype(dtype: object) -> None:
+    """Refuse a dtype that no converted frontend has."""
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise ValueError(f"dtype={shown(dtype)}: must be 'float32' or 'float64'")
 
 
 def decode(path: Path, data: bytes, dtype: str | None = None) -> nn.Module:

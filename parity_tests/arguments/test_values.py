@@ -14,7 +14,7 @@ from efficientleaf import EfficientLeaf
 from leaf import Leaf
 from parity import convert
 from parity.oracle.config import LeafConfig
-from parity.weights.frontends import FrontendConfig
+from parity.weights.frontend_config import FrontendConfig
 from parity_tests.helpers.refusals import refused
 
 RATES = [

@@ -17,7 +17,7 @@ import leaf
 import og_leaf
 import parity
 from parity.weights import stored
-from parity.weights.frontends import FrontendConfig
+from parity.weights.frontend_config import FrontendConfig
 from parity_tests.arguments.table import SMALL, Subject, shared
 from parity_tests.arguments.values import VALUES
 

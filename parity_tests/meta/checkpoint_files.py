@@ -13,7 +13,7 @@ import torch
 
 from parity.checks.grid import FORWARD, FORWARD_NORM
 from parity.criteria import OfMax
-from parity.weights.frontends import FrontendConfig, build
+from parity.weights.frontend_config import FrontendConfig, build
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "checkpoints"
 SETTINGS = {"n_filters", "sample_rate", "window_len", "window_stride", "conv1d_cls", "pooling_cls", "preemp",

@@ -14,10 +14,10 @@ from parity import load_weights
 from parity.adapters.canonical import checked
 from parity.adapters.rungs import RUNGS
 from parity.criteria import Exactly
-from parity.weights.arrays import stored_arrays
-from parity.weights.bundle import Bundle
-from parity.weights.loading import open_file
-from parity.weights.names import Named
+from parity.weights.array_files import stored_arrays
+from parity.weights.keras_names import KerasNames
+from parity.weights.load_weights import open_file
+from parity.weights.tensorflow_bundle import Bundle
 from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files
 from parity_tests.meta.weights import refuses, same_bits
@@ -100,9 +100,9 @@ def test_reader_agrees_with_tensorflows(name, source):
     assert {key: list(entry.shape) for key, entry in ours.entries.items()} == shapes
     for key in shapes:
         if ours.entries[key].dtype == 7:
-            assert ours.text(key) == theirs.get_tensor(key)
+            assert ours.read_text(key) == theirs.get_tensor(key)
         else:
-            assert READ(ours.load(key), theirs.get_tensor(key)).passes, key
+            assert READ(ours.read(key), theirs.get_tensor(key)).passes, key
 
 
 @pytest.mark.filterwarnings("ignore:load_weights. the weights are set, but:UserWarning")  # of frames elsewhere
@@ -160,17 +160,17 @@ def test_slots_are_told_by_their_names():
         ("beta1_power", "global_step", "learning_rate", "iteration", "Adam/iteration"), np.ones(())
     )
     arrays = {**slots, **counters, **frontend}
-    named = Named(files.FOLDER / "leaf", stored_arrays(arrays), ((name, name) for name in arrays))
+    named = KerasNames(stored_arrays(arrays), ((name, name) for name in arrays))
     assert named.scopes() == ("model/leaf",)
     assert set(named.keys) == set(frontend)
     module = files.torch_frontend("leaf")
-    load_weights(module, named.variables("model/leaf"))
+    load_weights(module, named.read("model/leaf"))
     assert same_bits(RUNGS["og_leaf"].load_adapter().read(module), expected_variables("og_leaf", module, "leaf"))
 
 
 def test_kernels_without_a_prefix_are_of_no_frontend():
     arrays = {"leaf/PCEN/alpha": np.ones(4), "kernel": np.ones((4, 2)), "kernel_1": np.ones((4, 2))}
-    named = Named(files.FOLDER / "leaf", stored_arrays(arrays), ((name, name) for name in arrays))
+    named = KerasNames(stored_arrays(arrays), ((name, name) for name in arrays))
     refused(lambda: named.names("leaf"), ValueError, "['kernel', 'kernel_1'] name no frontend")
 
 

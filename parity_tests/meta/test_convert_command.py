@@ -22,8 +22,8 @@ from parity.checks.grid import FORWARD
 from parity.criteria import AtMost, Exactly
 from parity.weights import stored
 from parity.weights.convert_file import SPEECH, audio_of, convert_file
-from parity.weights.frontends import FrontendConfig, settings_of
-from parity.weights.reading import infer
+from parity.weights.frontend_config import FrontendConfig, settings_of
+from parity.weights.infer_config import infer
 from parity_tests.helpers.command import run
 from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files

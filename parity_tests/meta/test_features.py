@@ -17,7 +17,7 @@ from parity.adapters.rungs import rung_of
 from parity.cli import app
 from parity.criteria import OfMax
 from parity.weights.convert_file import convert_file
-from parity.weights.converting import convert
+from parity.weights.convert_module import convert
 from parity.weights.features import build, extract
 
 SAME = OfMax(2.0**-20, "the same sums of 400 products in another order, and a root")

@@ -16,8 +16,9 @@ from safetensors.numpy import save_file
 
 from parity import load_weights
 from parity.cases.case import Case
-from parity.weights.arrays import _require_held
-from parity.weights.loading import open_file
+from parity.weights.array_files import _require_held
+from parity.weights.contents import naming
+from parity.weights.load_weights import open_file
 from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files
 from parity_tests.meta.crafted import refuses
@@ -88,7 +89,12 @@ def test_file_that_changes_while_it_is_read(suffix, tmp_path):
         file.seek(-1, 2)
         file.write(b"\1")
     os.utime(path, (1, 1))
-    refused(lambda: contents.variables(""), ValueError, path.name, "changed while it was read")
+
+    def read():
+        with naming(path):
+            contents.read("")
+
+    refused(read, ValueError, path.name, "changed while it was read")
 
 
 # mappings

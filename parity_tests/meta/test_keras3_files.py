@@ -9,7 +9,7 @@ import pytest
 
 from parity import load_weights
 from parity.adapters.rungs import RUNGS
-from parity.weights.loading import open_file
+from parity.weights.load_weights import open_file
 from parity_tests.meta import checkpoint_files as files
 from parity_tests.meta.weights import refuses, same_bits
 

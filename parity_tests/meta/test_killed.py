@@ -35,7 +35,7 @@ from parity import load
 from parity.cli import app
 from parity.weights import stored
 from parity.weights.convert_file import SPEECH
-from parity.weights.frontends import FrontendConfig
+from parity.weights.frontend_config import FrontendConfig
 from parity.weights.outputs import PREFIX
 
 CALLS = {"open", "fdopen", "write", "flush", "fsync", "close", "replace", "rename", "unlink", "mkdir", "rmdir", "stat",

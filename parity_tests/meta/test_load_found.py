@@ -66,12 +66,22 @@ def test_half_the_bits(kind, dtype, tmp_path):
 def test_numbers_of_a_safetensors_file(name, tmp_path):
     from safetensors.numpy import load_file, save_file
 
-    from parity.weights.loading import open_file
+    from parity.weights.load_weights import open_file
 
     kind = {"F64": "f8", "I32": "i4", "U8": "u1", "BOOL": "?"}[name]
     save_file({"a": np.arange(6).reshape(2, 3).astype(kind)}, tmp_path / "w.safetensors")
     found = open_file(tmp_path / "w.safetensors").arrays["a"].read()
     assert same_bits({"a": found}, load_file(tmp_path / "w.safetensors"))
+
+
+def test_a_file_is_named_once_and_as_it_was_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save(CASE.variables() | {"kernel": np.full((3, 2), np.nan)}, "w.pt")
+    torch.save({"kernel": torch.full((3, 2), torch.nan)}, "nan.pt")
+    torch.save({"kernel": torch.zeros(3, 2)}, "few.pt")
+    for name, named in (("gone.npz", "no such file"), ("w.pt", "must be a state dict of tensors alone"),
+                        ("nan.pt", "variable 'kernel': must be finite"), ("few.pt", "missing")):  # fmt: skip
+        refuses(fresh("og_leaf"), f"./{name}", named)
 
 
 def test_parameters_are_tensors_too():

@@ -11,7 +11,7 @@ import og_leaf
 from parity import load_weights
 from parity.adapters.rungs import RUNGS
 from parity.weights.convert_file import convert_file
-from parity.weights.loading import told
+from parity.weights.filter_classes import possible_classes
 from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files
 from parity_tests.meta import weights
@@ -134,7 +134,7 @@ def test_command(name, conv1d_cls, its, kind, tmp_path):
     ([[[1, 2]]], {"frontend": "TimeDomainFilterbanks"}, ("Conv1D",)),
 ])  # fmt: skip
 def test_what_can_be_told(kernel, hints, classes):
-    assert told(np.float32(kernel), hints)[0] == classes
+    assert possible_classes(np.float32(kernel), hints)[0] == classes
 
 
 def test_class_of_the_users_own_is_held_to_the_original_that_it_derives_from():

@@ -13,8 +13,8 @@ import og_leaf
 from parity import convert, load, load_weights
 from parity.adapters.rungs import RUNGS
 from parity.criteria import AtMost, OfMax
+from parity.weights.build_from_file import build_from_file
 from parity.weights.convert_file import convert_file
-from parity.weights.reading import read
 from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files
 from parity_tests.meta.weights import held, refuses, same_bits
@@ -200,10 +200,10 @@ def test_state_dict_of_leaf_becomes_og_leaf_where_the_frames_are_accepted(tmp_pa
     call = lambda **settings: convert_file(path, tmp_path / "w.safetensors", "og_leaf", settings)  # noqa: E731
     refused(call, ValueError, "padding='centered'", "og_leaf holds padding='same' alone")
     call(padding="same")
-    expected = convert(read(path, None, {"padding": "same"}).module, "og_leaf")
+    expected = convert(build_from_file(path, None, {"padding": "same"}).module, "og_leaf")
     assert same_bits(held(load(tmp_path / "w.safetensors")), held(expected))
 
 
 def test_another_compression_is_not_converted(tmp_path):
     path = written(trained("efficientleaf").state_dict(), tmp_path / "e.pt")
-    refused(lambda: read(path, None, {}), ValueError, "'compression.log1p.a'", "must be those of PCEN")
+    refused(lambda: build_from_file(path, None, {}), ValueError, "'compression.log1p.a'", "must be those of PCEN")

@@ -14,7 +14,7 @@ import og_leaf
 from parity import load_weights
 from parity.adapters.rungs import RUNGS
 from parity.weights import stored
-from parity.weights.frontends import FrontendConfig
+from parity.weights.frontend_config import FrontendConfig
 from parity_tests.meta import checkpoint_files as files
 
 GEOMETRY = {"sample_rate": 8000, "window_len": 4.0, "window_stride": 2.0}

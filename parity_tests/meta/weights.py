@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
+import pytest
 
 from parity import load_weights
 from parity.adapters.rungs import RUNGS
 from parity.cases.case import Case
 from parity.oracle.config import LeafConfig
-from parity_tests.helpers.refusals import refused
 
 SMALL = LeafConfig(n_filters=3, sample_rate=2000)
 PADDINGS = {"og_leaf": "same", "tf_leaf": "same", "leaf": "same", "efficientleaf": "centered"}
@@ -40,7 +42,17 @@ def same_bits(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
 
 
 def refuses(module, source, *named: str, error: type[Exception] = ValueError, **options) -> None:
-    """``load_weights`` refuses a source with this error, whose message holds everything named, and changes nothing."""
+    """``load_weights`` refuses a source with this error, whose message holds everything named, and changes nothing.
+
+    What is wrong with a file begins with its path, once.
+    """
     before = held(module)
-    refused(lambda: load_weights(module, source, **options), error, *named)
+    with pytest.raises(error) as caught:
+        load_weights(module, source, **options)
+    message = str(caught.value)
+    for text in named:
+        assert text in message, f"{text!r} is not in {message!r}"
+    if error is ValueError and isinstance(source, (str, os.PathLike)):
+        assert message.startswith(f"source={os.fspath(source)!r}: "), message
+        assert message.count("source=") == 1, message
     assert same_bits(held(module), before)

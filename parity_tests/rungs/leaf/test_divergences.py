@@ -12,7 +12,7 @@ import og_leaf
 from parity.adapters.rungs import RUNGS
 from parity.criteria import AtMost, OfMax
 from parity.oracle.config import LeafConfig
-from parity.weights.converting import convert
+from parity.weights.convert_module import convert
 from parity_tests.helpers.divergent import diverges, noise
 
 SECOND = "noise of 16000 samples"

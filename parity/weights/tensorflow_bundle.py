@@ -4,8 +4,8 @@ The format is that of ``tensorflow/core/util/tensor_bundle``: ``PREFIX.index``, 
 Protocol Buffers messages, and ``PREFIX.data-00000-of-00001``. Every block and every value that is read is held to its
 CRC-32C.
 
-By hand, for no library but TensorFlow knows the table or the messages: the wire format and the checksum are the small
-part, and a frontend's variables are kilobytes, so that neither needs compiled code.
+No library but TensorFlow reads the table. Beside it the messages and the checksum are short, and a frontend's
+variables are kilobytes, so neither needs compiled code.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from parity.weights.files import Array, File, StoredArray
+from parity.weights.contents import Array, File, StoredArray, refused_as
 
 MAGIC = bytes.fromhex("57fb808b247547db")
 FOOTER = 48
@@ -53,58 +53,51 @@ class Bundle:
     def __init__(self, prefix: Path) -> None:
         self.prefix = prefix
         index = prefix.with_name(prefix.name + ".index")
-        file = File(index, prefix)
+        file = File(index)
         file.require_at_most(MOST_INDEX, "its index")
-        try:
+        with refused_as(f"{str(index)!r} must be the index of a TensorFlow checkpoint"):
             self.n_shards, self.entries = _read_index(file.part(0, file.size))
-        except ValueError as error:
-            raise ValueError(f"source={str(index)!r}: must be the index of a TensorFlow checkpoint ({error})") from None
 
     def arrays(self) -> dict[str, StoredArray]:
         """List every entry, to be read."""
-        return {key: StoredArray(entry.shape, partial(self.load, key)) for key, entry in self.entries.items()}
+        return {key: StoredArray(entry.shape, partial(self.read, key)) for key, entry in self.entries.items()}
 
-    def load(self, key: str) -> Array:
+    def read(self, key: str) -> Array:
         """Read the array of a key; refuse one that is torn, in parts or no number, or whose data file is missing."""
-        entry, where = self.entries[key], self._where(key)
+        entry = self.entries[key]
         if entry.dtype not in DTYPES:
-            raise ValueError(f"{where}: type {entry.dtype} of TensorFlow is no number")
+            raise ValueError(f"{key!r}: type {entry.dtype} of TensorFlow is no number")
         dtype = np.dtype(DTYPES[entry.dtype])
         if math.prod(entry.shape) * dtype.itemsize != entry.size:
-            raise ValueError(f"{where}: {entry.size} bytes for shape {entry.shape}")
-        data = self._bytes(key)
+            raise ValueError(f"{key!r}: {entry.size} bytes for shape {entry.shape}")
+        data = self._read_bytes(key)
         if masked_crc(data) != entry.crc:
-            raise ValueError(f"{where}: its bytes do not match their checksum")
+            raise ValueError(f"{key!r}: its bytes do not match their checksum")
         return np.frombuffer(data, dtype=dtype).reshape(entry.shape).copy()
 
-    def text(self, key: str) -> bytes:
+    def read_text(self, key: str) -> bytes:
         """Read the one string of a key; raises ValueError where it is torn, or no single string."""
-        entry, where = self.entries[key], self._where(key)
+        entry = self.entries[key]
         if entry.dtype != STRING or entry.shape:
-            raise ValueError(f"{where}: must be one string")
+            raise ValueError(f"{key!r}: must be one string")
         if entry.size > MOST_INDEX:
-            raise ValueError(f"{where}: {entry.size} bytes, must be at most {MOST_INDEX}")
-        data = self._bytes(key)
-        length, at = varint(data, 0)
+            raise ValueError(f"{key!r}: {entry.size} bytes, must be at most {MOST_INDEX}")
+        data = self._read_bytes(key)
+        length, at = read_varint(data, 0)
         value = data[at + 4 :]
         if len(value) != length or masked_crc(length.to_bytes(4, "little") + data[at:]) != entry.crc:
-            raise ValueError(f"{where}: its bytes do not match their checksum")
+            raise ValueError(f"{key!r}: its bytes do not match their checksum")
         return value
 
-    def _where(self, key: str) -> str:
-        return f"source={str(self.prefix)!r}, {key!r}"
-
-    def _bytes(self, key: str) -> bytes:
-        entry, where = self.entries[key], self._where(key)
+    def _read_bytes(self, key: str) -> bytes:
+        entry = self.entries[key]
         if entry.sliced:
-            raise ValueError(f"{where}: a variable in parts (partitioned) is not read; save it whole")
+            raise ValueError(f"{key!r}: a variable in parts (partitioned) is not read; save it whole")
         if entry.shard >= self.n_shards:
-            raise ValueError(f"{where}: is in data file {entry.shard}, of {self.n_shards}")
+            raise ValueError(f"{key!r}: is in data file {entry.shard}, of {self.n_shards}")
         name = f"{self.prefix.name}.data-{entry.shard:05d}-of-{self.n_shards:05d}"
-        try:
+        with refused_as(f"{key!r}: {name!r} cannot be read"):
             return File(self.prefix.with_name(name)).part(entry.offset, entry.size)
-        except ValueError as error:
-            raise ValueError(f"{where}: {name!r} cannot be read ({error})") from None
 
 
 def _read_index(data: bytes) -> tuple[int, dict[str, Entry]]:
@@ -113,38 +106,38 @@ def _read_index(data: bytes) -> tuple[int, dict[str, Entry]]:
         raise ValueError("its footer is not that of a table")
     entries: dict[str, Entry] = {}
     n_shards, left, names = 0, len(data), MOST_NAMES
-    _, _, at = _handle(data, len(data) - FOOTER)
-    for _, handle in _block(data, *_handle(data, at)[:2]):
-        offset, size, _ = _handle(handle, 0)
+    _, _, at = _read_handle(data, len(data) - FOOTER)
+    for _, handle in _read_block(data, *_read_handle(data, at)[:2]):
+        offset, size, _ = _read_handle(handle, 0)
         left -= size
         if left < 0:
             raise ValueError("blocks lie over each other")
-        for key, value in _block(data, offset, size):
+        for key, value in _read_block(data, offset, size):
             names -= len(key)
             if names < 0:
                 raise ValueError("its names are too long")
             if key == b"":
-                header = fields(value, {1: int, 2: int})
-                if last(header[2]) != 0:
+                header = message_fields(value, {1: int, 2: int})
+                if last_integer(header[2]) != 0:
                     raise ValueError("it is of a big-endian machine")
-                n_shards = last(header[1])
+                n_shards = last_integer(header[1])
             elif (name := key.decode("utf-8")) in entries:
                 raise ValueError(f"{name!r} comes twice")
             else:
-                entries[name] = _entry(value)
+                entries[name] = _read_entry(value)
     if not n_shards:
         raise ValueError("it has no header")
     return n_shards, entries
 
 
-def _handle(data: bytes, at: int) -> tuple[int, int, int]:
+def _read_handle(data: bytes, at: int) -> tuple[int, int, int]:
     """Read offset and size of a block, and the position after them."""
-    offset, at = varint(data, at)
-    size, at = varint(data, at)
+    offset, at = read_varint(data, at)
+    size, at = read_varint(data, at)
     return offset, size, at
 
 
-def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
+def _read_block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
     """Read keys and values of a block; a key repeats the beginning of the one before."""
     end = offset + size
     if end + 5 > len(data):
@@ -158,9 +151,9 @@ def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]
     block = block[: len(block) - 4 - 4 * n_restarts]
     at, key = 0, b""
     while at < len(block):
-        shared, at = varint(block, at)
-        own, at = varint(block, at)
-        length, at = varint(block, at)
+        shared, at = read_varint(block, at)
+        own, at = read_varint(block, at)
+        length, at = read_varint(block, at)
         if shared > len(key) or at + own + length > len(block):
             raise ValueError("an entry is longer than its block")
         key = key[:shared] + block[at : at + own]
@@ -168,15 +161,15 @@ def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]
         at += own + length
 
 
-def _entry(data: bytes) -> Entry:
-    found = fields(data, {1: int, 2: bytes, 3: int, 4: int, 5: int, 6: int, 7: bytes})
-    dimensions = (dimension for message in found[2] for dimension in fields(message, {2: bytes})[2])
-    shape = tuple(last(fields(dimension, {1: int})[1]) for dimension in dimensions)
-    dtype, shard, offset, size, crc = (last(found[number]) for number in (1, 3, 4, 5, 6))
+def _read_entry(data: bytes) -> Entry:
+    found = message_fields(data, {1: int, 2: bytes, 3: int, 4: int, 5: int, 6: int, 7: bytes})
+    dimensions = (dimension for message in found[2] for dimension in message_fields(message, {2: bytes})[2])
+    shape = tuple(last_integer(message_fields(dimension, {1: int})[1]) for dimension in dimensions)
+    dtype, shard, offset, size, crc = (last_integer(found[number]) for number in (1, 3, 4, 5, 6))
     return Entry(dtype, shape, shard, offset, size, crc, sliced=bool(found[7]))
 
 
-def fields(data: bytes, kinds: Mapping[int, type]) -> dict[int, list[Any]]:
+def message_fields(data: bytes, kinds: Mapping[int, type]) -> dict[int, list[Any]]:
     """Read a Protocol Buffers message: by number of their field, values that are ``int``, or ``bytes`` of a length.
 
     Raises:
@@ -185,13 +178,13 @@ def fields(data: bytes, kinds: Mapping[int, type]) -> dict[int, list[Any]]:
     found: dict[int, list[Any]] = {number: [] for number in kinds}
     at = 0
     while at < len(data):
-        tag, at = varint(data, at)
+        tag, at = read_varint(data, at)
         number, wire = tag >> 3, tag & 7
         value: int | bytes
         if wire == 0:
-            value, at = varint(data, at)
+            value, at = read_varint(data, at)
         elif wire in (1, 2, 5):
-            size, at = varint(data, at) if wire == 2 else (8 if wire == 1 else 4, at)
+            size, at = read_varint(data, at) if wire == 2 else (8 if wire == 1 else 4, at)
             value, at = data[at : at + size], at + size
             if at > len(data):
                 raise ValueError("a field is longer than its message")
@@ -206,12 +199,12 @@ def fields(data: bytes, kinds: Mapping[int, type]) -> dict[int, list[Any]]:
     return found
 
 
-def last(values: list[int]) -> int:
+def last_integer(values: list[int]) -> int:
     """Return the value of an integer field, whose default is 0."""
     return values[-1] if values else 0
 
 
-def varint(data: bytes, at: int) -> tuple[int, int]:
+def read_varint(data: bytes, at: int) -> tuple[int, int]:
     """Read a variable-length integer, and the position after it; raises ValueError where it is torn, or too long."""
     value = 0
     for i, byte in enumerate(data[at : at + 10]):

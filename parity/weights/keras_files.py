@@ -1,4 +1,4 @@
-"""Keras' files of weights: ``.h5`` of Keras 2, and ``.weights.h5`` and ``.keras`` of Keras 3 and the last Keras 2.
+"""Read Keras' files of weights: ``.h5`` of Keras 2, and ``.weights.h5`` and ``.keras`` of Keras 3 and the last Keras 2.
 
 All three are HDF5, see :mod:`parity.weights.hdf5`.
 """
@@ -12,72 +12,63 @@ from functools import partial
 from pathlib import Path
 
 from parity.adapters import canonical
-from parity.weights.checkpoint import aside
-from parity.weights.files import (
-    MOST_BYTES,
-    Contents,
-    File,
-    StoredArray,
-    archive,
-    joined,
-    refused_as,
-    require_checksum,
-    unpacked,
-)
-from parity.weights.hdf5 import Opener, read_array, require_heaps, require_inside, text, walk
-from parity.weights.names import MODELS, Named
+from parity.weights.contents import Contents, File, StoredArray, joined, refused_as
+from parity.weights.hdf5 import Opener, read_dataset, read_text, require_heaps, require_inside, walk
+from parity.weights.keras_names import MODELS, KerasNames, is_training_object
 from parity.weights.outputs import require_library
+from parity.weights.zip_archive import open_archive, read_member, require_checksum
 
-LARGEST = 1 << 30  # bytes of a file, which is looked through for what would make libhdf5 loop: some seconds
-
-
-def h5(path: Path) -> Contents:
-    """Open an ``.h5`` file of weights, of Keras 2 or 3; raises as :func:`_read`."""
-    return _read(path, File(path).open)
+MOST_BYTES = 1 << 28  # of the weights inside a .keras archive, which are unpacked whole
+LARGEST = 1 << 30  # bytes of a file, all of which `require_heaps` scans: some seconds
 
 
-def keras_archive(path: Path) -> Contents:
-    """Open a ``.keras`` archive, all of whose members must match their checksums; raises as :func:`_read`."""
+def open_h5(path: Path) -> Contents:
+    """Open an ``.h5`` file of weights, of Keras 2 or 3; raises as :func:`_open_hdf5`."""
+    return _open_hdf5(path, File(path).open)
+
+
+def open_keras_archive(path: Path) -> Contents:
+    """Open a ``.keras`` archive, all of whose members must match their checksums; raises as :func:`_open_hdf5`."""
     file = File(path)
-    with archive(file) as found:
+    with open_archive(file) as found:
         total = sum(member.file_size for member in found.infolist())
         if total > MOST_BYTES:
-            raise ValueError(f"{file.where}: unpacks to {total} bytes, must be at most {MOST_BYTES}")
+            raise ValueError(f"unpacks to {total} bytes, must be at most {MOST_BYTES}")
         for member in found.infolist():
             require_checksum(file, found, member)
         if "model.weights.h5" not in found.namelist():
-            raise ValueError(f"{file.where}: must hold 'model.weights.h5', as Keras 3 writes it")
-        data = unpacked(found, found.getinfo("model.weights.h5"))
-    return _read(path, lambda: io.BytesIO(data), archived=True)
+            raise ValueError("must hold 'model.weights.h5', as Keras 3 writes it")
+        data = read_member(found, found.getinfo("model.weights.h5"))
+    return _open_hdf5(path, lambda: io.BytesIO(data), archived=True)
 
 
-def _read(path: Path, source: Opener, archived: bool = False) -> Contents:
+def _open_hdf5(path: Path, source: Opener, archived: bool = False) -> Contents:
     """List every dataset of an HDF5 file, which ``source`` opens here and again for each dataset.
 
-    A file that is torn, or of which something lies elsewhere, is refused with a ValueError that names it.
+    A file that is torn, or of which something lies elsewhere, is refused with a ValueError.
     """
     require_library("h5py", f"source={str(path)!r}: reading it")
     import h5py
 
     arrays: dict[str, StoredArray] = {}
     layer_names: dict[str, str] = {}
-    with refused_as(f"source={str(path)!r}: must be a file of Keras weights, not torn"):
+    with refused_as("must be a file of Keras weights, not torn"):
         with source() as opened:
             if (size := opened.seek(0, 2)) > LARGEST:
                 raise ValueError(f"it has {size} bytes, must have at most {LARGEST}")
             opened.seek(0)
             require_heaps(opened)
         with source() as opened, h5py.File(opened, "r") as file:
-            version = text(file, "keras_version")
+            version = read_text(file, "keras_version")
             for name, item in walk(file):
                 if isinstance(item, h5py.Dataset):
                     require_inside(name, item, size)
-                    arrays[name] = StoredArray(item.shape or (), partial(read_array, path, name, source))
+                    arrays[name] = StoredArray(item.shape or (), partial(read_dataset, name, source))
                 elif name.split("/")[-1] == "vars":
-                    layer_names[name] = text(item, "name")
+                    layer_names[name] = read_text(item, "name")
     if archived or layer_names or any("/vars/" in f"/{key}" for key in arrays):
-        return Keras3(path, arrays, layer_names)
-    return LegacyH5(path, arrays, version)
+        return Keras3(arrays, layer_names)
+    return LegacyH5(arrays, version)
 
 
 class LegacyH5(Contents):
@@ -86,8 +77,8 @@ class LegacyH5(Contents):
     ``version`` is that of the Keras that wrote it, if said: the second names kernels by the class of their layer.
     """
 
-    def __init__(self, path: Path, arrays: Mapping[str, StoredArray], version: str = "") -> None:
-        super().__init__(path, arrays)
+    def __init__(self, arrays: Mapping[str, StoredArray], version: str = "") -> None:
+        super().__init__(arrays)
         self.version = version
         groups: dict[str, dict[str, str]] = {}  # names by group, and their keys
         for key in arrays:
@@ -96,7 +87,7 @@ class LegacyH5(Contents):
                 groups.setdefault(group, {})[name] = key
         if "tfbanks_complex_conv" in groups:  # the frontend is the model
             groups = {"": {name: key for group in groups.values() for name, key in group.items()}}
-        self.groups = {group: Named(path, arrays, keys.items()) for group, keys in groups.items()}
+        self.groups = {group: KerasNames(arrays, keys.items()) for group, keys in groups.items()}
 
     def scopes(self) -> tuple[str, ...]:
         """Find the layers of the model, and the prefixes within one where it holds several."""
@@ -107,26 +98,26 @@ class LegacyH5(Contents):
         return tuple(found)
 
     def names(self, scope: str) -> dict[str, str]:
-        named, inside = self._inside(scope)
+        named, inside = self._group_and_scope(scope)
         return named.names(inside)
 
     def hints(self, scope: str) -> dict[str, str]:
-        named, inside = self._inside(scope)
+        named, inside = self._group_and_scope(scope)
         known = named.hints(inside)
         if not self.version.startswith("2."):
             return {name: value for name, value in known.items() if name != "kernel"}
         of_keras = canonical.CONV in map(canonical.suffix, named.names(inside))
         return {**known, "kernel": "keras"} if of_keras else known
 
-    def _inside(self, scope: str) -> tuple[Named, str]:
+    def _group_and_scope(self, scope: str) -> tuple[KerasNames, str]:
         group, _, inside = scope.partition("/")
         if not scope and "" not in self.groups:  # no frontend can be told: everything
             everything = (
                 (joined((group, name)), key) for group, named in self.groups.items() for name, key in named.keys.items()
             )
-            return Named(self.path, self.arrays, everything), ""
+            return KerasNames(self.arrays, everything), ""
         if group not in self.groups:
-            raise self.no_scope(scope)
+            raise self.no_such_scope(scope)
         named = self.groups[group]
         scopes = named.scopes()
         return named, inside or (scopes[0] if len(scopes) == 1 else "")
@@ -160,10 +151,10 @@ VARIABLES = {
 class Keras3(Contents):
     """The groups of a ``.weights.h5`` file; ``layer_names`` of those that say what their layer was called."""
 
-    def __init__(self, path: Path, arrays: Mapping[str, StoredArray], layer_names: Mapping[str, str]) -> None:
-        super().__init__(path, arrays)
-        self.keys = {_plain(key): key for key in arrays if not aside(key.split("/")[0])}
-        self.layer_names = {_plain(key): name for key, name in layer_names.items()}
+    def __init__(self, arrays: Mapping[str, StoredArray], layer_names: Mapping[str, str]) -> None:
+        super().__init__(arrays)
+        self.keys = {_without_layers(key): key for key in arrays if not is_training_object(key.split("/")[0])}
+        self.layer_names = {_without_layers(key): name for key, name in layer_names.items()}
         # groups without values too: a max pooling has none
         paths = [key.split("/") for key in (*self.keys, *self.layer_names)]
         self.groups = {"/".join(parts[:i]) for parts in paths for i in range(1, len(parts))}
@@ -180,7 +171,7 @@ class Keras3(Contents):
 
     def names(self, scope: str) -> dict[str, str]:
         if scope and scope not in self.groups:
-            raise self.no_scope(scope)
+            raise self.no_such_scope(scope)
         prefix = f"{scope}/" if scope else ""
         under = {name.removeprefix(prefix): key for name, key in self.keys.items() if name.startswith(prefix)}
         groups = {name.split("/")[0] for name in under}
@@ -218,6 +209,6 @@ def _unnumbered(group: str) -> str:
     return re.sub(r"_\d+$", "", group)
 
 
-def _plain(path: str) -> str:
-    """Return a path without the word that Keras puts before each layer."""
+def _without_layers(path: str) -> str:
+    """Return a path without ``layers``, which Keras puts before each layer."""
     return joined(part for part in path.split("/") if part != "layers")

@@ -1,4 +1,4 @@
-"""Arrays by name: a mapping, and the files ``.npz``, ``.safetensors`` and ``.pt``, of which none is unpickled."""
+"""Read arrays by name: a mapping, and the files ``.npz``, ``.safetensors`` and ``.pt``, of which none is unpickled."""
 
 from __future__ import annotations
 
@@ -17,31 +17,21 @@ import numpy as np
 
 from parity.adapters import layouts
 from parity.adapters.public import public_port
-from parity.weights.files import (
-    MOST_DIRECTORY,
-    MOST_VALUES,
-    Array,
-    Contents,
-    File,
-    StoredArray,
-    archive,
-    refused_as,
-    require_checksum,
-    unpacked,
-)
+from parity.weights.contents import MOST_DIRECTORY, Array, Contents, File, StoredArray, refused_as
 from parity.weights.outputs import require_library
+from parity.weights.zip_archive import open_archive, read_member, require_checksum
 
 # the filters of a state dict, and what stands before
 FRONTEND = re.compile(r"(?:(.+?)\.)?(?:_complex_conv\.|complex_conv\.kernel$|filterbank\.center_freqs$)")
 MOST_DEPTH, MOST_ENTRIES = 32, 100_000  # of mappings in mappings
 IN_MEMORY = 1 << 27  # of a state dict; beyond, its tensors stay in the file until they are asked for
 LARGEST = 1 << 31  # of a state dict: its checksums take seconds
-FOLDER = 0x10  # of a member's attributes: PyTorch takes no bytes of such, and whatever memory held for its values
+FOLDER = 0x10  # of a member's attributes: PyTorch reads no bytes of it, and leaves its values unset
 WITHOUT_ARCHIVE = 1 << 24  # of a state dict as PyTorch wrote it before 1.6, which is one pickle
 PLAIN = "must be an .npz file of plain arrays, none pickled or torn"
 
 
-class Mapped(Contents):
+class NamedArrays(Contents):
     """Arrays by name, under a scope or as they are; a name's parts are joined with ``/`` or, in a state dict, ``.``."""
 
     def scopes(self) -> tuple[str, ...]:
@@ -55,36 +45,41 @@ class Mapped(Contents):
         prefixes = (f"{scope}/", f"{scope.replace('/', '.')}.")
         found = {name[len(prefixes[0]) :]: name for name in self.arrays if str(name).startswith(prefixes)}
         if not found:
-            raise self.no_scope(scope)
+            raise self.no_such_scope(scope)
         return found
-
-    def variables(self, scope: str, most: int = MOST_VALUES) -> dict[str, Array]:
-        """Read the variables, a state dict's in the original's layout; refuse a public port's bias on the energies."""
-        arrays = self.held(scope, most)
-        if port := public_port(arrays):
-            port.require_no_bias(arrays)
-            return port.variables(arrays)
-        return (layouts.from_simplified if layouts.is_simplified(arrays) else layouts.from_state_dict)(arrays)
 
     def hints(self, scope: str) -> dict[str, str]:
         """See :meth:`Contents.hints`: a state dict, too, names the filters of Keras' own convolution otherwise."""
         found = self.names(scope)
         if layouts.is_simplified(found):
-            return {"rung": "leaf", "conv1d_cls": "GaborConv1D"}
+            return {"layout": "simplified", "conv1d_cls": "GaborConv1D"}
         if port := public_port(found):
             return {"port": port.repository, "conv1d_cls": "GaborConv1D"}
         if not layouts.is_state_dict(found):
-            return {}
+            return {"layout": "names"}
         return {"kernel": "keras" if layouts.FREE_FILTERS in found else "own"}
 
-    def no_scope(self, scope: str) -> ValueError:
+    def no_such_scope(self, scope: str) -> ValueError:
         heads = sorted({str(name).replace(".", "/").split("/")[0] for name in self.arrays})
-        return ValueError(f"scope={scope!r}: {str(self.path)!r} has no such scope; names begin with {heads}")
+        return ValueError(f"scope={scope!r}: there is no such scope; names begin with {heads}")
 
 
-def mapped(mapping: Mapping[Any, Any], path: Path) -> Mapped:
-    """Open a mapping of what NumPy or PyTorch takes for an array; of dicts in it, the names are joined with dots."""
-    return Mapped(path, stored_arrays(dict(flattened(mapping))))
+def original_variables(held: dict[str, Array]) -> dict[str, Array]:
+    """Translate a state dict to canonical names and the original's layout; what is none is left as it is.
+
+    Raises:
+        ValueError: a public port's state dict has a bias on the energies; or one of ``leaf`` does not tell whether its
+            PCEN holds logarithms.
+    """
+    if port := public_port(held):
+        port.require_no_bias(held)
+        return port.variables(held)
+    return (layouts.from_simplified if layouts.is_simplified(held) else layouts.from_state_dict)(held)
+
+
+def open_mapping(mapping: Mapping[Any, Any]) -> NamedArrays:
+    """Open a mapping of arrays or tensors; names in nested mappings are joined with dots."""
+    return NamedArrays(stored_arrays(dict(flattened(mapping))))
 
 
 def stored_arrays(values: Mapping[Any, Any]) -> dict[Any, StoredArray]:
@@ -109,7 +104,7 @@ def as_array(name: Any, value: Any) -> Array:
 
 
 def flattened(mapping: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
-    """Walk what nested mappings hold, as training scripts save them, by dotted name; refuse those without end."""
+    """Walk the values of nested mappings by dotted name; refuse those that are too deep or hold themselves."""
     left = MOST_ENTRIES
 
     def walk(inner: Mapping[Any, Any], above: tuple[Any, ...]) -> Iterator[tuple[Any, Any]]:
@@ -129,16 +124,16 @@ def flattened(mapping: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
     return walk(mapping, (mapping,))
 
 
-def npz(path: Path) -> Mapped:
+def open_npz(path: Path) -> NamedArrays:
     """Open an ``.npz`` file of plain arrays: their headers now, their values when they are asked for."""
     file = File(path)
     arrays: dict[str, StoredArray] = {}
-    with archive(file) as found:
+    with open_archive(file) as found:
         for member in found.infolist():
             name = member.filename.removesuffix(".npy")
             if name in arrays:
-                raise ValueError(f"{file.where}: holds {name!r} twice")
-            with refused_as(f"{file.where}: {PLAIN}; {member.filename!r} is not"), found.open(member) as opened:
+                raise ValueError(f"holds {name!r} twice")
+            with refused_as(f"{PLAIN}; {member.filename!r} is not"), found.open(member) as opened:
                 version = np.lib.format.read_magic(opened)
                 reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
                 shape, _, dtype = reader[version](opened)
@@ -147,32 +142,32 @@ def npz(path: Path) -> Mapped:
                     raise ValueError("pickled objects")
                 if math.prod(shape) * dtype.itemsize != size:
                     raise ValueError(f"{size} bytes for shape {shape} of {dtype}")
-            arrays[name] = StoredArray(shape, partial(_of_npz, file, member))
-    return Mapped(path, arrays)
+            arrays[name] = StoredArray(shape, partial(_read_npz, file, member))
+    return NamedArrays(arrays)
 
 
-def _of_npz(file: File, member: zipfile.ZipInfo) -> Array:
-    with archive(file) as found, refused_as(f"{file.where}: {PLAIN}; {member.filename!r} is not"):
+def _read_npz(file: File, member: zipfile.ZipInfo) -> Array:
+    with open_archive(file) as found, refused_as(f"{PLAIN}; {member.filename!r} is not"):
         # the member is read whole first: that checks its CRC before its header is believed
-        array: Array = np.lib.format.read_array(io.BytesIO(unpacked(found, member)), allow_pickle=False)
+        array: Array = np.lib.format.read_array(io.BytesIO(read_member(found, member)), allow_pickle=False)
     return array
 
 
-def safetensors(path: Path) -> Mapped:
+def open_safetensors(path: Path) -> NamedArrays:
     """Open a ``.safetensors`` file by its own library; refuse one that is torn."""
     require_library("safetensors", f"source={str(path)!r}: reading it")
     from safetensors import safe_open
 
     file = File(path)
-    with refused_as(f"{file.where}: must be a .safetensors file, not torn"):
+    with refused_as("must be a .safetensors file, not torn"):
         length = int.from_bytes(file.part(0, 8), "little")
         if length > MOST_DIRECTORY:
             raise ValueError(f"its header is {length} bytes, must be at most {MOST_DIRECTORY}")
         json.loads(file.part(8, length), object_pairs_hook=_require_once)  # the library takes the last of two
         with file.open(), safe_open(path, "pt") as opened:
             shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
-    arrays = {name: StoredArray(shape, partial(_of_safetensors, file, name)) for name, shape in shapes.items()}
-    return Mapped(path, arrays)
+    arrays = {name: StoredArray(shape, partial(_read_safetensors, file, name)) for name, shape in shapes.items()}
+    return NamedArrays(arrays)
 
 
 def _require_once(pairs: list[tuple[str, Any]]) -> None:
@@ -180,16 +175,16 @@ def _require_once(pairs: list[tuple[str, Any]]) -> None:
         raise ValueError("a name comes twice")
 
 
-def _of_safetensors(file: File, name: str) -> Array:
+def _read_safetensors(file: File, name: str) -> Array:
     from safetensors import safe_open
 
-    unread = refused_as(f"{file.where}, {name!r}: is not read; save it as float32")
+    unread = refused_as(f"{name!r}: is not read; save it as float32")
     # of PyTorch, which has types that NumPy has not
     with unread, file.open(), safe_open(file.path, "pt") as opened:
         return as_array(name, opened.get_tensor(name)).copy()
 
 
-def state_dict(path: Path) -> Mapped:
+def open_state_dict(path: Path) -> NamedArrays:
     """Open a ``.pt`` file of tensors; every member of it is held to its checksum before PyTorch reads it."""
     import torch
 
@@ -201,7 +196,7 @@ def state_dict(path: Path) -> Mapped:
     if sizes is None:
         file.require_at_most(WITHOUT_ARCHIVE, "a state dict of before PyTorch 1.6")
     lazily = sizes is not None and file.size > IN_MEMORY
-    with refused_as(f"{file.where}: must be a state dict of tensors alone, not torn"):
+    with refused_as("must be a state dict of tensors alone, not torn"):
         with file.open() as opened:
             source: Any = path if lazily else opened
             held = flattened(torch.load(source, map_location="cpu", weights_only=True, mmap=lazily))
@@ -209,27 +204,25 @@ def state_dict(path: Path) -> Mapped:
             tensors = {name: value for name, value in held if isinstance(value, torch.Tensor)}
         if sizes is not None:
             _require_held(tensors, sizes)
-    return Mapped(path, stored_arrays(tensors))
+    return NamedArrays(stored_arrays(tensors))
 
 
 def _checked_members(file: File) -> Counter[int]:
     """Hold all members to their checksums; return the sizes of those that hold values."""
-    with archive(file) as found:
+    with open_archive(file) as found:
         for member in found.infolist():
             if member.compress_type != zipfile.ZIP_STORED:
-                raise ValueError(f"{file.where}: {member.filename!r} is compressed, which PyTorch does not do")
+                raise ValueError(f"{member.filename!r} is compressed, which PyTorch does not do")
             if member.is_dir() or member.external_attr & FOLDER:
-                raise ValueError(f"{file.where}: {member.filename!r} is marked as a folder, must be a file")
+                raise ValueError(f"{member.filename!r} is marked as a folder, must be a file")
             if member.filename.endswith("data.pkl") and member.file_size > MOST_DIRECTORY:
-                raise ValueError(
-                    f"{file.where}: {member.filename!r} has {member.file_size} bytes: at most {MOST_DIRECTORY} are read"
-                )
+                raise ValueError(f"{member.filename!r} has {member.file_size} bytes: at most {MOST_DIRECTORY} are read")
             require_checksum(file, found, member)
         return Counter(member.file_size for member in found.infolist() if "/data/" in f"/{member.filename}")
 
 
 def _require_held(tensors: dict[Any, Any], sizes: Counter[int]) -> None:
-    """Refuse tensors of more bytes than the file has for them, which PyTorch would take from beyond."""
+    """Refuse tensors of more bytes than their member has: PyTorch would read beyond it."""
     import torch
 
     strided = [value.untyped_storage() for value in tensors.values() if value.layout is torch.strided]
