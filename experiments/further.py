@@ -3,9 +3,9 @@
 ``efficientnet-b0`` is the main comparison's task with the published encoder, ``spelling`` another task. Runs are made,
 paired and kept as those of :mod:`experiments.equivalence`; each comparison has a plan and a record of its own.
 
-Rate and epochs of ``efficientnet-b0`` were chosen by pilot runs of the reference and of the control with seed 100, which
-the comparison does not use: of a rate of 3e-3 and one of 1.5e-3, and with crops of half a second and of one. Before, its
-plan had a rate of 3e-3 and 5 epochs, by three seeds, after which no front end with PCEN was far above guessing.
+Rate and epochs of ``efficientnet-b0`` were chosen by pilot runs with seed 100, which the comparison does not use: of
+the reference at rates of 3e-3 and 1.5e-3, and on crops of half a second and of one, and of the control at 3e-3. The
+plan before had a rate of 3e-3, 5 epochs and three seeds; no front end with PCEN ended far above guessing.
 
 Noise and held out voice of ``spelling`` were chosen by the accuracies of the reference and of the control, in pilot
 runs with seeds from 100 on, which the comparison does not use. A plan with the same noise, by which voices were held

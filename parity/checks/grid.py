@@ -380,23 +380,23 @@ def _beside(context: Context, name: str, candidate: np.ndarray, expected: Expect
     yield context.measurement(stage, property, state, "rounding")
     if not state.passes:
         return
-    claimed, verdict = _direct(context, name, candidate, expected)
-    yield claimed.measurement(stage, property, verdict, "rounding")
+    its, verdict = _direct(context, name, candidate, expected)
+    yield its.measurement(stage, property, verdict, "rounding")
     if oracle is None:
         return
     error = expected.errors(context.dtype).get(name)
     if error is not None:
         yield context.measurement(stage, property, soundness(candidate, oracle, error), "rounding")
     if context.each_alone and Accuracy.applies(oracle):
-        claimed, verdict = _accurate(context, name, candidate, expected)
-        yield claimed.measurement(stage, property, verdict, "rounding")
+        its, verdict = _accurate(context, name, candidate, expected)
+        yield its.measurement(stage, property, verdict, "rounding")
     else:
         pool = context.pools.setdefault((property, stage), PooledAccuracy(context.dtype))
         pool.add(candidate, reference, oracle)
 
 
 def _direct(context: Context, name: str, candidate: np.ndarray, expected: ExpectedArrays) -> tuple[Context, Verdict]:
-    """Judge the difference to the reference, by the first of these bounds that applies; return whose claim it is.
+    """Judge the difference to the reference, by the first of these bounds that applies; return the claim's context.
 
     1. The one-operation bound, unless the fixed limit is asked for (:attr:`Context.fixed_limits`) and means something.
     2. The fixed limit.
@@ -411,8 +411,8 @@ def _direct(context: Context, name: str, candidate: np.ndarray, expected: Expect
     if not (fixed and relative):
         one_operation = expected.rounding(context.dtype).get(name)
         if one_operation is not None:
-            claimed = context.aside() if fixed else context
-            return claimed, within_rounding(candidate, reference, one_operation, size)
+            verdict = within_rounding(candidate, reference, one_operation, size)
+            return (context.aside() if fixed else context), verdict
     plain, with_norm = (FORWARD, FORWARD_NORM) if forward else (GRADIENT, GRADIENT_NORM)
     verdict = (with_norm if expected.with_norm else plain)(candidate, reference)
     most = None if verdict.passes or oracle is None else expected.apart(name, size)

@@ -14,7 +14,6 @@ from parity.cases.case import Case
 from parity.checks.grid import Expected, compare
 from parity.checks.steps import Runner, Step
 from parity.report.claims import Measurement
-from parity.weights.convert_module import convert
 
 # Rung 0 is held against its own arrays from before the fault; that they are the original's is for the goldens to say.
 CLEAN = Step("tf_leaf-clean", "tf_leaf", "tf_leaf", "bench")
@@ -69,7 +68,7 @@ class Scene:
 
     def built(self, dtype: str) -> Any:
         """A candidate with the weights of the case."""
-        return convert(self.expected.module, self.step.candidate, padding=self.step.padding, dtype=dtype)
+        return Runner(self.step).candidate(self.expected, dtype)
 
     def compared(self, dtype: str, arrays: Mapping[str, np.ndarray]) -> Iterator[Measurement]:
         """Arrays of the candidate against the reference and the oracle."""

@@ -1,4 +1,4 @@
-"""What every reader of weights gives: a file's bytes, which must not change meanwhile, and the frontends in it.
+"""Share what every reader of weights needs: a file that must not change meanwhile, and the frontends in it.
 
 Readers say what is wrong; who opens a file names it, see :func:`naming`.
 """

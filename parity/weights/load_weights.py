@@ -27,7 +27,7 @@ from parity.weights.module_frontends import find_frontend, find_part
 from parity.weights.outputs import shown
 from parity.weights.stored import Description, described
 from parity.weights.tensorflow_checkpoint import open_checkpoint, open_folder
-from parity.weights.unstored_settings import Settings
+from parity.weights.unstored_settings import KnownSettings
 
 if TYPE_CHECKING:
     from torch import nn
@@ -128,7 +128,7 @@ def open_file(path: Path) -> Contents:
 
 def _set_from_contents(
     rung: Rung, module: Any, contents: Contents, scope: str | None, about: Description | None = None
-) -> Settings:
+) -> KnownSettings:
     """Set a module from an opened source; return the settings that it was trained with, so far as they are known."""
     scope = contents.choose_scope(scope)
     names, hints = contents.names(scope), contents.hints(scope)
@@ -151,10 +151,10 @@ def _set_from_contents(
     variables = _set_variables(rung, module, variables, origin, hints)
     if "port" in hints:  # ports have the original's number of taps; simplified LEAF makes an even one odd
         settings.values["n_taps"] = adapter.config(module).with_(padding="same").window
-    return settings if variables else Settings({}, settings.origin)
+    return settings if variables else KnownSettings({}, settings.origin)
 
 
-def _set_from_module(rung: Rung, module: Any, source: Any, scope: str | None) -> Settings:
+def _set_from_module(rung: Rung, module: Any, source: Any, scope: str | None) -> KnownSettings:
     """Set a module from another; return the other's settings."""
     try:
         other, source = find_frontend(source if scope is None else find_part(source, scope))
@@ -170,7 +170,7 @@ def _set_from_module(rung: Rung, module: Any, source: Any, scope: str | None) ->
             return settings
     hints = {"conv1d_cls": name} if (name := class_in_module(other, source)) else {}
     variables = _set_variables(rung, module, other.load_adapter().read(source), other.name, hints)
-    return settings if variables else Settings({}, settings.origin)
+    return settings if variables else KnownSettings({}, settings.origin)
 
 
 def _set_variables(

@@ -17,46 +17,46 @@ LENGTHS = ("sample_rate", "window_len", "window_stride")  # Hz, ms, ms
 ORIGINAL: dict[str, Any] = {"padding": "same", "clamp": FLOOR}
 
 
-class Settings(NamedTuple):
+class KnownSettings(NamedTuple):
     """Settings by name, those that are known; and what they are of, for the warning."""
 
     values: dict[str, Any]
     origin: str = "the source"
 
 
-def of_module(rung: Rung, module: Any) -> Settings:
+def of_module(rung: Rung, module: Any) -> KnownSettings:
     """Collect a frontend's settings."""
     lengths = {name: float(getattr(module, name)) for name in LENGTHS if hasattr(module, name)}
     if rung.name not in SIMPLIFIED:
         floor = getattr(getattr(module, "_compress_fn", None), "_floor", None)
-        return Settings({"wrap": False, **lengths, **ORIGINAL, **_without_none(eps=floor)})
+        return KnownSettings({"wrap": False, **lengths, **ORIGINAL, **_without_none(eps=floor)})
     padding = getattr(module, "padding", "centered")  # efficientleaf has no other
     values = {"wrap": False, **lengths, "padding": padding, "n_taps": module.filterbank.pool_size}
     pcen = module.compression
     if hasattr(pcen, "learn_logs"):
         values.update(clamp=pcen.clamp, eps=float(pcen.eps))
-    return Settings(values)
+    return KnownSettings(values)
 
 
-def of_description(about: Description) -> Settings:
+def of_description(about: Description) -> KnownSettings:
     """Collect the settings in the description that ``leaf-ladder convert`` writes."""
     config = about.config
     lengths = {name: float(getattr(config, name)) for name in LENGTHS}
     pcen = {"eps": config.pcen_floor} if "pcen" in config.compression else {}
     wrap = about.options.get("wrap", False)
-    return Settings({**lengths, **pcen, **ORIGINAL, "padding": about.padding, "wrap": wrap})
+    return KnownSettings({**lengths, **pcen, **ORIGINAL, "padding": about.padding, "wrap": wrap})
 
 
-def of_hints(hints: Mapping[str, str]) -> Settings:
+def of_hints(hints: Mapping[str, str]) -> KnownSettings:
     """Collect the settings of a source without a description; see :meth:`parity.weights.contents.Contents.hints`."""
     if hints.get("layout") == "simplified":  # they are the module's, as with load_state_dict
-        return Settings({}, "a state dict of leaf")
+        return KnownSettings({}, "a state dict of leaf")
     if port := PUBLIC.get(hints.get("port", "")):  # their frames are simplified LEAF's
-        return Settings({**ORIGINAL, "padding": "centered", **_without_none(eps=port.floor)}, port.repository)
-    return Settings(dict(ORIGINAL), "TensorFlow's LEAF")
+        return KnownSettings({**ORIGINAL, "padding": "centered", **_without_none(eps=port.floor)}, port.repository)
+    return KnownSettings(dict(ORIGINAL), "TensorFlow's LEAF")
 
 
-def warn_of_others(source: Settings, module: Settings) -> None:
+def warn_of_others(source: KnownSettings, module: KnownSettings) -> None:
     """Warn the caller of ``load_weights``, once for all settings that both have and do not share."""
     own = module.values
     differ = [name for name, value in source.values.items() if name in own and own[name] != value]

@@ -111,7 +111,7 @@ def check_round_trips(step: str, ledger: MeasurementLog, **domain: Any) -> None:
 
 
 def _check_carried(carried: Callable[[Case], Iterable[Measurement]], ledger: MeasurementLog, **domain: Any) -> None:
-    """What carries parameters does so for cases that have every variable between them, which a few draws may miss."""
+    """Check fixed cases that have every variable between them, which a few draws may miss; then draws."""
     config = LeafConfig(n_filters=3, sample_rate=8000, padding=domain.get("padding", "same"))
     options: list[dict[str, Any]] = [{}]
     if not domain.get("plain"):
