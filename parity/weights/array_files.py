@@ -17,9 +17,18 @@ import numpy as np
 
 from parity.adapters import layouts
 from parity.adapters.public import public_port
-from parity.weights.contents import MOST_DIRECTORY, Array, Contents, File, StoredArray, refused_as
+from parity.weights.contents import (
+    MOST_DIRECTORY,
+    Array,
+    Contents,
+    File,
+    StoredArray,
+    open_archive,
+    read_member,
+    refused_as,
+    require_checksum,
+)
 from parity.weights.outputs import require_library
-from parity.weights.zip_archive import open_archive, read_member, require_checksum
 
 # the filters of a state dict, and what stands before
 FRONTEND = re.compile(r"(?:(.+?)\.)?(?:_complex_conv\.|complex_conv\.kernel$|filterbank\.center_freqs$)")

@@ -15,7 +15,7 @@ from parity.cases.case import Case
 from parity.criteria import OfMax
 from parity.oracle import Box, LeafOracle
 from parity.oracle.config import FLOOR, LeafConfig
-from parity.weights.wrapping_modules import Wrapped
+from parity.weights.convert_module import Wrapped
 from parity_tests.meta.weights import SMALL, held, loaded, same_bits
 
 EXACT = OfMax(1e-11, "the same function in float64; instance norm and logarithm enlarge 1e-13 by up to a hundred")

@@ -9,7 +9,7 @@ import torch
 import leaf
 from parity import convert
 from parity.criteria import Exactly
-from parity.weights.pcen_logarithms import PARAMETERS, relearned, to_logarithms, to_values
+from parity.weights.convert_module import PARAMETERS, relearned, to_logarithms, to_values
 from parity_tests.helpers.refusals import refused
 
 HELD = {"s": 0.04, "alpha": 0.96, "delta": 2.0, "r": 2.0}
