@@ -1,7 +1,7 @@
 """Canonical names: LEAF's variables by the original's names and shapes, as NumPy arrays.
 
 Every adapter maps a rung's parameters to and from these names, so any rung can be loaded from any other and from
-the original's own checkpoints. NumPy alone.
+the original's own checkpoints; :func:`same_function` refuses what is not carried. NumPy alone.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from parity.oracle.config import LeafConfig
 
 Variables = dict[str, NDArray[Any]]
+SIMPLIFIED = ("leaf", "efficientleaf")
+LEAST_WINDOW = 4  # samples, where [4, window] and [2 / window, 0.5] are ranges
 
 RNN = "PCEN/simple_rnn/simple_rnn_cell/"
 KERNEL = "kernel"
@@ -167,3 +169,41 @@ def require_match(held: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[i
     for name, shape in shapes.items():
         if held[name].shape != shape:
             raise ValueError(f"variable {name!r}: shape {held[name].shape}, must be {shape}")
+
+
+def same_function(source: str, to: str, variables: Variables, window: int) -> Variables:
+    """The variables with which ``to`` computes what ``source`` does, across the step where limits change.
+
+    Limits of the filterbank cross in windows under four samples, where the original has the lower one and simplified
+    LEAF the upper. The original limits the smoothing coefficient to [0, 1] and leaves delta free (a negative one is
+    NaN); simplified LEAF limits delta to at least 0 and leaves the smoothing coefficient free. A value that the source
+    limits is carried as the limit.
+
+    Args:
+        source: a rung, or ``original``.
+        to: a rung.
+        variables: checked, by canonical name.
+        window: samples in a window.
+
+    Raises:
+        ValueError: a value that the target would limit and the source does not, or a window in which limits cross;
+            names it.
+    """
+    if (source in SIMPLIFIED) == (to in SIMPLIFIED):
+        return variables
+    if window < LEAST_WINDOW:
+        raise ValueError(
+            f"window_len: must be at least {LEAST_WINDOW} samples, not {window}, to be carried from {source} to {to}: "
+            "in shorter windows the limits of sigma and of the pooling width cross, and the two take other ends of them"
+        )
+    if SMOOTH not in variables:
+        return variables
+    delta, smooth = variables[DELTA], variables[SMOOTH]
+    if to in SIMPLIFIED:
+        if delta.min() < 0:
+            raise ValueError(f"variable {DELTA!r}: value {delta.min()}: must be at least 0, {to} limits it there")
+        return {**variables, SMOOTH: np.clip(smooth, 0.0, 1.0)}
+    outside = smooth[(smooth < 0) | (smooth > 1)]
+    if outside.size:
+        raise ValueError(f"variable {SMOOTH!r}: value {outside[0]}: must lie in [0, 1], {to} limits it there")
+    return {**variables, DELTA: np.maximum(delta, 0.0)}

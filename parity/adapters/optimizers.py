@@ -116,7 +116,7 @@ class TorchTrainer(Trainer):
         if state.n_steps == 0:
             return
         for name, entry in self.entries.items():
-            values = {slot: self._columns(entry.tensors, held[name]) for slot, held in state.slots.items()}
+            values = {slot: entry.columns(held[name]) for slot, held in state.slots.items()}
             for i, tensor in enumerate(entry.tensors):
                 slots: dict[str, Any] = {}
                 if isinstance(self.rule, Momentum):
@@ -161,17 +161,6 @@ class TorchTrainer(Trainer):
 
     def with_rule(self, rule: Rule) -> TorchTrainer:
         return TorchTrainer(self.adapter, self.module, rule)
-
-    @staticmethod
-    def _columns(tensors: tuple[torch.Tensor, ...], array: np.ndarray) -> list[torch.Tensor]:
-        """The canonical array as one tensor like each of these."""
-        import torch
-
-        columns = [array] if len(tensors) == 1 else list(array.T)
-        return [
-            torch.as_tensor(np.array(c), dtype=t.dtype).reshape(t.shape).clone()
-            for t, c in zip(tensors, columns, strict=True)
-        ]
 
 
 @contextmanager

@@ -75,11 +75,11 @@ RUNGS: dict[str, Rung] = {
 }  # fmt: skip
 
 
-def rung_of(module: Any) -> Rung:
+def rung_of(module: Any, argument: str = "module") -> Rung:
     """The rung that a module belongs to, told by its class; imports no framework that the module did not bring.
 
     Raises:
-        TypeError: no rung has such a module.
+        TypeError: no rung has such a module; names the ``argument`` that it is.
     """
     packages = {cls.__module__.split(".")[0] for cls in type(module).__mro__}
     for name in ("efficientleaf", "leaf", "og_leaf", "tf_leaf"):
@@ -88,7 +88,7 @@ def rung_of(module: Any) -> Rung:
             if rung.load_adapter().owns(module):
                 return rung
     allowed = "tf_leaf.Leaf, og_leaf.Leaf, leaf.Leaf or efficientleaf.EfficientLeaf"
-    raise TypeError(f"module={type(module).__module__}.{type(module).__qualname__}: must be a {allowed}")
+    raise TypeError(f"{argument}={type(module).__module__}.{type(module).__qualname__}: must be a {allowed}")
 
 
 class Adapter(ABC):
@@ -214,12 +214,20 @@ class Entry:
 
         if self.log_sign:
             array = self.log_sign * np.log(array.astype(np.float64))
-        if self.reverse:
-            array = array.transpose()
-        columns = [array] if len(self.tensors) == 1 else list(array.T)
         with torch.no_grad():
-            for tensor, column in zip(self.tensors, columns, strict=True):
-                tensor.copy_(torch.as_tensor(np.ascontiguousarray(column)).reshape(tensor.shape))
+            for tensor, values in zip(self.tensors, self.columns(array), strict=True):
+                tensor.copy_(values)
+
+    def columns(self, array: np.ndarray) -> list[torch.Tensor]:
+        """The canonical array as new tensors like these."""
+        import torch
+
+        array = array.transpose() if self.reverse else array
+        columns = [array] if len(self.tensors) == 1 else list(array.T)
+        return [
+            torch.tensor(values, dtype=tensor.dtype, device=tensor.device).reshape(tensor.shape)
+            for tensor, values in zip(self.tensors, columns, strict=True)
+        ]
 
 
 class TorchAdapter(Adapter):

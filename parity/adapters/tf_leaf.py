@@ -13,14 +13,7 @@ import tensorflow as tf
 import tf_leaf
 from parity.adapters import canonical
 from parity.adapters.canonical import Variables
-from parity.adapters.original import (
-    arguments_of,
-    built_compression,
-    compression_of,
-    config_of_original,
-    require_leaf,
-    require_same_padding,
-)
+from parity.adapters.original import arguments_of, built_compression, config_of_original, require_same_padding
 from parity.adapters.rungs import Adapter, reject_options
 from parity.oracle.config import FLOOR, LeafConfig
 from tf_leaf import impulse_responses
@@ -76,14 +69,11 @@ class TfLeafAdapter(Adapter):
 
     def config(self, module: Any) -> LeafConfig:
         """Read the configuration of a frontend with LEAF's own filters and pooling."""
-        require_leaf(module)
         compress = module._compress_fn
-        learned = bool(getattr(compress, "_learn_smooth_coef", False))
-        n_smooth = int(compress.ema._weights.shape[0]) if learned else module.n_filters
-        compression = compression_of(
-            compress, tf_leaf.PCENLayer, learned, n_smooth, tf_leaf.log_compression, compress is tf.identity
+        n_smooth = int(compress.ema._weights.shape[0]) if getattr(compress, "_learn_smooth_coef", False) else None
+        return config_of_original(
+            module, tf_leaf.PCENLayer, n_smooth, tf_leaf.log_compression, compress is tf.identity, bool(module._preemp)
         )
-        return config_of_original(module, compression, bool(module._preemp))
 
     def shapes(self, module: Any) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the variables of any of the original's frontends."""

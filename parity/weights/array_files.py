@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from parity.adapters import layouts
-from parity.adapters.public import public_port
+from parity.adapters.layouts import public_port
 from parity.weights.contents import (
     MOST_DIRECTORY,
     Array,
@@ -226,7 +226,7 @@ def _checked_members(file: File) -> Counter[int]:
                 raise ValueError(f"{member.filename!r} is marked as a folder, must be a file")
             if member.filename.endswith("data.pkl") and member.file_size > MOST_DIRECTORY:
                 raise ValueError(f"{member.filename!r} has {member.file_size} bytes: at most {MOST_DIRECTORY} are read")
-            require_checksum(file, found, member)
+            require_checksum(found, member)
         return Counter(member.file_size for member in found.infolist() if "/data/" in f"/{member.filename}")
 
 

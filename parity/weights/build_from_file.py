@@ -11,7 +11,7 @@ from torch import nn
 
 import leaf
 from parity.adapters import layouts
-from parity.adapters.public import PUBLIC, PublicPort
+from parity.adapters.layouts import PUBLIC, PublicPort
 from parity.oracle.config import FLOOR
 from parity.weights.array_files import original_variables
 from parity.weights.contents import Array, naming

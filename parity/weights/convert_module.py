@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from parity.adapters import canonical
-from parity.adapters.canonical import Variables
-from parity.adapters.refusals import SIMPLIFIED, require_carried, same_function
+from parity.adapters.canonical import SIMPLIFIED, Variables, same_function
 from parity.adapters.rungs import RUNGS, Adapter, reject_options, rung_of
 from parity.oracle.arrays import Array
 from parity.oracle.config import FLOOR, LOG_OFFSET, NORM_EPS, LeafConfig
@@ -54,7 +53,7 @@ def convert(module: Any, to: str, *, dtype: str | None = None, **options: Any) -
     source = rung_of(module).load_adapter()
     target = RUNGS[to].load_adapter()
     config = source.config(module)
-    require_carried(module)
+    _require_carried(module)
     variables = canonical.canonical(source.read(module))  # refuses NaN and infinity
     dtype = str(variables["kernel"].dtype) if dtype is None else dtype
     require_dtype(dtype)
@@ -83,6 +82,27 @@ def convert(module: Any, to: str, *, dtype: str | None = None, **options: Any) -
         pcen = own if isinstance(own, leaf.PCEN) else inside.compression
         inside.compression = relearned(pcen, learn_logs, dtype).eval()
     return built
+
+
+def _require_carried(module: Any) -> None:
+    """Refuse a module whose PCEN has what no configuration says, and what another rung would not have.
+
+    Raises:
+        ValueError: it floors the energies elsewhere than LEAF does, or its learned logarithms act beyond the limits
+            of the linear parameters.
+    """
+    pcen: Any = getattr(module, "compression", None)
+    if not hasattr(pcen, "learn_logs"):
+        return
+    if pcen.clamp != FLOOR:
+        raise ValueError(f"compression.clamp={pcen.clamp!r}: must be {FLOOR:g}, as in LEAF, to be carried")
+    if pcen.learn_logs:
+        for name in ("alpha", "r"):
+            largest = float(getattr(pcen, name).detach().exp().max())
+            if largest > 1:
+                raise ValueError(
+                    f"compression.{name}: value {largest:g}: must be at most 1, where other rungs limit it"
+                )
 
 
 def _wrapped(target: Adapter, config: LeafConfig, variables: Variables, dtype: str, **options: Any) -> Wrapped:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from parity.adapters import canonical
-from parity.adapters.canonical import CONV, KERNEL, Variables
-from parity.adapters.refusals import SIMPLIFIED
+from parity.adapters.canonical import CONV, KERNEL, SIMPLIFIED, Variables
 from parity.adapters.rungs import Rung
 from parity.weights.contents import Array
 from parity.weights.frontend_config import CONVOLUTIONS, FIXED, FrontendConfig

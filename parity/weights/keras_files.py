@@ -19,6 +19,7 @@ import numpy as np
 
 from parity.adapters import canonical
 from parity.weights.contents import (
+    PIECE,
     Array,
     Contents,
     File,
@@ -32,6 +33,12 @@ from parity.weights.contents import (
 from parity.weights.keras_names import MODELS, KerasNames, is_training_object
 from parity.weights.outputs import require_library
 
+Opener = Callable[[], AbstractContextManager[BinaryIO]]
+MOST_OBJECTS = 100_000
+MOST_CHUNKS = 1024
+MOST_TEXT = 4096  # bytes of a name that an object carries
+HEAP = b"GCOL\1\0\0\0"  # what a heap of texts begins with
+DEFLATE, SHUFFLE, FLETCHER = 1, 2, 3  # HDF5's numbers of the filters that Keras' users set
 MOST_BYTES = 1 << 28  # of the weights inside a .keras archive, which are unpacked whole
 LARGEST = 1 << 30  # bytes of a file, all of which `require_heaps` scans: some seconds
 
@@ -49,7 +56,7 @@ def open_keras_archive(path: Path) -> Contents:
         if total > MOST_BYTES:
             raise ValueError(f"unpacks to {total} bytes, must be at most {MOST_BYTES}")
         for member in found.infolist():
-            require_checksum(file, found, member)
+            require_checksum(found, member)
         if "model.weights.h5" not in found.namelist():
             raise ValueError("must hold 'model.weights.h5', as Keras 3 writes it")
         data = read_member(found, found.getinfo("model.weights.h5"))
@@ -228,15 +235,6 @@ def _without_layers(path: str) -> str:
     return joined(part for part in path.split("/") if part != "layers")
 
 
-Opener = Callable[[], AbstractContextManager[BinaryIO]]
-MOST_OBJECTS = 100_000
-MOST_CHUNKS = 1024
-MOST_TEXT = 4096  # bytes of a name that an object carries
-HEAP = b"GCOL\1\0\0\0"  # what a heap of texts begins with
-_PIECE = 1 << 20
-DEFLATE, SHUFFLE, FLETCHER = 1, 2, 3  # HDF5's numbers of the filters that Keras' users set
-
-
 def read_dataset(name: str, source: Opener) -> Array:
     """Read a dataset of numbers; one that would unpack to more than its shape, or to no number, is refused."""
     import h5py
@@ -277,7 +275,7 @@ def walk(file: Any) -> Iterator[tuple[str, Any]]:
 def require_heaps(file: BinaryIO) -> None:
     """Refuse a heap of texts whose objects do not end where it does: libhdf5 would loop for ever."""
     offset, before = 0, b""
-    while piece := file.read(_PIECE):
+    while piece := file.read(PIECE):
         data, at, place = before + piece, -1, file.tell()
         while (at := data.find(HEAP, at + 1)) >= 0:
             _require_heap(file, offset + at)

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from parity.adapters import canonical, layouts
-from parity.adapters.canonical import RNN_KERNEL, RNN_RECURRENT, Variables
-from parity.adapters.public import PUBLIC
-from parity.adapters.refusals import SIMPLIFIED, same_function
+from parity.adapters.canonical import RNN_KERNEL, RNN_RECURRENT, SIMPLIFIED, Variables, same_function
+from parity.adapters.layouts import PUBLIC
 from parity.adapters.rungs import Rung, rung_of
 from parity.oracle.config import FLOOR
 from parity.weights import array_files
@@ -158,10 +157,7 @@ def _set_from_contents(
 
 def _set_from_module(rung: Rung, module: Any, source: Any, scope: str | None) -> _KnownSettings:
     """Set a module from another; return the other's settings."""
-    try:
-        other, source = _find_frontend(source if scope is None else _find_part(source, scope))
-    except TypeError as error:
-        raise TypeError(str(error).replace("module=", "source=", 1)) from None
+    other, source = _find_frontend(source if scope is None else _find_part(source, scope), "source")
     settings = _settings_of_module(other, source)
     if {rung.name, other.name} <= set(SIMPLIFIED) and set(module.state_dict()) == set(source.state_dict()):
         forms = [getattr(frontend.compression, "learn_logs", None) for frontend in (module, source)]
@@ -215,20 +211,20 @@ def _most_values(shapes: Iterable[tuple[int, ...]]) -> int:
 WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
 
 
-def _find_frontend(module: Any) -> tuple[Rung, Any]:
+def _find_frontend(module: Any, argument: str = "module") -> tuple[Rung, Any]:
     """Find a frontend's rung, and itself without what ``torch.compile`` or PyTorch's data parallelism puts around it.
 
-    A module of no rung is refused with a TypeError, which says where frontends are in it.
+    A module of no rung is refused with a TypeError, which names the argument and says where frontends are in it.
     """
     module = _unwrap(module)
     try:
-        return rung_of(module), module
+        return rung_of(module, argument), module
     except TypeError as error:
         found = _list_frontends(module) if hasattr(module, "named_modules") and not isinstance(module, type) else []
         if not found:
             raise
         raise TypeError(
-            f"{error}; it holds frontends at {found}: give one, module.get_submodule({found[0]!r})"
+            f"{error}; it holds frontends at {found}: give one, {argument}.get_submodule({found[0]!r})"
         ) from None
 
 

@@ -105,8 +105,9 @@ def test_what_computes_the_same_is_taken_off(around):
 @pytest.mark.parametrize("around", [lambda module: module, torch.compile])
 def test_a_frontend_inside_a_model_is_named(around):
     model = around(nn.Sequential(nn.Identity(), fresh("og_leaf"), nn.Linear(2, 2)))
-    for call in (lambda: load_weights(model, CASE.variables()), lambda: load_weights(fresh("leaf"), model)):
-        refused(call, TypeError, "Sequential", "holds frontends at ['1']", "module.get_submodule('1')")
+    for name, call in (("module", lambda: load_weights(model, CASE.variables())),
+                       ("source", lambda: load_weights(fresh("leaf"), model))):  # fmt: skip
+        refused(call, TypeError, f"{name}=", "Sequential", "frontends at ['1']", f"{name}.get_submodule('1')")
 
 
 @pytest.mark.parametrize("name", ["model.index", "model.data-00000-of-00001"])
