@@ -17,12 +17,8 @@ from parity.adapters import canonical
 from parity.oracle.geometry import centered_pads
 
 Array = NDArray[Any]
-TAPS = (
-    canonical.KERNEL,
-    canonical.CONV,
-    canonical.POOLING,
-    canonical.PREEMP,
-)  # reversed in PyTorch where they have three dimensions
+# reversed in PyTorch where they have three dimensions
+TAPS = (canonical.KERNEL, canonical.CONV, canonical.POOLING, canonical.PREEMP)
 FREE_FILTERS = "_complex_conv.weight"  # of Keras' own convolution and its subclass, in a state dict
 # a published port's state dict (EfficientLEAF, model/OG_leaf.py), which og_leaf's follows
 STATE_DICT = {
@@ -150,7 +146,7 @@ class PublicPort:
         compression: what the names of PCEN's parameters begin with.
         pads: zeros before and after, of filters and of pooling windows of so many taps, whatever the clip.
         bias: the key of a trained bias on the energies; empty where there is none.
-        others: further keys, by canonical name.
+        others: canonical names by further keys.
         derived: buffers that follow from the window's length, each an index for every tap.
         floor: what it always adds to the smoother; None where that is an argument.
     """
@@ -171,7 +167,7 @@ class PublicPort:
             self.kernel: canonical.KERNEL, self.pooling: canonical.POOLING,
             f"{self.compression}alpha": canonical.ALPHA, f"{self.compression}delta": canonical.DELTA,
             f"{self.compression}root": canonical.ROOT, f"{self.compression}ema._weights": canonical.SMOOTH,
-            **{key: name for name, key in self.others.items()},
+            **self.others,
         }  # fmt: skip
         left_out = {self.bias, *self.derived}
         out = {names.get(key, key): array for key, array in held.items() if key not in left_out}
@@ -210,7 +206,7 @@ PUBLIC = {
     for port in (
         PublicPort(
             "denfed/leaf-audio-pytorch", "_complex_conv._kernel", "_pooling._kernel", "_compress_fn.", centered_pads,
-            others={canonical.PREEMP: "_preemp_conv.weight"},
+            others={"_preemp_conv.weight": canonical.PREEMP},
             derived=("_complex_conv.gabor_filter_init_t", "_pooling.gaussian_lowpass_init_t"), floor=None,
         ),
         PublicPort(

@@ -86,8 +86,7 @@ class TorchTrainer(Trainer):
         import torch
 
         self.adapter, self.module, self.rule = adapter, module.train(), rule
-        entries = adapter.entries(module)
-        self.entries = {name: e for name, e in entries.items() if all(t.requires_grad for t in e.tensors)}
+        self.entries = adapter.trained(module)
         if logs := [name for name, entry in self.entries.items() if entry.log_sign]:
             raise ValueError(f"variables {logs}: the module learns their logarithms; must be the values")
         tensors = [t for entry in self.entries.values() for t in entry.tensors]

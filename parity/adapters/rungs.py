@@ -182,7 +182,7 @@ class Entry:
 
     def assemble(self, values: Sequence[torch.Tensor]) -> np.ndarray:
         """The canonical array from one value a tensor."""
-        arrays = [v.detach().cpu().numpy() for v in values]
+        arrays = [_numpy(v) for v in values]
         joined = arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=1)
         joined = joined.transpose() if self.reverse else joined
         return np.array(joined.reshape(self.shape))
@@ -237,6 +237,10 @@ class TorchAdapter(Adapter):
     def entries(self, module: Any) -> dict[str, Entry]:
         """The module's parameters by canonical name."""
 
+    def trained(self, module: Any) -> dict[str, Entry]:
+        """The parameters that are learned, by canonical name."""
+        return {n: e for n, e in self.entries(module).items() if all(t.requires_grad for t in e.tensors)}
+
     @abstractmethod
     def forward_stages(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
         """Every stage of the forward pass on audio [B, T], in the canonical layout."""
@@ -252,35 +256,20 @@ class TorchAdapter(Adapter):
             entry.assign(variables[name])
 
     def output(self, module: Any, x: np.ndarray) -> np.ndarray:
-
-        def run() -> np.ndarray:
-            return np.asarray(module(self._audio(module, x)).detach().cpu().numpy())
-
-        return self._without_training(module, run)
+        return self._without_training(module, lambda: _numpy(module(self._audio(module, x))))
 
     def stages(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
         """``output`` is the module's own call, not the last stage."""
-
         return {**self.inner_stages(module, x), "output": self.output(module, x)}
 
     def inner_stages(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
         """Every stage before the output."""
-
-        def run() -> dict[str, np.ndarray]:
-            stages = self.forward_stages(module, self._audio(module, x))
-            return {name: stage.detach().cpu().numpy() for name, stage in stages.items()}
-
-        return self._without_training(module, run)
+        found = self._without_training(module, lambda: self.forward_stages(module, self._audio(module, x)))
+        return {name: _numpy(stage) for name, stage in found.items()}
 
     def stage(self, module: Any, x: np.ndarray, name: str) -> np.ndarray:
         """Compute one stage; the module's own call is left out."""
-        if name == "output":
-            return self.output(module, x)
-
-        def run() -> np.ndarray:
-            return np.asarray(self.forward_stages(module, self._audio(module, x))[name].detach().cpu().numpy())
-
-        return self._without_training(module, run)
+        return self.output(module, x) if name == "output" else self.inner_stages(module, x)[name]
 
     def autocast_stages(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
         """The stages under torch's autocast to bfloat16, as float32 numbers."""
@@ -305,19 +294,15 @@ class TorchAdapter(Adapter):
 
         def run() -> tuple[np.ndarray, dict[str, np.ndarray]]:
             audio = self._audio(module, x).requires_grad_()
-            entries = {
-                name: entry
-                for name, entry in self.entries(module).items()
-                if all(t.requires_grad for t in entry.tensors)
-            }
+            entries = self.trained(module)
             tensors = [t for entry in entries.values() for t in entry.tensors]
             output = module(audio)
             seeds = torch.as_tensor(cotangent, dtype=output.dtype)
             grads = iter(torch.autograd.grad(output, [audio, *tensors], seeds, materialize_grads=True))
-            out = {"input": next(grads).cpu().numpy()}
+            out = {"input": _numpy(next(grads))}
             for name, entry in entries.items():
                 out[name] = entry.gradient([next(grads) for _ in entry.tensors])
-            return output.detach().cpu().numpy(), out
+            return _numpy(output), out
 
         return self._without_training(module, run)
 
@@ -337,6 +322,10 @@ class TorchAdapter(Adapter):
             return run()
         finally:
             module.train(training)
+
+
+def _numpy(tensor: torch.Tensor) -> np.ndarray:
+    return np.asarray(tensor.detach().cpu().numpy())
 
 
 def reject_options(rung: str, options: dict[str, Any], allowed: tuple[str, ...] = ()) -> None:

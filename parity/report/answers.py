@@ -67,7 +67,7 @@ NOT_COVERED = (
 )
 
 
-def property_of(name: str) -> str:
+def in_words(name: str) -> str:
     """Name in words what is compared: ``forward`` is an output."""
     return _PROPERTIES.get(name, name)
 
@@ -105,7 +105,7 @@ def failure(claim: Claim) -> str:
         allowed = f"{m.at_least:.3g} to {m.bound:.3g} is declared"
     against = "the float64 computation" if m.reference == "oracle" else m.reference
     return (
-        f"{m.rung} {_BROKEN[m.criterion]}: {property_of(m.property)}, at {m.stage}, {m.domain}, against {against}. "
+        f"{m.rung} {_BROKEN[m.criterion]}: {in_words(m.property)}, at {m.stage}, {m.domain}, against {against}. "
         f"Measured {m.observed:.3g}; {allowed}."
     )
 
@@ -148,7 +148,7 @@ def _row(claims: Sequence[Claim]) -> Row:
     return Row(worst, len(claims), max(c.n_cases for c in claims), verdict)
 
 
-class Step(NamedTuple):
+class LadderStep(NamedTuple):
     """A candidate held against a reference.
 
     Attributes:
@@ -170,7 +170,7 @@ class Step(NamedTuple):
     failed: int
 
 
-def steps(claims: Sequence[Claim]) -> list[Step]:
+def steps(claims: Sequence[Claim]) -> list[LadderStep]:
     """The steps from the top down; of a certificate of ports alone, each port and what it is held against."""
     if of_the_ladder(claims) or not claims:
         titles = {rung.name: rung.title for rung in RUNGS.values()}
@@ -181,12 +181,12 @@ def steps(claims: Sequence[Claim]) -> list[Step]:
     return [_step(claims, rung, "a port", reference) for rung, reference in pairs]
 
 
-def _step(claims: Sequence[Claim], rung: str, title: str, reference: str) -> Step:
+def _step(claims: Sequence[Claim], rung: str, title: str, reference: str) -> LadderStep:
     own = [c for c in claims if (c.worst.rung, c.worst.reference) == (rung, reference)]
     output, *gradients = _largest([c for c in own if _is_relative(c)])
     held = [c.worst.ratio for c in own if c.worst.criterion != "divergence"]
     failures = sum(not c.worst.holds for c in own)
-    return Step(rung, title, reference, output, _most(gradients), max(held, default=None), failures)
+    return LadderStep(rung, title, reference, output, _most(gradients), max(held, default=None), failures)
 
 
 def differences(claims: Sequence[Claim]) -> dict[tuple[str, str, str], list[float | None]]:

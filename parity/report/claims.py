@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-RUNGS = ("original", "tf_leaf", "og_leaf", "leaf", "efficientleaf", "oracle")
+LADDER = ("original", "tf_leaf", "og_leaf", "leaf", "efficientleaf", "oracle")
 PROPERTIES = (
     "status", "forward", "input gradient", "parameter gradient", "training step", "trajectory", "bridge round trip",
 )  # fmt: skip
@@ -157,8 +157,8 @@ class Claim:
         """Sorts claims up the ladder."""
         m = self.worst
         return (
-            _place(RUNGS, m.rung),
-            _place(RUNGS, m.reference),
+            _place(LADDER, m.rung),
+            _place(LADDER, m.reference),
             _place(PROPERTIES, m.property),
             m.domain,
             _place(STAGES, m.stage),

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from parity.cases.public_names import PROPERTIES, PUBLIC, PublicName
+from parity.cases.public_names import NAME_PROPERTIES, PUBLIC, PublicName
 from parity.divergences import DIVERGENCES, Divergence
 from parity.report import answers, instrument
 from parity.report.cells import WHOLE, claimed, of_the_ladder, states
@@ -68,7 +68,7 @@ def render(certificate: Certificate, pictures: Sequence[Picture] = ()) -> str:
     )
     environment.filters |= {
         "brief": answers.brief, "percent": answers.percent, "millionths": answers.millionths,
-        "words": answers.property_of, "failure": answers.failure, "observed": _observed,
+        "words": answers.in_words, "failure": answers.failure, "observed": _observed,
     }  # fmt: skip
     failed = answers.failed(claims)
     html: str = environment.get_template("page.html").render(
@@ -87,7 +87,7 @@ def render(certificate: Certificate, pictures: Sequence[Picture] = ()) -> str:
         pictures=pictures,
         divergences=_divergences(claims) if of_ladder else {},
         names=[(name, _of_name(name, claims)) for name in PUBLIC] if of_ladder else [],
-        name_columns=[(rung, property) for rung in WHOLE for property in PROPERTIES],
+        name_columns=[(rung, property) for rung in WHOLE for property in NAME_PROPERTIES],
         environment=_lines(certificate.environment),
         instrument=instrument.parts(certificate) if evidence else [],
         sections=[(section, evidence[n]) for n, section in instrument.SECTIONS.items() if evidence.get(n)],
@@ -123,7 +123,7 @@ def _of_name(name: PublicName, claims: Sequence[Claim]) -> list[tuple[str, str]]
     """Class and text of each cell of a public name: percent of its limit that the worst claim uses, or why not."""
     own = [c for c in claims if c.worst.stage == name.name and c.worst.dtype == "float32"]
     return [_name_cell(name, property, [c for c in own if c.worst.rung == rung])
-            for rung in WHOLE for property in PROPERTIES]  # fmt: skip
+            for rung in WHOLE for property in NAME_PROPERTIES]  # fmt: skip
 
 
 def _name_cell(name: PublicName, property: str, claims: Sequence[Claim]) -> tuple[str, str]:
@@ -163,7 +163,7 @@ def _data(claims: Sequence[Claim]) -> Markup:
         said = {
             **vars(m),
             "criterion": answers.CRITERIA[m.criterion],
-            "property": answers.property_of(m.property),
+            "property": answers.in_words(m.property),
             "verdict": answers.VERDICTS[claim.verdict],
         }
         numbers = (getattr(m, name) for name in _NUMBERS)

@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 import pytest
 
-from parity.report.answers import property_of
+from parity.report.answers import in_words
 
 EVERY, STILL = 15.0, 1.0  # seconds between two lines, and between two looks at the clock
 DURATIONS = "leaf-ladder/durations"  # in pytest's cache: seconds a test took last time
@@ -116,7 +116,7 @@ class Progress:
         for name, value in report.user_properties:
             if name == "leaf-ladder":
                 rung, what = list(value)  # type: ignore[call-overload]
-                self.doing = f"{rung}, {property_of(what)}"
+                self.doing = f"{rung}, {in_words(what)}"
         if report.failed and self.quiet:
             self._write(f"FAILED {report.nodeid}", stays=True)
         else:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from parity.report import answers
-from parity.report.answers import CRITERIA, VERDICTS, brief, grouped, millionths, percent, property_of, worst_first
+from parity.report.answers import CRITERIA, VERDICTS, brief, grouped, in_words, millionths, percent, worst_first
 from parity.report.cells import of_the_ladder
 from parity.report.certificate import Certificate
 from parity.report.claims import Measurement
@@ -79,7 +79,7 @@ def _worst(certificate: Certificate) -> list[Text]:
     out = []
     for row in worst_first(certificate.claims)[:N_WORST]:
         m = row.worst.worst
-        line = f"{percent(m.ratio):>6} %  {m.rung} <- {m.reference}, {property_of(m.property)} at {m.stage}, {m.domain}"
+        line = f"{percent(m.ratio):>6} %  {m.rung} <- {m.reference}, {in_words(m.property)} at {m.stage}, {m.domain}"
         line = line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..."
         out.append(Text(line, style=STYLE["failed"] if row.verdict == "failed" else ""))
     return out
@@ -114,7 +114,7 @@ def render_all(certificate: Certificate, colour: bool = False) -> str:
         m = row.worst.worst
         table.add_row(
             f"{m.rung} <- {m.reference}",
-            property_of(m.property),
+            in_words(m.property),
             m.domain,
             str(row.n_claims),
             str(row.n_cases),

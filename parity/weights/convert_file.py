@@ -125,8 +125,8 @@ def convert_file(
 
 
 def _require_options(to: str, options: Mapping[str, Any]) -> None:
-    if to not in stored.RUNGS:
-        raise ValueError(f"to={to!r}: must be one of {stored.RUNGS}")
+    if to not in stored.TARGETS:
+        raise ValueError(f"to={to!r}: must be one of {stored.TARGETS}")
     reject_options(to, dict(options), ALLOWED[to])
     for name, value in options.items():
         if name == "padding" and value not in PADDINGS:

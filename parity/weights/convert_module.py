@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+import leaf
+from og_leaf.postprocessing import InstanceNormalization
 from parity.adapters import canonical
 from parity.adapters.canonical import SIMPLIFIED, Variables, same_function
 from parity.adapters.rungs import RUNGS, Adapter, reject_options, rung_of
@@ -17,9 +19,6 @@ from parity.oracle.arrays import Array
 from parity.oracle.config import FLOOR, LOG_OFFSET, NORM_EPS, LeafConfig
 from parity.weights.outputs import shown
 from parity.weights.stored import APPROXIMATIONS, require_dtype
-
-if TYPE_CHECKING:
-    import leaf
 
 
 def convert(module: Any, to: str, *, dtype: str | None = None, **options: Any) -> Any:
@@ -71,8 +70,6 @@ def convert(module: Any, to: str, *, dtype: str | None = None, **options: Any) -
         built = inside = target.build(config, dtype=dtype, **options)
         target.write(built, variables)
     if learn_logs is not None:
-        import leaf
-
         if not isinstance(inside.compression, leaf.PCEN):
             raise ValueError(
                 f"learn_logs={learn_logs!r}: {type(inside.compression).__name__} has no parameters to learn"
@@ -116,7 +113,10 @@ def _wrapped(target: Adapter, config: LeafConfig, variables: Variables, dtype: s
         return torch.as_tensor(held.pop(name)).to(getattr(torch, dtype))
 
     preemp = Preemphasis(tensor(canonical.PREEMP)) if config.preemp else nn.Identity()
-    norm = TimeNorm(tensor(canonical.GAMMA), tensor(canonical.BETA)) if config.mean_var_norm else nn.Identity()
+    norm: nn.Module = nn.Identity()
+    if config.mean_var_norm:
+        norm = InstanceNormalization(config.n_filters, NORM_EPS)
+        norm.weight, norm.bias = (nn.Parameter(tensor(name)) for name in (canonical.GAMMA, canonical.BETA))
     frontend = target.build(inside, dtype=dtype, **options)
     if config.compression == "pcen":
         target.write(frontend, held)
@@ -176,23 +176,6 @@ class Floored(nn.Module):
         return torch.log(x + LOG_OFFSET) if self.log else x
 
 
-class TimeNorm(nn.Module):
-    """Instance normalisation over time with the biased variance, one frame included: [B, C, F] -> [B, C, F].
-
-    Source: ``tfa.layers.InstanceNormalization(axis=2, epsilon=1e-6)`` in the original's ``frontend.py``.
-    """
-
-    def __init__(self, gamma: torch.Tensor, beta: torch.Tensor) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(gamma)
-        self.bias = nn.Parameter(beta)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Normalise each channel of each clip."""
-        variance, mean = torch.var_mean(x, dim=-1, correction=0, keepdim=True)
-        return (x - mean) * torch.rsqrt(variance + NORM_EPS) * self.weight[:, None] + self.bias[:, None]
-
-
 PARAMETERS = ("s", "alpha", "delta", "r")
 
 
@@ -207,8 +190,6 @@ def relearned(pcen: leaf.PCEN, learn_logs: bool, dtype: str | None = None) -> le
     Raises:
         ValueError: ``learn_logs`` is no bool; or as :func:`to_logarithms` and :func:`to_values`.
     """
-    import leaf
-
     if not isinstance(learn_logs, bool):
         raise ValueError(f"learn_logs={learn_logs!r}: must be True or False")
     held = {name: getattr(pcen, name).detach().cpu().numpy() for name in PARAMETERS}

@@ -144,9 +144,9 @@ class LegacyH5(Contents):
         return named, inside or (scopes[0] if len(scopes) == 1 else "")
 
 
-CONVOLUTIONS = {"gabor_conv1d": "GaborConv1D", "sinc_conv1d": "SincConv1D",
+CONVOLUTION_GROUPS = {"gabor_conv1d": "GaborConv1D", "sinc_conv1d": "SincConv1D",
                 "normalized_conv1d": "NormalizedConv1D", "fft_conv1d": "FFTConv1D"}  # fmt: skip
-POOLINGS = {"gaussian_lowpass": "GaussianLowpass", "learnable_pooling1d": "LearnablePooling1D",
+POOLING_GROUPS = {"gaussian_lowpass": "GaussianLowpass", "learnable_pooling1d": "LearnablePooling1D",
             "channel_wise_learnable_pooling1d": "ChannelWiseLearnablePooling1D"}  # fmt: skip
 # Keras 3 calls groups by the class of their layer and numbers values, in the order of the class
 VARIABLES = {
@@ -186,8 +186,9 @@ class Keras3(Contents):
         for group in self.groups:
             parent, _, name = group.rpartition("/")
             inside.setdefault(parent, set()).add(_unnumbered(name))
-        own = {parent for parent, classes in inside.items() if classes & set(CONVOLUTIONS)}
-        other = {p for p, classes in inside.items() if "conv1d" in classes and classes & {*POOLINGS, "squared_modulus"}}
+        own = {parent for parent, classes in inside.items() if classes & set(CONVOLUTION_GROUPS)}
+        beside = {*POOLING_GROUPS, "squared_modulus"}
+        other = {parent for parent, classes in inside.items() if "conv1d" in classes and classes & beside}
         return tuple(sorted(own | other))
 
     def names(self, scope: str) -> dict[str, str]:
@@ -200,7 +201,7 @@ class Keras3(Contents):
         called = {group: self.layer_names.get(f"{prefix}{group}/vars", "") for group in convolutions}
         if any(called.values()):
             preemp = [group for group in convolutions if called[group] == "tfbanks_preemp"]
-        elif any(_unnumbered(group) in CONVOLUTIONS for group in groups):
+        elif any(_unnumbered(group) in CONVOLUTION_GROUPS for group in groups):
             preemp = convolutions[:1]
         else:  # both are Keras' own class, and the pre-emphasis comes first
             preemp = convolutions[:-1]
@@ -217,7 +218,7 @@ class Keras3(Contents):
         prefix = f"{scope}/" if scope else ""
         children = {_unnumbered(g.removeprefix(prefix)) for g in self.groups if g.startswith(prefix)}
         out: dict[str, str] = {}
-        for argument, classes in (("conv1d_cls", CONVOLUTIONS), ("pooling_cls", POOLINGS)):
+        for argument, classes in (("conv1d_cls", CONVOLUTION_GROUPS), ("pooling_cls", POOLING_GROUPS)):
             out.update((argument, classes[name]) for name in sorted(children & set(classes)))
         if "conv1d_cls" not in out and canonical.CONV in self.names(scope):
             out["conv1d_cls"] = "Conv1D"

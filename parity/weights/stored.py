@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FORMAT = "leaf-ladder frontend"
 VERSION = 2
 SUFFIX = ".safetensors"
-RUNGS = ("og_leaf", "leaf", "efficientleaf")
+TARGETS = ("og_leaf", "leaf", "efficientleaf")
 DTYPES = ("float32", "float64")
 APPROXIMATIONS = {"num_groups": int, "conv_win_factor": float, "stride_factor": float}  # options of efficientleaf
 OPTIONS = {"padding": str, "wrap": bool, "learn_logs": bool, **APPROXIMATIONS}
@@ -48,7 +48,7 @@ class Description:
     options: dict[str, Any]
 
     def __post_init__(self) -> None:
-        for name, allowed in (("rung", RUNGS), ("dtype", DTYPES)):
+        for name, allowed in (("rung", TARGETS), ("dtype", DTYPES)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}={getattr(self, name)!r}: must be one of {allowed}")
         for name, value in self.options.items():

@@ -198,7 +198,7 @@ DTYPES = {
 }  # fmt: skip
 
 
-class Entry(NamedTuple):
+class StoredValue(NamedTuple):
     """The place of a value: TensorFlow's number of its type, where its bytes are, and their masked checksum."""
 
     dtype: int
@@ -267,11 +267,11 @@ class Bundle:
             return File(self.prefix.with_name(name)).part(entry.offset, entry.size)
 
 
-def _read_index(data: bytes) -> tuple[int, dict[str, Entry]]:
+def _read_index(data: bytes) -> tuple[int, dict[str, StoredValue]]:
     """Read the number of data files, and every entry, from a table: a block of blocks, named by its footer."""
     if len(data) < FOOTER or data[-8:] != MAGIC:
         raise ValueError("its footer is not that of a table")
-    entries: dict[str, Entry] = {}
+    entries: dict[str, StoredValue] = {}
     n_shards, left, names = 0, len(data), MOST_NAMES
     _, _, at = _read_handle(data, len(data) - FOOTER)
     for _, handle in _read_block(data, *_read_handle(data, at)[:2]):
@@ -328,12 +328,12 @@ def _read_block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, by
         at += own + length
 
 
-def _read_entry(data: bytes) -> Entry:
+def _read_entry(data: bytes) -> StoredValue:
     found = message_fields(data, {1: int, 2: bytes, 3: int, 4: int, 5: int, 6: int, 7: bytes})
     dimensions = (dimension for message in found[2] for dimension in message_fields(message, {2: bytes})[2])
     shape = tuple(last_integer(message_fields(dimension, {1: int})[1]) for dimension in dimensions)
     dtype, shard, offset, size, crc = (last_integer(found[number]) for number in (1, 3, 4, 5, 6))
-    return Entry(dtype, shape, shard, offset, size, crc, sliced=bool(found[7]))
+    return StoredValue(dtype, shape, shard, offset, size, crc, sliced=bool(found[7]))
 
 
 def message_fields(data: bytes, kinds: Mapping[int, type]) -> dict[int, list[Any]]:
