@@ -49,7 +49,7 @@ _SIMPLIFIED = {
 
 
 def original_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The original's shape of a variable from PyTorch's."""
+    """Find the original's shape of a variable from PyTorch's."""
     if name == canonical.POOLING_2D:
         return (1, int(np.prod(shape)), 1, 1)
     if name == canonical.POOLING and len(shape) == 4:  # one deviation a channel
@@ -63,19 +63,19 @@ def reversed_axes(name: str, rank: int) -> bool:
 
 
 def state_dict_name(name: str, shape: tuple[int, ...]) -> str:
-    """The canonical name of a state dict's tensor, or nothing; one window for all channels is [1, 1, 1, W]."""
+    """Find the canonical name of a state dict's tensor, or nothing; one window for all channels is [1, 1, 1, W]."""
     known = STATE_DICT.get(name, "")
     return canonical.POOLING_2D if known == canonical.POOLING and len(shape) == 4 and shape[-1] > 1 else known
 
 
 def to_original(name: str, array: Array) -> Array:
-    """PyTorch's array in the original's layout."""
+    """Put PyTorch's array in the original's layout."""
     shape = original_shape(name, array.shape)
     return array.transpose() if reversed_axes(name, array.ndim) else array.reshape(shape)
 
 
 def from_state_dict(arrays: dict[str, Array]) -> dict[str, Array]:
-    """The variables of a state dict by canonical names, in the original's layout; unknown names are kept."""
+    """Translate a state dict to canonical names and the original's layout; unknown names are kept."""
     out = {}
     for name, array in arrays.items():
         known = state_dict_name(name, array.shape)
@@ -84,10 +84,9 @@ def from_state_dict(arrays: dict[str, Array]) -> dict[str, Array]:
 
 
 def from_simplified(arrays: dict[str, Array]) -> dict[str, Array]:
-    """The variables of a state dict of ``leaf`` or ``efficientleaf`` by canonical names; unknown ones are kept.
+    """Translate a state dict of ``leaf`` or ``efficientleaf`` to canonical names; unknown ones are kept.
 
-    Raises:
-        ValueError: its values do not tell whether PCEN holds logarithms.
+    Refuse one whose values do not tell whether PCEN holds logarithms.
     """
     out = {_SIMPLIFIED.get(name, name): array for name, array in arrays.items()}
     pcen = {_SIMPLIFIED[name] for name in arrays if name.startswith("compression.") and name in _SIMPLIFIED}
@@ -162,7 +161,7 @@ class PublicPort:
     floor: float | None = 1e-12
 
     def variables(self, held: Mapping[str, Array]) -> dict[str, Array]:
-        """A state dict by canonical names and shapes, without bias and buffers; unknown names are kept."""
+        """Name a state dict's variables canonically, without bias and buffers; unknown names are kept."""
         names = {
             self.kernel: canonical.KERNEL, self.pooling: canonical.POOLING,
             f"{self.compression}alpha": canonical.ALPHA, f"{self.compression}delta": canonical.DELTA,
@@ -178,11 +177,7 @@ class PublicPort:
         return out
 
     def require_no_bias(self, held: Mapping[str, Array]) -> None:
-        """Refuse a trained bias on the energies, for which no rung has a place.
-
-        Raises:
-            ValueError: a value is not 0; names the variable, the value and what to do.
-        """
+        """Refuse with a ValueError a trained bias on the energies, for which no rung has a place; says what to do."""
         bias = held.get(self.bias)
         if bias is not None and np.any(bias):
             largest = float(bias.flat[np.abs(bias).argmax()])
@@ -192,7 +187,7 @@ class PublicPort:
             )
 
     def n_taps(self, held: Mapping[str, Array]) -> int | None:
-        """The window's length in samples, where the state dict says it."""
+        """Find the window's length in samples, where the state dict says it."""
         return next((len(held[name]) for name in self.derived if name in held), None)
 
 
@@ -222,6 +217,6 @@ PUBLIC = {
 
 
 def public_port(names: Iterable[str]) -> PublicPort | None:
-    """The public port that these names of a state dict are those of."""
+    """Find the public port whose state dict has these names."""
     found = set(names)
     return next((port for port in PUBLIC.values() if {port.kernel, port.pooling} <= found), None)

@@ -33,11 +33,7 @@ CLASSES: dict[str, tuple[type, ...]] = {
 
 
 def _held(module: Leaf) -> dict[str, torch.Tensor]:
-    """The tensors of a frontend by canonical name.
-
-    Raises:
-        ValueError: a part has others, those of a bias or of another class; names it and them.
-    """
+    """List a frontend's tensors by canonical name; refuse other tensors, those of a bias or of another class."""
     held: dict[str, Any] = {}
     left: dict[str, list[str]] = {}
     for key, tensor in module.state_dict(keep_vars=True).items():
@@ -84,11 +80,7 @@ class OgLeafAdapter(TorchAdapter):
         return {name: entry.shape for name, entry in self.entries(module).items()}
 
     def entries(self, module: Any) -> dict[str, Entry]:
-        """List the parameters of any of the original's frontends.
-
-        Raises:
-            ValueError: a part of the frontend has parameters that the original's own class has not.
-        """
+        """List the parameters of any of the original's frontends; refuse those that its own classes have not."""
         held = {} if isinstance(module, MelFilterbanks) else _held(module)
         return {
             name: Entry((t,), layouts.original_shape(name, tuple(t.shape)), reverse=layouts.reversed_axes(name, t.ndim))

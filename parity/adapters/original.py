@@ -10,18 +10,14 @@ GEOMETRY = ("n_filters", "sample_rate", "window_len", "window_stride")
 
 
 def arguments_of(config: LeafConfig) -> dict[str, Any]:
-    """The arguments of ``Leaf`` that the two rungs share, but for the compression."""
+    """Return the arguments of ``Leaf`` that the two rungs share, but for the compression."""
     return {name: getattr(config, name) for name in (*GEOMETRY, "preemp", "mean_var_norm")}
 
 
 def built_compression(config: LeafConfig, pcen: Any, log: Any, **own: Any) -> Any:
-    """A fresh compression with LEAF's values; the inverse of :func:`config_of_original`.
+    """Build a compression with LEAF's values, the inverse of :func:`config_of_original`.
 
-    Args:
-        config: of the frontend.
-        pcen: the rung's ``PCENLayer``.
-        log: the rung's ``log_compression``.
-        **own: further arguments of the layer.
+    It is the rung's ``PCENLayer``, with its ``own`` further arguments, or its ``log_compression``, or None.
     """
     if config.compression == "none":
         return None
@@ -34,7 +30,7 @@ def built_compression(config: LeafConfig, pcen: Any, log: Any, **own: Any) -> An
 
 
 def config_of_original(module: Any, pcen: type, n_smooth: int | None, log: Any, none: bool, preemp: bool) -> LeafConfig:
-    """The configuration of a module with the original's attributes (rungs 0 and 1) and LEAF's own filters and pooling.
+    """Read the configuration of a module of rung 0 or 1, which has LEAF's own filters and pooling.
 
     Args:
         module: the frontend.
@@ -61,11 +57,7 @@ def config_of_original(module: Any, pcen: type, n_smooth: int | None, log: Any, 
 
 
 def require_same_padding(rung: str, config: LeafConfig) -> None:
-    """Rungs 0 and 1 have TensorFlow's geometry alone.
-
-    Raises:
-        ValueError: the configuration is another.
-    """
+    """Refuse with a ValueError another geometry than TensorFlow's, which rungs 0 and 1 have alone."""
     if config.padding != "same":
         raise ValueError(
             f"padding={config.padding!r}: {rung} holds padding='same' alone; pass padding='same' to accept frames "
@@ -74,11 +66,7 @@ def require_same_padding(rung: str, config: LeafConfig) -> None:
 
 
 def require_leaf(module: Any) -> None:
-    """Refuse a frontend of rung 0 or 1 with other filters, activation or pooling than LEAF's.
-
-    Raises:
-        ValueError: names the part, its class and the one that is allowed.
-    """
+    """Refuse with a ValueError other filters, activation or pooling than LEAF's; names the part and what is allowed."""
     parts = {"_complex_conv": "GaborConv1D", "_activation": "SquaredModulus", "_pooling": "GaussianLowpass"}
     for name, allowed in parts.items():
         found = getattr(module, name, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import keras
 import numpy as np
@@ -31,7 +32,7 @@ def _smoothing_once(module: Any) -> Iterator[None]:
     if smoother is None:
         yield
         return
-    own, replaced, known = smoother.call, "call" in vars(smoother), dict[tuple[bytes, bytes], Any]()
+    own, known = smoother.call, dict[tuple[bytes, bytes], Any]()
 
     def call(inputs: Any, **named: Any) -> Any:
         state = named.get("initial_state")
@@ -42,14 +43,8 @@ def _smoothing_once(module: Any) -> Iterator[None]:
             known[key] = own(inputs, **named)
         return known[key]
 
-    smoother.call = call
-    try:
+    with patch.object(smoother, "call", call):
         yield
-    finally:
-        if replaced:
-            smoother.call = own
-        else:
-            del smoother.call
 
 
 class TfLeafAdapter(Adapter):
@@ -80,11 +75,7 @@ class TfLeafAdapter(Adapter):
         return {name: tuple(weight.shape) for name, weight in self._weights(module).items()}
 
     def _weights(self, module: Any) -> dict[str, Any]:
-        """The variables by canonical name; what is none of the original's keeps its own, and is then asked for by it.
-
-        Raises:
-            ValueError: two have the same; names both.
-        """
+        """List the variables by canonical name, refuse two of one; what is none of the original's keeps its own."""
         kernel = canonical.KERNEL
         if isinstance(getattr(module, "_complex_conv", None), keras.layers.Conv1D):
             kernel = canonical.CONV
@@ -165,7 +156,7 @@ class TfLeafAdapter(Adapter):
     def _differentiated(
         self, module: Any, x: np.ndarray, cotangent: np.ndarray
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """The output of the module's own call, and the gradients."""
+        """Compute the output of the module's own call, and the gradients."""
         audio = self._audio(module, x)
         weights = {name: w for name, w in self._weights(module).items() if w.trainable}
         with tf.GradientTape() as tape:

@@ -79,11 +79,7 @@ PUBLIC: tuple[PublicName, ...] = (
 
 
 def public(name: str) -> PublicName:
-    """The entry of a public name.
-
-    Raises:
-        KeyError: the original has none such.
-    """
+    """Find the entry of a public name; raises KeyError where the original has none such."""
     return {entry.name: entry for entry in PUBLIC}[name]
 
 

@@ -53,7 +53,7 @@ _ALONE = (
 
 
 def _breaking(rung: str, short: str) -> tuple[Divergence, ...]:
-    """Where the original's PCEN ends in NaN or infinity and leaf's, with ``learn_logs`` or its own clamp, does not."""
+    """Declare where the original's PCEN ends in NaN or infinity, and leaf's, logarithmic or clamped, does not."""
     between, source = ("leaf", rung), "leaf_audio/postprocessing.py"
     return (
         Divergence(
@@ -75,7 +75,7 @@ def _breaking(rung: str, short: str) -> tuple[Divergence, ...]:
 
 
 def _published() -> tuple[Divergence, ...]:
-    """Every source by itself in every published setting."""
+    """Declare every source by itself in every published setting."""
     return tuple(
         Divergence(f"published-{setting}-{name}", ("leaf", "efficientleaf"), "kept",
                    f"{statement}; in the published setting {setting}", _ALONE, low, high, _EFFICIENT)
@@ -308,7 +308,7 @@ DIVERGENCES: tuple[Divergence, ...] = (
 
 
 def divergence(name: str) -> Divergence:
-    """The declared divergence of that name.
+    """Find the declared divergence of that name.
 
     Raises:
         KeyError: none has it.

@@ -73,7 +73,7 @@ def in_words(name: str) -> str:
 
 
 def millionths(value: float | None) -> str:
-    """A fraction as millionths, two digits; a dash for what was not measured."""
+    """Show a fraction as millionths, two digits; a dash for what was not measured."""
     if value is None:
         return "-"
     scaled = value / MILLIONTH
@@ -81,12 +81,12 @@ def millionths(value: float | None) -> str:
 
 
 def brief(value: float) -> str:
-    """Two digits; a whole small number as such."""
+    """Show two digits; a whole small number as such."""
     return f"{value:.2g}"
 
 
 def percent(ratio: float) -> str:
-    """A share of a limit in percent."""
+    """Show a share of a limit in percent."""
     scaled = 100 * ratio
     if scaled == 0:
         return "0"
@@ -127,13 +127,13 @@ class Row(NamedTuple):
 
 
 def worst_first(claims: Sequence[Claim]) -> list[Row]:
-    """The rows that are held to a limit, those that fail first, then the one whose worst case uses most of its own."""
+    """List the rows that are held to a limit, those that fail first, then by the share that the worst case uses."""
     held = [row for row in grouped(claims) if row.worst.worst.criterion != "divergence" or row.verdict == "failed"]
     return sorted(held, key=lambda row: (row.worst.worst.holds, -row.worst.worst.ratio))
 
 
 def grouped(claims: Sequence[Claim]) -> list[Row]:
-    """The rows of all claims."""
+    """Put all claims in rows."""
     groups: dict[tuple[object, ...], list[Claim]] = {}
     for claim in claims:
         m = claim.worst
@@ -171,7 +171,7 @@ class LadderStep(NamedTuple):
 
 
 def steps(claims: Sequence[Claim]) -> list[LadderStep]:
-    """The steps from the top down; of a certificate of ports alone, each port and what it is held against."""
+    """List the steps from the top down; of a certificate of ports alone, each port and what it is held against."""
     if of_the_ladder(claims) or not claims:
         titles = {rung.name: rung.title for rung in RUNGS.values()}
         titles["efficientleaf"] += ", its approximation off"
@@ -190,7 +190,7 @@ def _step(claims: Sequence[Claim], rung: str, title: str, reference: str) -> Lad
 
 
 def differences(claims: Sequence[Claim]) -> dict[tuple[str, str, str], list[float | None]]:
-    """Of every (candidate, reference, domain): the worst output, input gradient and parameter gradient.
+    """Find the worst output, input gradient and parameter gradient of every (candidate, reference, domain).
 
     Only differences that are measured against the reference's own size count: where terms cancel, a gradient is judged
     against float64 instead and has no such figure.
@@ -211,7 +211,7 @@ def _is_relative(claim: Claim) -> bool:
 
 
 def _largest(claims: Sequence[Claim]) -> list[float | None]:
-    """The largest difference of an output, an input gradient and a parameter gradient; None where there is none."""
+    """Find the largest difference of an output, an input gradient and a parameter gradient, or None."""
     output = [c.highest for c in claims if c.worst.property == "forward" and c.worst.stage == "output"]
     gradients = [[c.highest for c in claims if c.worst.property == f"{of} gradient"] for of in ("input", "parameter")]
     return [max(values, default=None) for values in (output, *gradients)]
@@ -222,12 +222,12 @@ def _most(values: Sequence[float | None]) -> float | None:
 
 
 def failed(claims: Sequence[Claim]) -> list[Claim]:
-    """The claims that do not hold, the farthest beyond its limit first."""
+    """List the claims that do not hold, the farthest beyond its limit first."""
     return sorted((c for c in claims if not c.worst.holds), key=lambda c: -c.worst.ratio)
 
 
 def headline(certificate: Certificate) -> str:
-    """The verdict in one sentence."""
+    """Say the verdict in one sentence."""
     n, bad = len(certificate.claims), len(failed(certificate.claims))
     every = {0: "no claim", 1: "the one claim"}.get(n, f"all {n:,} claims")
     holds = "holds" if n == 1 else "hold"

@@ -45,18 +45,13 @@ class Picture(NamedTuple):
 
     @property
     def source(self) -> str:
-        """The file inside of an address."""
+        """Put the file inside of an address."""
         kind = "webp" if self.data[8:12] == b"WEBP" else "png"
         return f"data:image/{kind};base64,{base64.b64encode(self.data).decode()}"
 
 
 def render(certificate: Certificate, pictures: Sequence[Picture] = ()) -> str:
-    """The page.
-
-    Args:
-        certificate: what to show.
-        pictures: what was drawn for it.
-    """
+    """Render the page of a certificate, with the pictures that were drawn for it."""
     claims, evidence = certificate.claims, certificate.evidence
     of_ladder = of_the_ladder(claims)
     environment = Environment(
@@ -146,12 +141,12 @@ def _name_cell(name: PublicName, property: str, claims: Sequence[Claim]) -> tupl
 
 
 def _bar(value: float) -> float:
-    """The length of a bar in percent, on a logarithmic scale from a hundredth of a millionth to a thousandth."""
+    """Find a bar's length in percent, on a logarithmic scale from a hundredth of a millionth to a thousandth."""
     return min(100.0, max(2.0, 20.0 * (math.log10(value / answers.MILLIONTH) + 2.0))) if value > 0 else 0.0
 
 
 def _data(claims: Sequence[Claim]) -> Markup:
-    """Every claim as JSON for the page's script: each word once, and a claim as the numbers of its words.
+    """Write every claim as JSON for the page's script: each word once, and a claim as the numbers of its words.
 
     What could end the element that it stands in is escaped.
     """
@@ -180,7 +175,7 @@ def _data(claims: Sequence[Claim]) -> Markup:
 
 
 def _lines(value: Any) -> list[tuple[str, str]]:
-    """Nested dictionaries as (dotted name, value) pairs."""
+    """List nested dictionaries as (dotted name, value) pairs."""
     out: list[tuple[str, str]] = []
     for name, item in value.items():
         if isinstance(item, dict):

@@ -23,12 +23,7 @@ WIDEST = 400  # a terminal wraps long rows better than rich breaks cells
 
 
 def render(certificate: Certificate, colour: bool = False) -> str:
-    """The verdict, the ladder and the five answers, in at most ``LINES`` lines of ``WIDTH`` columns.
-
-    Args:
-        certificate: what to show.
-        colour: whether to write terminal colours.
-    """
+    """Show the verdict, the ladder and the five answers, in at most ``LINES`` lines of ``WIDTH`` columns."""
     end = _wrapped([_summary(certificate)])
     notes = [Text(f"note: {line}", style=STYLE["slack"]) for line in certificate.notes]
     lines = _wrapped([*_verdict(certificate), Text(), *_ladder(certificate), Text(), *_answers(certificate), *notes])
@@ -86,7 +81,7 @@ def _worst(certificate: Certificate) -> list[Text]:
 
 
 def _summary(certificate: Certificate) -> Text:
-    """One line: how many claims of each verdict, on how many tests, in which time."""
+    """Say in one line how many claims of each verdict, on how many tests, in which time."""
     said = {
         "certified": "certified",
         "slack": "certified with a wide limit",
@@ -101,12 +96,7 @@ def _summary(certificate: Certificate) -> Text:
 
 
 def render_all(certificate: Certificate, colour: bool = False) -> str:
-    """Everything: a row per step, property and domain, every failed claim, the instrument, the summary.
-
-    Args:
-        certificate: what to show.
-        colour: whether to write terminal colours.
-    """
+    """Show a row per step, property and domain, every failed claim, the instrument, and the summary."""
     names = "step", "property", "on", "claims", "cases", "% of limit", "worst at", "criterion", "verdict"
     table = _table(names, colour, right=("claims", "cases", "% of limit"))
     declared = [row for row in grouped(certificate.claims) if row.verdict == "divergence"]
@@ -132,7 +122,7 @@ def render_all(certificate: Certificate, colour: bool = False) -> str:
 
 
 def render_measurements(measured: Sequence[Measurement], colour: bool = False) -> str:
-    """Every measurement of a case as a table: what was compared, how, and whether it holds."""
+    """Show every measurement of a case as a table: what was compared, how, and whether it holds."""
     names = "property", "stage", "against", "type", "criterion", "observed", "bound", "verdict"
     table = _table(names, colour)
     for m in measured:
@@ -150,7 +140,7 @@ def _table(names: Sequence[str], colour: bool, right: Sequence[str] = ()) -> Tab
 
 
 def _wrapped(lines: Iterable[Text]) -> list[Text]:
-    """The lines, broken at ``WIDTH`` columns, what goes on set in."""
+    """Break the lines, broken at ``WIDTH`` columns, what goes on set in."""
     out: list[Text] = []
     for line in lines:
         first, *rest = line.wrap(Console(), WIDTH - 4) if len(line) > WIDTH else [line]

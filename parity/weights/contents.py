@@ -102,11 +102,7 @@ class File:
 
 @contextmanager
 def open_archive(file: File) -> Iterator[zipfile.ZipFile]:
-    """Open a zip archive whose directory is sound: nothing before or after it, and every name once and inside.
-
-    Raises:
-        ValueError: it is not; or as :meth:`File.open`.
-    """
+    """Open a zip archive; refuse one with a name twice or outside, or with anything before or after it."""
     _require_directory(file)
     with file.open() as opened:
         with refused_as("must be a zip archive, not torn"):
@@ -205,11 +201,7 @@ class Contents(ABC):
         """
 
     def choose_scope(self, scope: str | None) -> str:
-        """Return the given scope, or the only frontend's; the source itself where none can be told.
-
-        Raises:
-            ValueError: there are several frontends and no scope is given; names them.
-        """
+        """Return the given scope, or the only frontend's (the source itself where none can be told); refuse several."""
         if scope is not None:
             return scope.strip("/")
         found = self.scopes()

@@ -97,7 +97,14 @@ def convert_file(
             Nothing is written then.
     """
     options = dict(options or {})
-    _require_options(to, options)
+    if to not in ALLOWED:
+        raise ValueError(f"to={to!r}: must be one of {tuple(ALLOWED)}")
+    reject_options(to, options, ALLOWED[to])
+    for option, value in options.items():
+        if option == "padding" and value not in PADDINGS:
+            raise ValueError(f"padding={value!r}: must be one of {PADDINGS}")
+        if option in APPROXIMATIONS and not 0 < value < float("inf"):
+            raise ValueError(f"{option}={value!r}: must be above 0 and finite")
     typed(settings)
     inputs = {"source": source, **({"clip": clip} if clip else {}), **(inputs or {})}
     outputs = stored.outputs(target, inputs, force)
@@ -122,17 +129,6 @@ def convert_file(
     found = Conversion(about.config, assumed, features.shape[1:], _difference(features, expected), name, aligned)
     stored.write(outputs, data, result)
     return found
-
-
-def _require_options(to: str, options: Mapping[str, Any]) -> None:
-    if to not in stored.TARGETS:
-        raise ValueError(f"to={to!r}: must be one of {stored.TARGETS}")
-    reject_options(to, dict(options), ALLOWED[to])
-    for name, value in options.items():
-        if name == "padding" and value not in PADDINGS:
-            raise ValueError(f"padding={value!r}: must be one of {PADDINGS}")
-        if name in APPROXIMATIONS and not 0 < value < float("inf"):
-            raise ValueError(f"{name}={value!r}: must be above 0 and finite")
 
 
 def _converted(

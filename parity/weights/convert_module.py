@@ -84,9 +84,7 @@ def convert(module: Any, to: str, *, dtype: str | None = None, **options: Any) -
 def _require_carried(module: Any) -> None:
     """Refuse a module whose PCEN has what no configuration says, and what another rung would not have.
 
-    Raises:
-        ValueError: it floors the energies elsewhere than LEAF does, or its learned logarithms act beyond the limits
-            of the linear parameters.
+    That is a floor of the energies that is not LEAF's, or learned logarithms beyond the limits of the parameters.
     """
     pcen: Any = getattr(module, "compression", None)
     if not hasattr(pcen, "learn_logs"):

@@ -8,14 +8,13 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from parity.cases.subjects import CONVOLUTIONS, POOLINGS
 from parity.oracle.config import PADDINGS
 from parity.weights.outputs import require_file
 
 if TYPE_CHECKING:
     from torch import nn
 
-CONVOLUTIONS = ("GaborConv1D", "Conv1D", "NormalizedConv1D", "SincConv1D", "FFTConv1D")
-POOLINGS = ("GaussianLowpass", "LearnablePooling1D", "ChannelWiseLearnablePooling1D", "MaxPooling1D")
 ACTIVATIONS = ("squared_modulus", "leaky_relu", "relu", "none")
 COMPRESSIONS = ("pcen", "shared_pcen", "fixed_pcen", "log", "layer_norm", "none")
 SINC = {"conv1d_cls": "SincConv1D", "activation": "leaky_relu"}

@@ -10,8 +10,9 @@ import numpy as np
 from parity.adapters import canonical
 from parity.adapters.canonical import CONV, KERNEL, SIMPLIFIED, Variables
 from parity.adapters.rungs import Rung
+from parity.cases.subjects import CONVOLUTIONS
 from parity.weights.contents import Array
-from parity.weights.frontend_config import CONVOLUTIONS, FIXED, FrontendConfig
+from parity.weights.frontend_config import FIXED, FrontendConfig
 
 
 def infer(found: Mapping[str, Any], hints: Mapping[str, str], given: Mapping[str, Any]) -> FrontendConfig:

@@ -155,11 +155,7 @@ def decode(path: Path, data: bytes, dtype: str | None = None) -> nn.Module:
 
 
 def described(path: Path) -> Description | None:
-    """Read the description inside a file of weights; None where there is none, whatever else the file is.
-
-    Raises:
-        ValueError: it is one of ours, but torn or of another version; names the file.
-    """
+    """Read the description inside a file of weights, or None; refuse one of ours that is torn or of another version."""
     if path.suffix != SUFFIX:
         return None
     require_file("path", path)

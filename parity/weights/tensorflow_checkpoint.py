@@ -339,8 +339,7 @@ def _read_entry(data: bytes) -> StoredValue:
 def message_fields(data: bytes, kinds: Mapping[int, type]) -> dict[int, list[Any]]:
     """Read a Protocol Buffers message: by number of their field, values that are ``int``, or ``bytes`` of a length.
 
-    Raises:
-        ValueError: the message is torn, or has a kind of field that is out of use, or another than ``kinds`` says.
+    Refuse one that is torn, or has a kind of field that is out of use, or another than ``kinds`` says.
     """
     found: dict[int, list[Any]] = {number: [] for number in kinds}
     at = 0
