@@ -138,6 +138,11 @@ def test_a_bias_is_not_left_behind(name, bias):
         refuses(module, source, "_complex_conv=Biased", f"without ['{bias}']")
 
 
+def test_names_of_the_originals_layer_do_not_make_another_class_one():
+    module, source = (og_leaf.Leaf(n_filters=3, compression_fn=nn.GroupNorm(1, 3)) for _ in range(2))
+    refuses(module, source, "_compress_fn=GroupNorm", "without ['weight', 'bias']")
+
+
 @pytest.mark.usefixtures("tensorflow")
 def test_two_weights_of_one_name_in_tensorflow():
     import keras
