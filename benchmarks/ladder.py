@@ -20,7 +20,7 @@ from PIL import Image  # matplotlib brings it
 
 from parity.adapters.rungs import RUNGS
 from parity.oracle.config import LeafConfig
-from parity.weights.convert_file import SPEECH, recorded
+from parity.weights.clip import SPEECH, recorded
 from parity.weights.convert_module import convert
 from parity.weights.outputs import replace_file
 

@@ -1,7 +1,7 @@
 """Canonical names: LEAF's variables by the original's names and shapes, as NumPy arrays.
 
 Every adapter maps a rung's parameters to and from these names, so any rung can be loaded from any other and from
-the original's own checkpoints. NumPy alone.
+the original's own checkpoints; :func:`same_function` refuses what is not carried. NumPy alone.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from parity.oracle.config import LeafConfig
 
 Variables = dict[str, NDArray[Any]]
+SIMPLIFIED = ("leaf", "efficientleaf")
+LEAST_WINDOW = 4  # samples, where [4, window] and [2 / window, 0.5] are ranges
 
 RNN = "PCEN/simple_rnn/simple_rnn_cell/"
 KERNEL = "kernel"
@@ -35,7 +37,7 @@ _ALL = (
 
 
 def expected_shapes(config: LeafConfig) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every variable of a frontend, as the original's checkpoint holds them."""
+    """List name and shape of every variable of a frontend, as the original's checkpoint holds them."""
     n = config.n_filters
     shapes: dict[str, tuple[int, ...]] = {KERNEL: (n, 2), POOLING: (1, 1, n, 1)}
     if config.compression in ("pcen", "fixed_pcen"):
@@ -52,7 +54,7 @@ def expected_shapes(config: LeafConfig) -> dict[str, tuple[int, ...]]:
 
 
 def canonical_name(name: str) -> str:
-    """The canonical name of a variable: ``leaf/PCEN/alpha:0`` is ``PCEN/alpha``; unknown names only lose ``:0``.
+    """Find the canonical name of a variable: ``leaf/PCEN/alpha:0`` is ``PCEN/alpha``; unknown names only lose ``:0``.
 
     The original's Gabor parameters carry no scope (``kernel:0``); one leading scope, or the layer's own name
     ``tfbanks_complex_conv``, is accepted before it. Keras numbers the fixed smoothers of one process
@@ -66,7 +68,7 @@ def canonical_name(name: str) -> str:
 
 
 def suffix(name: str) -> str:
-    """The canonical name that a full name ends in, or nothing: ``model/leaf/PCEN/alpha:0`` ends in ``PCEN/alpha``.
+    """Find the canonical name that a full name ends in, or nothing: ``model/leaf/PCEN/alpha:0`` ends in ``PCEN/alpha``.
 
     A kernel counts where its layer's name, ``tfbanks_complex_conv``, stands before it.
     """
@@ -75,12 +77,12 @@ def suffix(name: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """A full name without ``:0`` and the numbers that Keras gives layers."""
+    """Return a full name without ``:0`` and the numbers that Keras gives layers."""
     return _NUMBERED.sub(r"\1", name.split(":")[0].strip("/"))
 
 
 def canonical(source: Mapping[str, Any]) -> Variables:
-    """A mapping under canonical names.
+    """Put a mapping under canonical names.
 
     Raises:
         TypeError: a value is no numeric array, or complex; or a name is no string.
@@ -106,16 +108,12 @@ def canonical(source: Mapping[str, Any]) -> Variables:
 
 
 def widened(array: NDArray[Any]) -> NDArray[Any]:
-    """Values of fewer bits than NumPy has types for, ``bfloat16`` and ``float8``, as float32; others as they are."""
+    """Make values of ``bfloat16`` and ``float8``, for which NumPy has no types, float32; leave others as they are."""
     return array.astype(np.float32) if array.dtype.name.startswith(("bfloat", "float8")) else array
 
 
 def require_finite(name: str, array: NDArray[Any]) -> None:
-    """Refuse what is no array of finite real numbers.
-
-    Raises:
-        TypeError, ValueError: names the variable, and the type or the value.
-    """
+    """Refuse with a TypeError or ValueError what is no array of finite real numbers; names the variable."""
     if array.dtype.kind not in "fiu":
         raise TypeError(f"variable {name!r}: must be real numbers, got dtype {array.dtype}")
     if not np.isfinite(array).all():
@@ -124,11 +122,7 @@ def require_finite(name: str, array: NDArray[Any]) -> None:
 
 
 def require_fit(name: str, array: NDArray[Any], dtype: str) -> None:
-    """Refuse values that are finite, but not in the module's dtype.
-
-    Raises:
-        ValueError: names the variable, the value and what is allowed.
-    """
+    """Refuse with a ValueError values that are finite, but not in the module's dtype; names variable and value."""
     # bfloat16, which NumPy does not know, has float32's exponents
     largest = float(np.finfo(dtype).max) if dtype != "bfloat16" else 2.0**127 * (2 - 2.0**-7)
     found = float(np.abs(array).max(initial=0))
@@ -137,7 +131,7 @@ def require_fit(name: str, array: NDArray[Any], dtype: str) -> None:
 
 
 def checked(source: Mapping[str, Any], wanted: LeafConfig | Mapping[str, tuple[int, ...]]) -> Variables:
-    """The variables of exactly this configuration, under canonical names.
+    """Return the variables of exactly this configuration, under canonical names.
 
     Args:
         source: by any of their names.
@@ -167,3 +161,41 @@ def require_match(held: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[i
     for name, shape in shapes.items():
         if held[name].shape != shape:
             raise ValueError(f"variable {name!r}: shape {held[name].shape}, must be {shape}")
+
+
+def same_function(source: str, to: str, variables: Variables, window: int) -> Variables:
+    """Find the variables with which ``to`` computes what ``source`` does, across the step where limits change.
+
+    Limits of the filterbank cross in windows under four samples, where the original has the lower one and simplified
+    LEAF the upper. The original limits the smoothing coefficient to [0, 1] and leaves delta free (a negative one is
+    NaN); simplified LEAF limits delta to at least 0 and leaves the smoothing coefficient free. A value that the source
+    limits is carried as the limit.
+
+    Args:
+        source: a rung, or ``original``.
+        to: a rung.
+        variables: checked, by canonical name.
+        window: samples in a window.
+
+    Raises:
+        ValueError: a value that the target would limit and the source does not, or a window in which limits cross;
+            names it.
+    """
+    if (source in SIMPLIFIED) == (to in SIMPLIFIED):
+        return variables
+    if window < LEAST_WINDOW:
+        raise ValueError(
+            f"window_len: must be at least {LEAST_WINDOW} samples, not {window}, to be carried from {source} to {to}: "
+            "in shorter windows the limits of sigma and of the pooling width cross, and the two take other ends of them"
+        )
+    if SMOOTH not in variables:
+        return variables
+    delta, smooth = variables[DELTA], variables[SMOOTH]
+    if to in SIMPLIFIED:
+        if delta.min() < 0:
+            raise ValueError(f"variable {DELTA!r}: value {delta.min()}: must be at least 0, {to} limits it there")
+        return {**variables, SMOOTH: np.clip(smooth, 0.0, 1.0)}
+    outside = smooth[(smooth < 0) | (smooth > 1)]
+    if outside.size:
+        raise ValueError(f"variable {SMOOTH!r}: value {outside[0]}: must lie in [0, 1], {to} limits it there")
+    return {**variables, DELTA: np.maximum(delta, 0.0)}

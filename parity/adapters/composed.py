@@ -40,12 +40,12 @@ _FIXED: dict[str, dict[str, Any]] = {
 
 
 def settings(subject: Subject) -> dict[str, Any]:
-    """The subject's settings, with those that its frontend fixes."""
+    """Return the subject's settings, with those that its frontend fixes."""
     return {**subject.arguments, **_FIXED.get(subject.name, {})}
 
 
 def compressions(kind: str) -> dict[str, Any]:
-    """The arguments of ``PCENLayer`` for a frontend's compression."""
+    """Return the arguments of ``PCENLayer`` for a frontend's compression."""
     frozen = kind == "frozen_pcen"
     return {
         "alpha": 0.96, "smooth_coef": 0.04, "delta": 2.0, "root": 2.0, "floor": 1e-6 if frozen else 1e-12,
@@ -60,7 +60,7 @@ def width(own: Mapping[str, Any]) -> int:
 
 
 def conv_name(own: Mapping[str, Any]) -> str:
-    """The canonical name of a frontend's filters."""
+    """Return the canonical name of a frontend's filters."""
     return "tfbanks_complex_conv/kernel" if own["conv1d_cls"] in ("Conv1D", "FFTConv1D") else "kernel"
 
 
@@ -85,7 +85,7 @@ def _pcen(own: Mapping[str, Any], n: int, prefix: str) -> Shapes:
 
 
 def shapes(subject: Subject) -> Shapes:
-    """Every variable of a layer or frontend, by canonical name; arguments of a call left out."""
+    """List every variable of a layer or frontend, by canonical name; arguments of a call left out."""
     name, own, n = subject.name, settings(subject), subject.shape[-1] if subject.shape else 0
     if name in ("SquaredModulus", "MelFilterbanks", "MaxPooling1D", "SpecAugment"):
         return {}
@@ -140,7 +140,7 @@ def initial(subject: Subject) -> dict[str, Array]:
 
 
 def drawn(kind: Any, shape: tuple[int, ...], sample_rate: float = 16000) -> Array | float | None:
-    """An initialiser by its name in a subject, for a kernel of the original's shape."""
+    """Draw by an initialiser's name in a subject, for a kernel of the original's shape."""
     if isinstance(kind, tuple):
         return float(kind[1])
     if kind == "sinc":
@@ -169,11 +169,7 @@ def gabor_init(
 
 
 def stages(subject: Subject) -> list[Stage]:
-    """The stages of a layer on [B, C, T], or of a frontend on [B, 1, T].
-
-    Raises:
-        ValueError: the original refuses the settings.
-    """
+    """Compose the stages of a layer on [B, C, T], or of a frontend on [B, 1, T]; refuse as the original does."""
     name, own = subject.name, settings(subject)
     if name == "MelFilterbanks" or "conv1d_cls" in own:
         return _frontend(subject, own)
@@ -250,7 +246,7 @@ def _compression(kind: str) -> list[Stage]:
 
 
 def penalties(subject: Subject, variables: Mapping[str, Array]) -> tuple[Array | None, dict[str, Array]]:
-    """The sum of the regularisation losses and its gradients; ``None`` where nothing is penalised."""
+    """Compute the sum of the regularisation losses and its gradients; ``None`` where nothing is penalised."""
     own = settings(subject)
     if not own.get("regularizer"):
         return None, {}

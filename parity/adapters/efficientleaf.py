@@ -20,7 +20,7 @@ OPTIONS = ("num_groups", "conv_win_factor", "stride_factor", "exact_for")
 
 
 def exact_options(config: LeafConfig, variables: Variables) -> dict[str, float]:
-    """The arguments that switch the approximation off: one group, full rate, the kernel as long as LEAF's.
+    """Find the arguments that switch the approximation off: one group, full rate, the kernel as long as LEAF's.
 
     The kernel's length is ``int(factor max(sigma))``, so the factor follows the parameters, and parameters that move
     want another one.
@@ -54,7 +54,7 @@ class EfficientLeafAdapter(PlainAdapter):
         return isinstance(module, efficientleaf.EfficientLeaf)
 
     def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> efficientleaf.EfficientLeaf:
-        """See :meth:`Adapter.build`.
+        """Build the frontend, see :meth:`Adapter.build`.
 
         Args:
             config: the frontend; ``padding="centered"`` alone.
@@ -76,7 +76,7 @@ class EfficientLeafAdapter(PlainAdapter):
         return module.to(getattr(torch, dtype)).eval()
 
     def forward_stages(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The stages at a group's own rate only where there is one group."""
+        """Compute the stages at a group's own rate only where there is one group."""
         bank = module.filterbank
         groups = bank.groups()
         stages: dict[str, torch.Tensor] = {}
@@ -93,12 +93,12 @@ class EfficientLeafAdapter(PlainAdapter):
         return {**stages, **pcen_stages(module.compression, stages["pool"])}
 
     def geometry(self, module: Any, config: LeafConfig) -> Geometry:
-        """The groups that the module itself has chosen; whether rightly, :mod:`parity.checks.plans` asks."""
+        """Return the groups that the module itself has chosen; whether rightly, :mod:`parity.checks.plans` asks."""
         groups = tuple(Group(*numbers) for numbers in self.plan(module))
         return Geometry(config.window, config.stride, "centered", Box.of_efficientleaf(config.window), groups)
 
     def plan(self, module: Any) -> list[tuple[int, ...]]:
-        """The groups as plain numbers: start, stop, kernel, stride, window, pooling stride."""
+        """Return the groups as plain numbers: start, stop, kernel, stride, window, pooling stride."""
         return [
             (g.start, g.stop, g.kernel_size, g.conv_stride, g.window_size, g.pool_stride)
             for g in module.filterbank.groups()

@@ -1,4 +1,4 @@
-"""Translate layouts of variables between the original and PyTorch. NumPy alone.
+"""Translate state dicts of PyTorch's LEAFs, ours and public ports', to the original's names and layout. NumPy alone.
 
 TensorFlow has a convolution's taps first and its outputs last, [W, in, out], PyTorch [out, in, W]; a pooling is a
 two-dimensional convolution there, [1, W, 1, 1] or one deviation a channel, [1, 1, C, 1].
@@ -6,21 +6,19 @@ two-dimensional convolution there, [1, W, 1, 1] or one deviation a channel, [1, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from parity.adapters import canonical
+from parity.oracle.geometry import centered_pads
 
 Array = NDArray[Any]
-TAPS = (
-    canonical.KERNEL,
-    canonical.CONV,
-    canonical.POOLING,
-    canonical.PREEMP,
-)  # reversed in PyTorch where they have three dimensions
+# reversed in PyTorch where they have three dimensions
+TAPS = (canonical.KERNEL, canonical.CONV, canonical.POOLING, canonical.PREEMP)
 FREE_FILTERS = "_complex_conv.weight"  # of Keras' own convolution and its subclass, in a state dict
 # a published port's state dict (EfficientLEAF, model/OG_leaf.py), which og_leaf's follows
 STATE_DICT = {
@@ -41,7 +39,7 @@ STATE_DICT = {
 }
 # the state dict of simplified LEAF and EfficientLEAF, but for the filters, which are two tensors there
 CENTRES, SIGMAS = "filterbank.center_freqs", "filterbank.bandwidths"
-SIMPLIFIED = {
+_SIMPLIFIED = {
     "filterbank.pooling_widths": canonical.POOLING,
     "compression.alpha": canonical.ALPHA,
     "compression.delta": canonical.DELTA,
@@ -51,7 +49,7 @@ SIMPLIFIED = {
 
 
 def original_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The original's shape of a variable from PyTorch's."""
+    """Find the original's shape of a variable from PyTorch's."""
     if name == canonical.POOLING_2D:
         return (1, int(np.prod(shape)), 1, 1)
     if name == canonical.POOLING and len(shape) == 4:  # one deviation a channel
@@ -65,19 +63,19 @@ def reversed_axes(name: str, rank: int) -> bool:
 
 
 def state_dict_name(name: str, shape: tuple[int, ...]) -> str:
-    """The canonical name of a state dict's tensor, or nothing; one window for all channels is [1, 1, 1, W]."""
+    """Find the canonical name of a state dict's tensor, or nothing; one window for all channels is [1, 1, 1, W]."""
     known = STATE_DICT.get(name, "")
     return canonical.POOLING_2D if known == canonical.POOLING and len(shape) == 4 and shape[-1] > 1 else known
 
 
 def to_original(name: str, array: Array) -> Array:
-    """PyTorch's array in the original's layout."""
+    """Put PyTorch's array in the original's layout."""
     shape = original_shape(name, array.shape)
     return array.transpose() if reversed_axes(name, array.ndim) else array.reshape(shape)
 
 
 def from_state_dict(arrays: dict[str, Array]) -> dict[str, Array]:
-    """The variables of a state dict by canonical names, in the original's layout; unknown names are kept."""
+    """Translate a state dict to canonical names and the original's layout; unknown names are kept."""
     out = {}
     for name, array in arrays.items():
         known = state_dict_name(name, array.shape)
@@ -86,13 +84,12 @@ def from_state_dict(arrays: dict[str, Array]) -> dict[str, Array]:
 
 
 def from_simplified(arrays: dict[str, Array]) -> dict[str, Array]:
-    """The variables of a state dict of ``leaf`` or ``efficientleaf`` by canonical names; unknown ones are kept.
+    """Translate a state dict of ``leaf`` or ``efficientleaf`` to canonical names; unknown ones are kept.
 
-    Raises:
-        ValueError: its values do not tell whether PCEN holds logarithms.
+    Refuse one whose values do not tell whether PCEN holds logarithms.
     """
-    out = {SIMPLIFIED.get(name, name): array for name, array in arrays.items()}
-    pcen = {SIMPLIFIED[name] for name in arrays if name.startswith("compression.") and name in SIMPLIFIED}
+    out = {_SIMPLIFIED.get(name, name): array for name, array in arrays.items()}
+    pcen = {_SIMPLIFIED[name] for name in arrays if name.startswith("compression.") and name in _SIMPLIFIED}
     if pcen:
         logs = holds_logarithms(arrays)
         if logs is None:
@@ -135,3 +132,91 @@ def is_simplified(found: Any) -> bool:
 def is_state_dict(found: Any) -> bool:
     """Tell whether names are those of a state dict that holds a frontend, and not the original's."""
     return any(name in STATE_DICT for name in found)
+
+
+@dataclass(frozen=True)
+class PublicPort:
+    """A repository's own LEAF.
+
+    Attributes:
+        repository: its owner and name.
+        kernel: the filters' key.
+        pooling: the pooling widths' key; no other port has both.
+        compression: what the names of PCEN's parameters begin with.
+        pads: zeros before and after, of filters and of pooling windows of so many taps, whatever the clip.
+        bias: the key of a trained bias on the energies; empty where there is none.
+        others: canonical names by further keys.
+        derived: buffers that follow from the window's length, each an index for every tap.
+        floor: what it always adds to the smoother; None where that is an argument.
+    """
+
+    repository: str
+    kernel: str
+    pooling: str
+    compression: str
+    pads: Callable[[int], tuple[int, int]]
+    bias: str = ""
+    others: Mapping[str, str] = field(default_factory=dict)
+    derived: tuple[str, ...] = ()
+    floor: float | None = 1e-12
+
+    def variables(self, held: Mapping[str, Array]) -> dict[str, Array]:
+        """Name a state dict's variables canonically, without bias and buffers; unknown names are kept."""
+        names = {
+            self.kernel: canonical.KERNEL, self.pooling: canonical.POOLING,
+            f"{self.compression}alpha": canonical.ALPHA, f"{self.compression}delta": canonical.DELTA,
+            f"{self.compression}root": canonical.ROOT, f"{self.compression}ema._weights": canonical.SMOOTH,
+            **self.others,
+        }  # fmt: skip
+        left_out = {self.bias, *self.derived}
+        out = {names.get(key, key): array for key, array in held.items() if key not in left_out}
+        if canonical.POOLING in out:
+            out[canonical.POOLING] = out[canonical.POOLING].reshape(1, 1, -1, 1)
+        if canonical.PREEMP in out:
+            out[canonical.PREEMP] = out[canonical.PREEMP].transpose()
+        return out
+
+    def require_no_bias(self, held: Mapping[str, Array]) -> None:
+        """Refuse with a ValueError a trained bias on the energies, for which no rung has a place; says what to do."""
+        bias = held.get(self.bias)
+        if bias is not None and np.any(bias):
+            largest = float(bias.flat[np.abs(bias).argmax()])
+            raise ValueError(
+                f"variable {self.bias!r}: value {largest:g}: must be 0, for {self.repository} adds it to the energies "
+                "and no rung has a place for it; parity.load(path, wrap=True) builds og_leaf with the bias added"
+            )
+
+    def n_taps(self, held: Mapping[str, Array]) -> int | None:
+        """Find the window's length in samples, where the state dict says it."""
+        return next((len(held[name]) for name in self.derived if name in held), None)
+
+
+def _same_by_itself(n_taps: int) -> tuple[int, int]:
+    """TensorFlow's SAME at a stride of 1, at whatever stride."""
+    return (n_taps - 1) // 2, n_taps // 2
+
+
+PUBLIC = {
+    port.repository: port
+    for port in (
+        PublicPort(
+            "denfed/leaf-audio-pytorch", "_complex_conv._kernel", "_pooling._kernel", "_compress_fn.", centered_pads,
+            others={"_preemp_conv.weight": canonical.PREEMP},
+            derived=("_complex_conv.gabor_filter_init_t", "_pooling.gaussian_lowpass_init_t"), floor=None,
+        ),
+        PublicPort(
+            "SarthakYadav/leaf-pytorch", "_complex_conv._kernel", "_pooling.weights", "_compression.",
+            _same_by_itself, "_pooling._bias",
+        ),
+        PublicPort(
+            "speechbrain/speechbrain", "complex_conv.kernel", "pooling.weights", "compression.", _same_by_itself,
+            "pooling._bias",
+        ),
+    )
+}  # fmt: skip
+
+
+def public_port(names: Iterable[str]) -> PublicPort | None:
+    """Find the public port whose state dict has these names."""
+    found = set(names)
+    return next((port for port in PUBLIC.values() if {port.kernel, port.pooling} <= found), None)

@@ -15,11 +15,7 @@ from parity.oracle.config import LeafConfig
 
 
 def require_plain(rung: str, config: LeafConfig) -> None:
-    """Rungs 2 and 3 hold a filterbank and PCEN, nothing before, between or after.
-
-    Raises:
-        ValueError: the configuration has something else; names it.
-    """
+    """Refuse with a ValueError what rungs 2 and 3 cannot hold: all but a filterbank and PCEN; names it."""
     refused = []
     if config.preemp:
         refused.append("pre-emphasis (preemp=True)")
@@ -41,7 +37,7 @@ def band_of(sample_rate: float) -> tuple[float, float]:
 
 
 def plain_arguments(config: LeafConfig) -> dict[str, Any]:
-    """The arguments that the frontends of rungs 2 and 3 share; the band is that of a start that is overwritten."""
+    """Return the arguments that rungs 2 and 3 share; the band is that of a start that is overwritten."""
     min_freq, max_freq = band_of(config.sample_rate)
     pcen = leaf.PCEN(
         config.n_filters, s=0.04, alpha=0.96, delta=2.0, r=0.5, eps=config.pcen_floor, learn_logs=False, clamp=1e-5
@@ -51,10 +47,9 @@ def plain_arguments(config: LeafConfig) -> dict[str, Any]:
 
 
 def pcen_entries(compression: Any, n_filters: int) -> dict[str, Entry]:
-    """The PCEN parameters by canonical name; learned logarithms are carried as the values that they stand for.
+    """List PCEN's parameters by canonical name; learned logarithms are carried as the values that they stand for.
 
-    Raises:
-        ValueError: the compression is no PCEN, or has another number of bands than the filterbank.
+    Refuse a compression that is no PCEN, or has another number of bands than the filterbank.
     """
     if not isinstance(compression, leaf.PCEN):
         raise ValueError(f"compression={type(compression).__name__}: must be a leaf.PCEN to be carried")
@@ -92,7 +87,7 @@ class PlainAdapter(TorchAdapter):
         }
 
     def write(self, module: Any, variables: Variables) -> None:
-        """One smoothing coefficient becomes one a filter; learned logarithms, which nothing limits where they are used,
+        """Make one smoothing coefficient one a filter; learned logarithms, which nothing limits where they are used,
         are written within the limits of alpha and the root."""
         held, smooth = dict(variables), variables.get(canonical.SMOOTH)
         if smooth is not None and smooth.shape == (1,):
@@ -135,6 +130,6 @@ class LeafAdapter(PlainAdapter):
 
 
 def pcen_stages(compression: leaf.PCEN, pool: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The stages of PCEN on pooled energies."""
+    """Compute the stages of PCEN on pooled energies."""
     floored = pool if compression.clamp is None else pool.clamp(min=compression.clamp)
     return {"floor": floored, "ema": compression.smooth(floored), "pcen": compression(pool)}

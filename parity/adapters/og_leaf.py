@@ -16,56 +16,38 @@ from og_leaf.keras_layers import Conv1D, LayerNormalization
 from og_leaf.padding import pad_time
 from og_leaf.pooling import ChannelWiseLearnablePooling1D, GaussianLowpass, LearnablePooling1D
 from og_leaf.postprocessing import ExponentialMovingAverage, PCENLayer
-from parity.adapters import canonical, layouts
-from parity.adapters.original import (
-    arguments_of,
-    built_compression,
-    compression_of,
-    config_of_original,
-    require_leaf,
-    require_same_padding,
-)
+from parity.adapters import layouts
+from parity.adapters.original import arguments_of, built_compression, config_of_original, require_same_padding
 from parity.adapters.rungs import Entry, TorchAdapter, reject_options
 from parity.oracle.config import FLOOR, LeafConfig
 
+# the original's classes that have variables, by their part of the frontend; a part of another class keeps none
+CLASSES: dict[str, tuple[type, ...]] = {
+    "_preemp_conv": (nn.Module,),
+    "_complex_conv": (Conv1D, GaborConv1D, NormalizedConv1D, SincConv1D),
+    "_activation": (),
+    "_pooling": (LearnablePooling1D, GaussianLowpass, ChannelWiseLearnablePooling1D),
+    "_compress_fn": (LayerNormalization, PCENLayer),
+    "_instance_norm": (nn.Module,),
+}
+
 
 def _held(module: Leaf) -> dict[str, torch.Tensor]:
-    """The tensors of a frontend by canonical name.
-
-    Raises:
-        ValueError: a part has others, those of a bias or of another class; names it and them.
-    """
+    """List a frontend's tensors by canonical name; refuse other tensors, those of a bias or of another class."""
     held: dict[str, Any] = {}
-    parts = {name: getattr(module, name) for name in ("_complex_conv", "_activation", "_pooling", "_compress_fn")}
-    if module._preemp_conv is not None:
-        held[canonical.PREEMP] = module._preemp_conv.weight
-    conv, pooling, compress = parts["_complex_conv"], parts["_pooling"], parts["_compress_fn"]
-    if isinstance(conv, Conv1D):
-        held[canonical.CONV] = conv.weight
-    elif isinstance(conv, (GaborConv1D, NormalizedConv1D, SincConv1D)):
-        held[canonical.KERNEL] = conv._kernel
-    if isinstance(pooling, LearnablePooling1D):
-        held[canonical.POOLING_2D] = pooling.kernel
-    elif isinstance(pooling, (GaussianLowpass, ChannelWiseLearnablePooling1D)):
-        held[canonical.POOLING] = pooling.kernel
-    if isinstance(compress, LayerNormalization):
-        held.update({canonical.NORM_GAMMA: compress.weight, canonical.NORM_BETA: compress.bias})
-    elif isinstance(compress, PCENLayer):
-        held.update({canonical.ALPHA: compress.alpha, canonical.DELTA: compress.delta, canonical.ROOT: compress.root})
-        if isinstance(compress.ema, ExponentialMovingAverage):
-            held[canonical.SMOOTH] = compress.ema._weights
-        else:
-            held[canonical.RNN_KERNEL] = compress.ema.input_weights
-            held[canonical.RNN_RECURRENT] = compress.ema.recurrent_weights
-    if module._instance_norm is not None:
-        held.update({canonical.GAMMA: module._instance_norm.weight, canonical.BETA: module._instance_norm.bias})
-    taken = {id(tensor) for tensor in held.values()}
-    for name, part in parts.items():
-        tensors = part.state_dict(keep_vars=True) if isinstance(part, nn.Module) else {}
-        if left := [key for key, tensor in tensors.items() if id(tensor) not in taken]:
-            raise ValueError(
-                f"{name}={type(part).__name__}: must be one of the original's classes to be carried, without {left}"
-            )
+    left: dict[str, list[str]] = {}
+    for key, tensor in module.state_dict(keep_vars=True).items():
+        part, _, inside = key.partition(".")
+        known = layouts.state_dict_name(key, tuple(tensor.shape))
+        if known and isinstance(getattr(module, part), CLASSES[part]):
+            held[known] = tensor
+        elif part in CLASSES:
+            left.setdefault(part, []).append(inside)
+    for part, keys in left.items():
+        raise ValueError(
+            f"{part}={type(getattr(module, part)).__name__}: must be one of the original's classes to be carried, "
+            f"without {keys}"
+        )
     return held
 
 
@@ -87,25 +69,18 @@ class OgLeafAdapter(TorchAdapter):
 
     def config(self, module: Any) -> LeafConfig:
         """Read the configuration of a frontend with LEAF's own filters and pooling."""
-        require_leaf(module)
         compress = module._compress_fn
-        learned = isinstance(getattr(compress, "ema", None), ExponentialMovingAverage)
-        n_smooth = module.n_filters if not learned else len(compress.ema._weights)
-        compression = compression_of(
-            compress, PCENLayer, learned, n_smooth, log_compression, isinstance(compress, nn.Identity)
-        )
-        return config_of_original(module, compression, module._preemp_conv is not None)
+        ema = getattr(compress, "ema", None)
+        n_smooth = len(ema._weights) if isinstance(ema, ExponentialMovingAverage) else None
+        none, preemp = isinstance(compress, nn.Identity), module._preemp_conv is not None
+        return config_of_original(module, PCENLayer, n_smooth, log_compression, none, preemp)
 
     def shapes(self, module: Any) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the parameters of any of the original's frontends."""
         return {name: entry.shape for name, entry in self.entries(module).items()}
 
     def entries(self, module: Any) -> dict[str, Entry]:
-        """List the parameters of any of the original's frontends.
-
-        Raises:
-            ValueError: a part of the frontend has parameters that the original's own class has not.
-        """
+        """List the parameters of any of the original's frontends; refuse those that its own classes have not."""
         held = {} if isinstance(module, MelFilterbanks) else _held(module)
         return {
             name: Entry((t,), layouts.original_shape(name, tuple(t.shape)), reverse=layouts.reversed_axes(name, t.ndim))

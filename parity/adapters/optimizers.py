@@ -39,12 +39,12 @@ class State:
     n_steps: int
 
     def values(self, variable: str, key: str) -> np.ndarray:
-        """A variable, or one of its slots."""
+        """Return a variable, or one of its slots."""
         return self.variables[variable] if key == PARAMETER else self.slots[key][variable]
 
     @classmethod
     def start(cls, variables: Variables, rule: Rule) -> State:
-        """Before the first step: every slot 0."""
+        """Make the state before the first step: every slot 0."""
         return cls(variables, {slot: {k: np.zeros_like(v) for k, v in variables.items()} for slot in rule.slots}, 0)
 
 
@@ -57,19 +57,19 @@ class Trainer(ABC):
 
     @abstractmethod
     def state(self) -> State:
-        """The present state."""
+        """Return the present state."""
 
     @abstractmethod
     def step(self, x: np.ndarray, cotangent: np.ndarray) -> None:
-        """One step down the gradient of ``sum(cotangent * output)``: audio [B, T], cotangent [B, C, frames]."""
+        """Take one step down the gradient of ``sum(cotangent * output)``: audio [B, T], cotangent [B, C, frames]."""
 
     @abstractmethod
     def with_rule(self, rule: Rule) -> Trainer:
-        """A trainer of the same module with a new optimiser; this one must not be used between its steps."""
+        """Make a trainer of the same module with a new optimiser; this one must not be used between its steps."""
 
     @abstractmethod
     def gradients(self, x: np.ndarray, cotangent: np.ndarray) -> Variables:
-        """Gradient of ``sum(cotangent * output)`` to each trainable variable, by canonical name."""
+        """Compute the gradient of ``sum(cotangent * output)`` to each trainable variable, by canonical name."""
 
 
 class TorchTrainer(Trainer):
@@ -86,8 +86,7 @@ class TorchTrainer(Trainer):
         import torch
 
         self.adapter, self.module, self.rule = adapter, module.train(), rule
-        entries = adapter.entries(module)
-        self.entries = {name: e for name, e in entries.items() if all(t.requires_grad for t in e.tensors)}
+        self.entries = adapter.trained(module)
         if logs := [name for name, entry in self.entries.items() if entry.log_sign]:
             raise ValueError(f"variables {logs}: the module learns their logarithms; must be the values")
         tensors = [t for entry in self.entries.values() for t in entry.tensors]
@@ -107,7 +106,7 @@ class TorchTrainer(Trainer):
             og_leaf.project_after_step(self.optimizer, module)
 
     def load(self, state: State) -> None:
-        """Set variables and slots; PyTorch's momentum buffer is Keras' over ``-lr``."""
+        """Set variables and slots."""
         import torch
 
         self.adapter.write(self.module, state.variables)
@@ -116,31 +115,33 @@ class TorchTrainer(Trainer):
         if state.n_steps == 0:
             return
         for name, entry in self.entries.items():
-            values = {slot: self._columns(entry.tensors, held[name]) for slot, held in state.slots.items()}
+            values = {slot: entry.columns(held[name]) for slot, held in state.slots.items()}
             for i, tensor in enumerate(entry.tensors):
-                slots: dict[str, Any] = {}
-                if isinstance(self.rule, Momentum):
-                    slots = {"momentum_buffer": values["momentum"][i] / -self.rule.learning_rate}
-                elif isinstance(self.rule, Adam):
-                    slots = {"exp_avg": values["momentum"][i], "exp_avg_sq": values["velocity"][i],
-                            "step": torch.tensor(float(state.n_steps))}  # fmt: skip
+                slots = {key: values[slot][i] / scale for slot, (key, scale) in self._slots.items()}
+                if isinstance(self.rule, Adam):
+                    slots["step"] = torch.tensor(float(state.n_steps))
                 self.optimizer.state[tensor] = slots
+
+    @property
+    def _slots(self) -> dict[str, tuple[str, float]]:
+        """Return PyTorch's name of each slot, and what Keras' is of it: the momentum buffer is Keras' over ``-lr``."""
+        if isinstance(self.rule, Momentum):
+            return {"momentum": ("momentum_buffer", -self.rule.learning_rate)}
+        return {"momentum": ("exp_avg", 1.0), "velocity": ("exp_avg_sq", 1.0)} if isinstance(self.rule, Adam) else {}
 
     def state(self) -> State:
         held: Mapping[Any, Any] = self.optimizer.state
-        slots: Slots = {}
-        for slot in self.rule.slots:
-            key, scale = {"momentum": ("exp_avg", 1.0), "velocity": ("exp_avg_sq", 1.0)}[slot]
-            if isinstance(self.rule, Momentum):
-                key, scale = "momentum_buffer", -self.rule.learning_rate
-            slots[slot] = {
+        slots = {
+            slot: {
                 name: scale * entry.assemble([held[t][key] if t in held else t.detach() * 0 for t in entry.tensors])
                 for name, entry in self.entries.items()
             }
+            for slot, (key, scale) in self._slots.items()
+        }
         return State(self.adapter.read(self.module), slots, self.n_steps)
 
     def step(self, x: np.ndarray, cotangent: np.ndarray) -> None:
-        """PyTorch's epsilon is set to what makes its Adam Keras', see the oracle's."""
+        """Take a step, at the epsilon with which PyTorch's Adam is Keras', see the oracle's."""
         import torch
 
         like = next(self.module.parameters())
@@ -162,21 +163,10 @@ class TorchTrainer(Trainer):
     def with_rule(self, rule: Rule) -> TorchTrainer:
         return TorchTrainer(self.adapter, self.module, rule)
 
-    @staticmethod
-    def _columns(tensors: tuple[torch.Tensor, ...], array: np.ndarray) -> list[torch.Tensor]:
-        """The canonical array as one tensor like each of these."""
-        import torch
-
-        columns = [array] if len(tensors) == 1 else list(array.T)
-        return [
-            torch.as_tensor(np.array(c), dtype=t.dtype).reshape(t.shape).clone()
-            for t, c in zip(tensors, columns, strict=True)
-        ]
-
 
 @contextmanager
 def on_one_thread() -> Iterator[None]:
-    """PyTorch on one thread: at these sizes a second one costs more than it does."""
+    """Run PyTorch on one thread: at these sizes a second one costs more than it does."""
     import torch
 
     n_threads = torch.get_num_threads()
@@ -260,5 +250,5 @@ class KerasTrainer(Trainer):
 
 
 def trainer(adapter: Any, module: Any, rule: Rule) -> Trainer:
-    """The trainer for a rung's module, by the adapter's kind."""
+    """Make the trainer for a rung's module, by the adapter's kind."""
     return (TorchTrainer if isinstance(adapter, TorchAdapter) else KerasTrainer)(adapter, module, rule)

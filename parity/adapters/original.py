@@ -10,18 +10,14 @@ GEOMETRY = ("n_filters", "sample_rate", "window_len", "window_stride")
 
 
 def arguments_of(config: LeafConfig) -> dict[str, Any]:
-    """The arguments of ``Leaf`` that the two rungs share, but for the compression."""
+    """Return the arguments of ``Leaf`` that the two rungs share, but for the compression."""
     return {name: getattr(config, name) for name in (*GEOMETRY, "preemp", "mean_var_norm")}
 
 
 def built_compression(config: LeafConfig, pcen: Any, log: Any, **own: Any) -> Any:
-    """A fresh compression with LEAF's values; the inverse of :func:`compression_of`.
+    """Build a compression with LEAF's values, the inverse of :func:`config_of_original`.
 
-    Args:
-        config: of the frontend.
-        pcen: the rung's ``PCENLayer``.
-        log: the rung's ``log_compression``.
-        **own: further arguments of the layer.
+    It is the rung's ``PCENLayer``, with its ``own`` further arguments, or its ``log_compression``, or None.
     """
     if config.compression == "none":
         return None
@@ -33,38 +29,35 @@ def built_compression(config: LeafConfig, pcen: Any, log: Any, **own: Any) -> An
     )  # fmt: skip
 
 
-def config_of_original(module: Any, compression: dict[str, Any], preemp: bool) -> LeafConfig:
-    """The configuration of a module with the original's attributes (rungs 0 and 1)."""
-    geometry = {name: getattr(module, name) for name in GEOMETRY}
-    return LeafConfig(
-        **geometry, padding="same", preemp=preemp, mean_var_norm=module._instance_norm is not None, **compression
-    )
+def config_of_original(module: Any, pcen: type, n_smooth: int | None, log: Any, none: bool, preemp: bool) -> LeafConfig:
+    """Read the configuration of a module of rung 0 or 1, which has LEAF's own filters and pooling.
 
-
-def compression_of(compress: Any, pcen: type, learned: bool, n_smooth: int, log: Any, none: bool) -> dict[str, Any]:
-    """The configuration's compression fields of a module of rung 0 or 1.
+    Args:
+        module: the frontend.
+        pcen, log: the rung's ``PCENLayer`` and ``log_compression``.
+        n_smooth: smoothing coefficients that are learned; None where the smoother is fixed.
+        none: whether there is no compression.
+        preemp: whether there is a pre-emphasis.
 
     Raises:
-        ValueError: the compression is unknown.
+        ValueError: the compression is unknown, or as :func:`require_leaf`.
     """
+    require_leaf(module)
+    own: dict[str, Any] = {name: getattr(module, name) for name in GEOMETRY}
+    own.update(padding="same", preemp=preemp, mean_var_norm=module._instance_norm is not None)
+    compress = module._compress_fn
     if isinstance(compress, pcen):
-        floor = float(compress._floor)  # type: ignore[attr-defined]
-        if not learned:
-            return {"compression": "fixed_pcen", "pcen_floor": floor}
-        return {"compression": "pcen", "per_channel_smooth": n_smooth > 1, "pcen_floor": floor}
-    if compress is log:
-        return {"compression": "log"}
-    if none:
-        return {"compression": "none"}
-    raise ValueError(f"compression_fn={compress!r}: must be a PCENLayer, log_compression or None to be carried")
+        own["pcen_floor"] = float(compress._floor)  # type: ignore[attr-defined]
+        if n_smooth is None:
+            return LeafConfig(**own, compression="fixed_pcen")
+        return LeafConfig(**own, compression="pcen", per_channel_smooth=n_smooth > 1)
+    if compress is not log and not none:
+        raise ValueError(f"compression_fn={compress!r}: must be a PCENLayer, log_compression or None to be carried")
+    return LeafConfig(**own, compression="none" if none else "log")
 
 
 def require_same_padding(rung: str, config: LeafConfig) -> None:
-    """Rungs 0 and 1 have TensorFlow's geometry alone.
-
-    Raises:
-        ValueError: the configuration is another.
-    """
+    """Refuse with a ValueError another geometry than TensorFlow's, which rungs 0 and 1 have alone."""
     if config.padding != "same":
         raise ValueError(
             f"padding={config.padding!r}: {rung} holds padding='same' alone; pass padding='same' to accept frames "
@@ -73,11 +66,7 @@ def require_same_padding(rung: str, config: LeafConfig) -> None:
 
 
 def require_leaf(module: Any) -> None:
-    """Refuse a frontend of rung 0 or 1 with other filters, activation or pooling than LEAF's.
-
-    Raises:
-        ValueError: names the part, its class and the one that is allowed.
-    """
+    """Refuse with a ValueError other filters, activation or pooling than LEAF's; names the part and what is allowed."""
     parts = {"_complex_conv": "GaborConv1D", "_activation": "SquaredModulus", "_pooling": "GaussianLowpass"}
     for name, allowed in parts.items():
         found = getattr(module, name, None)

@@ -48,11 +48,7 @@ class Rung:
     subtracts: bool = False
 
     def load_adapter(self) -> Adapter:
-        """The rung's adapter; imports its framework.
-
-        Raises:
-            ImportError: the framework is not installed.
-        """
+        """Make the rung's adapter; raises ImportError where its framework is not installed."""
         module, _, name = self.adapter.partition(":")
         adapter: Adapter = getattr(importlib.import_module(module), name)()
         return adapter
@@ -75,11 +71,10 @@ RUNGS: dict[str, Rung] = {
 }  # fmt: skip
 
 
-def rung_of(module: Any) -> Rung:
-    """The rung that a module belongs to, told by its class; imports no framework that the module did not bring.
+def rung_of(module: Any, argument: str = "module") -> Rung:
+    """Find the rung of a module by its class; imports no framework that the module did not bring.
 
-    Raises:
-        TypeError: no rung has such a module.
+    Raises TypeError where no rung has such a module; names the ``argument`` that it is.
     """
     packages = {cls.__module__.split(".")[0] for cls in type(module).__mro__}
     for name in ("efficientleaf", "leaf", "og_leaf", "tf_leaf"):
@@ -88,7 +83,7 @@ def rung_of(module: Any) -> Rung:
             if rung.load_adapter().owns(module):
                 return rung
     allowed = "tf_leaf.Leaf, og_leaf.Leaf, leaf.Leaf or efficientleaf.EfficientLeaf"
-    raise TypeError(f"module={type(module).__module__}.{type(module).__qualname__}: must be a {allowed}")
+    raise TypeError(f"{argument}={type(module).__module__}.{type(module).__qualname__}: must be a {allowed}")
 
 
 class Adapter(ABC):
@@ -106,15 +101,11 @@ class Adapter(ABC):
 
     @abstractmethod
     def build(self, config: LeafConfig, dtype: str = "float32", **options: Any) -> Any:
-        """A fresh module of the rung.
-
-        Raises:
-            ValueError: the rung cannot hold the configuration; names what it cannot.
-        """
+        """Build a fresh module of the rung; refuse with a ValueError a configuration that it cannot hold, by name."""
 
     @abstractmethod
     def config(self, module: Any) -> LeafConfig:
-        """The configuration of a module, read off it."""
+        """Read the configuration off a module."""
 
     def shapes(self, module: Any) -> dict[str, tuple[int, ...]]:
         """Canonical name and shape of every variable that the module holds."""
@@ -122,44 +113,43 @@ class Adapter(ABC):
 
     @abstractmethod
     def read(self, module: Any) -> Variables:
-        """The module's parameters, by canonical names and shapes."""
+        """Read the module's parameters, by canonical names and shapes."""
 
     @abstractmethod
     def write(self, module: Any, variables: Variables) -> None:
         """Set the module's parameters from checked canonical variables, all of them or none.
 
-        Raises:
-            ValueError: the module cannot hold a value; names the variable, the value and what is allowed.
+        Refuse with a ValueError a value that the module cannot hold; names the variable, the value and what is allowed.
         """
 
     @abstractmethod
     def output(self, module: Any, x: np.ndarray) -> np.ndarray:
-        """The module on audio [B, T], in evaluation mode: [B, C, frames]."""
+        """Run the module on audio [B, T], in evaluation mode: [B, C, frames]."""
 
     @abstractmethod
     def stages(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Every stage that the rung has, in the canonical layout."""
+        """Compute every stage that the rung has, in the canonical layout."""
 
     def stage(self, module: Any, x: np.ndarray, name: str) -> np.ndarray:
-        """One of :meth:`stages`, without those behind it where the rung can stop there."""
+        """Compute one of :meth:`stages`, without those behind it where the rung can stop there."""
         return self.stages(module, x)[name]
 
     @abstractmethod
     def gradients(self, module: Any, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
-        """Gradient of ``sum(cotangent * output)``: ``input`` [B, T] and each trainable canonical variable."""
+        """Compute the gradient of ``sum(cotangent * output)``: ``input`` [B, T] and each trainable variable."""
 
     def arrays(self, module: Any, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
         """Stages and gradients, whose names are never the same."""
         return {**self.stages(module, x), **self.gradients(module, x, cotangent)}
 
     def filled(self, config: LeafConfig, variables: Mapping[str, Any], dtype: str = "float32", **options: Any) -> Any:
-        """A module of the rung with these weights, by any of their names; raises as :meth:`build` and ``checked``."""
+        """Build a module with these weights, by any of their names; raises as :meth:`build` and ``checked``."""
         module = self.build(config, dtype, **options)
         self.write(module, checked(variables, config))
         return module
 
     def geometry(self, module: Any, config: LeafConfig) -> Geometry | None:
-        """The oracle's geometry of a module, where it is not LEAF's own."""
+        """Return the oracle's geometry of a module, where it is not LEAF's own."""
         return None
 
 
@@ -181,29 +171,25 @@ class Entry:
     reverse: bool = False
 
     def assemble(self, values: Sequence[torch.Tensor]) -> np.ndarray:
-        """The canonical array from one value a tensor."""
-        arrays = [v.detach().cpu().numpy() for v in values]
+        """Make the canonical array from one value a tensor."""
+        arrays = [_numpy(v) for v in values]
         joined = arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=1)
         joined = joined.transpose() if self.reverse else joined
         return np.array(joined.reshape(self.shape))
 
     def value(self) -> np.ndarray:
-        """The canonical array."""
+        """Return the canonical array."""
         held = self.assemble(self.tensors)
         # in float64, rounded once
         return np.exp(self.log_sign * held.astype(np.float64)).astype(held.dtype) if self.log_sign else held
 
     def gradient(self, gradients: Sequence[torch.Tensor]) -> np.ndarray:
-        """The gradient to the canonical array from those to the tensors."""
+        """Make the gradient to the canonical array from those to the tensors."""
         own = self.assemble(gradients)
         return own * self.log_sign / self.value() if self.log_sign else own
 
     def check(self, name: str, array: np.ndarray) -> None:
-        """Refuse values that the tensors cannot hold.
-
-        Raises:
-            ValueError: names the variable, the value and what is allowed.
-        """
+        """Refuse with a ValueError values that the tensors cannot hold; names the variable and the value."""
         require_fit(name, array, str(self.tensors[0].dtype).removeprefix("torch."))
         if self.log_sign and array.min() <= 0:
             raise ValueError(f"variable {name!r}: value {array.min()}: must be above 0, its logarithm is learned")
@@ -214,12 +200,20 @@ class Entry:
 
         if self.log_sign:
             array = self.log_sign * np.log(array.astype(np.float64))
-        if self.reverse:
-            array = array.transpose()
-        columns = [array] if len(self.tensors) == 1 else list(array.T)
         with torch.no_grad():
-            for tensor, column in zip(self.tensors, columns, strict=True):
-                tensor.copy_(torch.as_tensor(np.ascontiguousarray(column)).reshape(tensor.shape))
+            for tensor, values in zip(self.tensors, self.columns(array), strict=True):
+                tensor.copy_(values)
+
+    def columns(self, array: np.ndarray) -> list[torch.Tensor]:
+        """Return the canonical array as new tensors like these."""
+        import torch
+
+        array = array.transpose() if self.reverse else array
+        columns = [array] if len(self.tensors) == 1 else list(array.T)
+        return [
+            torch.tensor(values, dtype=tensor.dtype, device=tensor.device).reshape(tensor.shape)
+            for tensor, values in zip(self.tensors, columns, strict=True)
+        ]
 
 
 class TorchAdapter(Adapter):
@@ -227,11 +221,15 @@ class TorchAdapter(Adapter):
 
     @abstractmethod
     def entries(self, module: Any) -> dict[str, Entry]:
-        """The module's parameters by canonical name."""
+        """List the module's parameters by canonical name."""
+
+    def trained(self, module: Any) -> dict[str, Entry]:
+        """List the parameters that are learned, by canonical name."""
+        return {n: e for n, e in self.entries(module).items() if all(t.requires_grad for t in e.tensors)}
 
     @abstractmethod
     def forward_stages(self, module: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Every stage of the forward pass on audio [B, T], in the canonical layout."""
+        """Compute every stage of the forward pass on audio [B, T], in the canonical layout."""
 
     def read(self, module: Any) -> Variables:
         return {name: entry.value() for name, entry in self.entries(module).items()}
@@ -244,38 +242,23 @@ class TorchAdapter(Adapter):
             entry.assign(variables[name])
 
     def output(self, module: Any, x: np.ndarray) -> np.ndarray:
-
-        def run() -> np.ndarray:
-            return np.asarray(module(self._audio(module, x)).detach().cpu().numpy())
-
-        return self._without_training(module, run)
+        return self._without_training(module, lambda: _numpy(module(self._audio(module, x))))
 
     def stages(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
         """``output`` is the module's own call, not the last stage."""
-
         return {**self.inner_stages(module, x), "output": self.output(module, x)}
 
     def inner_stages(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Every stage before the output."""
-
-        def run() -> dict[str, np.ndarray]:
-            stages = self.forward_stages(module, self._audio(module, x))
-            return {name: stage.detach().cpu().numpy() for name, stage in stages.items()}
-
-        return self._without_training(module, run)
+        """Compute every stage before the output."""
+        found = self._without_training(module, lambda: self.forward_stages(module, self._audio(module, x)))
+        return {name: _numpy(stage) for name, stage in found.items()}
 
     def stage(self, module: Any, x: np.ndarray, name: str) -> np.ndarray:
         """Compute one stage; the module's own call is left out."""
-        if name == "output":
-            return self.output(module, x)
-
-        def run() -> np.ndarray:
-            return np.asarray(self.forward_stages(module, self._audio(module, x))[name].detach().cpu().numpy())
-
-        return self._without_training(module, run)
+        return self.output(module, x) if name == "output" else self.inner_stages(module, x)[name]
 
     def autocast_stages(self, module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
-        """The stages under torch's autocast to bfloat16, as float32 numbers."""
+        """Compute the stages under torch's autocast to bfloat16, as float32 numbers."""
         import torch
 
         def run() -> dict[str, np.ndarray]:
@@ -292,24 +275,20 @@ class TorchAdapter(Adapter):
     def differentiated(
         self, module: Any, x: np.ndarray, cotangent: np.ndarray
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """The output of the module's own call, and the gradients."""
+        """Compute the output of the module's own call, and the gradients."""
         import torch
 
         def run() -> tuple[np.ndarray, dict[str, np.ndarray]]:
             audio = self._audio(module, x).requires_grad_()
-            entries = {
-                name: entry
-                for name, entry in self.entries(module).items()
-                if all(t.requires_grad for t in entry.tensors)
-            }
+            entries = self.trained(module)
             tensors = [t for entry in entries.values() for t in entry.tensors]
             output = module(audio)
             seeds = torch.as_tensor(cotangent, dtype=output.dtype)
             grads = iter(torch.autograd.grad(output, [audio, *tensors], seeds, materialize_grads=True))
-            out = {"input": next(grads).cpu().numpy()}
+            out = {"input": _numpy(next(grads))}
             for name, entry in entries.items():
                 out[name] = entry.gradient([next(grads) for _ in entry.tensors])
-            return output.detach().cpu().numpy(), out
+            return _numpy(output), out
 
         return self._without_training(module, run)
 
@@ -331,12 +310,12 @@ class TorchAdapter(Adapter):
             module.train(training)
 
 
-def reject_options(rung: str, options: dict[str, Any], allowed: tuple[str, ...] = ()) -> None:
-    """Refuse the options that a rung does not have.
+def _numpy(tensor: torch.Tensor) -> np.ndarray:
+    return np.asarray(tensor.detach().cpu().numpy())
 
-    Raises:
-        ValueError: one that is not allowed is given.
-    """
+
+def reject_options(rung: str, options: dict[str, Any], allowed: tuple[str, ...] = ()) -> None:
+    """Refuse with a ValueError the options that a rung does not have."""
     unknown = sorted(set(options) - set(allowed))
     if unknown:
         raise ValueError(f"options={unknown}: {rung} allows {list(allowed) or 'none'}")

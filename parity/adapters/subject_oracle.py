@@ -61,7 +61,7 @@ def run(
 
 
 def _variables(subject: Subject, given: Mapping[str, Array]) -> dict[str, Array]:
-    """Every variable and argument in float64: the given ones, the subject's, or the initialiser's."""
+    """Return every variable and argument in float64: the given ones, the subject's, or the initialiser's."""
     shapes = {**(composed.shapes(subject) if public(subject.name).kind in ("layer", "frontend") else {})}
     drawn = subject.values({**shapes, **subject.tensors})
     start = composed.initial(subject) if set(shapes) - set(drawn) - set(given) else {}
@@ -70,7 +70,7 @@ def _variables(subject: Subject, given: Mapping[str, Array]) -> dict[str, Array]
 
 
 def _composed(c: Chain, subject: Subject) -> Found:
-    """A layer or frontend."""
+    """Run a layer or frontend."""
     shape = c.x.shape
     c.x = c.x[:, np.newaxis] if c.x.ndim == 2 else c.x.transpose(0, 2, 1)
     for stage in composed.stages(subject):
@@ -127,7 +127,7 @@ def _amplitude(c: Chain, subject: Subject) -> Found:
 
 
 def _wavelets_at(c: Chain, subject: Subject) -> Found:
-    """At times [W], of centres and deviations [C]: [C, W, 2]."""
+    """Compute wavelets at times [W], of centres and deviations [C]: [C, W, 2]."""
     t, mu, sigma = c.rounded(c.x), c.variable("center"), c.variable("fwhm")
     values = wavelets_at(t, mu, sigma)
     output = c.rounded(values).transpose(0, 2, 1)

@@ -46,11 +46,7 @@ def run(subject: Subject, dtype: str = "float32", variables: Mapping[str, Array]
 
 
 def build(subject: Subject, dtype: str = "float32") -> torch.nn.Module:
-    """The layer or frontend of a subject, with the weights of its initialisers.
-
-    Raises:
-        ValueError: the name is no layer, constraint or frontend; or as the class itself.
-    """
+    """Build the layer, constraint or frontend of a subject, with its initialisers' weights; refuse other names."""
     _, module = _Run(subject, getattr(torch, dtype), {}).build()
     if module is None:
         raise ValueError(f"subject {subject}: must be a layer, a constraint or a frontend")
@@ -58,7 +54,7 @@ def build(subject: Subject, dtype: str = "float32") -> torch.nn.Module:
 
 
 def canonical_names(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The module's parameters and persistent buffers by the original's names."""
+    """List the module's parameters and persistent buffers by the original's names."""
     layer = {**_OF_LAYERS, "kernel": "conv2d/kernel"} if isinstance(module, og_leaf.LearnablePooling1D) else _OF_LAYERS
     return {
         layouts.state_dict_name(name, tuple(tensor.shape)) or layer.get(name, name): tensor
@@ -67,13 +63,13 @@ def canonical_names(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def to_original(values: torch.Tensor) -> Array:
-    """A kernel in the original's order of axes."""
+    """Put a kernel in the original's order of axes."""
     array = np.asarray(values.detach().numpy())
     return array.transpose(np.argsort(_AXES[array.ndim])) if array.ndim in _AXES else array
 
 
 def from_original(array: Array) -> Array:
-    """A kernel in PyTorch's order of axes."""
+    """Put a kernel in PyTorch's order of axes."""
     return array.transpose(_AXES[array.ndim]) if array.ndim in _AXES else array
 
 
@@ -127,14 +123,14 @@ class _Run:
     def gradients(
         self, output: torch.Tensor, sources: Mapping[str, torch.Tensor], seeds: torch.Tensor
     ) -> dict[str, Array]:
-        """Gradients to the sources that the output depends on, in the original's layout."""
+        """Compute gradients to the sources that the output depends on, in the original's layout."""
         if not output.requires_grad:
             return {}
         found = torch.autograd.grad(output, list(sources.values()), seeds, retain_graph=True, allow_unused=True)
         return {n: np.array(self.original(n, g)) for n, g in zip(sources, found, strict=True) if g is not None}
 
     def values(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
-        """The subject's values, or the given ones."""
+        """Return the subject's values, or the given ones."""
         drawn = self.subject.values(shapes)
         return {**drawn, **{name: np.asarray(self.given[name]) for name in shapes if name in self.given}}
 
@@ -142,17 +138,17 @@ class _Run:
         return torch.tensor(np.ascontiguousarray(array), dtype=self.dtype)
 
     def input(self) -> torch.Tensor:
-        """The input as the original has it: a leaf of the graph, whose gradient is then in that layout."""
+        """Return the input as the original has it: a leaf of the graph, whose gradient is then in that layout."""
         x = self.subject.input()
         return torch.tensor(x) if self.subject.name == "upper_power_of_2" else self.tensor(x)
 
     def original(self, name: str, value: torch.Tensor) -> Array:
-        """A source's value or gradient: inputs and arguments lie as the original's anyway."""
+        """Return a source's value or gradient: inputs and arguments lie as the original's anyway."""
         own = name == "input" or name in self.subject.tensors
         return np.asarray(value.detach().numpy()) if own else to_original(value)
 
     def output(self, value: Any) -> torch.Tensor:
-        """The output in the original's layout."""
+        """Return the output in the original's layout."""
         if not isinstance(value, torch.Tensor):
             return torch.as_tensor(np.asarray(value))
         turned = self.kind in ("frontend", "layer") or self.subject.name in ("fft_conv1d", "overlap_add_conv1d")
@@ -164,7 +160,7 @@ class _Run:
         return value.permute(*np.argsort(_AXES[value.dim()])) if turned and value.dim() in _AXES else value
 
     def build(self) -> tuple[Callable[..., Any], torch.nn.Module | None]:
-        """The function of the input and other arguments in the original's layout, and the module in it."""
+        """Make the function of the input and other arguments in the original's layout, and the module in it."""
         name, own = self.subject.name, dict(self.own)
         made = getattr(og_leaf, name)
         if "window_type" in own:
@@ -203,7 +199,7 @@ class _Run:
         return lambda x, **tensors: made(x, **tensors, **settings)
 
     def layer(self, name: str, own: dict[str, Any]) -> Any:
-        """The module of these settings, by the original's arguments and ``num_channels``."""
+        """Build the module of these settings, by the original's arguments and ``num_channels``."""
         made = getattr(og_leaf, name)
         if name in ("SquaredModulus", "SpecAugment"):
             return made(**own)

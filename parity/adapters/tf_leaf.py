@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import keras
 import numpy as np
@@ -13,14 +14,7 @@ import tensorflow as tf
 import tf_leaf
 from parity.adapters import canonical
 from parity.adapters.canonical import Variables
-from parity.adapters.original import (
-    arguments_of,
-    built_compression,
-    compression_of,
-    config_of_original,
-    require_leaf,
-    require_same_padding,
-)
+from parity.adapters.original import arguments_of, built_compression, config_of_original, require_same_padding
 from parity.adapters.rungs import Adapter, reject_options
 from parity.oracle.config import FLOOR, LeafConfig
 from tf_leaf import impulse_responses
@@ -38,7 +32,7 @@ def _smoothing_once(module: Any) -> Iterator[None]:
     if smoother is None:
         yield
         return
-    own, replaced, known = smoother.call, "call" in vars(smoother), dict[tuple[bytes, bytes], Any]()
+    own, known = smoother.call, dict[tuple[bytes, bytes], Any]()
 
     def call(inputs: Any, **named: Any) -> Any:
         state = named.get("initial_state")
@@ -49,14 +43,8 @@ def _smoothing_once(module: Any) -> Iterator[None]:
             known[key] = own(inputs, **named)
         return known[key]
 
-    smoother.call = call
-    try:
+    with patch.object(smoother, "call", call):
         yield
-    finally:
-        if replaced:
-            smoother.call = own
-        else:
-            del smoother.call
 
 
 class TfLeafAdapter(Adapter):
@@ -76,25 +64,18 @@ class TfLeafAdapter(Adapter):
 
     def config(self, module: Any) -> LeafConfig:
         """Read the configuration of a frontend with LEAF's own filters and pooling."""
-        require_leaf(module)
         compress = module._compress_fn
-        learned = bool(getattr(compress, "_learn_smooth_coef", False))
-        n_smooth = int(compress.ema._weights.shape[0]) if learned else module.n_filters
-        compression = compression_of(
-            compress, tf_leaf.PCENLayer, learned, n_smooth, tf_leaf.log_compression, compress is tf.identity
+        n_smooth = int(compress.ema._weights.shape[0]) if getattr(compress, "_learn_smooth_coef", False) else None
+        return config_of_original(
+            module, tf_leaf.PCENLayer, n_smooth, tf_leaf.log_compression, compress is tf.identity, bool(module._preemp)
         )
-        return config_of_original(module, compression, bool(module._preemp))
 
     def shapes(self, module: Any) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the variables of any of the original's frontends."""
         return {name: tuple(weight.shape) for name, weight in self._weights(module).items()}
 
     def _weights(self, module: Any) -> dict[str, Any]:
-        """The variables by canonical name; what is none of the original's keeps its own, and is then asked for by it.
-
-        Raises:
-            ValueError: two have the same; names both.
-        """
+        """List the variables by canonical name, refuse two of one; what is none of the original's keeps its own."""
         kernel = canonical.KERNEL
         if isinstance(getattr(module, "_complex_conv", None), keras.layers.Conv1D):
             kernel = canonical.CONV
@@ -175,7 +156,7 @@ class TfLeafAdapter(Adapter):
     def _differentiated(
         self, module: Any, x: np.ndarray, cotangent: np.ndarray
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """The output of the module's own call, and the gradients."""
+        """Compute the output of the module's own call, and the gradients."""
         audio = self._audio(module, x)
         weights = {name: w for name, w in self._weights(module).items() if w.trainable}
         with tf.GradientTape() as tape:

@@ -68,11 +68,7 @@ class Case:
 
     @classmethod
     def parse(cls, text: str) -> Case:
-        """The case that ``str(case)`` describes.
-
-        Raises:
-            ValueError: a field that neither the case nor its configuration has, or a value that it does not allow.
-        """
+        """Read what ``str(case)`` writes; refuse with a ValueError an unknown field, or a value that is not allowed."""
         own = {f.name: f for f in fields(cls) if f.name != "config"}
         of_config = {f.name: f for f in fields(LeafConfig)}
         case_args: dict[str, object] = {}
@@ -89,22 +85,22 @@ class Case:
         return cls(config=LeafConfig(**config_args), **case_args)  # type: ignore[arg-type]
 
     def variables(self) -> dict[str, Float32]:
-        """The weights, by the original's variable names, float32."""
+        """Draw the weights, by the original's variable names, float32."""
         return draw_variables(self.config, self.weights, self.seed)
 
     def input(self) -> Float32:
-        """The audio, float32 [batch, n_samples]."""
+        """Draw the audio, float32 [batch, n_samples]."""
         rng = np.random.default_rng([self.seed, 1])
         clips = [draw_signal(self.signal, self.n_samples, rng) for _ in range(self.batch)]
         return (self.amplitude * np.stack(clips)).astype(np.float32)
 
     def cotangent(self, shape: tuple[int, ...]) -> Float32:
-        """A random cotangent for an output of this shape, float32; never all ones."""
+        """Draw a random cotangent for an output of this shape, float32; never all ones."""
         return np.random.default_rng([self.seed, 2]).standard_normal(shape).astype(np.float32)
 
 
 def draw_signal(kind: str, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A signal of ``n`` samples whose peak is about 1 (silence: 0)."""
+    """Draw a signal of ``n`` samples whose peak is about 1 (silence: 0)."""
     t = np.arange(n)
     if kind == "noise":
         return rng.uniform(-1, 1, n)
@@ -134,7 +130,7 @@ def draw_variables(config: LeafConfig, kind: str, seed: int) -> dict[str, Float3
 
 
 def _default(config: LeafConfig) -> dict[str, object]:
-    """The original's initial values; its Gabor initialiser assumes 16 kHz and 60-7800 Hz whatever the rate."""
+    """Return the original's initial values; its Gabor initialiser assumes 16 kHz and 60-7800 Hz whatever the rate."""
     n = config.n_filters
     out: dict[str, object] = {
         "kernel": measured_init(n),

@@ -14,7 +14,7 @@ _FRAMES = (2, 30, 3)
 
 
 def _of(name: str, *given: dict[str, Any]) -> tuple[Subject, ...]:
-    """One subject for each of the settings, with its own seed; ``weights`` among them, else ``trained``."""
+    """Make a subject for each of the settings, with its own seed; ``weights`` among them, else ``trained``."""
     return tuple(Subject.of(name, **{"seed": seed, **settings}) for seed, settings in enumerate(given, 1))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-PROPERTIES = ("forward", "gradient", "weights", "training")
+NAME_PROPERTIES = ("forward", "gradient", "weights", "training")
 KINDS = ("frontend", "layer", "function", "initializer", "constraint", "class", "enum")
 
 
@@ -18,8 +18,8 @@ class PublicName:
         name: of the class or function.
         module: file of the original that defines it, without ``.py``.
         kind: one of ``KINDS``.
-        properties: those of ``PROPERTIES`` that it has: ``forward`` (what it computes), ``gradient`` (by the input and
-            what is learned), ``weights`` (names, shapes and initial values) and ``training`` (what the steps of an
+        properties: those of ``NAME_PROPERTIES`` that it has: ``forward`` (what it computes), ``gradient`` (by the input
+            and what is learned), ``weights`` (names, shapes and initial values) and ``training`` (what the steps of an
             optimiser make of them, with regularisation and constraints).
         reasons: why it has not the others.
     """
@@ -33,15 +33,15 @@ class PublicName:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"kind={self.kind!r}: must be one of {KINDS}")
-        if sorted([*self.properties, *self.reasons]) != sorted(PROPERTIES):
-            raise ValueError(f"{self.name}: each of {PROPERTIES} must be a property or have a reason")
+        if sorted([*self.properties, *self.reasons]) != sorted(NAME_PROPERTIES):
+            raise ValueError(f"{self.name}: each of {NAME_PROPERTIES} must be a property or have a reason")
 
 
 _NO_WEIGHTS = {"weights": "has no weights", "training": "has no weights"}
 
 
 def _learned(module: str, kind: str, *names: str) -> tuple[PublicName, ...]:
-    return tuple(PublicName(name, module, kind, PROPERTIES) for name in names)
+    return tuple(PublicName(name, module, kind, NAME_PROPERTIES) for name in names)
 
 
 def _weightless(module: str, kind: str, *names: str) -> tuple[PublicName, ...]:
@@ -73,17 +73,13 @@ PUBLIC: tuple[PublicName, ...] = (
     *_learned("postprocessing", "layer", "ExponentialMovingAverage", "PCENLayer"),
     *_weightless("postprocessing", "layer", "SpecAugment"),
     *_constant("utils", "function", "is computed by NumPy", "hz2mel", "mel2hz"),
-    PublicName("WindowType", "utils", "enum", (), dict.fromkeys(PROPERTIES, "three names, which compute nothing")),
+    PublicName("WindowType", "utils", "enum", (), dict.fromkeys(NAME_PROPERTIES, "three names, which compute nothing")),
     *_constant("utils", "function", "is computed by NumPy", "window"),
 )  # fmt: skip
 
 
 def public(name: str) -> PublicName:
-    """The entry of a public name.
-
-    Raises:
-        KeyError: the original has none such.
-    """
+    """Find the entry of a public name; raises KeyError where the original has none such."""
     return {entry.name: entry for entry in PUBLIC}[name]
 
 

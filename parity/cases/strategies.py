@@ -18,8 +18,7 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 
 from parity.cases.case import SIGNALS, Case
-from parity.cases.fixed import FIXED
-from parity.cases.subjects import Subject
+from parity.cases.subjects import CONVOLUTIONS, POOLINGS, Subject
 from parity.oracle.config import LeafConfig
 
 MOST_SAMPLES = 4000
@@ -44,7 +43,7 @@ class Turned:
             self.integer(0, 2**32)
 
     def integer(self, low: int, high: int) -> int:
-        """From low to high, both included."""
+        """Draw from low to high, both included."""
         n = high - low + 1
         turn = int.from_bytes(self._before.digest(), "little")
         drawn = self._draw(st.integers(0, n - 1))
@@ -52,12 +51,12 @@ class Turned:
         return low + (drawn + turn) % n
 
     def pick(self, options: Sequence[Option]) -> Option:
-        """One of the options; one that is listed twice comes twice as often."""
+        """Draw one of the options; one that is listed twice comes twice as often."""
         return options[self.integer(0, len(options) - 1)]
 
 
 def _config(turned: Turned, plain: bool, padding: str) -> LeafConfig:
-    """A configuration; ``plain`` is what rungs 2 and 3 hold: trainable PCEN, one smoother a filter, nothing else."""
+    """Draw a configuration; ``plain`` is what rungs 2 and 3 hold: trainable PCEN, a smoother a filter, no more."""
     shared: dict[str, Any] = {
         "n_filters": turned.integer(1, 5),
         "sample_rate": turned.pick(RATES),
@@ -78,7 +77,7 @@ def _config(turned: Turned, plain: bool, padding: str) -> LeafConfig:
 
 
 def _length(turned: Turned, window: int, stride: int) -> int:
-    """Samples, biased to where padding and framing change: around a hop, a window and multiples of a hop."""
+    """Draw a length, biased to where padding and framing change: around a hop, a window and multiples of a hop."""
     edges = [1, stride - 1, stride, stride + 1, window - 1, window, window + 1]
     near = turned.integer(1, MOST_SAMPLES // stride) * stride + turned.integer(-1, 1)
     n = turned.pick([turned.pick(edges), near, turned.integer(1, MOST_SAMPLES)])
@@ -94,7 +93,7 @@ def cases(
     weights: tuple[str, ...] = WEIGHTS_DRAWN,
     signals: tuple[str, ...] = SIGNALS,
 ) -> Case:
-    """Cases of up to 4000 samples, 5 filters and 2 clips, amplitudes from 1e-5 to 1e3.
+    """Draw cases of up to 4000 samples, 5 filters and 2 clips, amplitudes from 1e-5 to 1e3.
 
     Args:
         draw: given by Hypothesis.
@@ -117,7 +116,7 @@ def cases(
 
 
 def aligned(case: Case) -> Case:
-    """The case cut so that SAME and centred padding coincide: an odd window and ``n_samples % stride == 1``."""
+    """Cut the case so that SAME and centred padding coincide: an odd window and ``n_samples % stride == 1``."""
     window_len = case.config.window_len
     if case.config.window % 2 == 0:
         window_len += 1000 / case.config.sample_rate
@@ -126,10 +125,6 @@ def aligned(case: Case) -> Case:
     return Case(config, case.weights, case.signal, n, case.batch, case.amplitude, case.seed)
 
 
-__all__ = ["FIXED", "subjects"]
-
-CONVOLUTIONS = ("GaborConv1D", "Conv1D", "NormalizedConv1D", "SincConv1D", "FFTConv1D")
-POOLINGS = ("GaussianLowpass", "LearnablePooling1D", "ChannelWiseLearnablePooling1D", "MaxPooling1D")
 COMPRESSIONS = ("pcen", "shared_pcen", "fixed_pcen", "frozen_pcen", "log", "layer_norm", "none")
 ACTIVATIONS = ("squared_modulus", "squared_modulus", "leaky_relu", "relu", "none")
 REGULARIZERS = (None, (("l1", 0.01),), (("l2", 0.1),), (("l1", 0.02), ("l2", 0.3)))
@@ -142,7 +137,7 @@ Drawn = dict[str, Any]  # the keywords of Subject.of
 
 @st.composite
 def subjects(draw: st.DrawFn, name: str, *, mean_var_norm: bool = True) -> Subject:
-    """Subjects of one public name.
+    """Draw subjects of one public name.
 
     Args:
         draw: given by Hypothesis.
@@ -196,7 +191,7 @@ def _leaf(turned: Turned) -> Drawn:
 
 
 def _at_least_two_samples(drawn: Drawn) -> Drawn:
-    """A transform of one sample is not refused by the original: it ends the process."""
+    """Lengthen a clip of one sample, whose transform the original does not refuse: it ends the process."""
     return _of_length(drawn, max(drawn["shape"][1], 2))
 
 
@@ -213,7 +208,7 @@ def _of_length(drawn: Drawn, n_samples: int) -> Drawn:
 
 
 def _time_domain(turned: Turned) -> Drawn:
-    """Only windows of 401 samples fit the initialiser of its pooling: the others are refused."""
+    """Draw windows of 401 samples, which alone fit the initialiser of its pooling; others are refused."""
     drawn = {**_frontend(turned), "sample_rate": 16000}
     if turned.integer(0, 4):
         drawn["window_len"] = 25.0

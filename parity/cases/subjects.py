@@ -37,6 +37,8 @@ from numpy.typing import NDArray
 from parity.cases.case import draw_signal
 
 Array = NDArray[Any]
+CONVOLUTIONS = ("GaborConv1D", "Conv1D", "NormalizedConv1D", "SincConv1D", "FFTConv1D")
+POOLINGS = ("GaussianLowpass", "LearnablePooling1D", "ChannelWiseLearnablePooling1D", "MaxPooling1D")
 ENERGIES = ("PCENLayer", "ExponentialMovingAverage", "log_compression", "SpecAugment")
 _HALF_PEAK = math.sqrt(2 * math.log(2)) / math.pi
 
@@ -44,7 +46,7 @@ _HALF_PEAK = math.sqrt(2 * math.log(2)) / math.pi
 def draw_input(
     name: str, shape: tuple[int, ...], weights: str, signal: str, amplitude: float, rng: np.random.Generator
 ) -> Array:
-    """The input of a public name, in its own unit: audio and energies times ``amplitude``; functions of parameters
+    """Draw the input of a public name, in its own unit: audio and energies times ``amplitude``; functions of parameters
     take those of :func:`draw_variable`."""
     n = math.prod(shape)
     if name == "upper_power_of_2":
@@ -78,7 +80,7 @@ def draw_input(
 def draw_variable(
     name: str, shape: tuple[int, ...], weights: str, kernels: str, window: int, rng: np.random.Generator
 ) -> Array:
-    """A variable or argument, by its canonical name: inside its limits, or with ``"outside"`` on either side of them.
+    """Draw a variable or argument, by its canonical name, inside its limits, or with ``"outside"`` on either side.
 
     ``kernels`` is the class whose ``kernel`` this would be: rad/sample and samples for Gabor, Hz for sinc filters.
     """
@@ -123,7 +125,7 @@ _SCALARS: dict[str, list[tuple[float, float]]] = {
 
 
 def _either(inside: Array, ranges: list[tuple[float, float]], rng: np.random.Generator) -> Array:
-    """Each value from one of the ranges outside, or as it was."""
+    """Draw each value from one of the ranges outside, or as it was."""
     drawn = np.stack([inside, *(rng.uniform(low, high, inside.shape) for low, high in ranges)])
     return np.asarray(np.take_along_axis(drawn, rng.integers(0, len(drawn), inside.shape)[None], axis=0)[0])
 
@@ -148,7 +150,7 @@ def _sinc_kernel(n: int, outside: bool, rng: np.random.Generator) -> Array:
 
 
 def _pooling_kernel(shape: tuple[int, ...], window: int, outside: bool, rng: np.random.Generator) -> Array:
-    """The widths of Gaussian windows, [1, 1, C, 1], or the taps of a learned one, [1, W, 1, 1]."""
+    """Draw the widths of Gaussian windows, [1, 1, C, 1], or the taps of a learned one, [1, W, 1, 1]."""
     if shape[1] > 1 or (shape[2] == 1 and window == 1):
         return np.abs(rng.standard_normal(shape)) / shape[1]
     width = rng.uniform(min(2.02 / window, 0.49), 0.49, shape)
@@ -268,7 +270,7 @@ class Subject:
     def of(
         cls, name: str, shape: tuple[int, ...] = (), seed: int = 0, weights: str = "trained", **settings: Any
     ) -> Subject:
-        """A subject with these settings; those that have the value of ``SETTINGS`` anyway are left out."""
+        """Make a subject with these settings; those that have the value of ``SETTINGS`` anyway are left out."""
         known = {**SETTINGS.get(name, {}), **COMMON}
         changed = {k: v for k, v in settings.items() if k not in known or v != known[k]}
         return cls(name, tuple(sorted(changed.items())), tuple(shape), seed, weights)
@@ -279,11 +281,7 @@ class Subject:
 
     @classmethod
     def parse(cls, text: str) -> Subject:
-        """The subject that ``str(subject)`` writes.
-
-        Raises:
-            ValueError: not such a text, or what the constructor refuses.
-        """
+        """Read what ``str(subject)`` writes; refuse another text, and what the constructor refuses."""
         try:
             call = ast.parse(text.strip(), mode="eval").body
             if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
@@ -295,7 +293,7 @@ class Subject:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """Every setting of the name, those that were not given included; without ``signal`` and ``amplitude``."""
+        """Return every setting of the name, given or not, without ``signal`` and ``amplitude``."""
         given = dict(self.settings)
         return {name: given.get(name, default) for name, default in SETTINGS[self.name].items()}
 
@@ -306,7 +304,7 @@ class Subject:
 
     @property
     def tensors(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of the arguments that :meth:`values` draws beside a layer's variables."""
+        """List names and shapes of the arguments that :meth:`values` draws beside a layer's variables."""
         return ARGUMENTS[self.name](self.arguments, self.shape) if self.name in ARGUMENTS else {}
 
     @property
@@ -319,14 +317,14 @@ class Subject:
 
     @property
     def stride(self) -> int:
-        """Samples between two outputs."""
+        """Count samples between two outputs."""
         own = self.arguments
         if "window_stride" in own:
             return int(own["sample_rate"] * own["window_stride"] // 1000)
         return int(own.get("strides", 1))
 
     def input(self) -> Array:
-        """The input in the original's layout, float32 (int32 for ``upper_power_of_2``).
+        """Draw the input in the original's layout, float32 (int32 for ``upper_power_of_2``).
 
         Raises:
             ValueError: it takes none.
@@ -355,5 +353,5 @@ class Subject:
         return out
 
     def cotangent(self, shape: tuple[int, ...]) -> Array:
-        """A random cotangent for an output of this shape, float32; never all ones."""
+        """Draw a random cotangent for an output of this shape, float32; never all ones."""
         return np.random.default_rng([self.seed, 2]).standard_normal(shape).astype(np.float32)

@@ -67,13 +67,13 @@ NOT_COVERED = (
 )
 
 
-def property_of(name: str) -> str:
+def in_words(name: str) -> str:
     """Name in words what is compared: ``forward`` is an output."""
     return _PROPERTIES.get(name, name)
 
 
 def millionths(value: float | None) -> str:
-    """A fraction as millionths, two digits; a dash for what was not measured."""
+    """Show a fraction as millionths, two digits; a dash for what was not measured."""
     if value is None:
         return "-"
     scaled = value / MILLIONTH
@@ -81,12 +81,12 @@ def millionths(value: float | None) -> str:
 
 
 def brief(value: float) -> str:
-    """Two digits; a whole small number as such."""
+    """Show two digits; a whole small number as such."""
     return f"{value:.2g}"
 
 
 def percent(ratio: float) -> str:
-    """A share of a limit in percent."""
+    """Show a share of a limit in percent."""
     scaled = 100 * ratio
     if scaled == 0:
         return "0"
@@ -105,7 +105,7 @@ def failure(claim: Claim) -> str:
         allowed = f"{m.at_least:.3g} to {m.bound:.3g} is declared"
     against = "the float64 computation" if m.reference == "oracle" else m.reference
     return (
-        f"{m.rung} {_BROKEN[m.criterion]}: {property_of(m.property)}, at {m.stage}, {m.domain}, against {against}. "
+        f"{m.rung} {_BROKEN[m.criterion]}: {in_words(m.property)}, at {m.stage}, {m.domain}, against {against}. "
         f"Measured {m.observed:.3g}; {allowed}."
     )
 
@@ -127,13 +127,13 @@ class Row(NamedTuple):
 
 
 def worst_first(claims: Sequence[Claim]) -> list[Row]:
-    """The rows that are held to a limit, those that fail first, then the one whose worst case uses most of its own."""
+    """List the rows that are held to a limit, those that fail first, then by the share that the worst case uses."""
     held = [row for row in grouped(claims) if row.worst.worst.criterion != "divergence" or row.verdict == "failed"]
     return sorted(held, key=lambda row: (row.worst.worst.holds, -row.worst.worst.ratio))
 
 
 def grouped(claims: Sequence[Claim]) -> list[Row]:
-    """The rows of all claims."""
+    """Put all claims in rows."""
     groups: dict[tuple[object, ...], list[Claim]] = {}
     for claim in claims:
         m = claim.worst
@@ -148,7 +148,7 @@ def _row(claims: Sequence[Claim]) -> Row:
     return Row(worst, len(claims), max(c.n_cases for c in claims), verdict)
 
 
-class Step(NamedTuple):
+class LadderStep(NamedTuple):
     """A candidate held against a reference.
 
     Attributes:
@@ -170,8 +170,8 @@ class Step(NamedTuple):
     failed: int
 
 
-def steps(claims: Sequence[Claim]) -> list[Step]:
-    """The steps from the top down; of a certificate of ports alone, each port and what it is held against."""
+def steps(claims: Sequence[Claim]) -> list[LadderStep]:
+    """List the steps from the top down; of a certificate of ports alone, each port and what it is held against."""
     if of_the_ladder(claims) or not claims:
         titles = {rung.name: rung.title for rung in RUNGS.values()}
         titles["efficientleaf"] += ", its approximation off"
@@ -181,16 +181,16 @@ def steps(claims: Sequence[Claim]) -> list[Step]:
     return [_step(claims, rung, "a port", reference) for rung, reference in pairs]
 
 
-def _step(claims: Sequence[Claim], rung: str, title: str, reference: str) -> Step:
+def _step(claims: Sequence[Claim], rung: str, title: str, reference: str) -> LadderStep:
     own = [c for c in claims if (c.worst.rung, c.worst.reference) == (rung, reference)]
     output, *gradients = _largest([c for c in own if _is_relative(c)])
     held = [c.worst.ratio for c in own if c.worst.criterion != "divergence"]
     failures = sum(not c.worst.holds for c in own)
-    return Step(rung, title, reference, output, _most(gradients), max(held, default=None), failures)
+    return LadderStep(rung, title, reference, output, _most(gradients), max(held, default=None), failures)
 
 
 def differences(claims: Sequence[Claim]) -> dict[tuple[str, str, str], list[float | None]]:
-    """Of every (candidate, reference, domain): the worst output, input gradient and parameter gradient.
+    """Find the worst output, input gradient and parameter gradient of every (candidate, reference, domain).
 
     Only differences that are measured against the reference's own size count: where terms cancel, a gradient is judged
     against float64 instead and has no such figure.
@@ -211,7 +211,7 @@ def _is_relative(claim: Claim) -> bool:
 
 
 def _largest(claims: Sequence[Claim]) -> list[float | None]:
-    """The largest difference of an output, an input gradient and a parameter gradient; None where there is none."""
+    """Find the largest difference of an output, an input gradient and a parameter gradient, or None."""
     output = [c.highest for c in claims if c.worst.property == "forward" and c.worst.stage == "output"]
     gradients = [[c.highest for c in claims if c.worst.property == f"{of} gradient"] for of in ("input", "parameter")]
     return [max(values, default=None) for values in (output, *gradients)]
@@ -222,12 +222,12 @@ def _most(values: Sequence[float | None]) -> float | None:
 
 
 def failed(claims: Sequence[Claim]) -> list[Claim]:
-    """The claims that do not hold, the farthest beyond its limit first."""
+    """List the claims that do not hold, the farthest beyond its limit first."""
     return sorted((c for c in claims if not c.worst.holds), key=lambda c: -c.worst.ratio)
 
 
 def headline(certificate: Certificate) -> str:
-    """The verdict in one sentence."""
+    """Say the verdict in one sentence."""
     n, bad = len(certificate.claims), len(failed(certificate.claims))
     every = {0: "no claim", 1: "the one claim"}.get(n, f"all {n:,} claims")
     holds = "holds" if n == 1 else "hold"

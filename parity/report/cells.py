@@ -39,7 +39,7 @@ class Cell(NamedTuple):
 
 
 def cells() -> Iterator[Cell]:
-    """Every cell of the grid."""
+    """List every cell of the grid."""
     for rung in RUNGS.values():
         for dtype in ("float64", "float32"):
             yield from (Cell(rung.name, "forward", stage, dtype) for stage in rung.stages)
@@ -60,25 +60,25 @@ def cells() -> Iterator[Cell]:
 
 
 def claimed(entry: PublicName, property: str) -> str:
-    """The property of a claim, one of ``report.claims.PROPERTIES``, that is a property of a public name."""
+    """Name the property of a claim, one of ``report.claims.PROPERTIES``, that is a property of a public name."""
     gradient = "parameter gradient" if "weights" in entry.properties else "input gradient"
     words = {"gradient": gradient, "weights": "bridge round trip", "training": "training step"}
     return words.get(property, property)
 
 
 def _variables(rung: Rung) -> tuple[str, ...]:
-    """The canonical variables that the rung can hold."""
+    """List the canonical variables that the rung can hold."""
     configs = _FULLEST if "norm" in rung.stages else (LeafConfig(),)
     return tuple(dict.fromkeys(name for config in configs for name in canonical.expected_shapes(config)))
 
 
 def trained(rung: Rung) -> tuple[str, ...]:
-    """The canonical variables that the rung learns: all but the fixed smoother's."""
+    """List the canonical variables that the rung learns: all but the fixed smoother's."""
     return tuple(name for name in _variables(rung) if name not in (canonical.RNN_KERNEL, canonical.RNN_RECURRENT))
 
 
 def states(claims: Sequence[Claim]) -> dict[Cell, str]:
-    """The state of every cell: ``certified``, ``declared`` (a divergence alone), ``failed`` or ``empty``."""
+    """Find the state of every cell: ``certified``, ``declared`` (a divergence alone), ``failed`` or ``empty``."""
     verdicts: dict[Cell, set[str]] = {cell: set() for cell in cells()}
     for claim in claims:
         m = claim.worst

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-RUNGS = ("original", "tf_leaf", "og_leaf", "leaf", "efficientleaf", "oracle")
+LADDER = ("original", "tf_leaf", "og_leaf", "leaf", "efficientleaf", "oracle")
 PROPERTIES = (
     "status", "forward", "input gradient", "parameter gradient", "training step", "trajectory", "bridge round trip",
 )  # fmt: skip
@@ -25,8 +25,11 @@ RELATIONS = ("bitwise", "algebraic", "rounding", "approximate", "divergent")
 CRITERIA = ("status", "accuracy", "soundness", "direct", "divergence")
 UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
 SLACK_LIMIT = 20.0
-# what measurements of one claim have in common
-KEY = ("rung", "reference", "stage", "property", "domain", "dtype", "criterion", "relation")
+# what measurements of one claim have in common, in the order by which claims are sorted: by place, then by name
+KEY: dict[str, tuple[str, ...]] = {
+    "rung": LADDER, "reference": LADDER, "property": PROPERTIES, "domain": (), "stage": STAGES, "dtype": (),
+    "criterion": CRITERIA, "relation": RELATIONS,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class Measurement:
 
     @builtins.property
     def ratio(self) -> float:
-        """How near to failing: above 1 it fails, and infinite where the observed value is NaN."""
+        """Say how near to failing it is: above 1 it fails, and infinite where the observed value is NaN."""
         if math.isnan(self.observed):
             return math.inf
         return max(_over(self.observed, self.bound), _over(self.at_least, self.observed))
@@ -154,31 +157,17 @@ class Claim:
 
     @property
     def order(self) -> tuple[Any, ...]:
-        """Sorts claims up the ladder."""
-        m = self.worst
-        return (
-            _place(RUNGS, m.rung),
-            _place(RUNGS, m.reference),
-            _place(PROPERTIES, m.property),
-            m.domain,
-            _place(STAGES, m.stage),
-            m.dtype,
-            _place(CRITERIA, m.criterion),
-            _place(RELATIONS, m.relation),
-        )
+        """Sort claims up the ladder."""
+        return tuple(_place(names, getattr(self.worst, name)) for name, names in KEY.items())
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: flat; numbers that JSON has no word for are the strings ``nan``, ``inf`` and ``-inf``."""
+        """Return it flat for JSON; numbers that JSON has no word for are the strings ``nan``, ``inf`` and ``-inf``."""
         own = {"n_cases": self.n_cases, "lowest": self.lowest, "highest": self.highest, "slack": self.slack}
         return {k: plain(v) for k, v in {**asdict(self.worst), **own, "verdict": self.verdict}.items()}
 
     @classmethod
     def from_dict(cls, row: dict[str, Any]) -> Claim:
-        """The claim that ``as_dict`` wrote.
-
-        Raises:
-            ValueError: a field is missing.
-        """
+        """Make the claim that ``as_dict`` wrote; raises ValueError where a field is missing."""
         names = [f.name for f in fields(Measurement)]
         if missing := [n for n in (*names, "n_cases", "lowest", "highest") if n not in row]:
             raise ValueError(f"claim={row!r}: must have {', '.join(missing)}")
@@ -191,7 +180,7 @@ def _place(names: Sequence[str], name: str) -> tuple[int, str]:
 
 
 def plain(value: Any) -> Any:
-    """The value, or its name where JSON has no word for it: ``nan``, ``inf``, ``-inf``."""
+    """Return the value, or its name where JSON has no word for it: ``nan``, ``inf``, ``-inf``."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -234,11 +223,11 @@ class MeasurementLog:
 
     @property
     def claims(self) -> list[Claim]:
-        """Every claim, up the ladder."""
+        """List every claim, up the ladder."""
         return sorted(self._claims.values(), key=lambda claim: claim.order)
 
     def dump(self) -> dict[str, Any]:
-        """Plain lists and strings, for another process to ``merge``."""
+        """Return plain lists and strings, for another process to ``merge``."""
         rows = [{**c.as_dict(), "cases": sorted(self._cases[c.worst.key])} for c in self.claims]
         return {"claims": rows, "evidence": self.evidence}
 

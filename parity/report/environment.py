@@ -18,11 +18,7 @@ FEATURES = (
 
 
 def describe(root: Path) -> dict[str, Any]:
-    """The environment of this process, for the certificate; of a library that was never imported, None.
-
-    Args:
-        root: a folder of the checkout, for the commit.
-    """
+    """Describe this process for the certificate (a library never imported: None), and the commit of a folder."""
     torch, hypothesis = sys.modules.get("torch"), sys.modules.get("hypothesis")
     mkldnn = torch and torch.backends.mkldnn
     return {
@@ -41,7 +37,7 @@ def describe(root: Path) -> dict[str, Any]:
 
 
 def installed(name: str) -> str | None:
-    """The version of a package, or of its build for CPUs alone; None where neither is installed."""
+    """Find the version of a package, or of its build for CPUs alone; None where neither is installed."""
     for candidate in (name, f"{name}-cpu"):
         try:
             return version(candidate)
@@ -64,7 +60,7 @@ def commit(root: Path) -> dict[str, Any] | None:
 
 
 def cpu() -> dict[str, Any]:
-    """Model, number of cores and those features that decide which kernels run."""
+    """Find the processor's model, number of cores and those features that decide which kernels run."""
     model, flags = platform.processor() or platform.machine(), set[str]()
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()

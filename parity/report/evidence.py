@@ -115,11 +115,7 @@ def _digest(entry: dict[str, Any]) -> str:
 
 @cache
 def state(tests: Path) -> str:
-    """A hash of everything that evidence depends on.
-
-    Args:
-        tests: the folder of the tests that give it.
-    """
+    """Hash everything that evidence depends on, the folder of the tests that give it included."""
     setting: list[Any] = [platform.python_version(), platform.platform(), cpu()]
     setting += [(name, installed(name)) for name in LIBRARIES] + [(name, os.environ.get(name)) for name in SETTINGS]
     total = hashlib.sha256(json.dumps(setting).encode())
@@ -129,7 +125,7 @@ def state(tests: Path) -> str:
 
 
 def sources(tests: Path) -> Iterable[tuple[str, Path]]:
-    """Every source of the rungs and of ``parity``, wherever they are installed, and of the tests, by name."""
+    """List every source of the rungs and of ``parity``, wherever they are installed, and of the tests, by name."""
     folders = [("tests", tests)]
     for package in PACKAGES:
         spec = find_spec(package)  # imports nothing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -10,13 +11,16 @@ from unittest.mock import patch
 import numpy as np
 import soundfile
 
-from parity.adapters.rungs import RUNGS, Adapter
+import efficientleaf
+import leaf
+from parity.adapters.rungs import RUNGS, Adapter, rung_of
 from parity.oracle.config import LeafConfig
 from parity.report import pictures, recorded
 from parity.report.answers import MILLIONTH
 from parity.report.page import Picture
 from parity.report.pictures import Array, webp
 from parity.weights.convert_module import convert
+from parity.weights.load_weights import load_weights
 
 N_FREQUENCIES = 16384
 SAMPLE_RATE = 16000
@@ -57,7 +61,7 @@ class Exhibit(NamedTuple):
 
 
 def ladder(golden: Path) -> tuple[dict[str, Exhibit], Array | None]:
-    """The rungs up the ladder with the weights of the original's golden, and the two upper ones with their defaults.
+    """Build the rungs up the ladder with the original's weights, and the two upper ones with their defaults.
 
     Args:
         golden: of the clip; without it the weights are og_leaf's own.
@@ -65,47 +69,31 @@ def ladder(golden: Path) -> tuple[dict[str, Exhibit], Array | None]:
     Returns:
         Without rung 0 where there is no TensorFlow; and what was recorded of the original, [filters, frames], or None.
     """
-    import efficientleaf
-    import leaf
-
-    adapters = {name: rung.load_adapter() for name, rung in RUNGS.items() if rung.framework == "torch"}
-    port, original = adapters["og_leaf"].build(LeafConfig()), None
+    port, original = RUNGS["og_leaf"].load_adapter().build(LeafConfig()), None
     if golden.is_file():
         with np.load(golden, allow_pickle=False) as arrays:
             weights = {n.removeprefix("variables/"): arrays[n] for n in arrays.files if n.startswith("variables/")}
             original = np.asarray(arrays["output"][0], dtype=np.float64)
-        adapters["og_leaf"].write(port, weights)
-    shown = {}
-    try:
-        adapter = RUNGS["tf_leaf"].load_adapter()
-    except ImportError:
-        pass
-    else:
-        lowest = adapter.build(LeafConfig())
-        adapter.write(lowest, adapters["og_leaf"].read(port))
-        shown["tf_leaf"] = Exhibit(lowest, adapter)
+        load_weights(port, weights)
+    shown: dict[str, Any] = {}
+    with suppress(ImportError):
+        shown["tf_leaf"] = convert(port, "tf_leaf")
     centred = convert(port, "leaf", padding="centered")
-    rough = efficientleaf.EfficientLeaf(compression="pcen", **ROUGH)
     shown |= {
-        "og_leaf": Exhibit(port, adapters["og_leaf"]),
-        "leaf": Exhibit(convert(port, "leaf"), adapters["leaf"]),
-        CENTRED: Exhibit(centred, adapters["leaf"]),
-        "efficientleaf": Exhibit(convert(centred, "efficientleaf"), adapters["efficientleaf"]),
-        "leaf, its own defaults": Exhibit(leaf.Leaf(), adapters["leaf"]),
-        "efficientleaf, 8 groups (8G-opt)": Exhibit(rough, adapters["efficientleaf"]),
+        "og_leaf": port,
+        "leaf": convert(port, "leaf"),
+        CENTRED: centred,
+        "efficientleaf": convert(centred, "efficientleaf"),
+        "leaf, its own defaults": leaf.Leaf(),
+        "efficientleaf, 8 groups (8G-opt)": efficientleaf.EfficientLeaf(compression="pcen", **ROUGH),
     }
-    return shown, original
+    return {name: Exhibit(module, rung_of(module).load_adapter()) for name, module in shown.items()}, original
 
 
 def draw(clip: Path, faults: Sequence[Mapping[str, Any]] = ()) -> list[Picture]:
-    """The pictures of the rungs.
+    """Draw the rungs on a clip of 16 kHz, its first channel, and the planted bugs that rows of evidence tell of.
 
-    Args:
-        clip: an audio file, 16 kHz; of several channels the first is used.
-        faults: rows of evidence on planted bugs.
-
-    Raises:
-        ValueError: another sampling rate.
+    Refuse with a ValueError another sampling rate.
     """
     audio, rate = soundfile.read(clip, dtype="float32", always_2d=True)
     if rate != SAMPLE_RATE:
@@ -153,7 +141,7 @@ def draw(clip: Path, faults: Sequence[Mapping[str, Any]] = ()) -> list[Picture]:
 
 
 def _fault(port: Exhibit, x: Array, reference: Array, caught: Sequence[float]) -> Picture:
-    """What the most common bug of ports looks like: the smoother ignores the state that it should start from."""
+    """Show what the most common bug of ports looks like: a smoother that ignores the state to start from."""
     from og_leaf.postprocessing import ExponentialMovingAverage
 
     smooth = ExponentialMovingAverage.forward
@@ -214,5 +202,5 @@ def _peak(values: Array) -> float:
 
 
 def _relative(candidate: Array, reference: Array) -> Array:
-    """The difference as a fraction of the reference's largest value."""
+    """Compute the difference as a fraction of the reference's largest value."""
     return np.asarray((candidate - reference) / _peak(reference))

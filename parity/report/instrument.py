@@ -94,7 +94,7 @@ SECTIONS: dict[str, Section] = {
 
 
 def parts(certificate: Certificate) -> list[str]:
-    """What the certificate knows of the instrument, a sentence without its end each."""
+    """Say what the certificate knows of the instrument, a sentence without its end each."""
     evidence = certificate.evidence
     out = []
     if faults := evidence.get("faults"):

@@ -9,17 +9,13 @@ from parity.report.claims import Claim
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table; bars inside of cells are escaped."""
+    """Make a table; bars inside of cells are escaped."""
     lines = (head, ["---"] * len(head), *rows)
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
 def insert(page: str, name: str, text: str) -> str:
-    """The page with a text between the comments of that name, in place of what is there.
-
-    Raises:
-        ValueError: it has no such comments, or in another order.
-    """
+    """Put a text between a page's comments of that name; raises ValueError where they are missing or in disorder."""
     opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
     before, found, rest = page.partition(opening)
     _, ended, after = rest.partition(closing)
@@ -29,7 +25,7 @@ def insert(page: str, name: str, text: str) -> str:
 
 
 def measured(claims: Sequence[Claim]) -> str:
-    """The differences of the ladder's steps; the README's table comes from here."""
+    """Tabulate the differences of the ladder's steps; the README's table comes from here."""
     rows = []
     for (rung, reference, domain), found in differences(claims).items():
         cells = ("held to float64" if value is None else f"{value:.1e}" for value in found)

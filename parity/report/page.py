@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from parity.cases.public_names import PROPERTIES, PUBLIC, PublicName
+from parity.cases.public_names import NAME_PROPERTIES, PUBLIC, PublicName
 from parity.divergences import DIVERGENCES, Divergence
 from parity.report import answers, instrument
 from parity.report.cells import WHOLE, claimed, of_the_ladder, states
@@ -45,18 +45,13 @@ class Picture(NamedTuple):
 
     @property
     def source(self) -> str:
-        """The file inside of an address."""
+        """Put the file inside of an address."""
         kind = "webp" if self.data[8:12] == b"WEBP" else "png"
         return f"data:image/{kind};base64,{base64.b64encode(self.data).decode()}"
 
 
 def render(certificate: Certificate, pictures: Sequence[Picture] = ()) -> str:
-    """The page.
-
-    Args:
-        certificate: what to show.
-        pictures: what was drawn for it.
-    """
+    """Render the page of a certificate, with the pictures that were drawn for it."""
     claims, evidence = certificate.claims, certificate.evidence
     of_ladder = of_the_ladder(claims)
     environment = Environment(
@@ -68,7 +63,7 @@ def render(certificate: Certificate, pictures: Sequence[Picture] = ()) -> str:
     )
     environment.filters |= {
         "brief": answers.brief, "percent": answers.percent, "millionths": answers.millionths,
-        "words": answers.property_of, "failure": answers.failure, "observed": _observed,
+        "words": answers.in_words, "failure": answers.failure, "observed": _observed,
     }  # fmt: skip
     failed = answers.failed(claims)
     html: str = environment.get_template("page.html").render(
@@ -87,7 +82,7 @@ def render(certificate: Certificate, pictures: Sequence[Picture] = ()) -> str:
         pictures=pictures,
         divergences=_divergences(claims) if of_ladder else {},
         names=[(name, _of_name(name, claims)) for name in PUBLIC] if of_ladder else [],
-        name_columns=[(rung, property) for rung in WHOLE for property in PROPERTIES],
+        name_columns=[(rung, property) for rung in WHOLE for property in NAME_PROPERTIES],
         environment=_lines(certificate.environment),
         instrument=instrument.parts(certificate) if evidence else [],
         sections=[(section, evidence[n]) for n, section in instrument.SECTIONS.items() if evidence.get(n)],
@@ -123,7 +118,7 @@ def _of_name(name: PublicName, claims: Sequence[Claim]) -> list[tuple[str, str]]
     """Class and text of each cell of a public name: percent of its limit that the worst claim uses, or why not."""
     own = [c for c in claims if c.worst.stage == name.name and c.worst.dtype == "float32"]
     return [_name_cell(name, property, [c for c in own if c.worst.rung == rung])
-            for rung in WHOLE for property in PROPERTIES]  # fmt: skip
+            for rung in WHOLE for property in NAME_PROPERTIES]  # fmt: skip
 
 
 def _name_cell(name: PublicName, property: str, claims: Sequence[Claim]) -> tuple[str, str]:
@@ -146,12 +141,12 @@ def _name_cell(name: PublicName, property: str, claims: Sequence[Claim]) -> tupl
 
 
 def _bar(value: float) -> float:
-    """The length of a bar in percent, on a logarithmic scale from a hundredth of a millionth to a thousandth."""
+    """Find a bar's length in percent, on a logarithmic scale from a hundredth of a millionth to a thousandth."""
     return min(100.0, max(2.0, 20.0 * (math.log10(value / answers.MILLIONTH) + 2.0))) if value > 0 else 0.0
 
 
 def _data(claims: Sequence[Claim]) -> Markup:
-    """Every claim as JSON for the page's script: each word once, and a claim as the numbers of its words.
+    """Write every claim as JSON for the page's script: each word once, and a claim as the numbers of its words.
 
     What could end the element that it stands in is escaped.
     """
@@ -163,7 +158,7 @@ def _data(claims: Sequence[Claim]) -> Markup:
         said = {
             **vars(m),
             "criterion": answers.CRITERIA[m.criterion],
-            "property": answers.property_of(m.property),
+            "property": answers.in_words(m.property),
             "verdict": answers.VERDICTS[claim.verdict],
         }
         numbers = (getattr(m, name) for name in _NUMBERS)
@@ -180,7 +175,7 @@ def _data(claims: Sequence[Claim]) -> Markup:
 
 
 def _lines(value: Any) -> list[tuple[str, str]]:
-    """Nested dictionaries as (dotted name, value) pairs."""
+    """List nested dictionaries as (dotted name, value) pairs."""
     out: list[tuple[str, str]] = []
     for name, item in value.items():
         if isinstance(item, dict):

@@ -36,18 +36,14 @@ SIDES = ((8, -3, "left"), (-8, -3, "right"), (0, 9, "center"), (0, -14, "center"
 
 
 def webp(figure: Figure) -> bytes:
-    """The figure as a WebP file, sharp on a dense screen and small enough for a page that holds several."""
+    """Write the figure as a WebP file, sharp on a dense screen and small enough for a page that holds several."""
     out = io.BytesIO()
     figure.savefig(out, format="webp", dpi=150, pil_kwargs={"quality": 72, "method": 6})
     return out.getvalue()
 
 
 def features(rungs: Mapping[str, Array]) -> Figure:
-    """The features of one clip, a panel per rung, one colour scale.
-
-    Args:
-        rungs: name to [filters, frames].
-    """
+    """Draw the features of one clip, [filters, frames] by rung, a panel each, on one colour scale."""
     figure, panels = _panels([1.15] * len(rungs), margin=0.9, sharex=True)
     norm = Normalize(*np.percentile(np.concatenate([np.ravel(a) for a in rungs.values()]), [0.5, 99.5]))
     for axes, (name, array) in zip(panels, rungs.items(), strict=True):
@@ -75,7 +71,7 @@ def differences(pairs: Mapping[str, Array]) -> Figure:
 
 
 def fault(pairs: Mapping[str, Array], caught: Sequence[float], limit: float) -> Figure:
-    """A step without and with a planted bug, in times its limit; below, how far beyond it every bug was caught.
+    """Draw a step without and with a planted bug, in times its limit; below, how far beyond it every bug was caught.
 
     Args:
         pairs: title to a relative difference [filters, frames].
@@ -99,10 +95,9 @@ def fault(pairs: Mapping[str, Array], caught: Sequence[float], limit: float) -> 
 
 
 def filters(rungs: Mapping[str, tuple[Array, Array]]) -> Figure:
-    """Frequency responses of a few filters of each rung over each other; peak and width against the first's.
+    """Draw a few filters of each rung over each other; peak and width against the first's.
 
-    Args:
-        rungs: name to (frequencies in Hz [F], magnitude response [filters, F]).
+    A rung has frequencies in Hz [F], and a magnitude response [filters, F].
     """
     figure = Figure(figsize=(WIDTH, 6.4), layout="constrained")
     panels: dict[str, Any] = figure.subplot_mosaic([["top", "top"], ["peaks", "widths"]], height_ratios=(3, 2))
@@ -131,19 +126,14 @@ def filters(rungs: Mapping[str, tuple[Array, Array]]) -> Figure:
 
 
 def _peak_and_width(hz: Array, response: Array) -> tuple[Array, Array]:
-    """Of each filter: where its peak is, and the width of what lies within 3 dB of it, Hz."""
+    """Find of each filter where its peak is, and the width of what lies within 3 dB of it, Hz."""
     power = np.abs(response) ** 2
     inside = power >= power.max(axis=1, keepdims=True) / 2
     return hz[np.argmax(np.abs(response), axis=1)], inside.sum(axis=1) * (hz[1] - hz[0])
 
 
 def against_length(rows: Sequence[Row]) -> Figure:
-    """A panel a statistic, a line a value of s.
-
-    Args:
-        rows: of :func:`parity.checks.long.tables`: frames, s, the statistics, and ``... bound`` for those that have
-            one.
-    """
+    """Draw rows of :func:`parity.checks.long.tables`, bounds dashed: a panel a statistic, a line a value of s."""
     figure = Figure(figsize=(WIDTH, 6.4), layout="constrained")
     panels = figure.subplots(2, 2, sharex=True).ravel()
     smoothing = sorted({float(row["s"]) for row in rows})
@@ -165,7 +155,7 @@ def against_length(rows: Sequence[Row]) -> Figure:
 
 
 def costs(rows: Sequence[Row], of: str) -> list[Row]:
-    """The front ends with energies on eight clips of a second, ``forward`` or ``forward and backward``."""
+    """List the front ends with energies on eight clips of a second, ``forward`` or ``forward and backward``."""
     # the gain of the published code's groups is not put back: its error is that of 8G-opt
     return [
         row for row in rows
@@ -210,7 +200,7 @@ def against_cost(rows: Sequence[Row], modes: Sequence[str] = ("forward",)) -> Fi
 
 
 def _label(named: Sequence[tuple[Any, float, float, str]], taken: list[Bbox]) -> None:
-    """A name beside every point (axes, x, y, name), on the side where it covers least of what is taken."""
+    """Put a name beside every point (axes, x, y, name), on the side where it covers least of what is taken."""
     for axes, x, y, name in named:
         found: list[tuple[int, int, Any, Bbox]] = []
         for dx, dy, side in SIDES:
@@ -226,7 +216,7 @@ def _label(named: Sequence[tuple[Any, float, float, str]], taken: list[Bbox]) ->
 
 
 def _panels(heights: Sequence[float], margin: float, sharex: bool = False) -> tuple[Figure, list[Any]]:
-    """A column of panels of these heights in inches."""
+    """Make a column of panels of these heights in inches."""
     figure = Figure(figsize=(WIDTH, margin + sum(heights)), layout="constrained")
     panels = figure.subplots(len(heights), 1, sharex=sharex, squeeze=False, height_ratios=heights)
     return figure, panels[:, 0].tolist()

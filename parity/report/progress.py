@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 import pytest
 
-from parity.report.answers import property_of
+from parity.report.answers import in_words
 
 EVERY, STILL = 15.0, 1.0  # seconds between two lines, and between two looks at the clock
 DURATIONS = "leaf-ladder/durations"  # in pytest's cache: seconds a test took last time
@@ -30,11 +30,7 @@ PRIOR = 0.2  # how much of the run the expected pace counts as, beside what has 
 
 
 class Progress:
-    """Hooks of the process that reports; a thread writes, so that a long test is no silence.
-
-    Args:
-        config: of the run.
-    """
+    """Hook into the process that reports; a thread writes, so that a long test is no silence."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
@@ -91,7 +87,7 @@ class Progress:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport | pytest.CollectReport) -> tuple[str, str, str] | None:
-        """No dots: a category alone. What failed is said at once."""
+        """Write no dots: a category alone. What failed is said at once."""
         if not self.quiet or not isinstance(report, pytest.TestReport) or hasattr(report, "wasxfail"):
             return None
         if report.passed:
@@ -101,7 +97,7 @@ class Progress:
         return ("failed", "", "FAILED") if report.when == "call" else ("error", "", "ERROR")
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """The file that began last, until one of its tests has said what it measures."""
+        """Note the file that began last, until one of its tests has said what it measures."""
         path = nodeid.partition("::")[0]
         if path != self._file:
             self._file, file = path, Path(path)
@@ -116,14 +112,14 @@ class Progress:
         for name, value in report.user_properties:
             if name == "leaf-ladder":
                 rung, what = list(value)  # type: ignore[call-overload]
-                self.doing = f"{rung}, {property_of(what)}"
+                self.doing = f"{rung}, {in_words(what)}"
         if report.failed and self.quiet:
             self._write(f"FAILED {report.nodeid}", stays=True)
         else:
             self._write_if_due()
 
     def say(self, text: str) -> None:
-        """Another part of the run has begun."""
+        """Say that another part of the run has begun."""
         self.doing = text
         self._write(self.line())
 
@@ -142,7 +138,7 @@ class Progress:
     pytest_unconfigure = end
 
     def line(self) -> str:
-        """What is running, how much is done, and how long the rest may take."""
+        """Say what is running, how much is done, and how long the rest may take."""
         if not self.weights:
             return f"leaf-ladder: {self.doing}"
         total, left = len(self.weights), self.left()
@@ -151,7 +147,7 @@ class Progress:
         return f"leaf-ladder: {100 * n // total:3d} % ({n:,} of {total:,} tests{rest}): {self.doing}"
 
     def left(self) -> float | None:
-        """Seconds that the rest may take, by what each test takes; None before one is over.
+        """Estimate the seconds that the rest may take, by what each test takes; None before one is over.
 
         The first tests of a run are no fair sample of its pace: a file's first test computes what the others share. So
         the pace begins as the one that is expected, a worker doing a second's work in a second, and what is observed
@@ -188,7 +184,7 @@ class Progress:
 
 
 def _stdout() -> TextIO | None:
-    """A stdout of our own: pytest turns the file descriptor of the process away while a test runs."""
+    """Open a stdout of our own: pytest turns the file descriptor of the process away while a test runs."""
     try:
         return io.TextIOWrapper(io.FileIO(os.dup(sys.stdout.fileno()), "w"), encoding="utf-8", errors="replace")
     except (OSError, ValueError):  # a stdout that is no file

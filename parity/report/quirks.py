@@ -12,11 +12,7 @@ from parity.weights.outputs import replace_file
 
 
 def filled(page: str) -> str:
-    """The page with its tables as the data has them now.
-
-    Raises:
-        ValueError: a table's comments are missing; names them.
-    """
+    """Fill a page with its tables as the data has them now; raises as :func:`insert`."""
     quirks = [
         (f"`{q.file}`", q.statement, q.here if q.divergence is None else f"{q.here} (`{q.divergence}`)", q.reason)
         for q in QUIRKS

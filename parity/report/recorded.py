@@ -48,7 +48,7 @@ class Record:
     rows: list[dict[str, Any]]
 
     def changed(self, root: Path) -> list[str]:
-        """The sources that are no longer what was measured; with one of them the record is stale."""
+        """List the sources that are no longer what was measured; with one of them the record is stale."""
         return [path for path, digest in self.sources.items() if _digest(root / path) != digest]
 
 
@@ -90,17 +90,13 @@ def output(name: str, root: Path) -> Output:
 
 
 def read(root: Path) -> list[Record]:
-    """Every record of a repository, by name; none where it has no such folder. Other JSON files are not ours."""
+    """Read every record of a repository, by name; none where it has no such folder. Other JSON files are not ours."""
     found = [_record(path) for path in sorted((root / FOLDER).glob("*.json"))]
     return [record for record in found if record is not None]
 
 
 def find(name: str, root: Path) -> Record:
-    """The record of this name.
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
+    """Find the record of this name; raises FileNotFoundError where there is none."""
     for record in read(root):
         if record.name == name:
             return record
@@ -125,7 +121,7 @@ def _digest(path: Path) -> str:
 
 
 def without_prose(source: str) -> str:
-    """A Python file without comments, docstrings and empty lines: no number that it computes depends on them.
+    """Return a Python file without comments, docstrings and empty lines: no number depends on them.
 
     Cut out of the text, not written anew from a tree, so that every version of Python finds the same.
     """
@@ -145,6 +141,6 @@ def without_prose(source: str) -> str:
 
 
 def commit_of(root: Path) -> str:
-    """The commit that is checked out, nine digits; with ``+`` where files have changed since."""
+    """Name the commit that is checked out, nine digits; with ``+`` where files have changed since."""
     found = commit(root)
     return "" if found is None else found["id"][:9] + ("+" if found["dirty"] else "")

@@ -138,7 +138,7 @@ class Certifier:
         return out
 
     def _draw(self, failures: list[str], notes: list[str]) -> list[Picture]:
-        """The pictures; what is not installed is a note, what breaks is a failure."""
+        """Draw the pictures; what is not installed is a note, what breaks is a failure."""
         clip = self.config.rootpath / CLIP
         if not clip.is_file():
             notes.append(f"no pictures: {CLIP} is not here")
@@ -185,11 +185,7 @@ def _without_banners() -> Iterator[None]:
 
 
 def _require_ours(directory: Path) -> None:
-    """Refuse, before any test runs, a folder that cannot be written to, or whose files are not a certificate's.
-
-    Raises:
-        pytest.UsageError: names the file.
-    """
+    """Refuse with a UsageError, before any test, a folder that is not writable, or whose files are no certificate's."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for name, mark in (("certificate.json", '"schema": '), ("index.html", "<title>The LEAF ladder: ")):
@@ -206,5 +202,5 @@ def _has(mark: str, path: Path) -> bool:
 
 
 def in_ci() -> bool:
-    """Whether the environment says that this is a CI run: there, nothing may be skipped."""
+    """Tell whether the environment says that this is a CI run: there, nothing may be skipped."""
     return os.environ.get("CI", "").lower() not in ("", "0", "false", "no")

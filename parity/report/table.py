@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from parity.report import answers
-from parity.report.answers import CRITERIA, VERDICTS, brief, grouped, millionths, percent, property_of, worst_first
+from parity.report.answers import CRITERIA, VERDICTS, brief, grouped, in_words, millionths, percent, worst_first
 from parity.report.cells import of_the_ladder
 from parity.report.certificate import Certificate
 from parity.report.claims import Measurement
@@ -23,12 +23,7 @@ WIDEST = 400  # a terminal wraps long rows better than rich breaks cells
 
 
 def render(certificate: Certificate, colour: bool = False) -> str:
-    """The verdict, the ladder and the five answers, in at most ``LINES`` lines of ``WIDTH`` columns.
-
-    Args:
-        certificate: what to show.
-        colour: whether to write terminal colours.
-    """
+    """Show the verdict, the ladder and the five answers, in at most ``LINES`` lines of ``WIDTH`` columns."""
     end = _wrapped([_summary(certificate)])
     notes = [Text(f"note: {line}", style=STYLE["slack"]) for line in certificate.notes]
     lines = _wrapped([*_verdict(certificate), Text(), *_ladder(certificate), Text(), *_answers(certificate), *notes])
@@ -79,14 +74,14 @@ def _worst(certificate: Certificate) -> list[Text]:
     out = []
     for row in worst_first(certificate.claims)[:N_WORST]:
         m = row.worst.worst
-        line = f"{percent(m.ratio):>6} %  {m.rung} <- {m.reference}, {property_of(m.property)} at {m.stage}, {m.domain}"
+        line = f"{percent(m.ratio):>6} %  {m.rung} <- {m.reference}, {in_words(m.property)} at {m.stage}, {m.domain}"
         line = line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..."
         out.append(Text(line, style=STYLE["failed"] if row.verdict == "failed" else ""))
     return out
 
 
 def _summary(certificate: Certificate) -> Text:
-    """One line: how many claims of each verdict, on how many tests, in which time."""
+    """Say in one line how many claims of each verdict, on how many tests, in which time."""
     said = {
         "certified": "certified",
         "slack": "certified with a wide limit",
@@ -101,12 +96,7 @@ def _summary(certificate: Certificate) -> Text:
 
 
 def render_all(certificate: Certificate, colour: bool = False) -> str:
-    """Everything: a row per step, property and domain, every failed claim, the instrument, the summary.
-
-    Args:
-        certificate: what to show.
-        colour: whether to write terminal colours.
-    """
+    """Show a row per step, property and domain, every failed claim, the instrument, and the summary."""
     names = "step", "property", "on", "claims", "cases", "% of limit", "worst at", "criterion", "verdict"
     table = _table(names, colour, right=("claims", "cases", "% of limit"))
     declared = [row for row in grouped(certificate.claims) if row.verdict == "divergence"]
@@ -114,7 +104,7 @@ def render_all(certificate: Certificate, colour: bool = False) -> str:
         m = row.worst.worst
         table.add_row(
             f"{m.rung} <- {m.reference}",
-            property_of(m.property),
+            in_words(m.property),
             m.domain,
             str(row.n_claims),
             str(row.n_cases),
@@ -132,7 +122,7 @@ def render_all(certificate: Certificate, colour: bool = False) -> str:
 
 
 def render_measurements(measured: Sequence[Measurement], colour: bool = False) -> str:
-    """Every measurement of a case as a table: what was compared, how, and whether it holds."""
+    """Show every measurement of a case as a table: what was compared, how, and whether it holds."""
     names = "property", "stage", "against", "type", "criterion", "observed", "bound", "verdict"
     table = _table(names, colour)
     for m in measured:
@@ -150,7 +140,7 @@ def _table(names: Sequence[str], colour: bool, right: Sequence[str] = ()) -> Tab
 
 
 def _wrapped(lines: Iterable[Text]) -> list[Text]:
-    """The lines, broken at ``WIDTH`` columns, what goes on set in."""
+    """Break the lines, broken at ``WIDTH`` columns, what goes on set in."""
     out: list[Text] = []
     for line in lines:
         first, *rest = line.wrap(Console(), WIDTH - 4) if len(line) > WIDTH else [line]

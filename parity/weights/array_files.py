@@ -16,10 +16,19 @@ from typing import Any
 import numpy as np
 
 from parity.adapters import layouts
-from parity.adapters.public import public_port
-from parity.weights.contents import MOST_DIRECTORY, Array, Contents, File, StoredArray, refused_as
+from parity.adapters.layouts import public_port
+from parity.weights.contents import (
+    MOST_DIRECTORY,
+    Array,
+    Contents,
+    File,
+    StoredArray,
+    open_archive,
+    read_member,
+    refused_as,
+    require_checksum,
+)
 from parity.weights.outputs import require_library
-from parity.weights.zip_archive import open_archive, read_member, require_checksum
 
 # the filters of a state dict, and what stands before
 FRONTEND = re.compile(r"(?:(.+?)\.)?(?:_complex_conv\.|complex_conv\.kernel$|filterbank\.center_freqs$)")
@@ -217,7 +226,7 @@ def _checked_members(file: File) -> Counter[int]:
                 raise ValueError(f"{member.filename!r} is marked as a folder, must be a file")
             if member.filename.endswith("data.pkl") and member.file_size > MOST_DIRECTORY:
                 raise ValueError(f"{member.filename!r} has {member.file_size} bytes: at most {MOST_DIRECTORY} are read")
-            require_checksum(file, found, member)
+            require_checksum(found, member)
         return Counter(member.file_size for member in found.infolist() if "/data/" in f"/{member.filename}")
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 import leaf
 from parity.adapters import layouts
-from parity.adapters.public import PUBLIC, PublicPort
+from parity.adapters.layouts import PUBLIC, PublicPort
 from parity.oracle.config import FLOOR
 from parity.weights.array_files import original_variables
 from parity.weights.contents import Array, naming
@@ -140,12 +140,9 @@ def _placed(module: Any, port: PublicPort, window: int, bias: torch.Tensor | Non
 
 
 class PlacedPooling(nn.Module):
-    """A pooling with zeros put before and after by a port's rule, and its bias: [B, C, T] -> [B, C, frames].
+    """Put zeros before and after, by a port's rule, pool, and add a bias [C] or None: [B, C, T] -> [B, C, frames].
 
-    Args:
-        pooling: of ``og_leaf``; it pads nothing from now on.
-        pads: zeros before and after.
-        bias: [C], added to the energies; None for none.
+    The ``pooling`` is ``og_leaf``'s, and pads nothing from now on.
     """
 
     def __init__(self, pooling: Any, pads: tuple[int, int], bias: torch.Tensor | None) -> None:

@@ -1,15 +1,14 @@
 """``leaf-ladder convert``: a file of weights becomes a frontend of a PyTorch rung, and its distance is measured.
 
-The distance is that of the features of a clip: a recording of the user's, the repository's, or synthesised audio.
+The distance is that of the features of a clip, see :mod:`parity.weights.clip`.
 """
 
 from __future__ import annotations
 
-import wave
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from parity.adapters.rungs import reject_options
 from parity.oracle.config import PADDINGS
 from parity.weights import stored
+from parity.weights.clip import audio_of, recorded
 from parity.weights.frontend_config import FrontendConfig, typed
 from parity.weights.outputs import check_all, require_file, require_library, require_weights
 from parity.weights.stored import APPROXIMATIONS
@@ -29,7 +29,6 @@ Array = NDArray[Any]
 ALLOWED = {
     "og_leaf": (), "leaf": ("padding", "wrap"), "efficientleaf": ("padding", "wrap", *APPROXIMATIONS),
 }  # fmt: skip
-SPEECH = Path(__file__).resolve().parents[2] / "fixtures" / "speech" / "arctic_a0009.wav"
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,14 @@ def convert_file(
             Nothing is written then.
     """
     options = dict(options or {})
-    _require_options(to, options)
+    if to not in ALLOWED:
+        raise ValueError(f"to={to!r}: must be one of {tuple(ALLOWED)}")
+    reject_options(to, options, ALLOWED[to])
+    for option, value in options.items():
+        if option == "padding" and value not in PADDINGS:
+            raise ValueError(f"padding={value!r}: must be one of {PADDINGS}")
+        if option in APPROXIMATIONS and not 0 < value < float("inf"):
+            raise ValueError(f"{option}={value!r}: must be above 0 and finite")
     typed(settings)
     inputs = {"source": source, **({"clip": clip} if clip else {}), **(inputs or {})}
     outputs = stored.outputs(target, inputs, force)
@@ -123,17 +129,6 @@ def convert_file(
     found = Conversion(about.config, assumed, features.shape[1:], _difference(features, expected), name, aligned)
     stored.write(outputs, data, result)
     return found
-
-
-def _require_options(to: str, options: Mapping[str, Any]) -> None:
-    if to not in stored.RUNGS:
-        raise ValueError(f"to={to!r}: must be one of {stored.RUNGS}")
-    reject_options(to, dict(options), ALLOWED[to])
-    for name, value in options.items():
-        if name == "padding" and value not in PADDINGS:
-            raise ValueError(f"padding={value!r}: must be one of {PADDINGS}")
-        if name in APPROXIMATIONS and not 0 < value < float("inf"):
-            raise ValueError(f"{name}={value!r}: must be above 0 and finite")
 
 
 def _converted(
@@ -175,49 +170,3 @@ def _features(module: nn.Module, audio: Array, rung: str) -> Array:
         where = tuple(int(i) for i in bad[0])
         raise ValueError(f"features of {rung}: value {features[where]} at {list(where)} on this clip: must be finite")
     return features
-
-
-class Recording(NamedTuple):
-    """The first channel of a ``.wav`` file: its path, samples [1, T] in float32, and rate in Hz."""
-
-    path: Path
-    samples: Array
-    sample_rate: int
-
-
-def recorded(path: Path) -> Recording:
-    """Read the samples of a ``.wav`` file of 16 bits; raises ValueError where it cannot be read, and names it."""
-    require_file("clip", path)
-    try:
-        with wave.open(str(path)) as file:
-            if file.getsampwidth() != 2:
-                raise ValueError(f"{8 * file.getsampwidth()} bits a sample")
-            rate = file.getframerate()
-            samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, file.getnchannels())
-    except (OSError, EOFError, ValueError, wave.Error) as error:
-        raise ValueError(f"clip={str(path)!r}: must be a .wav file of 16-bit samples ({error})") from None
-    if not len(samples):
-        raise ValueError(f"clip={str(path)!r}: must have samples")
-    return Recording(path, (samples[None, :, 0] / 32768).astype(np.float32), rate)
-
-
-def audio_of(recording: Recording | None, sample_rate: int) -> tuple[str, Array]:
-    """Choose what to measure on: in words, and its samples [1, T] in float32.
-
-    That is the user's recording, which must have the frontend's ``sample_rate`` in Hz; or the repository's clip, whose
-    samples serve at any rate, which is said; or, without the repository, audio that is synthesised.
-    """
-    if recording is not None and recording.sample_rate != sample_rate:
-        raise ValueError(
-            f"clip={str(recording.path)!r}: has {recording.sample_rate} Hz, must have the frontend's {sample_rate}; "
-            "resample it, or say the frontend's rate: --config sample_rate=..."
-        )
-    if recording is None and not SPEECH.is_file():
-        n = np.arange(3 * sample_rate)
-        swell = 10.0 ** (2.0 * np.sin(2 * np.pi * n / sample_rate) - 2.5)
-        tone = np.sin(np.pi * n * n / (4.0 * len(n)))  # from 0 Hz to a quarter of the rate
-        noise = np.random.default_rng(0).standard_normal(len(n))
-        return "3 s of a synthesised sweep and noise", (swell * (tone + noise))[None].astype(np.float32)
-    used = recording or recorded(SPEECH)
-    other = "" if used.sample_rate == sample_rate else f" ({used.sample_rate} Hz, taken as {sample_rate} Hz)"
-    return used.path.name + other, used.samples

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
+import leaf
+from og_leaf.postprocessing import InstanceNormalization
 from parity.adapters import canonical
-from parity.adapters.canonical import Variables
-from parity.adapters.refusals import SIMPLIFIED, require_carried, same_function
+from parity.adapters.canonical import SIMPLIFIED, Variables, same_function
 from parity.adapters.rungs import RUNGS, Adapter, reject_options, rung_of
-from parity.oracle.config import LeafConfig
+from parity.oracle.arrays import Array
+from parity.oracle.config import FLOOR, LOG_OFFSET, NORM_EPS, LeafConfig
 from parity.weights.outputs import shown
-from parity.weights.pcen_logarithms import relearned
 from parity.weights.stored import APPROXIMATIONS, require_dtype
-from parity.weights.wrapping_modules import Floored, Preemphasis, TimeNorm, Wrapped
 
 
 def convert(module: Any, to: str, *, dtype: str | None = None, **options: Any) -> Any:
@@ -49,7 +52,7 @@ def convert(module: Any, to: str, *, dtype: str | None = None, **options: Any) -
     source = rung_of(module).load_adapter()
     target = RUNGS[to].load_adapter()
     config = source.config(module)
-    require_carried(module)
+    _require_carried(module)
     variables = canonical.canonical(source.read(module))  # refuses NaN and infinity
     dtype = str(variables["kernel"].dtype) if dtype is None else dtype
     require_dtype(dtype)
@@ -67,8 +70,6 @@ def convert(module: Any, to: str, *, dtype: str | None = None, **options: Any) -
         built = inside = target.build(config, dtype=dtype, **options)
         target.write(built, variables)
     if learn_logs is not None:
-        import leaf
-
         if not isinstance(inside.compression, leaf.PCEN):
             raise ValueError(
                 f"learn_logs={learn_logs!r}: {type(inside.compression).__name__} has no parameters to learn"
@@ -78,6 +79,25 @@ def convert(module: Any, to: str, *, dtype: str | None = None, **options: Any) -
         pcen = own if isinstance(own, leaf.PCEN) else inside.compression
         inside.compression = relearned(pcen, learn_logs, dtype).eval()
     return built
+
+
+def _require_carried(module: Any) -> None:
+    """Refuse a module whose PCEN has what no configuration says, and what another rung would not have.
+
+    That is a floor of the energies that is not LEAF's, or learned logarithms beyond the limits of the parameters.
+    """
+    pcen: Any = getattr(module, "compression", None)
+    if not hasattr(pcen, "learn_logs"):
+        return
+    if pcen.clamp != FLOOR:
+        raise ValueError(f"compression.clamp={pcen.clamp!r}: must be {FLOOR:g}, as in LEAF, to be carried")
+    if pcen.learn_logs:
+        for name in ("alpha", "r"):
+            largest = float(getattr(pcen, name).detach().exp().max())
+            if largest > 1:
+                raise ValueError(
+                    f"compression.{name}: value {largest:g}: must be at most 1, where other rungs limit it"
+                )
 
 
 def _wrapped(target: Adapter, config: LeafConfig, variables: Variables, dtype: str, **options: Any) -> Wrapped:
@@ -91,7 +111,10 @@ def _wrapped(target: Adapter, config: LeafConfig, variables: Variables, dtype: s
         return torch.as_tensor(held.pop(name)).to(getattr(torch, dtype))
 
     preemp = Preemphasis(tensor(canonical.PREEMP)) if config.preemp else nn.Identity()
-    norm = TimeNorm(tensor(canonical.GAMMA), tensor(canonical.BETA)) if config.mean_var_norm else nn.Identity()
+    norm: nn.Module = nn.Identity()
+    if config.mean_var_norm:
+        norm = InstanceNormalization(config.n_filters, NORM_EPS)
+        norm.weight, norm.bias = (nn.Parameter(tensor(name)) for name in (canonical.GAMMA, canonical.BETA))
     frontend = target.build(inside, dtype=dtype, **options)
     if config.compression == "pcen":
         target.write(frontend, held)
@@ -99,3 +122,144 @@ def _wrapped(target: Adapter, config: LeafConfig, variables: Variables, dtype: s
         target.write(frontend, {**target.read(frontend), **held})
         frontend.compression = Floored(log=config.compression == "log")
     return Wrapped(preemp, frontend, norm).eval()
+
+
+class Wrapped(nn.Module):
+    """A frontend of rung 2 or 3 with what it cannot hold around it: [B, T] or [B, 1, T] -> [B, C, frames].
+
+    Attributes:
+        preemp: before the frontend, or the identity.
+        frontend: the rung's own module.
+        norm: after it, or the identity.
+    """
+
+    def __init__(self, preemp: nn.Module, frontend: nn.Module, norm: nn.Module) -> None:
+        super().__init__()
+        self.preemp = preemp
+        self.frontend = frontend
+        self.norm = norm
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute the features."""
+        out: torch.Tensor = self.norm(self.frontend(self.preemp(x)))
+        return out
+
+
+class Preemphasis(nn.Module):
+    """``k[0] x[n] + k[1] x[n+1]``: [B, T] or [B, 1, T] -> [B, 1, T]; non-causal, as the original's SAME pads it.
+
+    Source: ``Leaf.__init__`` and ``PreempInit`` in the original's ``frontend.py`` and ``initializers.py``.
+    """
+
+    def __init__(self, kernel: torch.Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(kernel.reshape(1, 1, 2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Emphasise audio of at least one sample."""
+        x = x if x.ndim == 3 else x[:, None]
+        return nn.functional.conv1d(nn.functional.pad(x, (0, 1)), self.weight)
+
+
+class Floored(nn.Module):
+    """``max(x, 1e-5)``, or ``log(max(x, 1e-5) + 1e-5)``: any shape; the original's floor and ``log_compression``."""
+
+    def __init__(self, log: bool) -> None:
+        super().__init__()
+        self.log = log
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Limit energies from below; compress them."""
+        x = x.clamp(min=FLOOR)
+        return torch.log(x + LOG_OFFSET) if self.log else x
+
+
+PARAMETERS = ("s", "alpha", "delta", "r")
+
+
+def relearned(pcen: leaf.PCEN, learn_logs: bool, dtype: str | None = None) -> leaf.PCEN:
+    """Make the same PCEN, with its parameters held as logarithms or as values.
+
+    Args:
+        pcen: left as it is.
+        learn_logs: of the new one; what is held so already is copied, wherever it lies.
+        dtype: of the new one, ``"float32"`` or ``"float64"``; the given one's by default.
+
+    Raises:
+        ValueError: ``learn_logs`` is no bool; or as :func:`to_logarithms` and :func:`to_values`.
+    """
+    if not isinstance(learn_logs, bool):
+        raise ValueError(f"learn_logs={learn_logs!r}: must be True or False")
+    held = {name: getattr(pcen, name).detach().cpu().numpy() for name in PARAMETERS}
+    if learn_logs != pcen.learn_logs:
+        held = (to_logarithms if learn_logs else to_values)(held, dtype)
+    new = leaf.PCEN(pcen.num_bands, eps=pcen.eps, learn_logs=learn_logs, clamp=pcen.clamp, form=pcen.form)
+    new.to(pcen.s.device, getattr(torch, dtype) if dtype else pcen.s.dtype)
+    with torch.no_grad():
+        for name, value in held.items():
+            getattr(new, name).copy_(torch.as_tensor(value))
+    return new.train(pcen.training)
+
+
+def to_logarithms(linear: Mapping[str, Array], dtype: str | None = None) -> Variables:
+    """Turn what ``learn_logs=False`` holds into what ``learn_logs=True`` does.
+
+    Args:
+        linear: s and alpha in (0, 1], delta > 0, and r, the root's inverse, >= 1; arrays of float32 or float64.
+        dtype: of the result; that of each array by default.
+
+    Returns:
+        Logarithms, that of ``r`` being of the root; in the shapes given.
+
+    Raises:
+        ValueError: a parameter is missing, or a value is outside of these ranges; names it.
+    """
+    wide = _wide(linear)
+    for name in ("s", "alpha"):
+        _require(name, wide[name], (wide[name] > 0) & (wide[name] <= 1), "must lie in (0, 1]")
+    _require("delta", wide["delta"], (wide["delta"] > 0) & np.isfinite(wide["delta"]), "must be above 0, and finite")
+    inverse = (wide["r"] >= 1) & np.isfinite(wide["r"])
+    _require("r", wide["r"], inverse, "must be at least 1, and finite: the root is 1 / r, limited to 1")
+    return {n: _rounded(-np.log(v) if n == "r" else np.log(v), dtype or linear[n].dtype) for n, v in wide.items()}
+
+
+def to_values(logarithms: Mapping[str, Array], dtype: str | None = None) -> Variables:
+    """Turn what ``learn_logs=True`` holds into what ``learn_logs=False`` does.
+
+    Args:
+        logarithms: of s, alpha and the root, <= 0, and of delta; arrays of float32 or float64.
+        dtype: of the result; that of each array by default.
+
+    Returns:
+        s, alpha, delta, and r, the root's inverse; in the shapes given.
+
+    Raises:
+        ValueError: a parameter is missing, or the value that a logarithm stands for is outside of the shared domain or
+            of the normal numbers of its dtype; names it.
+    """
+    wide = _wide(logarithms)
+    for name in ("s", "alpha", "r"):
+        _require(name, wide[name], wide[name] <= 0, "must be at most 0, the logarithm of a value in (0, 1]")
+    with np.errstate(over="ignore"):
+        values = {n: _rounded(np.exp(-v if n == "r" else v), dtype or logarithms[n].dtype) for n, v in wide.items()}
+    for name, value in values.items():
+        normal = (value >= np.finfo(value.dtype).tiny) & np.isfinite(value)
+        _require(name, wide[name], normal, f"its exponential must be a normal number of {value.dtype}")
+    return values
+
+
+def _wide(parameters: Mapping[str, Array]) -> Variables:
+    if missing := [name for name in PARAMETERS if name not in parameters]:
+        raise ValueError(f"parameters: missing {missing}, must be {list(PARAMETERS)}")
+    return {name: np.asarray(parameters[name], dtype=np.float64) for name in PARAMETERS}
+
+
+def _rounded(value: Array, dtype: Any) -> Array:
+    with np.errstate(over="ignore", under="ignore"):
+        return value.astype(dtype)
+
+
+def _require(name: str, values: Array, allowed: NDArray[np.bool_], what: str) -> None:
+    if not np.all(allowed):
+        outside = values[~allowed].flat[0]
+        raise ValueError(f"compression.{name}: value {outside:g}: {what}")

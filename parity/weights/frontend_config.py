@@ -8,14 +8,13 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from parity.cases.subjects import CONVOLUTIONS, POOLINGS
 from parity.oracle.config import PADDINGS
 from parity.weights.outputs import require_file
 
 if TYPE_CHECKING:
     from torch import nn
 
-CONVOLUTIONS = ("GaborConv1D", "Conv1D", "NormalizedConv1D", "SincConv1D", "FFTConv1D")
-POOLINGS = ("GaussianLowpass", "LearnablePooling1D", "ChannelWiseLearnablePooling1D", "MaxPooling1D")
 ACTIVATIONS = ("squared_modulus", "leaky_relu", "relu", "none")
 COMPRESSIONS = ("pcen", "shared_pcen", "fixed_pcen", "log", "layer_norm", "none")
 SINC = {"conv1d_cls": "SincConv1D", "activation": "leaky_relu"}
@@ -116,6 +115,55 @@ class FrontendConfig:
         return ",".join(f"{name}={value}" for name, value in shown.items()) or "default"
 
 
+def build(config: FrontendConfig, dtype: str = "float32") -> nn.Module:
+    """Build a fresh ``og_leaf`` module of float32 or float64, in evaluation mode; raises as its class."""
+    import torch
+
+    import og_leaf
+
+    common: dict[str, Any] = {
+        "n_filters": config.n_filters, "window_len": config.window_len, "window_stride": config.window_stride,
+        "dtype": getattr(torch, dtype),
+    }  # fmt: skip
+    if config.frontend == "MelFilterbanks":
+        band: dict[str, Any] = {"n_fft": config.n_fft, "min_freq": config.min_freq, "max_freq": config.max_freq}
+        return og_leaf.MelFilterbanks(sample_rate=config.sample_rate, **common, **band).eval()
+    common.update(preemp=config.preemp, mean_var_norm=config.mean_var_norm)
+    if config.frontend != "TimeDomainFilterbanks":  # its own sample rate is that of the initial filters alone
+        common["sample_rate"] = config.sample_rate
+    if config.frontend != "Leaf":
+        other: nn.Module = getattr(og_leaf, config.frontend)(**common)
+        return other.eval()
+    free = og_leaf.GlorotUniform(config.window, config.window)  # overwritten by what is loaded
+    activations: dict[str, Any] = {
+        "squared_modulus": None, "leaky_relu": og_leaf.LeakyReLU(alpha=0.2), "relu": torch.relu,
+        "none": torch.nn.Identity(),
+    }  # fmt: skip
+    compression: Any = None
+    if config.compression == "log":
+        compression = og_leaf.log_compression
+    elif config.compression == "layer_norm":
+        compression = og_leaf.LayerNormalization(config.n_channels, dtype=common["dtype"])
+    elif config.compression != "none":
+        compression = og_leaf.PCENLayer(
+            config.n_channels,
+            floor=config.pcen_floor,
+            trainable=config.compression != "fixed_pcen",
+            learn_smooth_coef=config.compression != "fixed_pcen",
+            per_channel_smooth_coef=config.compression == "pcen",
+            dtype=common["dtype"],
+        )
+    return og_leaf.Leaf(
+        conv1d_cls=getattr(og_leaf, config.conv1d_cls),
+        activation=activations[config.activation],
+        pooling_cls=getattr(og_leaf, config.pooling_cls),
+        compression_fn=compression,
+        complex_conv_init=None if config.conv1d_cls == "GaborConv1D" else free,
+        num_channels=config.n_channels,
+        **common,
+    ).eval()
+
+
 def _setting(name: str, value: Any, kind: type) -> Any:
     """Turn a setting into its type; text is taken for what it says."""
     try:
@@ -176,52 +224,3 @@ def _alike(one: Any, other: Any) -> bool:
         return float(one) == float(other)
     except (TypeError, ValueError):
         return str(one).lower() == str(other).lower()
-
-
-def build(config: FrontendConfig, dtype: str = "float32") -> nn.Module:
-    """Build a fresh ``og_leaf`` module of float32 or float64, in evaluation mode; raises as its class."""
-    import torch
-
-    import og_leaf
-
-    common: dict[str, Any] = {
-        "n_filters": config.n_filters, "window_len": config.window_len, "window_stride": config.window_stride,
-        "dtype": getattr(torch, dtype),
-    }  # fmt: skip
-    if config.frontend == "MelFilterbanks":
-        band: dict[str, Any] = {"n_fft": config.n_fft, "min_freq": config.min_freq, "max_freq": config.max_freq}
-        return og_leaf.MelFilterbanks(sample_rate=config.sample_rate, **common, **band).eval()
-    common.update(preemp=config.preemp, mean_var_norm=config.mean_var_norm)
-    if config.frontend != "TimeDomainFilterbanks":  # its own sample rate is that of the initial filters alone
-        common["sample_rate"] = config.sample_rate
-    if config.frontend != "Leaf":
-        other: nn.Module = getattr(og_leaf, config.frontend)(**common)
-        return other.eval()
-    free = og_leaf.GlorotUniform(config.window, config.window)  # overwritten by what is loaded
-    activations: dict[str, Any] = {
-        "squared_modulus": None, "leaky_relu": og_leaf.LeakyReLU(alpha=0.2), "relu": torch.relu,
-        "none": torch.nn.Identity(),
-    }  # fmt: skip
-    compression: Any = None
-    if config.compression == "log":
-        compression = og_leaf.log_compression
-    elif config.compression == "layer_norm":
-        compression = og_leaf.LayerNormalization(config.n_channels, dtype=common["dtype"])
-    elif config.compression != "none":
-        compression = og_leaf.PCENLayer(
-            config.n_channels,
-            floor=config.pcen_floor,
-            trainable=config.compression != "fixed_pcen",
-            learn_smooth_coef=config.compression != "fixed_pcen",
-            per_channel_smooth_coef=config.compression == "pcen",
-            dtype=common["dtype"],
-        )
-    return og_leaf.Leaf(
-        conv1d_cls=getattr(og_leaf, config.conv1d_cls),
-        activation=activations[config.activation],
-        pooling_cls=getattr(og_leaf, config.pooling_cls),
-        compression_fn=compression,
-        complex_conv_init=None if config.conv1d_cls == "GaborConv1D" else free,
-        num_channels=config.n_channels,
-        **common,
-    ).eval()

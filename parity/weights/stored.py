@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FORMAT = "leaf-ladder frontend"
 VERSION = 2
 SUFFIX = ".safetensors"
-RUNGS = ("og_leaf", "leaf", "efficientleaf")
+TARGETS = ("og_leaf", "leaf", "efficientleaf")
 DTYPES = ("float32", "float64")
 APPROXIMATIONS = {"num_groups": int, "conv_win_factor": float, "stride_factor": float}  # options of efficientleaf
 OPTIONS = {"padding": str, "wrap": bool, "learn_logs": bool, **APPROXIMATIONS}
@@ -48,7 +48,7 @@ class Description:
     options: dict[str, Any]
 
     def __post_init__(self) -> None:
-        for name, allowed in (("rung", RUNGS), ("dtype", DTYPES)):
+        for name, allowed in (("rung", TARGETS), ("dtype", DTYPES)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}={getattr(self, name)!r}: must be one of {allowed}")
         for name, value in self.options.items():
@@ -155,11 +155,7 @@ def decode(path: Path, data: bytes, dtype: str | None = None) -> nn.Module:
 
 
 def described(path: Path) -> Description | None:
-    """Read the description inside a file of weights; None where there is none, whatever else the file is.
-
-    Raises:
-        ValueError: it is one of ours, but torn or of another version; names the file.
-    """
+    """Read the description inside a file of weights, or None; refuse one of ours that is torn or of another version."""
     if path.suffix != SUFFIX:
         return None
     require_file("path", path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from parity.weights.tensorflow_bundle import MAGIC, masked_crc
+from parity.weights.tensorflow_checkpoint import MAGIC, masked_crc
 from parity_tests.meta import checkpoint_files as files
 from parity_tests.meta import weights
 

@@ -17,7 +17,7 @@ from parity.criteria import Exactly
 from parity.weights.array_files import stored_arrays
 from parity.weights.keras_names import KerasNames
 from parity.weights.load_weights import open_file
-from parity.weights.tensorflow_bundle import Bundle
+from parity.weights.tensorflow_checkpoint import Bundle
 from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files
 from parity_tests.meta.weights import refuses, same_bits

@@ -21,7 +21,8 @@ from parity import convert, load, load_weights
 from parity.checks.grid import FORWARD
 from parity.criteria import AtMost, Exactly
 from parity.weights import stored
-from parity.weights.convert_file import SPEECH, audio_of, convert_file
+from parity.weights.clip import SPEECH, audio_of
+from parity.weights.convert_file import convert_file
 from parity.weights.frontend_config import FrontendConfig, settings_of
 from parity.weights.infer_config import infer
 from parity_tests.helpers.command import run
@@ -234,7 +235,7 @@ def test_sinc_filters_are_told_by_their_hertz():
 
 
 def test_clip_without_the_repository(monkeypatch, tmp_path):
-    monkeypatch.setattr("parity.weights.convert_file.SPEECH", tmp_path / "gone.wav")
+    monkeypatch.setattr("parity.weights.clip.SPEECH", tmp_path / "gone.wav")
     (name, audio), (_, again) = audio_of(None, 8000), audio_of(None, 8000)
     assert "synthesised" in name
     assert audio.shape == (1, 24000)

@@ -10,12 +10,12 @@ import pytest
 from parity.divergences import DIVERGENCES, divergence
 from parity.divergences.quirks import KEPT, MENDED, QUIRKS
 
-RUNGS = Path(__file__).parents[1] / "rungs"
+TESTS = Path(__file__).parents[1] / "rungs"
 
 
 def exercised():
     """(folder, test, divergence) of every call of ``diverges`` in the rungs' test files."""
-    for path in sorted(RUNGS.glob("*/test_*.py")):
+    for path in sorted(TESTS.glob("*/test_*.py")):
         for test in ast.parse(path.read_text()).body:
             for call in ast.walk(test):
                 if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "diverges":
@@ -43,7 +43,7 @@ def test_an_unknown_name_is_refused():
 
 @pytest.mark.parametrize("rung", ["tf_leaf", "og_leaf"])
 def test_every_kept_quirk_has_a_test_of_its_name(rung):
-    tree = ast.parse((RUNGS / rung / "test_quirks.py").read_text(encoding="utf-8"))
+    tree = ast.parse((TESTS / rung / "test_quirks.py").read_text(encoding="utf-8"))
     names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     assert names == {f"test_{q.name}" for q in QUIRKS if q.here == KEPT}
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from parity import load_weights
-from parity.weights.tensorflow_bundle import crc32c
+from parity.weights.tensorflow_checkpoint import crc32c
 from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files
 from parity_tests.meta.crafted import checkpoint, child, entry, graph, refuses

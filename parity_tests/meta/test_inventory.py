@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from parity.cases.fixed import FIXED
-from parity.cases.public_names import KINDS, PROPERTIES, PUBLIC, SIGNATURES, PublicName, public
+from parity.cases.public_names import KINDS, NAME_PROPERTIES, PUBLIC, SIGNATURES, PublicName, public
 from parity.cases.strategies import subjects
 from parity.cases.subjects import ARGUMENTS, SETTINGS, Subject, draw_variable
 from parity.checks import original
@@ -23,7 +23,7 @@ def test_every_name_has_properties_or_reasons():
     assert len({entry.name for entry in PUBLIC}) == len(PUBLIC) == len(SIGNATURES)
     for entry in PUBLIC:
         assert entry.kind in KINDS
-        assert sorted([*entry.properties, *entry.reasons]) == sorted(PROPERTIES)
+        assert sorted([*entry.properties, *entry.reasons]) == sorted(NAME_PROPERTIES)
         assert public(entry.name) is entry
     assert set(SIGNATURES) == {entry.name for entry in PUBLIC}
     assert set(SETTINGS) == set(FIXED) == set(COMPUTING)

@@ -34,7 +34,7 @@ from fixtures.kinds import Kind
 from parity import load
 from parity.cli import app
 from parity.weights import stored
-from parity.weights.convert_file import SPEECH
+from parity.weights.clip import SPEECH
 from parity.weights.frontend_config import FrontendConfig
 from parity.weights.outputs import PREFIX
 

@@ -105,8 +105,9 @@ def test_what_computes_the_same_is_taken_off(around):
 @pytest.mark.parametrize("around", [lambda module: module, torch.compile])
 def test_a_frontend_inside_a_model_is_named(around):
     model = around(nn.Sequential(nn.Identity(), fresh("og_leaf"), nn.Linear(2, 2)))
-    for call in (lambda: load_weights(model, CASE.variables()), lambda: load_weights(fresh("leaf"), model)):
-        refused(call, TypeError, "Sequential", "holds frontends at ['1']", "module.get_submodule('1')")
+    for name, call in (("module", lambda: load_weights(model, CASE.variables())),
+                       ("source", lambda: load_weights(fresh("leaf"), model))):  # fmt: skip
+        refused(call, TypeError, f"{name}=", "Sequential", "frontends at ['1']", f"{name}.get_submodule('1')")
 
 
 @pytest.mark.parametrize("name", ["model.index", "model.data-00000-of-00001"])
@@ -135,6 +136,11 @@ def test_a_bias_is_not_left_behind(name, bias):
     plain = og_leaf.Leaf(conv1d_cls=filterbank, **options)
     for module, source in ((plain, biased), (biased, plain)):
         refuses(module, source, "_complex_conv=Biased", f"without ['{bias}']")
+
+
+def test_names_of_the_originals_layer_do_not_make_another_class_one():
+    module, source = (og_leaf.Leaf(n_filters=3, compression_fn=nn.GroupNorm(1, 3)) for _ in range(2))
+    refuses(module, source, "_compress_fn=GroupNorm", "without ['weight', 'bias']")
 
 
 @pytest.mark.usefixtures("tensorflow")

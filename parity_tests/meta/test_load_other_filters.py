@@ -11,7 +11,7 @@ import og_leaf
 from parity import load_weights
 from parity.adapters.rungs import RUNGS
 from parity.weights.convert_file import convert_file
-from parity.weights.filter_classes import possible_classes
+from parity.weights.infer_config import possible_classes
 from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files
 from parity_tests.meta import weights

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from parity.cases.case import Case
-from parity.weights.tensorflow_bundle import Bundle
+from parity.weights.tensorflow_checkpoint import Bundle
 from parity_tests.helpers.refusals import refused
 from parity_tests.meta import checkpoint_files as files
 from parity_tests.meta.crafted import refuses

@@ -14,7 +14,7 @@ import efficientleaf
 import leaf
 import og_leaf
 import parity
-from parity.adapters.public import PUBLIC
+from parity.adapters.layouts import PUBLIC
 from parity.adapters.rungs import RUNGS
 from parity.checks.grid import Expected
 from parity.criteria import Accuracy

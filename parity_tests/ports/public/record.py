@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from parity.adapters.public import PUBLIC
+from parity.adapters.layouts import PUBLIC
 
 HERE = Path(__file__).parent
 RECORDED = HERE / "recorded.json"

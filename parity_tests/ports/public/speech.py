@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 
 import parity
-from parity.adapters.public import public_port
+from parity.adapters.layouts import public_port
 from parity.adapters.rungs import RUNGS
 from parity.oracle.config import LeafConfig
 from parity.ports.checking import described
 from parity.ports.examination import Examination
 from parity.ports.port import Port
-from parity.weights.convert_file import SPEECH, recorded
+from parity.weights.clip import SPEECH, recorded
 from parity_tests.ports.public.record import REPOSITORIES, SPOKEN
 
 HERE = Path(__file__).parent

@@ -16,7 +16,7 @@ from parity.oracle import pcen as oracle
 from parity.oracle import pointwise
 from parity.oracle.running import EXP, Precision, Running
 from parity.oracle.scan import average
-from parity.weights.pcen_logarithms import PARAMETERS, relearned, to_logarithms, to_values
+from parity.weights.convert_module import PARAMETERS, relearned, to_logarithms, to_values
 
 U = 2.0**-24
 AGAIN = "pytest parity_tests/rungs/leaf/test_logs.py"
