@@ -18,6 +18,7 @@ from parity.report.environment import commit, describe
 from parity.weights.outputs import Output
 
 FOLDER = Path("benchmarks", "results")
+_Place = tuple[int, int]  # line from 1, column in bytes
 _WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -121,7 +122,7 @@ def _digest(path: Path) -> str:
 
 
 def without_prose(source: str) -> str:
-    """Return a Python file without comments, docstrings and empty lines: no number depends on them.
+    """Return a Python file without comments, docstrings, messages of errors and empty lines: no number depends on them.
 
     Cut out of the text, not written anew from a tree, so that every version of Python finds the same.
     """
@@ -132,12 +133,27 @@ def without_prose(source: str) -> str:
             text[line - 1] = text[line - 1][:column]
     lines = [line.encode() for line in text]  # a tree counts columns in bytes
     for node in ast.walk(ast.parse(source)):
-        first = node.body[0] if isinstance(node, _WITH_DOCSTRING) and node.body else None
-        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
-            begin, end = first.lineno - 1, (first.end_lineno or first.lineno) - 1
-            around = lines[begin][: first.col_offset] + lines[end][first.end_col_offset :]
-            lines[begin : end + 1] = [around] + [b""] * (end - begin)
+        if span := _prose(node):
+            (begin, first), (end, last) = span
+            around = lines[begin - 1][:first] + lines[end - 1][last:]
+            lines[begin - 1 : end] = [around] + [b""] * (end - begin)
     return "".join(f"{line.decode().rstrip()}\n" for line in lines if line.strip())
+
+
+def _prose(node: ast.AST) -> tuple[_Place, _Place] | None:
+    """Return where a docstring, or what an error is raised with, begins and ends."""
+    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+        return _end(node.exc.func), _end(node.exc)
+    first = node.body[0] if isinstance(node, _WITH_DOCSTRING) and node.body else None
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        return (first.lineno, first.col_offset), _end(first)
+    return None
+
+
+def _end(node: ast.expr | ast.stmt) -> _Place:
+    assert node.end_lineno is not None  # a tree that was parsed has both
+    assert node.end_col_offset is not None
+    return node.end_lineno, node.end_col_offset
 
 
 def commit_of(root: Path) -> str:

@@ -53,6 +53,16 @@ def test_prose_makes_no_record_stale(root, written):
     assert recorded.without_prose(written) == CODE
 
 
+def test_message_of_an_error_makes_no_record_stale(root):
+    code = 'def f(x):\n    if x:\n        raise ValueError({})\n    return x\n'
+    (root / "code.py").write_text(code.format('f"x={x!r}: is wrong"'))
+    (record,) = keep(root)
+    (root / "code.py").write_text(code.format('\n            "x: must be 0"\n        '))
+    assert record.changed(root) == []
+    (root / "code.py").write_text(code.replace("Value", "Type").format('"x: must be 0"'))
+    assert record.changed(root) == ["code.py"]
+
+
 @pytest.mark.parametrize("written", [
     CODE.replace("# no", "# a"), CODE.replace("int", "float"), CODE + "f(1)\n", CODE.replace('f"', '"'),
     CODE.replace("    return", "    print(1)\n    return"), CODE.replace("    return", "    if x:\n        return"),
