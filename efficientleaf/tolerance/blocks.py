@@ -52,7 +52,9 @@ def tables(
 ) -> Tables:
     """Make the tables of clamped weights, [C] each, in their dtype; differentiable."""
     real, imag = (taps[:, geometry.half :] for taps in gabor_pair(geometry.size, centers, sigmas))
-    responses = torch.fft.hfft(torch.complex(real, imag), block.length)  # even in time but for the phase, so real
+    # h[-n] = conj h[n], so the response is real. This is that of the conjugate filter: as x is real, it gives conj y,
+    # whose modulus is the same
+    responses = torch.fft.hfft(torch.complex(real, imag), block.length)
     order = torch.tensor([band for group in groups for band in group.bands], device=centers.device)
     sizes = [len(group.bands) for group in groups]
     windows = gauss_windows(geometry.size, widths).index_select(0, order)
@@ -196,7 +198,10 @@ def _heard(spectra: Tensor, gains: Tensor, starts: Sequence[int]) -> Tensor:
 
 
 def _outputs(heard: Tensor, n_points: int) -> Tensor:
-    """Filters' outputs: [K, 1, blocks, 2 n_points], or [K, 2, blocks, n_points] at full rate."""
+    """Filters' outputs: [K, 1, blocks, 2 n_points], or [K, 2, blocks, n_points] at full rate.
+
+    Decimated, a band's first bin is taken for frequency 0: this turns the phase of y and leaves its modulus.
+    """
     spectra = torch.view_as_complex(torch.unflatten(heard, -1, (-1, 2)))
     if spectra.shape[1] == 2:
         y: Tensor = torch.fft.irfft(spectra, n_points)

@@ -71,7 +71,7 @@ class ToleranceFilterbank(Planned):
         self.n_filters = count("n_filters", n_filters)
         self.pool_size = count("pool_size", pool_size)
         if self.pool_size % 2 == 0:
-            raise ValueError(f"pool_size={pool_size!r}: an odd number of taps is needed")
+            raise ValueError(f"pool_size={pool_size!r}: must be odd")
         self.pool_stride = count("pool_stride", pool_stride)
         self.geometry = Geometry(self.pool_size, self.pool_stride)
         self.promise = Promise(_within("tolerance", tolerance, LEAST, MOST), dynamic_range)
@@ -184,5 +184,5 @@ class ToleranceFilterbank(Planned):
 def _within(name: str, value: Any, least: float, most: float) -> float:
     number = real(name, value, at_least=least)
     if number > most:
-        raise ValueError(f"{name}={value!r}: at most {most:g} is allowed")
+        raise ValueError(f"{name}={value!r}: must be at most {most:g}")
     return number
