@@ -54,7 +54,7 @@ def test_prose_makes_no_record_stale(root, written):
 
 
 def test_message_of_an_error_makes_no_record_stale(root):
-    code = 'def f(x):\n    if x:\n        raise ValueError({})\n    return x\n'
+    code = "def f(x):\n    if x:\n        raise ValueError({})\n    return x\n"
     (root / "code.py").write_text(code.format('f"x={x!r}: is wrong"'))
     (record,) = keep(root)
     (root / "code.py").write_text(code.format('\n            "x: must be 0"\n        '))
