@@ -9,6 +9,7 @@ import pytest
 
 from parity.divergences import DIVERGENCES, divergence
 from parity.divergences.quirks import KEPT, MENDED, QUIRKS
+from parity_tests.rungs import test_quirks
 
 RUNGS = Path(__file__).parents[1] / "rungs"
 
@@ -41,11 +42,11 @@ def test_an_unknown_name_is_refused():
         divergence("no-such-divergence")
 
 
-@pytest.mark.parametrize("rung", ["tf_leaf", "og_leaf"])
-def test_every_kept_quirk_has_a_test_of_its_name(rung):
-    tree = ast.parse((RUNGS / rung / "test_quirks.py").read_text(encoding="utf-8"))
-    names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    assert names == {f"test_{q.name}" for q in QUIRKS if q.here == KEPT}
+def test_every_kept_quirk_has_a_test_of_its_name_on_both_rungs():
+    tests = {name: test for name, test in vars(test_quirks).items() if name.startswith("test_")}
+    assert set(tests) == {f"test_{q.name}" for q in QUIRKS if q.here == KEPT}
+    assert all(test_quirks.BOTH.mark in test.pytestmark for test in tests.values())
+    assert [param.values for param in test_quirks.BOTH.args[1]] == [("tf_leaf",), ("og_leaf",)]
 
 
 @pytest.mark.parametrize("quirk", [q for q in QUIRKS if q.here == MENDED], ids=lambda q: q.name)

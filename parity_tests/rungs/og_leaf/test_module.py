@@ -95,12 +95,6 @@ def test_fixed_smoother_is_in_the_state_dict_and_not_trained():
     assert [name for name, p in pcen.named_parameters() if p.requires_grad] == ["alpha", "delta", "root"]
 
 
-def test_smoother_of_a_pcen_that_is_not_trainable_is_not_learned():
-    # kept from the original, where Keras freezes the layers inside a frozen one
-    pcen = og_leaf.PCENLayer(3, trainable=False, learn_smooth_coef=True)
-    assert not any(p.requires_grad for p in pcen.parameters())
-
-
 @given(low=st.floats(-2, 2), width=st.floats(0.1, 3))
 def test_clip_has_gradient_one_at_both_limits(low, width):
     values = torch.tensor([low, low + width, low + width / 2], dtype=torch.float64, requires_grad=True)

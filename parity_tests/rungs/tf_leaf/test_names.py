@@ -174,13 +174,6 @@ def test_a_power_of_two_is_its_own_upper(tf_leaf, power):
         assert tf_leaf.upper_power_of_2(2**power - 1) == 2**power
 
 
-def test_window_has_the_originals_late_hann(tf_leaf):
-    late = tf_leaf.window(tf_leaf.WindowType.HANNING, 9)
-    assert np.argmax(late) == np.argmax(np.hanning(9)) + 1
-    assert late[0] == late[2] != 0
-    assert late[-1] != 0
-
-
 def test_equal_centres_are_sorted_as_the_original_sorts_them(tf_leaf):
     def convolved(kernel, **settings):
         layer = tf_leaf.GaborConv1D(2 * sort_filters.N_FILTERS, 25, 1, "same", False, **settings)
