@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from pathlib import Path
 
 import pytest
@@ -15,16 +16,26 @@ RUNGS = Path(__file__).parents[1] / "rungs"
 
 
 def exercised():
-    """(folder, test, divergence) of every call of ``diverges`` in the rungs' test files."""
+    """(folder, word of a test's name, divergence) of every call of ``diverges`` in the rungs' test files.
+
+    The word is that of the test, or of its parameter where the divergence is one.
+    """
     for path in sorted(RUNGS.glob("*/test_*.py")):
         for test in ast.parse(path.read_text()).body:
             for call in ast.walk(test):
-                if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "diverges":
-                    yield path.parent.name, getattr(test, "name", ""), call.args[1].value
+                if not (isinstance(call, ast.Call) and getattr(call.func, "id", "") == "diverges"):
+                    continue
+                if isinstance(call.args[1], ast.Constant):
+                    yield path.parent.name, test.name.removeprefix("test_"), call.args[1].value
+                    continue
+                module = importlib.import_module(f"parity_tests.rungs.{path.parent.name}.{path.stem}")
+                (mark,) = getattr(module, test.name).pytestmark
+                for name in mark.args[1]:
+                    yield path.parent.name, mark.kwargs["ids"](name), name
 
 
 def test_every_divergence_is_exercised_by_the_test_that_its_command_runs_and_no_other_is():
-    declared = [(d.between[1], "test_" + d.name.replace("-", "_"), d.name) for d in DIVERGENCES]
+    declared = [(d.between[1], d.name.replace("-", "_"), d.name) for d in DIVERGENCES]
     assert sorted(exercised()) == sorted(declared)
     assert len({name for *_, name in declared}) == len(declared)
 
