@@ -35,9 +35,8 @@ def invalidations(rung: str) -> Iterator[Measurement]:
         for way in WAYS:
             for name, change in changes(way).items():
                 probe = PurityProbe(rung, form)
-                context = Context(
-                    rung, rung, DOMAIN, f"{form}, {way}: {name}", f"pytest parity_tests/rungs/{rung}/test_frozen.py"
-                )
+                again = f"pytest parity_tests/rungs/test_frozen.py -m {rung}"
+                context = Context(rung, rung, DOMAIN, f"{form}, {way}: {name}", again)
                 with invalidation(way):
                     yield from _after(probe, context, probe.build(arguments), change)
 

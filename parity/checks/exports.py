@@ -158,8 +158,8 @@ def graphs(subject: Subject, engine: str) -> Iterator[Measurement]:
 def judged(subject: Subject, engine: str, x: Tensor, got: np.ndarray, eager: np.ndarray) -> Iterator[Measurement]:
     """An output against the oracle's and against eager's."""
     case = f"{engine}: {tuple(x.shape)},{subject}"
-    name = "compile" if engine in ENGINES[:2] else "export"
-    context = Context(subject.rung, "eager", DOMAIN, case, f"pytest parity_tests/rungs/{subject.rung}/test_{name}.py")
+    again = f"pytest parity_tests/rungs/test_exports.py -m {subject.rung}"
+    context = Context(subject.rung, "eager", DOMAIN, case, again)
     value, error, rounding = subject.expected(x)
     same = status(got, eager)
     yield context.measurement("output", "status", same, "rounding")

@@ -209,5 +209,5 @@ def certain(setting: Setting, variables: dict[str, Array], geometry: Geometry, d
 
 def _context(domain: str, case: str, dtype: str) -> Context:
     return Context(
-        "efficientleaf", "oracle", domain, case, "pytest parity_tests/rungs/efficientleaf/test_plans.py", dtype
+        "efficientleaf", "oracle", domain, case, "pytest parity_tests/rungs/efficientleaf/test_groups.py", dtype
     )

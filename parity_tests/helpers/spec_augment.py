@@ -49,7 +49,7 @@ def cases(dtype: str) -> Iterator[tuple[str, np.ndarray, np.ndarray, Record]]:
 
 
 def context(rung: str, reference: str, domain: str, case: str, dtype: str = "float32") -> Context:
-    reproduce = f"pytest parity_tests/rungs/{rung}/test_spec_augment.py"
+    reproduce = f"pytest parity_tests/rungs/test_spec_augment.py -m {rung}"
     return Context(rung=rung, reference=reference, domain=domain, case=case, reproduce=reproduce, dtype=dtype)
 
 

@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from pathlib import Path
 
 import pytest
 
 from parity.divergences import DIVERGENCES, divergence
 from parity.divergences.quirks import KEPT, MENDED, QUIRKS
+from parity_tests.rungs import test_quirks
 
 TESTS = Path(__file__).parents[1] / "rungs"
 
 
 def exercised():
-    """(folder, test, divergence) of every call of ``diverges`` in the rungs' test files."""
+    """(folder, word of a test's name, divergence) of every call of ``diverges`` in the rungs' test files.
+
+    The word is that of the test, or of its parameter where the divergence is one.
+    """
     for path in sorted(TESTS.glob("*/test_*.py")):
         for test in ast.parse(path.read_text()).body:
             for call in ast.walk(test):
-                if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "diverges":
-                    yield path.parent.name, getattr(test, "name", ""), call.args[1].value
+                if not (isinstance(call, ast.Call) and getattr(call.func, "id", "") == "diverges"):
+                    continue
+                if isinstance(call.args[1], ast.Constant):
+                    yield path.parent.name, test.name.removeprefix("test_"), call.args[1].value
+                    continue
+                module = importlib.import_module(f"parity_tests.rungs.{path.parent.name}.{path.stem}")
+                (mark,) = getattr(module, test.name).pytestmark
+                for name in mark.args[1]:
+                    yield path.parent.name, mark.kwargs["ids"](name), name
 
 
 def test_every_divergence_is_exercised_by_the_test_that_its_command_runs_and_no_other_is():
-    declared = [(d.between[1], "test_" + d.name.replace("-", "_"), d.name) for d in DIVERGENCES]
+    declared = [(d.between[1], d.name.replace("-", "_"), d.name) for d in DIVERGENCES]
     assert sorted(exercised()) == sorted(declared)
     assert len({name for *_, name in declared}) == len(declared)
 
@@ -41,11 +53,11 @@ def test_an_unknown_name_is_refused():
         divergence("no-such-divergence")
 
 
-@pytest.mark.parametrize("rung", ["tf_leaf", "og_leaf"])
-def test_every_kept_quirk_has_a_test_of_its_name(rung):
-    tree = ast.parse((TESTS / rung / "test_quirks.py").read_text(encoding="utf-8"))
-    names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    assert names == {f"test_{q.name}" for q in QUIRKS if q.here == KEPT}
+def test_every_kept_quirk_has_a_test_of_its_name_on_both_rungs():
+    tests = {name: test for name, test in vars(test_quirks).items() if name.startswith("test_")}
+    assert set(tests) == {f"test_{q.name}" for q in QUIRKS if q.here == KEPT}
+    assert all(test_quirks.BOTH.mark in test.pytestmark for test in tests.values())
+    assert [param.values for param in test_quirks.BOTH.args[1]] == [("tf_leaf",), ("og_leaf",)]
 
 
 @pytest.mark.parametrize("quirk", [q for q in QUIRKS if q.here == MENDED], ids=lambda q: q.name)

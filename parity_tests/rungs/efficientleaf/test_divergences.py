@@ -17,6 +17,7 @@ SECOND = "noise of 16000 samples"
 OUTSIDE = {"center_freqs": [-0.5, 4.0], "bandwidths": [0.1, 1e4], "pooling_widths": [1e-4, 2.0]}
 GROUPS8 = {"num_groups": 8}
 OPTIMISED = {"num_groups": 8, "conv_win_factor": 6, "stride_factor": 16}
+SETTINGS = {"published-default": {}, "published-8g": GROUPS8, "published-8g-opt": OPTIMISED}
 
 
 def energies(module):
@@ -37,30 +38,6 @@ def from_leaf(gain=False, **arguments):
     return np.mean(np.linalg.norm(got - expected, axis=1) / np.linalg.norm(expected, axis=1))
 
 
-def test_published_default(ledger):
-    diverges(ledger, "published-default", from_leaf(), stage="pool", case=SECOND)
-
-
-def test_published_default_gained(ledger):
-    diverges(ledger, "published-default-gained", from_leaf(gain=True), stage="pool", case=SECOND)
-
-
-def test_published_8g(ledger):
-    diverges(ledger, "published-8g", from_leaf(**GROUPS8), stage="pool", case=SECOND)
-
-
-def test_published_8g_gained(ledger):
-    diverges(ledger, "published-8g-gained", from_leaf(gain=True, **GROUPS8), stage="pool", case=SECOND)
-
-
-def test_published_8g_opt(ledger):
-    diverges(ledger, "published-8g-opt", from_leaf(**OPTIMISED), stage="pool", case=SECOND)
-
-
-def test_published_8g_opt_gained(ledger):
-    diverges(ledger, "published-8g-opt-gained", from_leaf(gain=True, **OPTIMISED), stage="pool", case=SECOND)
-
-
 def alone(name, sigma=None, **arguments):
     """By band: |energies with this source - energies without|_2 / |LEAF's|_2, beside the stride if it needs one."""
     rest = set(SOURCES) - ({name} if name in ("kernel", "rate", "sigma") else {"rate", name})
@@ -73,52 +50,21 @@ def alone(name, sigma=None, **arguments):
     return np.linalg.norm(with_it - without, axis=1) / np.linalg.norm(energies(reference), axis=1)
 
 
-def test_published_default_kernel(ledger):
-    diverges(ledger, "published-default-kernel", alone("kernel").mean(), stage="pool", case=SECOND)
+def published(setting, whole):
+    """Share of LEAF's energies by which a published setting differs: wholly, with its gain, or by one source alone."""
+    arguments = SETTINGS[setting]
+    if whole in ("", "gained"):
+        return from_leaf(gain=bool(whole), **arguments)
+    return alone(whole, **arguments).mean()
 
 
-def test_published_8g_kernel(ledger):
-    diverges(ledger, "published-8g-kernel", alone("kernel", **GROUPS8).mean(), stage="pool", case=SECOND)
-
-
-def test_published_8g_opt_kernel(ledger):
-    diverges(ledger, "published-8g-opt-kernel", alone("kernel", **OPTIMISED).mean(), stage="pool", case=SECOND)
-
-
-def test_published_default_rate(ledger):
-    diverges(ledger, "published-default-rate", alone("rate").mean(), stage="pool", case=SECOND)
-
-
-def test_published_8g_rate(ledger):
-    diverges(ledger, "published-8g-rate", alone("rate", **GROUPS8).mean(), stage="pool", case=SECOND)
-
-
-def test_published_8g_opt_rate(ledger):
-    diverges(ledger, "published-8g-opt-rate", alone("rate", **OPTIMISED).mean(), stage="pool", case=SECOND)
-
-
-def test_published_default_gain(ledger):
-    diverges(ledger, "published-default-gain", alone("gain").mean(), stage="pool", case=SECOND)
-
-
-def test_published_8g_gain(ledger):
-    diverges(ledger, "published-8g-gain", alone("gain", **GROUPS8).mean(), stage="pool", case=SECOND)
-
-
-def test_published_8g_opt_gain(ledger):
-    diverges(ledger, "published-8g-opt-gain", alone("gain", **OPTIMISED).mean(), stage="pool", case=SECOND)
-
-
-def test_published_default_width(ledger):
-    diverges(ledger, "published-default-width", alone("width").mean(), stage="pool", case=SECOND)
-
-
-def test_published_8g_width(ledger):
-    diverges(ledger, "published-8g-width", alone("width", **GROUPS8).mean(), stage="pool", case=SECOND)
-
-
-def test_published_8g_opt_width(ledger):
-    diverges(ledger, "published-8g-opt-width", alone("width", **OPTIMISED).mean(), stage="pool", case=SECOND)
+@pytest.mark.parametrize("name", [
+    f"{setting}-{whole}".removesuffix("-")
+    for setting in SETTINGS for whole in ("", "gained", "kernel", "rate", "gain", "width")
+], ids=lambda name: name.replace("-", "_"))  # fmt: skip
+def test_of_a_published_setting(name, ledger):
+    setting = max((s for s in SETTINGS if name.startswith(s)), key=len)
+    diverges(ledger, name, published(setting, name[len(setting) + 1 :]), stage="pool", case=SECOND)
 
 
 def test_pooling_span(ledger):
@@ -130,7 +76,7 @@ def test_sigma_clamp_energies(ledger):
     diverges(ledger, "sigma-clamp-energies", alone("sigma", sigma=1.0).mean(), stage="pool", case=SECOND)
 
 
-@pytest.mark.parametrize("arguments", [{}, GROUPS8, OPTIMISED], ids=["default", "8g", "8g-opt"])
+@pytest.mark.parametrize("arguments", SETTINGS.values(), ids=SETTINGS)
 def test_span_and_sigma_do_nothing_in_the_published_settings(arguments):
     published, put_back = EfficientLeaf(**arguments), EfficientLeaf(**arguments, exact=("span", "sigma"))
     assert np.array_equal(energies(published), energies(put_back))

@@ -1,4 +1,4 @@
-"""Rung 3 as it is used, in groups: against the oracle's own plan, energies and gradients, and LogTBN by formula."""
+"""Rung 3 in groups against the oracle's own plan, energies and gradients, and LogTBN by formula."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from hypothesis import strategies as st
 
 import leaf
 from efficientleaf import EfficientLeaf, GroupedGaborFilterbank, LogTBN
+from parity.adapters import canonical
+from parity.adapters.efficientleaf import EfficientLeafAdapter
 from parity.checks.compressions import Normalised, filtered_terms
 from parity.checks.grid import Context, Expected, compare
-from parity.criteria import OfMax, RelativeL2, status
+from parity.checks.plans import EDGES, PUBLISHED, SEEDS, Setting, certain, differing, plans, projection
+from parity.checks.plans import expected as planned_for
+from parity.criteria import Exactly, OfMax, RelativeL2, status
 from parity.oracle import SIMPLIFIED, Box, Geometry, LeafOracle, compression, plan_groups
 from parity.oracle.config import LeafConfig
 from parity.oracle.geometry import clamped
 
+DIFFERS = Exactly("one number differs")
 EXACT = OfMax(2e-14, "the same function in float64: a hundred roundings of 2^-53, a phase counting by its envelope")
 GRADIENT = RelativeL2(1e-12, "as the forward pass, and sums over stages, bands and frames that may cancel two digits")
 SCALE_GRADIENT = RelativeL2(4 * 2.0**-53, "a few roundings of the terms that it adds up; observed: 0.8 of one")
@@ -120,6 +125,76 @@ def test_groups_energies_and_gradients_are_the_oracles(ledger, drawn, n_samples)
     expected = Expected(config, variables, x, cotangent, subtracts=False, conventions=SIMPLIFIED, geometry=geometry)
     for measurement in compare(where, got, expected):
         ledger.check(measurement)
+
+
+# the checks of plans, whose draws must reach what they are for
+
+
+def test_plans_energies_and_projections_are_the_oracles(ledger):
+    for measurement in plans():
+        ledger.check(measurement)
+
+
+@pytest.mark.parametrize("setting", PUBLISHED, ids=str)
+def test_nothing_of_the_initial_weights_stands_within_rounding_of_a_threshold(setting):
+    adapter = EfficientLeafAdapter()
+    variables = adapter.read(adapter.build(setting.config, **setting.options))
+    assert all(certain(setting, variables, setting.geometry(variables), "float32"))
+
+
+@pytest.mark.parametrize("setting", [*PUBLISHED, *EDGES], ids=str)
+def test_most_groups_are_decided(setting):
+    drawn = [setting.draw(seed) for seed in SEEDS]
+    decided = [c for variables in drawn for c in certain(setting, variables, setting.geometry(variables), "float32")]
+    assert 2 * sum(decided) > len(decided)
+
+
+def test_settings_reach_long_strides_several_kernels_and_single_groups():
+    geometries = [planned_for(setting, seed).oracle.geometry for setting in EDGES for seed in SEEDS]
+    groups = [g for geometry in geometries for g in geometry.groups]
+    strides = {g.conv_stride for g in groups}
+    assert {1, 2} < strides
+    assert any(g.pool_stride == 1 for g in groups)
+    assert any(len({g.kernel_size for g in geometry.groups}) > 1 for geometry in geometries)
+    assert any(len(geometry.groups) == 1 and geometry.groups[0].conv_stride > 1 for geometry in geometries)
+
+
+def test_weights_lie_on_both_sides_of_every_limit():
+    drawn = [(setting.geometry(setting.draw(seed)).box, setting.draw(seed)) for setting in EDGES for seed in SEEDS]
+    mu, sigma = (np.concatenate([v[canonical.KERNEL][:, i] for _, v in drawn]) for i in (0, 1))
+    assert mu.min() < 0 < np.pi < mu.max()
+    assert any((v[canonical.KERNEL][:, 1] < box.sigma_low).any() for box, v in drawn)
+    assert any((v[canonical.KERNEL][:, 1] > box.sigma_high).any() for box, v in drawn)
+    assert any((v[canonical.POOLING] < box.width_low).any() for box, v in drawn)
+    assert sigma.min() > 0
+
+
+def test_every_learned_variable_is_projected_or_left():
+    measured = {m.stage for m in projection(Setting(5, 5))}
+    learned = ("KERNEL", "POOLING", "ALPHA", "DELTA", "ROOT", "SMOOTH")
+    assert measured == {getattr(canonical, name) for name in learned}
+
+
+def test_a_group_on_a_threshold_is_decided_in_no_precision():
+    setting = Setting(2, 2, 4.0, 1.0)
+    variables = {name: value.astype(np.float64) for name, value in setting.draw(0).items()}
+    variables[canonical.KERNEL] = np.array([[np.pi / 2, 8.3], [1.1, 8.0]])
+    for dtype in ("float32", "float64"):
+        assert certain(setting, variables, setting.geometry(variables), dtype) == [False, False]
+
+
+def test_a_plan_that_differs_is_counted():
+    setting = Setting(2, 2, 4.0, 1.0)
+    groups = setting.geometry(setting.draw(0)).groups
+    other = [(g.start, g.stop, g.kernel_size + 2, g.conv_stride, g.window_size, g.pool_stride) for g in groups]
+    context = Context("efficientleaf", "oracle", "plans", "", "")
+    measured = differing(context, [(other, groups, [True, False])])
+    assert DIFFERS(measured.observed, 1).passes
+    assert "1 groups decided, 1 within" in measured.reason
+    assert not measured.holds
+
+
+# LogTBN
 
 
 def energies(seed, n_bands, n_frames):

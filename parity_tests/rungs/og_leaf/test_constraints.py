@@ -37,32 +37,37 @@ def stepped(layer, optimizer, slope=1.0):
 
 
 @pytest.mark.parametrize("make", [
-    lambda p: torch.optim.SGD(p, 1.0), lambda p: torch.optim.SGD(p, 1.0, momentum=0.9),
-    lambda p: torch.optim.Adam(p, 1.0), lambda p: torch.optim.AdamW(p, 1.0), lambda p: torch.optim.RMSprop(p, 1.0),
+    torch.optim.SGD, lambda p, lr: torch.optim.SGD(p, lr, momentum=0.9), torch.optim.Adam, torch.optim.AdamW,
+    torch.optim.RMSprop,
 ], ids=["SGD", "momentum", "Adam", "AdamW", "RMSprop"])  # fmt: skip
-def test_a_normalised_kernel_has_norm_one_after_any_step(make):
+def test_any_optimizer_ends_its_step_within_the_constraint(make):
     layer = og_leaf.NormalizedConv1D(6, 25)
     bare = copy.deepcopy(layer)
-    optimizer = make([layer._kernel])
+    optimizer = make([layer._kernel], 1.0)
     og_leaf.project_after_step(optimizer, layer)
-    got, moved = stepped(layer, optimizer), stepped(bare, make([bare._kernel]))
+    got, moved = stepped(layer, optimizer), stepped(bare, make([bare._kernel], 1.0))
     expected = filters.unit_norm(moved[:, 0].double().numpy())
     assert ROUNDED(got[:, 0].numpy(), expected).passes
     assert not ROUNDED(moved[:, 0].numpy(), expected).passes
+    # down a gradient that takes mu and sigma out of the box, all of them beyond their lower limits
+    model = og_leaf.Leaf(n_filters=3, sample_rate=8000)
+    gabor, optimizer = model._complex_conv, make(model.parameters(), 1e3)
+    og_leaf.project_after_step(optimizer, model)
+    gabor._kernel.grad = torch.full_like(gabor._kernel, 1e3)
+    optimizer.step()
+    assert torch.equal(gabor._kernel, gabor.constraint(torch.full_like(gabor._kernel, -1e9)))
 
 
-def test_every_constrained_kernel_of_a_module_is_projected():
-    gabor, normalised = og_leaf.GaborConv1D(4, 51), og_leaf.NormalizedConv1D(4, 51)
-    model = torch.nn.Sequential(gabor, normalised)
+def test_every_constrained_kernel_of_a_module_is_projected_until_the_handle_is_removed():
+    layers = og_leaf.GaborConv1D(4, 51), og_leaf.NormalizedConv1D(4, 51)
+    model = torch.nn.Sequential(*layers)
     optimizer = torch.optim.SGD(model.parameters(), 1e3)
     handle = og_leaf.project_after_step(optimizer, model)
-    for layer in (gabor, normalised):
-        got = stepped(layer, optimizer)
-        again = layer.constraint(got)
-        assert ROUNDED(again.numpy(), got.numpy()).passes
-    handle.remove()
-    got = stepped(normalised, optimizer)
-    assert not ROUNDED(normalised.constraint(got).numpy(), got.numpy()).passes
+    for is_projected in (True, False):
+        for layer in layers:
+            got = stepped(layer, optimizer)
+            assert ROUNDED(layer.constraint(got).numpy(), got.numpy()).passes is is_projected
+        handle.remove()
 
 
 @pytest.mark.parametrize("conv1d_cls", [og_leaf.GaborConv1D, og_leaf.NormalizedConv1D])
@@ -74,17 +79,22 @@ def test_a_frontends_kernel_is_projected(conv1d_cls):
     assert ROUNDED(model._complex_conv.constraint(got).numpy(), got.numpy()).passes
 
 
-def test_a_normalised_kernel_that_does_not_move_is_left_alone():
-    layer, other = og_leaf.NormalizedConv1D(4, 9), torch.nn.Parameter(torch.ones(1))
-    before = layer._kernel.detach().clone()
+@pytest.mark.parametrize("cls", [og_leaf.GaborConv1D, og_leaf.NormalizedConv1D])
+def test_a_kernel_that_does_not_move_is_left_alone(cls):
+    layer, other = cls(4, 51), torch.nn.Parameter(torch.ones(1))
+    layer._kernel.data.fill_(-1.0)
     optimizer = torch.optim.SGD([layer._kernel, other], 1.0)
     og_leaf.project_after_step(optimizer, layer)
     other.grad = torch.ones(1)
     optimizer.step()
-    assert torch.equal(layer._kernel, before)
+    assert torch.equal(layer._kernel, torch.full_like(layer._kernel, -1.0))
+    # one that is frozen need not be the optimizer's
+    og_leaf.project_after_step(torch.optim.SGD([other], 1.0), cls(4, 51, trainable=False))
 
 
-@pytest.mark.parametrize("module", [og_leaf.SincConv1D(4, 9), og_leaf.Conv1D(4, 9), og_leaf.SincNet(n_filters=2)])
+@pytest.mark.parametrize("module", [
+    torch.nn.Linear(1, 1), og_leaf.SincConv1D(4, 9), og_leaf.Conv1D(4, 9), og_leaf.SincNet(n_filters=2),
+])  # fmt: skip
 def test_nothing_to_project_is_an_error(module):
     optimizer = torch.optim.SGD(module.parameters(), 1.0)
     name = type(module).__name__
@@ -92,10 +102,11 @@ def test_nothing_to_project_is_an_error(module):
         og_leaf.project_after_step(optimizer, module)
 
 
-def test_a_kernel_that_the_optimizer_lacks_is_an_error():
+@pytest.mark.parametrize("cls", [og_leaf.GaborConv1D, og_leaf.NormalizedConv1D])
+def test_a_kernel_that_the_optimizer_lacks_is_an_error(cls):
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], 1.0)
-    with pytest.raises(ValueError, match="must hold the kernel of its NormalizedConv1D"):
-        og_leaf.project_after_step(optimizer, og_leaf.NormalizedConv1D(4, 9))
+    with pytest.raises(ValueError, match=f"must hold the kernel of its {cls.__name__}"):
+        og_leaf.project_after_step(optimizer, cls(4, 9))
 
 
 def test_unit_norm_and_its_gradient_are_the_oracles():

@@ -91,13 +91,6 @@ def test_learns_what_is_asked_for(tf_leaf, learn_filters, learn_pooling):
     assert ((3, 2) in learned, (1, 1, 3, 1) in learned) == (learn_filters, learn_pooling)
 
 
-def test_smoother_of_a_pcen_that_is_not_trainable_is_not_learned(tf_leaf):
-    # kept from the original, where Keras freezes the layers inside a frozen one
-    pcen = tf_leaf.PCENLayer(trainable=False, learn_smooth_coef=True)
-    pcen.build((None, None, 3))
-    assert pcen.trainable_weights == []
-
-
 def test_fixed_smoother_is_not_trained(tf_leaf):
     pcen = tf_leaf.PCENLayer(trainable=True)
     pcen.build((None, None, 3))

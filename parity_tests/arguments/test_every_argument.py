@@ -1,4 +1,4 @@
-"""Each argument of the PyTorch rungs with each kind of value: it works, or is refused by its name."""
+"""Each argument of every rung with each kind of value: it works, or is refused by its name."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 import efficientleaf
 import leaf
 import og_leaf
+from parity_tests.arguments import tf_subjects
 from parity_tests.arguments.table import Subject, cases, finding
 from parity_tests.arguments.torch_subjects import OF_EITHER, finite, leaf_subjects, og_leaf_subjects, weights_subjects
 
@@ -14,6 +15,7 @@ OG_LEAF, LEAF, WEIGHTS = og_leaf_subjects(), leaf_subjects(), weights_subjects()
 ALL = OG_LEAF + LEAF + WEIGHTS
 EVERY = 3  # of the values one in three, another third for the next argument
 FEWEST = 1500
+OF_TENSORFLOW = 12, 1000  # the same of rung 0
 
 
 def findings(subject: Subject) -> dict[tuple[str, str], str]:
@@ -72,3 +74,24 @@ def test_there_are_enough_cases():
 def test_table_sees(call, found):
     assert finding(Subject("planted", call), "size", 3, finite).startswith(found)
     assert bool(finding(Subject("planted", call), "size", 3, finite)) == bool(found)
+
+
+@pytest.mark.usefixtures("tensorflow")
+def test_every_argument_of_tf_leaf():
+    kinds, (every, fewest) = tf_subjects.values(), OF_TENSORFLOW
+    table = [(subject, *case) for subject in tf_subjects.subjects() for case in cases(subject, kinds, every)]
+    assert len(table) >= fewest
+    found = {
+        (subject.name, argument, value): what
+        for subject, argument, value in table
+        if (what := finding(subject, argument, kinds[value](), tf_subjects.finite))
+    }
+    assert found == {}
+
+
+@pytest.mark.usefixtures("tensorflow")
+def test_no_public_callable_of_tf_leaf_is_left_out():
+    import tf_leaf
+
+    told = {subject.name for subject in tf_subjects.subjects()}
+    assert {name for name in tf_leaf.__all__ if callable(getattr(tf_leaf, name))} - told == {"FFTConv1D", "WindowType"}
