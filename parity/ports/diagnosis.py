@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
@@ -14,9 +14,8 @@ from parity.adapters import canonical
 from parity.cases.case import Case
 from parity.oracle.config import LeafConfig
 from parity.ports import hypotheses, slopes
-from parity.ports.departures import Pair
-from parity.ports.graph import downstream, upstream
-from parity.ports.port import FORCED, ON_LIMITS, PLAIN, STAGES, TOGETHER, Port
+from parity.ports.formulas import Pair, downstream, upstream
+from parity.ports.port import FORCED, ON_LIMITS, PLAIN, STAGES, TOGETHER, Port, keeps_shape
 from parity.ports.slopes import Slope
 from parity.report.claims import Measurement
 
@@ -84,20 +83,20 @@ class Finding:
         return "\n".join([*lines, *(f"{pad}{text}" for text in (self.example, self.again) if text)])
 
 
-@dataclass(frozen=True)
-class Diagnosis:
-    """The result of a port's measurements.
+@dataclass
+class Record:
+    """What was found out about a port.
 
     Attributes:
         port: the port.
-        measured: all of them, in any order.
-        pairs: by stage, what departs on the reference's own input.
+        measured: every measurement, in any order.
+        pairs: by stage, what the port made of it from the reference's own input where that departs.
         held: by stage, the cases on which it holds there.
         slopes: by variable, gradients on the reference's own cotangents, and on limits.
         found: what is found beside stages and gradients.
-        errors: exceptions and the cases that raised them.
-        double: what is said of float64.
-        is_function: it has no gradients.
+        errors: exceptions of the port and the cases that raised them.
+        double: what is said of float64: ``supported``, or why it is not claimed.
+        is_function: it is a function, which has no gradients and nothing to hand on to its stages.
         misread: stages that are read elsewhere than where they are computed.
         constants: buffers that the output depends on and LEAF has not.
         trained: what becomes of parameters beyond their limits, where no step brings them back.
@@ -106,19 +105,23 @@ class Diagnosis:
     """
 
     port: Port
-    measured: Sequence[Measurement]
-    pairs: Mapping[str, list[Pair]] = field(default_factory=dict)
-    held: Mapping[str, list[Case]] = field(default_factory=dict)
-    slopes: Mapping[str, list[Slope]] = field(default_factory=dict)
-    found: tuple[Finding, ...] = ()
-    errors: Mapping[str, list[Case]] = field(default_factory=dict)
-    double: str = ""
+    measured: list[Measurement] = field(default_factory=list)
+    pairs: dict[str, list[Pair]] = field(default_factory=dict)
+    held: dict[str, list[Case]] = field(default_factory=dict)
+    slopes: dict[str, list[Slope]] = field(default_factory=dict)
+    found: list[Finding] = field(default_factory=list)
+    errors: dict[str, list[Case]] = field(default_factory=dict)
+    double: str = "not claimed"
     is_function: bool = False
     misread: tuple[str, ...] = ()
     constants: tuple[str, ...] = ()
     trained: str = ""
     left_out: tuple[str, ...] = ()
     stepped: bool = False
+
+
+class Diagnosis(Record):
+    """The record of a port in words."""
 
     @cached_property
     def findings(self) -> list[Finding]:
@@ -287,7 +290,7 @@ class Diagnosis:
             ties = [s for s in self.slopes[name] if s.tie is not slopes.NO_TIE and not s.holds]
             free = [s for s in self.slopes[name] if s.tie is slopes.NO_TIE and not s.holds]
             # the gradient of another function: what is wrong there is the function
-            wrong = {p.case for stage in self._reach(name) for p in self.pairs.get(stage, ())}
+            wrong = {p.case for stage in self._reach(name) for p in self.pairs.get(stage, ())} | self._reshaped
             free = [s for s in free if s.case not in wrong]
             ties = [s for s in ties if s.case not in wrong or slopes.share(s) in slopes.SHARES]
             named = bool(wrong) or (name in STAGES and bool(self._reach(name) & self._cut))
@@ -313,6 +316,13 @@ class Diagnosis:
         """The stages of the variables whose gradient departs: what passes through these departs as well."""
         free = {name for name, found in self.slopes.items() for s in found if s.tie is slopes.NO_TIE and not s.holds}
         return {ACTS[name] for name in free if name in ACTS}
+
+    @cached_property
+    def _reshaped(self) -> set[Case]:
+        """The cases on which a stage has another shape and was not handed on as the reference has it."""
+        stages = self.port.stages
+        kept = [pairs for name, pairs in self.pairs.items() if name in stages and keeps_shape(name, stages[name])]
+        return {p.case for pairs in kept for p in pairs if not p.is_alike}
 
     def _unexplained(self) -> Iterator[Finding]:
         """Whatever departs end to end although no stage and no gradient does by itself."""

@@ -10,8 +10,8 @@ import re
 import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from copy import copy
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,26 +21,15 @@ from parity.adapters.canonical import checked
 from parity.cases.case import Case
 from parity.checks.grid import Arrays, Context, Expected, compare, gradients_of, property_of, stages_of
 from parity.checks.grid import pooled as pooled_accuracy
-from parity.criteria import (
-    Exactly,
-    PooledAccuracy,
-    Verdict,
-    norm,
-    peak,
-    quotient,
-    soundness,
-    status,
-    within_rounding,
-)
+from parity.criteria import Exactly, PooledAccuracy, Verdict, norm, peak, quotient, soundness, status, within_rounding
 from parity.oracle import Conventions
 from parity.oracle.config import LeafConfig
 from parity.ports import detection
-from parity.ports.departures import Pair
-from parity.ports.diagnosis import Diagnosis, Finding
+from parity.ports.diagnosis import Diagnosis, Record
 from parity.ports.drawing import on_limits, telling
-from parity.ports.formulas import OWN, Setting, smoothed_back
+from parity.ports.formulas import OWN, Pair, Setting, smoothed_back
 from parity.ports.layouts import AdapterError
-from parity.ports.port import FORCED, ON_LIMITS, TOGETHER, Port, said
+from parity.ports.port import FORCED, ON_LIMITS, TOGETHER, said
 from parity.ports.references import Against, Held, Limits
 from parity.ports.slopes import Slope, at_the_floor, ratios
 from parity.ports.verdicts import BACK, adapter_of, apart, feeding, fits, float64_of, follows, misread
@@ -55,61 +44,28 @@ MOST_TURNS = 16  # configurations by which layouts are found, where a stage is n
 
 
 @dataclass
-class Examination:
-    """A port before everything that it is held to.
+class Examination(Record):
+    """A port before everything that it is held to; what it finds out is its record.
 
     Attributes:
-        port: the port.
-        file: the file that describes it, for the command that repeats a case.
+        file: the file that describes the port, for the command that repeats a case.
         this_test: the command that repeats all of it.
-        measured: every measurement so far.
-        pairs: by stage, what the port made of it from the reference's own input where that departs.
-        slopes: by variable, gradients that depart.
-        found: what is found beside stages and gradients.
-        errors: exceptions of the port, by what was asked of it.
-        misread: stages that are read elsewhere than where they are computed.
-        constants: buffers that the output depends on and LEAF has not.
         looked_for: stages that were found inside of submodules, and not described.
-        left_out: those that depart where they were found, and no stage after them.
-        trained: what becomes of parameters beyond their limits, where no step brings them back.
-        stepped: whether a whole step of Adam was compared.
     """
 
-    port: Port
     file: str = "FILE"
     this_test: str = "pytest FILE"
-    measured: list[Measurement] = field(default_factory=list)
-    pairs: dict[str, list[Pair]] = field(default_factory=dict)
-    held_cases: dict[str, list[Case]] = field(default_factory=dict)
-    slopes: dict[str, list[Slope]] = field(default_factory=dict)
-    found: list[Finding] = field(default_factory=list)
-    errors: dict[str, list[Case]] = field(default_factory=dict)
-    misread: tuple[str, ...] = ()
-    constants: tuple[str, ...] = ()
     looked_for: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
-    trained: str = ""
-    stepped: bool = False
     _pools: dict[tuple[str, str], PooledAccuracy] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        from parity.ports.functions import FunctionAdapter
+
         self.port = detection.completed(self.port)
         self.against = Against(self.port)
         self.telling = telling(self.port)
-        built = self.port.build(self.telling.config)
-        self.adapter = adapter_of(self.port, built)
-
-    @cached_property
-    def is_function(self) -> bool:
-        """Tell whether the port is a function, which has no gradients and nothing to hand on to its stages."""
-        from parity.ports.functions import FunctionAdapter
-
-        return isinstance(self.adapter, FunctionAdapter)
-
-    @cached_property
-    def double(self) -> str:
-        """Say what holds of float64: ``supported``, or why it is not claimed."""
-        return "not claimed" if self.port.double is False or self.is_function else float64_of(self)
+        self.adapter = adapter_of(self.port, self.port.build(self.telling.config))
+        self.is_function = isinstance(self.adapter, FunctionAdapter)
 
     def prepare(self) -> None:
         """Find the axes of the stages; what cannot be found is refused before anything is measured.
@@ -129,6 +85,8 @@ class Examination:
                 self.looked_for = (*self.looked_for, name)
             else:
                 self.port, self.adapter = described, adapter
+        if self.port.double is not False and not self.is_function:
+            self.double = float64_of(self)
 
     def _places(self) -> list[tuple[str, str]]:
         case = detection.whole(self.port)
@@ -243,11 +201,7 @@ class Examination:
 
     def diagnosis(self) -> Diagnosis:
         """Diagnose what has been measured so far."""
-        return Diagnosis(
-            self.port, self.measured, dict(self.pairs), dict(self.held_cases), dict(self.slopes), tuple(self.found),
-            dict(self.errors), self.double, self.is_function, self.misread, self.constants,
-            self.trained, self.left_out, self.stepped,
-        )  # fmt: skip
+        return Diagnosis(**{f.name: copy(getattr(self, f.name)) for f in fields(Record)})
 
     def _shown(self, case: Case) -> tuple[str, ...]:
         if self.is_function:
@@ -349,7 +303,7 @@ class Examination:
                     verdict = follows(got, wanted)
             yield context.measurement(name, "forward", verdict, "rounding")
             if verdict.passes:
-                self.held_cases.setdefault(name, []).append(held.case)
+                self.held.setdefault(name, []).append(held.case)
             else:
                 least = peak(rounding[name]) if name in rounding else 0.0
                 pair = Pair(

@@ -7,8 +7,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from parity.ports.certifying import examine
-from parity.ports.checking import described
+from parity.ports.certifying import described, examine
 from parity.report.session import in_ci
 from parity_tests.ports.public.record import HERE, PAGE, RECORDED, REPOSITORIES, SPOKEN, page
 
