@@ -23,6 +23,7 @@ from parity.checks.grid import Arrays, Context, Expected, compare, gradients_of,
 from parity.checks.grid import pooled as pooled_accuracy
 from parity.criteria import Exactly, PooledAccuracy, Verdict, norm, peak, quotient, soundness, status, within_rounding
 from parity.oracle import Conventions
+from parity.oracle.arrays import exact
 from parity.oracle.config import LeafConfig
 from parity.ports import detection
 from parity.ports.diagnosis import Diagnosis, Record
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from parity.ports.adapter import Forced
 
 OPTION = "--on-limits"
+RAISED = Verdict("status", float("inf"), 0.0, "the port raised an exception")
+NO_GRADIENT = Verdict("status", float("inf"), 0.0, "no gradient: the parameter does not require one")
 CARRIED = Exactly("carried, not computed: every bit survives")
 MOST_TURNS = 16  # configurations by which layouts are found, where a stage is not in all of them
 
@@ -112,10 +115,7 @@ class Examination(Record):
         self.adapter = adapter_of(self.port, self.port.build(self.telling.config))
 
     def _find_layouts(self) -> None:
-        for turn in range(MOST_TURNS):
-            case = telling(self.port, turn)
-            if case.config in [telling(self.port, before).config for before in range(turn)]:
-                continue
+        for case in {(case := telling(self.port, turn)).config: case for turn in range(MOST_TURNS)}.values():
             held = self.expected(case)
             module = self.module_of(held.expected, "float32")
             try:
@@ -165,10 +165,7 @@ class Examination(Record):
         ):
             held = self.expected(case)  # fewer stages are read than when it was computed
         self.measured += self._end_to_end(held, "float32")
-        if not self.is_function:
-            self.measured += self._forced(held)
-        else:
-            self.measured += self._local(held)
+        self.measured += self._local(held) if self.is_function else self._forced(held)
         if self.double == "supported":
             self.measured += self._end_to_end(held, "float64")
 
@@ -177,10 +174,8 @@ class Examination(Record):
 
         TensorFlow's convention is the reference: on a limit the gradient is that of the function inside, whole.
         """
-        if self.is_function:
-            return
-        limits = limits or self.limits(case)
-        self.measured += self._on_limits(limits)
+        if not self.is_function:
+            self.measured += self._on_limits(limits or self.limits(case))
 
     def finish(self) -> None:
         """Judge what is judged over all cases together."""
@@ -215,20 +210,18 @@ class Examination(Record):
         module = self.module_of(expected, dtype)
         stages = self._answer("a forward", held.case, lambda: self.adapter.stages(module, expected.x))
         if stages is None:
-            verdict = _broken("the port raised an exception")
-            yield context.measurement("output", "status", verdict, "rounding")
+            yield context.measurement("output", "status", RAISED, "rounding")
             return
         yield from compare(context, stages, expected, stages_of(expected.reference))
         if self.is_function or stages["output"].shape != expected.cotangent.shape:
             return
         got = self._answer("a backward", held.case, lambda: self._gradients(module, expected))
         if got is None:
-            yield context.measurement("input", "status", _broken("the port raised an exception"), "rounding")
+            yield context.measurement("input", "status", RAISED, "rounding")
             return
         for name in expected.gradients:
             if name not in got and self.port.parameters.get(name, "") is not None:
-                verdict = _broken("no gradient: the parameter does not require one")
-                yield context.measurement(name, property_of(name), verdict, "rounding")
+                yield context.measurement(name, property_of(name), NO_GRADIENT, "rounding")
         yield from compare(context, got, expected, gradients_of(expected.reference))
 
     def _forced(self, held: Held) -> Iterator[Measurement]:
@@ -306,14 +299,7 @@ class Examination(Record):
                 self.held.setdefault(name, []).append(held.case)
             else:
                 least = peak(rounding[name]) if name in rounding else 0.0
-                pair = Pair(
-                    held.case,
-                    setting,
-                    got.astype(np.float64),
-                    np.asarray(wanted, dtype=np.float64),
-                    least,
-                    errors.get(name),
-                )
+                pair = Pair(held.case, setting, exact(got), exact(wanted), least, errors.get(name))
                 self.pairs.setdefault(name, []).append(pair)
 
     def _on_limits(self, limits: Limits) -> Iterator[Measurement]:
@@ -347,15 +333,17 @@ class Examination(Record):
 
     def _both(self, limits: Limits) -> tuple[Arrays, Arrays]:
         """The gradients with weights on their limits, and a little inside, each stage on the reference's own input."""
-        held, out = limits.on, []
+        expected = limits.on.expected
         # all of one sign: what is asked is a ratio, which sums that cancel would not tell
-        back, seeds = {name: np.abs(d) for name, d in held.expected.cotangents.items()}, np.abs(held.expected.cotangent)
-        for weights in (held.expected.variables, limits.moved):
-            module = self.adapter.build(held.expected.config)
+        back, seeds = {name: np.abs(d) for name, d in expected.cotangents.items()}, np.abs(expected.cotangent)
+
+        def gradients(weights: Mapping[str, np.ndarray]) -> Arrays:
+            module = self.adapter.build(expected.config)
             self.adapter.write(module, dict(weights))
-            run = self.adapter.forced(module, held.expected.x, held.stages, back, seeds)
-            out.append(run.gradients)
-        return out[0], out[1]
+            forced: Forced = self.adapter.forced(module, expected.x, limits.on.stages, back, seeds)
+            return forced.gradients
+
+        return gradients(expected.variables), gradients(limits.moved)
 
     def module_of(self, expected: Expected, dtype: str) -> Any:
         """The port with the weights of a case."""
@@ -380,10 +368,9 @@ class Examination(Record):
         try:
             return run()
         except Exception as error:
-            alike_to = _without_numbers(said(error))
-            alike = next(
-                (known for known in self.errors if _without_numbers(known).endswith(alike_to)), f"{what}: {said(error)}"
-            )
+            text = f"{what}: {said(error)}"
+            known = (k for k in self.errors if _without_numbers(k).endswith(_without_numbers(said(error))))
+            alike = next(known, text)
             if case not in self.errors.setdefault(alike, []):
                 self.errors[alike].append(case)
             return None
@@ -391,7 +378,3 @@ class Examination(Record):
 
 def _without_numbers(text: str) -> str:
     return re.sub(r"\d+", "n", text)
-
-
-def _broken(what: str) -> Verdict:
-    return Verdict("status", float("inf"), 0.0, what)
