@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -69,7 +70,7 @@ def ways(name: str) -> Iterator[tuple[str, Callable[[Setting], Array]]]:
         limited(lambda low, high: (high if high < np.inf else -np.inf, low if low > -np.inf else np.inf)),
     )
     for text, way in TAKEN.items():
-        said = f"takes {text.format(name)}"
+        said = re.sub(r"(filter's|largest|least) the ", r"\1 ", f"takes {text.format(name)}")
         yield said, made(way)
         if name == whole:
             yield f"{said}, before it is limited", limited(lambda low, high: (low, high), way)
