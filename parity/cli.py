@@ -384,7 +384,7 @@ def port_check(
     require_file("file", file)
     if examples < 1:
         raise ValueError(f"examples={examples}: must be at least 1")
-    from parity.ports.checking import check
+    from parity.ports.certifying import check
 
     found = check(file, examples, seed, name)
     for diagnosis in found:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from parity.cases.case import Case
-from parity.ports.checking import described
+from parity.ports.certifying import described
 from parity.ports.examination import OPTION, Examination
 from parity.weights.outputs import require_file
 

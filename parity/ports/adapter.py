@@ -19,7 +19,7 @@ from parity.oracle.config import LeafConfig
 from parity.ports import layouts
 from parity.ports.detection import CONVOLUTIONS
 from parity.ports.layouts import AdapterError, Axes
-from parity.ports.port import INPUT, Port, Stage, convolution
+from parity.ports.port import INPUT, Port, Stage, convolution, keeps_shape
 
 Arrays = dict[str, np.ndarray]
 Keep = Callable[[str, Tensor], Tensor]
@@ -243,7 +243,7 @@ class PortAdapter(TorchAdapter):
             ):
                 return y
             value = self._own(module, name, given[name], y)
-            if convolution(self.port.stages[name]) and value.shape != y.shape:  # of which the padding may be made
+            if value.shape != y.shape and keeps_shape(name, self.port.stages[name]):
                 return y
             forced.exchanged.add(name)
             back = self._own(module, name, cotangents[name], y) if name in cotangents else None

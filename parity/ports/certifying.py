@@ -1,8 +1,10 @@
-"""The tests of a port, for pytest to collect."""
+"""Certify a port: the tests that pytest collects, and ``leaf-ladder port check FILE`` without pytest."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -84,6 +86,43 @@ def diagnose(port: Port, examples: int, seed: int, file: str = "FILE") -> Diagno
     """:func:`examine`, of a port that a file describes."""
     examination = Examination(port, file=file, this_test=f"leaf-ladder port check {file}")
     return _examined(examination, sample(examination.port, examples, seed))
+
+
+def described(file: Path, name: str | None = None) -> list[Port]:
+    """Read the ports of a file, or the one that is named; what lies beside the file can be imported by it.
+
+    Raises:
+        ValueError: the file is no Python, imports what cannot be found, or describes no port or none of the name.
+    """
+    if (folder := str(file.resolve().parent)) not in sys.path:
+        sys.path.insert(0, folder)
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"file={str(file)!r}: must be a Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (SyntaxError, ImportError) as error:
+        raise ValueError(f"file={str(file)!r}: must be Python that can be imported ({error})") from error
+    found = [value for value in vars(module).values() if isinstance(value, Port)]
+    if not found:
+        raise ValueError(f"file={str(file)!r}: must describe a port: PORT = parity.Port(...)")
+    names = [port.name for port in found]
+    if name is not None and name not in names:
+        raise ValueError(f"name={name!r}: {file} describes {names}, must be one of these")
+    return [port for port in found if name in (None, port.name)]
+
+
+def check(file: Path, examples: int, seed: int, name: str | None = None) -> list[Diagnosis]:
+    """Diagnose each port of a file, or the one that is named.
+
+    Raises:
+        ValueError: as :func:`described`; or a description that the port does not bear out.
+    """
+    import torch
+
+    torch.set_num_threads(1)  # clips are short: threads would wait for each other
+    return [diagnose(port, examples, seed, str(file)) for port in described(file, name)]
 
 
 def _examined(examination: Examination, cases: Sequence[Case]) -> Diagnosis:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
@@ -14,9 +14,8 @@ from parity.adapters import canonical
 from parity.cases.case import Case
 from parity.oracle.config import LeafConfig
 from parity.ports import hypotheses, slopes
-from parity.ports.departures import Pair
-from parity.ports.graph import downstream, upstream
-from parity.ports.port import FORCED, ON_LIMITS, PLAIN, STAGES, TOGETHER, Port
+from parity.ports.formulas import Pair, downstream, upstream
+from parity.ports.port import FORCED, ON_LIMITS, PLAIN, STAGES, TOGETHER, Port, keeps_shape
 from parity.ports.slopes import Slope
 from parity.report.claims import Measurement
 
@@ -84,20 +83,25 @@ class Finding:
         return "\n".join([*lines, *(f"{pad}{text}" for text in (self.example, self.again) if text)])
 
 
-@dataclass(frozen=True)
-class Diagnosis:
-    """The result of a port's measurements.
+def told(where: str, text: str, stage: str = "") -> Finding:
+    """One thing that is wrong, in one sentence."""
+    return Finding(where, (text,), stage=stage or where)
+
+
+@dataclass
+class Record:
+    """What was found out about a port.
 
     Attributes:
         port: the port.
-        measured: all of them, in any order.
-        pairs: by stage, what departs on the reference's own input.
+        measured: every measurement, in any order.
+        pairs: by stage, what the port made of it from the reference's own input where that departs.
         held: by stage, the cases on which it holds there.
         slopes: by variable, gradients on the reference's own cotangents, and on limits.
         found: what is found beside stages and gradients.
-        errors: exceptions and the cases that raised them.
-        double: what is said of float64.
-        is_function: it has no gradients.
+        errors: exceptions of the port and the cases that raised them.
+        double: what is said of float64: ``supported``, or why it is not claimed.
+        is_function: it is a function, which has no gradients and nothing to hand on to its stages.
         misread: stages that are read elsewhere than where they are computed.
         constants: buffers that the output depends on and LEAF has not.
         trained: what becomes of parameters beyond their limits, where no step brings them back.
@@ -106,19 +110,23 @@ class Diagnosis:
     """
 
     port: Port
-    measured: Sequence[Measurement]
-    pairs: Mapping[str, list[Pair]] = field(default_factory=dict)
-    held: Mapping[str, list[Case]] = field(default_factory=dict)
-    slopes: Mapping[str, list[Slope]] = field(default_factory=dict)
-    found: tuple[Finding, ...] = ()
-    errors: Mapping[str, list[Case]] = field(default_factory=dict)
-    double: str = ""
+    measured: list[Measurement] = field(default_factory=list)
+    pairs: dict[str, list[Pair]] = field(default_factory=dict)
+    held: dict[str, list[Case]] = field(default_factory=dict)
+    slopes: dict[str, list[Slope]] = field(default_factory=dict)
+    found: list[Finding] = field(default_factory=list)
+    errors: dict[str, list[Case]] = field(default_factory=dict)
+    double: str = "not claimed"
     is_function: bool = False
     misread: tuple[str, ...] = ()
     constants: tuple[str, ...] = ()
     trained: str = ""
     left_out: tuple[str, ...] = ()
     stepped: bool = False
+
+
+class Diagnosis(Record):
+    """The record of a port in words."""
 
     @cached_property
     def findings(self) -> list[Finding]:
@@ -129,20 +137,13 @@ class Diagnosis:
     @cached_property
     def adapter_faults(self) -> list[Finding]:
         """Stages that depart while none after them departs with them: the adapter reads something else."""
-        return [
-            Finding(
-                f'stage "{name}"',
-                (
-                    *(hypotheses.explain(name, pairs, [n for n in self._forced() if n != name]) if pairs else ()),
-                    "no stage after it departs with it: it is read elsewhere than where it is computed",
-                    "mend the adapter",
-                ),
-                stage=name,
-                example=_example(name, pairs),
-            )
-            for name in self.misread
-            for pairs in [self.pairs.get(name, [])]
-        ]
+        elsewhere = "no stage after it departs with it: it is read elsewhere than where it is computed"
+        out = []
+        for name in self.misread:
+            pairs, others = self.pairs.get(name, []), [n for n in self._forced() if n != name]
+            what = (*(hypotheses.explain(name, pairs, others) if pairs else ()), elsewhere, "mend the adapter")
+            out.append(Finding(f'stage "{name}"', what, stage=name, example=_example(name, pairs)))
+        return out
 
     @property
     def holds(self) -> bool:
@@ -254,40 +255,29 @@ class Diagnosis:
         seen = [*self._forced(), *(self.pairs if self.is_function else ())]
         for name in _ordered(set(self.pairs) - set(self.misread)):
             pairs = self.pairs[name]
-            held = self.held.get(name, [])
-            every = [*held, *(p.case for p in pairs)]
+            every = [*self.held.get(name, []), *(p.case for p in pairs)]
 
             def where(cases: Sequence[Case], every: Sequence[Case] = every) -> str:
                 return _condition(cases, [case for case in every if case not in cases])
 
             what = hypotheses.explain(name, pairs, [n for n in seen if n != name], where)
-            yield self._finding(
-                f'stage "{name}"', what, name, FORCED, len(pairs), len(pairs) + len(held), _example(name, pairs)
-            )
+            yield self._finding(f'stage "{name}"', what, name, FORCED, len(pairs), len(every), _example(name, pairs))
         own = {name for name, pairs in self.pairs.items() if not hypotheses.rounds(pairs)}
-        for name in _ordered(
-            {m.stage for m in self.measured if m.property == "forward" and not m.holds} - {*self.pairs}
-        ):
-            failed = [
-                m
-                for m in self.measured
-                if m.stage == name and not m.holds and m.dtype == "float32" and m.property == "forward"
-            ]
-            if failed and not own.intersection(upstream(name)) and name not in self.misread:
-                text = (
-                    "loses digits: no case departs by itself, all of them together do"
-                    if all(m.criterion == "accuracy" for m in failed)
-                    else "rounds more than its operations explain"
-                )
+        failed = [m for m in self.measured if m.property == "forward" and not m.holds and m.dtype == "float32"]
+        for name in _ordered({m.stage for m in failed} - {*self.pairs, *self.misread}):
+            if not own.intersection(upstream(name)):
                 own.add(name)
-                yield self._finding(f'stage "{name}"', [text], name, "", 0, 0, "")
+                pooled = all(m.criterion == "accuracy" for m in failed if m.stage == name)
+                digits = "loses digits: no case departs by itself, all of them together do"
+                text = digits if pooled else "rounds more than its operations explain"
+                yield self._finding(f'stage "{name}"', [text], name)
 
     def _gradients(self) -> Iterator[Finding]:
         for name in _ordered(self.slopes):
             ties = [s for s in self.slopes[name] if s.tie is not slopes.NO_TIE and not s.holds]
             free = [s for s in self.slopes[name] if s.tie is slopes.NO_TIE and not s.holds]
             # the gradient of another function: what is wrong there is the function
-            wrong = {p.case for stage in self._reach(name) for p in self.pairs.get(stage, ())}
+            wrong = {p.case for stage in self._reach(name) for p in self.pairs.get(stage, ())} | self._reshaped
             free = [s for s in free if s.case not in wrong]
             ties = [s for s in ties if s.case not in wrong or slopes.share(s) in slopes.SHARES]
             named = bool(wrong) or (name in STAGES and bool(self._reach(name) & self._cut))
@@ -295,18 +285,11 @@ class Diagnosis:
             what = [text for text in slopes.explain([*ties, *free]) if not (named and text.startswith(less))]
             what += [text for text in slopes.severed(self.slopes[name]) if text not in what]
             if what:
-                n_held = sum(s.holds for s in self.slopes[name])
-                yield self._finding(
-                    _gradient_to(name), what, name, ON_LIMITS if ties else FORCED, len(ties + free),
-                    len(ties + free) + n_held, "",
-                )  # fmt: skip
-        told = set(self.slopes)
-        for name in _ordered({m.stage for m in self.measured if not m.holds and m.stage in BACKWARDS} - told):
-            missing = [m for m in self.measured if m.stage == name and not m.holds and "no gradient" in m.reason]
-            if missing:
-                yield self._finding(
-                    _gradient_to(name), ["is missing: the parameter does not require one"], name, "", 0, 0, ""
-                )
+                n, n_held = len(ties + free), sum(s.holds for s in self.slopes[name])
+                yield self._finding(_gradient_to(name), what, name, ON_LIMITS if ties else FORCED, n, n + n_held)
+        missing = {m.stage for m in self.measured if not m.holds and "no gradient" in m.reason}
+        for name in _ordered(missing.intersection(BACKWARDS) - set(self.slopes)):
+            yield self._finding(_gradient_to(name), ["is missing: the parameter does not require one"], name)
 
     @cached_property
     def _cut(self) -> set[str]:
@@ -314,12 +297,19 @@ class Diagnosis:
         free = {name for name, found in self.slopes.items() for s in found if s.tie is slopes.NO_TIE and not s.holds}
         return {ACTS[name] for name in free if name in ACTS}
 
+    @cached_property
+    def _reshaped(self) -> set[Case]:
+        """The cases on which a stage has another shape and was not handed on as the reference has it."""
+        stages = self.port.stages
+        kept = [pairs for name, pairs in self.pairs.items() if name in stages and keeps_shape(name, stages[name])]
+        return {p.case for pairs in kept for p in pairs if not p.is_alike}
+
     def _unexplained(self) -> Iterator[Finding]:
         """Whatever departs end to end although no stage and no gradient does by itself."""
         for name in _ordered({m.stage for m in self.measured if not m.holds and m.dtype == "float32"}):
             if name not in self.misread:
                 label = _gradient_to(name) if name in BACKWARDS else f'stage "{name}"'
-                yield self._finding(label, ["departs end to end, and nothing does by itself"], name, "", 0, 0, "")
+                yield self._finding(label, ["departs end to end, and nothing does by itself"], name)
 
     def _float64(self) -> Iterator[Finding]:
         """Find what departs in float64 alone: a constant that is kept in float32, for one."""
@@ -327,22 +317,18 @@ class Diagnosis:
         if single:
             return
         for name in _ordered({m.stage for m in self.measured if not m.holds and m.dtype == "float64"})[:1]:
-            yield self._finding(f'"{name}" in float64', ["departs in float64 and holds in float32"], name, "", 0, 0, "")
+            yield self._finding(f'"{name}" in float64', ["departs in float64 and holds in float32"], name)
 
     def _errors(self) -> Iterator[Finding]:
         n_cases = _n_cases(self.measured)
         for what, cases in self.errors.items():
             where = _condition(cases, [c for held in self.held.values() for c in held if c not in cases], most=2)
-            small = min(cases, key=_size)
-            yield Finding(
-                "exception",
-                (f"in {what}{where}",),
-                on=f"{len(cases)}/{n_cases}",
-                again=self._again(small),
-                stage="exception",
-            )
+            on, again = f"{len(cases)}/{n_cases}", self._again(min(cases, key=_size))
+            yield Finding("exception", (f"in {what}{where}",), on=on, again=again, stage="exception")
 
-    def _finding(self, where: str, what: Sequence[str], name: str, kind: str, n: int, of: int, example: str) -> Finding:
+    def _finding(
+        self, where: str, what: Sequence[str], name: str, kind: str = "", n: int = 0, of: int = 0, example: str = ""
+    ) -> Finding:
         failed = [m for m in self.measured if m.stage == name and not m.holds]
         failed = [m for m in failed if kind and m.domain.endswith(kind)] or failed
         worst = max(failed, key=lambda m: m.ratio, default=None)

@@ -10,8 +10,8 @@ import re
 import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from copy import copy
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,26 +21,16 @@ from parity.adapters.canonical import checked
 from parity.cases.case import Case
 from parity.checks.grid import Arrays, Context, Expected, compare, gradients_of, property_of, stages_of
 from parity.checks.grid import pooled as pooled_accuracy
-from parity.criteria import (
-    Exactly,
-    PooledAccuracy,
-    Verdict,
-    norm,
-    peak,
-    quotient,
-    soundness,
-    status,
-    within_rounding,
-)
+from parity.criteria import Exactly, PooledAccuracy, Verdict, norm, peak, quotient, soundness, status, within_rounding
 from parity.oracle import Conventions
+from parity.oracle.arrays import exact
 from parity.oracle.config import LeafConfig
 from parity.ports import detection
-from parity.ports.departures import Pair
-from parity.ports.diagnosis import Diagnosis, Finding
+from parity.ports.diagnosis import Diagnosis, Record
 from parity.ports.drawing import on_limits, telling
-from parity.ports.formulas import OWN, Setting, smoothed_back
+from parity.ports.formulas import OWN, Pair, Setting, smoothed_back
 from parity.ports.layouts import AdapterError
-from parity.ports.port import FORCED, ON_LIMITS, TOGETHER, Port, said
+from parity.ports.port import FORCED, ON_LIMITS, TOGETHER, said
 from parity.ports.references import Against, Held, Limits
 from parity.ports.slopes import Slope, at_the_floor, ratios
 from parity.ports.verdicts import BACK, adapter_of, apart, feeding, fits, float64_of, follows, misread
@@ -50,66 +40,35 @@ if TYPE_CHECKING:
     from parity.ports.adapter import Forced
 
 OPTION = "--on-limits"
+RAISED = Verdict("status", float("inf"), 0.0, "the port raised an exception")
+NO_GRADIENT = Verdict("status", float("inf"), 0.0, "no gradient: the parameter does not require one")
 CARRIED = Exactly("carried, not computed: every bit survives")
 MOST_TURNS = 16  # configurations by which layouts are found, where a stage is not in all of them
 
 
 @dataclass
-class Examination:
-    """A port before everything that it is held to.
+class Examination(Record):
+    """A port before everything that it is held to; what it finds out is its record.
 
     Attributes:
-        port: the port.
-        file: the file that describes it, for the command that repeats a case.
+        file: the file that describes the port, for the command that repeats a case.
         this_test: the command that repeats all of it.
-        measured: every measurement so far.
-        pairs: by stage, what the port made of it from the reference's own input where that departs.
-        slopes: by variable, gradients that depart.
-        found: what is found beside stages and gradients.
-        errors: exceptions of the port, by what was asked of it.
-        misread: stages that are read elsewhere than where they are computed.
-        constants: buffers that the output depends on and LEAF has not.
         looked_for: stages that were found inside of submodules, and not described.
-        left_out: those that depart where they were found, and no stage after them.
-        trained: what becomes of parameters beyond their limits, where no step brings them back.
-        stepped: whether a whole step of Adam was compared.
     """
 
-    port: Port
     file: str = "FILE"
     this_test: str = "pytest FILE"
-    measured: list[Measurement] = field(default_factory=list)
-    pairs: dict[str, list[Pair]] = field(default_factory=dict)
-    held_cases: dict[str, list[Case]] = field(default_factory=dict)
-    slopes: dict[str, list[Slope]] = field(default_factory=dict)
-    found: list[Finding] = field(default_factory=list)
-    errors: dict[str, list[Case]] = field(default_factory=dict)
-    misread: tuple[str, ...] = ()
-    constants: tuple[str, ...] = ()
     looked_for: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
-    trained: str = ""
-    stepped: bool = False
     _pools: dict[tuple[str, str], PooledAccuracy] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        from parity.ports.functions import FunctionAdapter
+
         self.port = detection.completed(self.port)
         self.against = Against(self.port)
         self.telling = telling(self.port)
-        built = self.port.build(self.telling.config)
-        self.adapter = adapter_of(self.port, built)
-
-    @cached_property
-    def is_function(self) -> bool:
-        """Tell whether the port is a function, which has no gradients and nothing to hand on to its stages."""
-        from parity.ports.functions import FunctionAdapter
-
-        return isinstance(self.adapter, FunctionAdapter)
-
-    @cached_property
-    def double(self) -> str:
-        """Say what holds of float64: ``supported``, or why it is not claimed."""
-        return "not claimed" if self.port.double is False or self.is_function else float64_of(self)
+        self.adapter = adapter_of(self.port, self.port.build(self.telling.config))
+        self.is_function = isinstance(self.adapter, FunctionAdapter)
 
     def prepare(self) -> None:
         """Find the axes of the stages; what cannot be found is refused before anything is measured.
@@ -129,6 +88,8 @@ class Examination:
                 self.looked_for = (*self.looked_for, name)
             else:
                 self.port, self.adapter = described, adapter
+        if self.port.double is not False and not self.is_function:
+            self.double = float64_of(self)
 
     def _places(self) -> list[tuple[str, str]]:
         case = detection.whole(self.port)
@@ -154,10 +115,7 @@ class Examination:
         self.adapter = adapter_of(self.port, self.port.build(self.telling.config))
 
     def _find_layouts(self) -> None:
-        for turn in range(MOST_TURNS):
-            case = telling(self.port, turn)
-            if case.config in [telling(self.port, before).config for before in range(turn)]:
-                continue
+        for case in {(case := telling(self.port, turn)).config: case for turn in range(MOST_TURNS)}.values():
             held = self.expected(case)
             module = self.module_of(held.expected, "float32")
             try:
@@ -207,10 +165,7 @@ class Examination:
         ):
             held = self.expected(case)  # fewer stages are read than when it was computed
         self.measured += self._end_to_end(held, "float32")
-        if not self.is_function:
-            self.measured += self._forced(held)
-        else:
-            self.measured += self._local(held)
+        self.measured += self._local(held) if self.is_function else self._forced(held)
         if self.double == "supported":
             self.measured += self._end_to_end(held, "float64")
 
@@ -219,10 +174,8 @@ class Examination:
 
         TensorFlow's convention is the reference: on a limit the gradient is that of the function inside, whole.
         """
-        if self.is_function:
-            return
-        limits = limits or self.limits(case)
-        self.measured += self._on_limits(limits)
+        if not self.is_function:
+            self.measured += self._on_limits(limits or self.limits(case))
 
     def finish(self) -> None:
         """Judge what is judged over all cases together."""
@@ -243,11 +196,7 @@ class Examination:
 
     def diagnosis(self) -> Diagnosis:
         """Diagnose what has been measured so far."""
-        return Diagnosis(
-            self.port, self.measured, dict(self.pairs), dict(self.held_cases), dict(self.slopes), tuple(self.found),
-            dict(self.errors), self.double, self.is_function, self.misread, self.constants,
-            self.trained, self.left_out, self.stepped,
-        )  # fmt: skip
+        return Diagnosis(**{f.name: copy(getattr(self, f.name)) for f in fields(Record)})
 
     def _shown(self, case: Case) -> tuple[str, ...]:
         if self.is_function:
@@ -261,20 +210,18 @@ class Examination:
         module = self.module_of(expected, dtype)
         stages = self._answer("a forward", held.case, lambda: self.adapter.stages(module, expected.x))
         if stages is None:
-            verdict = _broken("the port raised an exception")
-            yield context.measurement("output", "status", verdict, "rounding")
+            yield context.measurement("output", "status", RAISED, "rounding")
             return
         yield from compare(context, stages, expected, stages_of(expected.reference))
         if self.is_function or stages["output"].shape != expected.cotangent.shape:
             return
         got = self._answer("a backward", held.case, lambda: self._gradients(module, expected))
         if got is None:
-            yield context.measurement("input", "status", _broken("the port raised an exception"), "rounding")
+            yield context.measurement("input", "status", RAISED, "rounding")
             return
         for name in expected.gradients:
             if name not in got and self.port.parameters.get(name, "") is not None:
-                verdict = _broken("no gradient: the parameter does not require one")
-                yield context.measurement(name, property_of(name), verdict, "rounding")
+                yield context.measurement(name, property_of(name), NO_GRADIENT, "rounding")
         yield from compare(context, got, expected, gradients_of(expected.reference))
 
     def _forced(self, held: Held) -> Iterator[Measurement]:
@@ -349,17 +296,10 @@ class Examination:
                     verdict = follows(got, wanted)
             yield context.measurement(name, "forward", verdict, "rounding")
             if verdict.passes:
-                self.held_cases.setdefault(name, []).append(held.case)
+                self.held.setdefault(name, []).append(held.case)
             else:
                 least = peak(rounding[name]) if name in rounding else 0.0
-                pair = Pair(
-                    held.case,
-                    setting,
-                    got.astype(np.float64),
-                    np.asarray(wanted, dtype=np.float64),
-                    least,
-                    errors.get(name),
-                )
+                pair = Pair(held.case, setting, exact(got), exact(wanted), least, errors.get(name))
                 self.pairs.setdefault(name, []).append(pair)
 
     def _on_limits(self, limits: Limits) -> Iterator[Measurement]:
@@ -393,15 +333,17 @@ class Examination:
 
     def _both(self, limits: Limits) -> tuple[Arrays, Arrays]:
         """The gradients with weights on their limits, and a little inside, each stage on the reference's own input."""
-        held, out = limits.on, []
+        expected = limits.on.expected
         # all of one sign: what is asked is a ratio, which sums that cancel would not tell
-        back, seeds = {name: np.abs(d) for name, d in held.expected.cotangents.items()}, np.abs(held.expected.cotangent)
-        for weights in (held.expected.variables, limits.moved):
-            module = self.adapter.build(held.expected.config)
+        back, seeds = {name: np.abs(d) for name, d in expected.cotangents.items()}, np.abs(expected.cotangent)
+
+        def gradients(weights: Mapping[str, np.ndarray]) -> Arrays:
+            module = self.adapter.build(expected.config)
             self.adapter.write(module, dict(weights))
-            run = self.adapter.forced(module, held.expected.x, held.stages, back, seeds)
-            out.append(run.gradients)
-        return out[0], out[1]
+            forced: Forced = self.adapter.forced(module, expected.x, limits.on.stages, back, seeds)
+            return forced.gradients
+
+        return gradients(expected.variables), gradients(limits.moved)
 
     def module_of(self, expected: Expected, dtype: str) -> Any:
         """The port with the weights of a case."""
@@ -426,10 +368,9 @@ class Examination:
         try:
             return run()
         except Exception as error:
-            alike_to = _without_numbers(said(error))
-            alike = next(
-                (known for known in self.errors if _without_numbers(known).endswith(alike_to)), f"{what}: {said(error)}"
-            )
+            text = f"{what}: {said(error)}"
+            known = (k for k in self.errors if _without_numbers(k).endswith(_without_numbers(said(error))))
+            alike = next(known, text)
             if case not in self.errors.setdefault(alike, []):
                 self.errors[alike].append(case)
             return None
@@ -437,7 +378,3 @@ class Examination:
 
 def _without_numbers(text: str) -> str:
     return re.sub(r"\d+", "n", text)
-
-
-def _broken(what: str) -> Verdict:
-    return Verdict("status", float("inf"), 0.0, what)

@@ -10,9 +10,26 @@ import numpy as np
 
 from parity.oracle.arrays import Array
 from parity.oracle.geometry import Z
-from parity.ports.alternatives import LABELS
-from parity.ports.departures import MOST_SHIFT, ROUNDING, Pair
-from parity.ports.formulas import ACTS, OWN, Formula, Label, Setting, Values, as_taken, conv, pool
+from parity.ports.alternatives import ROWS
+from parity.ports.formulas import (
+    ACTS,
+    MOST_SHIFT,
+    ORDER,
+    OWN,
+    PARAMETERS,
+    ROUNDING,
+    Formula,
+    Pair,
+    Row,
+    Setting,
+    Values,
+    as_taken,
+    channels,
+    conv,
+    downstream,
+    pool,
+    upstream,
+)  # fmt: skip
 
 ALIKE = 2.0**-10  # spread of values that are one number
 MOVED = 2.0**-12  # of a parameter: what is nearer was given so
@@ -28,10 +45,13 @@ NUMBERS = {
     "1 / log(10)": 1 / np.log(10), "1 / 3": 1 / 3, "2 / 3": 2 / 3,
     **{f"{n} sqrt(2 log 2) / pi": n * Z for n in (0.5, 1, 2, 3, 4, 5, 6, 8)},
 }  # fmt: skip
-# Where a parameter of the smoother or of PCEN is looked for: on a grid, then between neighbours.
-RANGES = {"alpha": (0.0, 4.0), "the root": (0.1, 30.0)}
+# Where a parameter is looked for, by its name or that of its stage: on a grid, then between neighbours.
+RANGES = {
+    "mu": (0.0, np.pi), "sigma": (1.0, 400.0), "windows": (0.01, 2.0), "ema": (0.0, 2.0), "alpha": (0.0, 4.0),
+    "pcen": (0.1, 30.0),
+}  # fmt: skip
 GRID, N_ZOOMS = 65, 5  # of which each leaves a thirty-second
-FRAMES = ("floor", "ema")
+NEARBY = 2.0**-4
 Way = Callable[[Setting], Array]
 
 
@@ -49,7 +69,7 @@ def exactly(value: float) -> float:
                default=value)  # fmt: skip
 
 
-def fitted(name: str, stage: str, pairs: Sequence[Pair]) -> Iterator[Label]:
+def fitted(name: str, stage: str, pairs: Sequence[Pair]) -> Iterator[Row]:
     """Hypotheses whose numbers are read off a stage of these cases, about it or one unseen before it.
 
     Args:
@@ -58,84 +78,99 @@ def fitted(name: str, stage: str, pairs: Sequence[Pair]) -> Iterator[Label]:
         pairs: cases that depart.
     """
     pairs = [p for p in pairs if p.got.shape[-1] > 2 * MOST_SHIFT] or pairs  # a frame or two are met by too much
-    alike = [p for p in pairs if p.got.shape == p.wanted.shape]
+    alike = [p for p in pairs if p.is_alike]
     for parameter in (p for p, acts in ACTS.items() if acts == name):
-        rows = list(_acting(parameter, name, stage, alike))[:MOST_ROWS]
-        for text, value in _parameter_laws(parameter, rows):
-            yield Label(text, name, changes={parameter: value}, is_fitted=True)
-    if name == stage and name in ("conv", "pool"):
+        for text, value in _laws(parameter, list(_acting(parameter, name, stage, alike))):
+            yield Row(text, name, changes={parameter: value}, is_fitted=True)
+    if name != stage or name not in OWN:
+        return
+    if name in ("conv", "pool"):
         yield from _beginnings(name, pairs)
-    if name == stage == "floor":
+    if name == "floor":
         yield from _floors(alike)
-    if name == stage == "modulus":
+    if name == "modulus":
         yield from _weighed(alike)
-    if name == stage and name in OWN:
-        bases: list[Label | None] = [None, *(label for label in LABELS[name] if label.formulas)]
-        for base in bases[: 1 + len(bases) * (name in ("conv", "pool", "floor", "modulus"))]:
-            found = list(_scaled(name, base, alike))
+    bases = [row for row in ROWS[name] if row.formulas] if name in ("conv", "pool", "floor", "modulus") else []
+    for base in (None, *bases):
+        if found := list(_scaled(name, base, alike)):
             yield from found
-            if found:
-                return
+            return
 
 
 def _acting(parameter: str, name: str, stage: str, pairs: Sequence[Pair]) -> Iterator[tuple[float, Pair, int]]:
     """The value with which a stage is what the port made of it, filter by filter where it departs."""
-    done = 0
+    read, left = (
+        READ.get(name) if name == stage else None,
+        MOST_ROWS if name == stage and name in READ else MOST_SEARCHED,
+    )
     for p in pairs:
-        alone = stage == "output" and name == "pcen" and not p.setting.expected.config.mean_var_norm
-        if not (name == stage or alone) or done >= (MOST_ROWS if name in ("filters", "windows") else MOST_SEARCHED):
-            return
-        axis = 0 if stage in ("filters", "windows") else 1
-        off = np.moveaxis(np.abs(p.got - p.wanted), axis, 0).reshape(p.got.shape[axis], -1).max(axis=1)
-        for c in np.flatnonzero(off > ROUNDING * np.abs(p.wanted).max()):
-            if name == "filters":
-                value = _of_wave(parameter, p.got[c])
-            elif name == "windows":
-                value = _of_window(p.got[c])
-            else:
-                value = _searched(parameter, name, p, int(c))
-            done += 1
+        way, axis = _way(name, stage, p), channels(stage)
+        off = np.moveaxis(np.abs(p.got - p.wanted), axis, 0).reshape(p.got.shape[axis], -1).max(axis=1, initial=0)
+        for c in np.flatnonzero(off > ROUNDING * np.abs(p.wanted).max())[:left] if way else ():
+            value, left = read(parameter, p.got[c]) if read else _searched(parameter, way, p, int(c)), left - 1
             if value is not None and np.isfinite(value):
                 yield value, p, int(c)
 
 
+def _way(name: str, stage: str, pair: Pair) -> list[str]:
+    """The stages from one to the one that is shown, if a filter of each follows from that filter before it."""
+    config = pair.setting.expected.config
+    last = "pcen" if stage == "output" else stage
+    if stage == "norm" or (stage == "output" and (config.mean_var_norm or "pcen" not in pair.setting.expected.stages)):
+        return []
+    between = {*upstream(last)} & {*downstream(name)}
+    grouped = pair.setting.grouped and "pool" in between
+    return [] if grouped else [each for each in ORDER if each in between]
+
+
 def _of_wave(parameter: str, wave: Array) -> float | None:
     z = wave[0] + 1j * wave[1]
-    size, t = np.abs(z), np.arange(z.size) - z.size // 2
-    near = size > 2.0**-10 * size.max(initial=0)
-    if near.sum() < 4:
+    width = _width(z, 2.0**-10, z.size // 2)
+    return float(np.angle((z[1:] * z[:-1].conj()).sum())) if parameter == "mu" and np.any(z) else width
+
+
+def _of_window(parameter: str, window: Array) -> float | None:
+    half = (window.size - 1) / 2
+    width = _width(window, 2.0**-20, half)
+    return width and width / half
+
+
+def _width(wave: Array, least: float, middle: float) -> float | None:
+    """The standard deviation of a Gaussian envelope, from where it is above a share of its peak; None if it is none."""
+    size, t = np.abs(wave), np.arange(wave.size) - middle
+    large = size > least * size.max(initial=0)
+    if large.sum() < 4:
         return None
-    if parameter == "mu":
-        turns = z[1:] * z[:-1].conj()
-        return float(np.angle(turns.sum()))
-    bend = np.polynomial.polynomial.polyfit(t[near], np.log(size[near]), 2, w=size[near])[2]
+    bend = np.polynomial.polynomial.polyfit(t[large], np.log(size[large]), 2, w=size[large])[2]
     return float((-2 * bend) ** -0.5) if bend < 0 else None
 
 
-def _of_window(window: Array) -> float | None:
-    t, near = np.arange(window.size) - (window.size - 1) / 2, window > 2.0**-20 * window.max(initial=0)
-    if near.sum() < 4:
-        return None
-    bend = np.polynomial.polynomial.polyfit(t[near], np.log(window[near]), 2, w=window[near])[2]
-    return float((-2 * bend) ** -0.5 / ((window.size - 1) / 2)) if bend < 0 else None
+# The stages whose own values tell a parameter; from others it is searched for.
+READ: dict[str, Callable[[str, Array], float | None]] = {"filters": _of_wave, "windows": _of_window}
 
 
-def _searched(parameter: str, stage: str, pair: Pair, c: int) -> float | None:
+def _searched(parameter: str, way: Sequence[str], pair: Pair, c: int) -> float | None:
+    """Look for the value of a parameter with which the stages on the way make what the port made of a filter."""
     got, s = pair.got[:, c], pair.setting
-    if got.shape[-1] <= MOST_SHIFT or np.ptp(got) <= ALIKE * np.abs(got).max() or not s.is_trained(stage):
+    if got.shape[-1] <= MOST_SHIFT or np.ptp(got) <= ALIKE * np.abs(got).max() or not s.is_trained(way[0]):
         return None  # a constant is met by any parameter
     # as many filters as there are values to try, all of them this one but for the parameter
-    before = {n: np.repeat(y[:, c : c + 1], GRID, axis=1) for n, y in _before(pair, stage).items() if n in FRAMES}
+    before = {n: np.repeat(np.take(y, [c], channels(n)), GRID, channels(n))
+              for n, y in _before(pair, way[-1]).items() if n in ORDER and n not in way}  # fmt: skip
     others = {name: as_taken(np.full(GRID, values[c])) for name, values in s.held.items()}
 
     def off(values: Array) -> Array:
+        setting, made = replace(s, changes={**others, parameter: as_taken(values)}), dict(before)
         with np.errstate(all="ignore"):
-            made = OWN[stage](replace(s, changes={**others, parameter: as_taken(values)}), before)
-            return np.asarray(np.nan_to_num(np.abs(made - got[:, np.newaxis]).max(axis=(0, 2)), nan=np.inf))
+            for name in way:
+                made[name] = OWN[name](setting, made)
+            y = made[way[-1]]
+            if y.shape[-1] != got.shape[-1]:  # of groups that are computed at a stride of their own
+                return np.full(GRID, np.inf)
+            apart = np.nan_to_num(np.abs(y - got[:, np.newaxis]), nan=np.inf)
+        return np.asarray(np.moveaxis(apart, 1, 0).reshape(GRID, -1).max(axis=1))
 
-    weights = ACTS[parameter] == "ema"
-    low, high = (0.0, 2.0) if weights else RANGES["alpha" if parameter == "alpha" else "the root"]
-    grid = np.linspace(low, high, GRID) if weights or parameter == "alpha" else np.geomspace(low, high, GRID)
+    grid = _grid(parameter, float(s.parameter(parameter)[c]))
     for _ in range(N_ZOOMS):
         nearest = int(np.argmin(off(grid)))
         grid = np.linspace(grid[max(nearest - 1, 0)], grid[min(nearest + 1, GRID - 1)], GRID)
@@ -144,78 +179,77 @@ def _searched(parameter: str, stage: str, pair: Pair, c: int) -> float | None:
     return float(grid[best]) if apart[best] <= 4 * ROUNDING * np.abs(got).max() else None
 
 
-def _parameter_laws(name: str, rows: Sequence[tuple[float, Pair, int]]) -> Iterator[tuple[str, Way]]:
+def _grid(parameter: str, own: float) -> Array:
+    """Values to try for a parameter: over its range, and more closely about its own where a filter turns with it."""
+    low, high = RANGES[parameter if parameter in RANGES else ACTS[parameter]]
+    if parameter in ("mu", "sigma"):
+        near = own * np.linspace(1 - NEARBY, 1 + NEARBY, GRID // 2)
+        return np.sort(np.concatenate([near, np.linspace(low, high, GRID - GRID // 2)]))
+    return np.linspace(low, high, GRID) if low == 0 else np.geomspace(low, high, GRID)
+
+
+Reading = tuple[float, Pair, int]  # the value of a parameter that acts, on a case, of a filter
+UNITS: dict[str, Callable[[Array], Array]] = {
+    "{}": np.ones_like, "{} / window": lambda w: 1 / w, "{} windows": lambda w: w,
+}  # fmt: skip
+# What may be made of a parameter by a number: the number from what acts and what is inside the limits, and back.
+LAWS: dict[str, tuple[Callable[[Array, Array], Array], Callable[[Array, float], Array]]] = {
+    "takes {} times {}": (np.divide, np.multiply), "adds {} to {}": (np.subtract, np.add),
+    "takes {} / {}": (np.multiply, lambda p, k: k / p),
+    "takes to the power {} {}": (lambda acting, p: np.log(acting) / np.log(p), np.power),
+}  # fmt: skip
+
+
+def _laws(name: str, rows: Sequence[Reading]) -> Iterator[tuple[str, Way]]:
     """Guess what was made of a parameter from the values that act and those that were given."""
+    rows = [(k, p, c) for k, p, c in rows if abs(k - _held(name, p, c)) > MOVED * abs(_held(name, p, c))]
     if not rows:
         return
-    acting, is_whole = np.array([value for value, _, _ in rows]), name in rows[0][1].setting.raw
-    held = np.array([p.setting.parameter(name)[c] for _, p, c in rows])
-    given = np.array([p.setting.raw[name][c] for _, p, c in rows]) if is_whole else held
+    acting, held = np.array([k for k, _, _ in rows]), np.array([_held(name, p, c) for _, p, c in rows])
     window = np.array([p.setting.window for _, p, _ in rows], dtype=float)
-    moved = np.abs(acting - held) > MOVED * np.abs(held)
-    if not moved.any():
-        return
-    bounds = [rows[n][1].setting.limits[name] for n, far in enumerate(moved) if far] if is_whole else []
-    acting, held, given, window = acting[moved], held[moved], given[moved], window[moved]
-    units: tuple[tuple[str, Callable[[Setting], float], Array], ...] = (
-        ("{}", lambda s: 1.0, acting), ("{} / window", lambda s: 1 / s.window, acting * window),
-        ("{} windows", lambda s: float(s.window), acting / window),
-    )  # fmt: skip
-    for text, unit, values in units:
-        for k, n in _common(values):
+    for text, unit in UNITS.items():
+        for k, n in _common(acting / unit(window)):
             said = text.format(named(k))
-            yield f"limits {name} at {said}", _limited(name, k, unit, 0)
-            yield f"limits {name} at {said}", _limited(name, k, unit, 1)
+            yield from ((f"limits {name} at {said}", _limited(name, side, k, unit)) for side in (0, 1))
             if n > 1:
                 yield f"takes {said} for {name}", _constant(name, k, unit)
-    for limits in np.array(bounds).T:
-        for k, _ in _common(acting / limits) if np.isfinite(limits).all() and np.all(limits) else ():
-            yield f"limits {name} at {named(k)} times its limits", _wider(name, k)
     with np.errstate(all="ignore"):
-        for text, values, way in (
-            ("takes {} times {}", acting / held, _times), ("adds {} to {}", acting - held, np.add),
-            ("takes {} / {}", acting * held, _over),
-            ("takes to the power {} {}", np.log(acting) / np.log(held), _power),
-            ("takes {} times {}, before it is limited", acting / given, None),
-        ):  # fmt: skip
-            for k, n in _common(values):
-                if n > 1 and (way is not None or is_whole):
+        for text, (number, way) in LAWS.items():
+            for k, n in _common(number(acting, held)):
+                if n > 1:
                     yield text.format(named(k), name), _made(name, k, way)
+        if name in rows[0][1].setting.raw:
+            for limits in np.array([p.setting.limits[name] for _, p, _ in rows]).T:
+                for k, _ in _common(acting / limits) if np.isfinite(limits).all() and np.all(limits) else ():
+                    yield f"limits {name} at {named(k)} times its limits", _clipped(name, 1.0, k)
+            for k, n in _common(acting / np.array([p.setting.raw[name][c] for _, p, c in rows])):
+                if n > 1:
+                    yield f"takes {named(k)} times {name}, before it is limited", _clipped(name, k, 1.0)
 
 
-def _times(values: Array, k: float) -> Array:
-    return k * values
+def _held(name: str, pair: Pair, c: int) -> float:
+    return float(pair.setting.parameter(name)[c])
 
 
-def _over(values: Array, k: float) -> Array:
-    return np.asarray(k / values)
+def _constant(name: str, k: float, unit: Callable[[Array], Array]) -> Way:
+    return lambda s: np.full_like(s.plain.parameter(name), k * unit(np.array(float(s.window))))
 
 
-def _power(values: Array, k: float) -> Array:
-    return np.asarray(values**k)
+def _made(name: str, k: float, way: Callable[[Array, float], Array]) -> Way:
+    return lambda s: np.asarray(way(s.plain.parameter(name), k))
 
 
-def _constant(name: str, k: float, unit: Callable[[Setting], float]) -> Way:
-    return lambda s: np.full_like(s.plain.parameter(name), k * unit(s))
+def _clipped(name: str, k: float, wider: float) -> Way:
+    return lambda s: np.clip(k * s.raw[name], wider * s.limits[name][0], wider * s.limits[name][1])
 
 
-def _wider(name: str, k: float) -> Way:
-    return lambda s: np.clip(s.raw[name], k * s.limits[name][0], k * s.limits[name][1])
-
-
-def _made(name: str, k: float, way: Callable[[Array, float], Array] | None) -> Way:
-    if way is None:
-        return lambda s: np.clip(k * s.raw[name], *s.limits[name])
-    return lambda s: way(s.plain.parameter(name), k)
-
-
-def _limited(name: str, k: float, unit: Callable[[Setting], float], side: int) -> Way:
+def _limited(name: str, side: int, k: float, unit: Callable[[Array], Array]) -> Way:
     """The parameter with its lower limit, or its upper one, at another number."""
 
     def limited(s: Setting) -> Array:
-        bounds = list(s.limits.get(name, (-np.inf, np.inf)))
-        bounds[side] = k * unit(s)
-        return np.asarray(np.clip(s.raw[name] if name in s.raw else s.plain.parameter(name), bounds[0], bounds[1]))
+        bounds = [*s.limits.get(name, (-np.inf, np.inf))]
+        bounds[side] = k * float(unit(np.array(float(s.window))))
+        return np.asarray(np.clip(s.raw.get(name, s.plain.parameter(name)), bounds[0], bounds[1]))
 
     return limited
 
@@ -230,13 +264,15 @@ def _common(values: Array) -> list[tuple[float, int]]:
     return sorted((pair for pair in out if pair[0]), key=lambda pair: -pair[1])[:MOST_NUMBERS]
 
 
-OF_FILTERS = ("mu", "sigma", "the pooling width", "s", "alpha", "delta", "the root")
-
-
 def _of_filter(name: str) -> Way:
-    return lambda s: s.held[name][None, :, None]
+    return lambda s: s.held.get(name, np.full(s.expected.config.n_filters, np.nan))[None, :, None]
 
 
+def _of_clips(of: Callable[[Array], Array]) -> Way:
+    return lambda s: of(s.x)[:, None, None]
+
+
+# Numbers of a case, or arrays that broadcast to [B, C, F], and the powers with which they may be factors.
 QUANTITIES: dict[str, Callable[[Setting], Array | float]] = {
     "the stride": lambda s: float(s.expected.config.stride), "the window": lambda s: float(s.window),
     "the sample rate": lambda s: float(s.expected.config.sample_rate),
@@ -245,60 +281,40 @@ QUANTITIES: dict[str, Callable[[Setting], Array | float]] = {
     "the number of frames": lambda s: float(s.expected.cotangent.shape[-1]),
     "the number of clips": lambda s: float(len(s.expected.x)),
     "the largest magnitude of all clips": lambda s: float(np.abs(s.x).max()),
-    "the largest magnitude of the clip": lambda s: np.abs(s.x).max(-1)[:, None, None],
-    "the standard deviation of the clip": lambda s: s.x.std(-1)[:, None, None],
-    "the unbiased standard deviation of the clip": lambda s: s.x.std(-1, ddof=min(1, s.x.shape[-1] - 1))[:, None, None],
-    "the root mean square of the clip": lambda s: np.sqrt((s.x**2).mean(-1))[:, None, None],
-    "the norm of the clip": lambda s: np.sqrt((s.x**2).sum(-1))[:, None, None],
-    **{name: _of_filter(name) for name in OF_FILTERS},
+    "the largest magnitude of the clip": _of_clips(lambda x: np.abs(x).max(-1)),
+    "the standard deviation of the clip": _of_clips(lambda x: x.std(-1)),
+    "the unbiased standard deviation of the clip": _of_clips(lambda x: x.std(-1, ddof=min(1, x.shape[-1] - 1))),
+    "the root mean square of the clip": _of_clips(lambda x: np.sqrt((x**2).mean(-1))),
+    "the norm of the clip": _of_clips(lambda x: np.sqrt((x**2).sum(-1))),
+    **{name: _of_filter(name) for name in PARAMETERS},
     "the sum of the window": lambda s: s.expected.stages["windows"].sum(-1)[None, :, None],
 }  # fmt: skip
 POWERS = {
-    "{}": 1.0,
-    "1 / {}": -1.0,
-    "the square root of {}": 0.5,
-    "1 / the square root of {}": -0.5,
-    "the square of {}": 2.0,
-}
+    "{}": 1.0, "1 / {}": -1.0, "the square root of {}": 0.5, "1 / the square root of {}": -0.5, "the square of {}": 2.0,
+}  # fmt: skip
 
 
-def _scaled(stage: str, base: Label | None, pairs: Sequence[Pair]) -> Iterator[Label]:
+def _scaled(stage: str, base: Row | None, pairs: Sequence[Pair]) -> Iterator[Row]:
     """A factor that goes with a quantity of the case, of the clip or of the filter, read off a few values."""
-    formula: Formula = OWN[stage] if base is None else base.formulas[stage]
     left: dict[tuple[str, str], Array] = {(name, text): np.empty(0) for name in QUANTITIES for text in POWERS}
     n_read = 0
     for p in pairs[:MOST_SEARCHED]:
-        try:
-            with np.errstate(all="ignore"):
-                there = p.wanted if base is None else formula(p.setting, _before(p, stage))
-        except (ValueError, IndexError, KeyError):
+        there = p.by(stage, (base,) if base else ())
+        if there is None or there.shape != p.got.shape or not np.isfinite(there).all() or not np.any(there):
             continue
-        if there.shape != p.got.shape or not np.isfinite(there).all():
-            continue
-        large = np.flatnonzero(np.abs(there) > 2.0**-3 * np.abs(there).max(initial=0))
-        if not large.size:
-            continue
-        n_read += 1
-        at = np.unravel_index(large[:: max(large.size // 8, 1)], there.shape)
+        large = np.flatnonzero(np.abs(there) > 2.0**-3 * np.abs(there).max())
+        at, n_read = np.unravel_index(large[:: max(large.size // 8, 1)], there.shape), n_read + 1
         with np.errstate(all="ignore"):
-            for (name, text), ks in list(left.items()):
-                try:
-                    q = np.broadcast_to(np.asarray(_of(stage, QUANTITIES[name](p.setting))), there.shape)[at]
-                except KeyError:  # a case without that parameter
-                    del left[name, text]
-                    continue
-                ks = np.append(ks, p.got[at] / there[at] / q ** POWERS[text])
-                if np.isfinite(ks).all() and np.ptp(ks) <= ALIKE * np.abs(ks).max():
-                    left[name, text] = ks
-                else:
-                    del left[name, text]
-        if not left:
-            return
+            for (name, text), ks in left.items():
+                q = np.broadcast_to(np.asarray(_of(stage, QUANTITIES[name](p.setting))), there.shape)[at]
+                left[name, text] = np.append(ks, p.got[at] / there[at] / q ** POWERS[text])
+        left = {key: ks for key, ks in left.items() if np.isfinite(ks).all() and np.ptp(ks) <= ALIKE * np.abs(ks).max()}
+    formula = base.formulas[stage] if base else OWN[stage]
     for (name, text), ks in left.items() if n_read > 1 else ():
         k = exactly(float(np.median(ks)))
         said = f"is multiplied by {'' if k == 1 else f'{named(k)} times '}{text.format(name)}"
-        yield Label(f"{base.sentence}; {said}" if base else said, stage,
-                    {stage: _multiplied(formula, stage, k, name, POWERS[text])}, is_fitted=True)  # fmt: skip
+        yield Row(f"{base.sentence}; {said}" if base else said, stage,
+                  {stage: _multiplied(formula, stage, k, name, POWERS[text])}, is_fitted=True)  # fmt: skip
 
 
 def _multiplied(formula: Formula, stage: str, k: float, name: str, power: float) -> Formula:
@@ -320,7 +336,7 @@ def _of(stage: str, q: Array | float) -> Array | float:
     return q[0] if stage == "windows" else q[0][:, np.newaxis] if stage == "filters" else q
 
 
-def _beginnings(stage: str, pairs: Sequence[Pair]) -> Iterator[Label]:
+def _beginnings(stage: str, pairs: Sequence[Pair]) -> Iterator[Row]:
     """Find by how many samples frames begin early or late, from the first filter of the first clip."""
     begins = Counter(_begins(stage, p) for p in pairs[:MOST_SEARCHED] if np.any(p.got[:1, :1]))
     del begins[0]
@@ -337,7 +353,7 @@ def _beginnings(stage: str, pairs: Sequence[Pair]) -> Iterator[Label]:
         text = f"is {samples} {'late' if early else 'early'}"
     else:
         text = f"begins its frames {samples} {'early' if early else 'late'}"
-    yield Label(text, stage, {stage: moved}, is_fitted=True)
+    yield Row(text, stage, {stage: moved}, is_fitted=True)
 
 
 def _pads(stage: str, s: Setting, v: Values) -> tuple[int, int]:
@@ -364,17 +380,17 @@ def _begins(stage: str, p: Pair) -> int:
     return min(hits, key=abs, default=0)
 
 
-def _floors(pairs: Sequence[Pair]) -> Iterator[Label]:
+def _floors(pairs: Sequence[Pair]) -> Iterator[Row]:
     """A lower limit of the energies at another number, read off what is constant."""
     lows = [float(p.got.min()) for p in pairs if p.got.size and (p.got == p.got.min()).sum() > 1]
     if len(lows) > 1 and np.ptp(lows) <= ALIKE * abs(max(lows)):
         low = exactly(float(np.median(lows)))
-        yield Label(f"has a lower limit of {low:g}, not of 1e-5", "floor",
+        yield Row(f"has a lower limit of {low:g}, not of 1e-5", "floor",
                     {"floor": lambda s, v: np.maximum(v["pool"], low)},
                     is_fitted=True)  # fmt: skip
 
 
-def _weighed(pairs: Sequence[Pair]) -> Iterator[Label]:
+def _weighed(pairs: Sequence[Pair]) -> Iterator[Row]:
     """The two squares with other weights, from the case that has most values."""
     p = max(pairs, key=lambda p: p.got.size, default=None)
     if p is None or not np.isfinite(p.got).all():
@@ -385,7 +401,7 @@ def _weighed(pairs: Sequence[Pair]) -> Iterator[Label]:
     a, b = (exactly(float(k)) if abs(k) > ALIKE else 0.0 for k in np.linalg.lstsq(squares, p.got.ravel())[0])
     text = f"is {named(a)} times the square of the real part and {named(b)} times that of the imaginary part"
     weights = np.array([a, b])[:, np.newaxis]
-    yield Label(text, "modulus", {"modulus": lambda s, v: (weights * v["conv"] ** 2).sum(axis=2)}, is_fitted=True)
+    yield Row(text, "modulus", {"modulus": lambda s, v: (weights * v["conv"] ** 2).sum(axis=2)}, is_fitted=True)
 
 
 LENGTHS: dict[str, Callable[[int, int, int], int]] = {

@@ -1,17 +1,18 @@
-"""LEAF's stages as formulas that can be swapped for others, in float64: what a port may compute instead.
+"""LEAF's stages as formulas that can be swapped for others, in float64, and a port's stage beside what it should be.
 
 The values of a case come from the oracle; from the first stage that is swapped on they are computed anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from parity.adapters import canonical
+from parity.cases.case import Case
 from parity.checks.grid import Expected
 from parity.oracle.arrays import Array, clamp, exact
 from parity.oracle.compression import standardise
@@ -21,6 +22,41 @@ from parity.oracle.gabor import gabor
 from parity.oracle.pcen import smoother, smoother_adjoint
 from parity.oracle.pooling import gaussian_window, squared_modulus
 from parity.ports.port import STAGES
+
+# What each stage is computed from.
+FROM: dict[str, tuple[str, ...]] = {
+    "filters": (),
+    "windows": (),
+    "conv": ("filters",),
+    "modulus": ("conv",),
+    "pool": ("modulus", "windows"),
+    "floor": ("pool",),
+    "ema": ("floor",),
+    "pcen": ("floor", "ema"),
+    "norm": ("pcen", "floor"),
+    "output": ("norm", "pcen", "floor"),
+}
+
+
+def upstream(stage: str, until: Collection[str] = ()) -> list[str]:
+    """List a stage and what it is computed from, at whatever distance; nothing beyond the stages in ``until``."""
+    return _reached(stage, lambda name: FROM.get(name, ()), until)
+
+
+def downstream(stage: str, until: Collection[str] = ()) -> list[str]:
+    """List a stage and what is computed from it, at whatever distance; nothing beyond the stages in ``until``."""
+    return _reached(stage, lambda name: (after for after, before in FROM.items() if name in before), until)
+
+
+def _reached(start: str, step: Callable[[str], Iterable[str]], until: Collection[str]) -> list[str]:
+    out, todo = list[str](), [start]
+    while todo:
+        name = todo.pop()
+        if name not in out:
+            out.append(name)
+            todo += step(name) if name not in until else ()
+    return out
+
 
 Values = dict[str, Array]
 Formula = Callable[["Setting", Values], Array]
@@ -107,9 +143,14 @@ class Setting:
         """A parameter inside its limits [C], or what is taken in its place."""
         if name in self.changes:
             return self.changes[name](self)
-        if name in PARTS_OF:
-            return PARTS_OF[name](self)
+        if name in WHOLE:
+            whole = self.parameter(WHOLE[name])
+            return 1 - whole if name == OF_STATE else whole
         return self.held[name]
+
+    def column(self, name: str) -> Array:
+        """The same for every frame or tap [C, 1]."""
+        return self.parameter(name)[:, np.newaxis]
 
     @property
     def gamma(self) -> Array:
@@ -188,7 +229,7 @@ def gains(s: Setting) -> tuple[Array, Array]:
     """Compute what the smoother multiplies the frame and its state by."""
     if s.expected.config.compression == "fixed_pcen":
         return np.diag(s.v[canonical.RNN_KERNEL]), np.diag(s.v[canonical.RNN_RECURRENT])
-    return s.parameter("the weight of the frame"), s.parameter("the weight of the state")
+    return s.parameter(OF_FRAME), s.parameter(OF_STATE)
 
 
 def smoothed_back(s: Setting) -> Array:
@@ -198,19 +239,18 @@ def smoothed_back(s: Setting) -> Array:
 
 
 def gained(s: Setting, values: Values, m: Array | None = None, eps: float | None = None) -> Array:
-    """The energies over the smoothed ones, to the power alpha."""
-    added = s.expected.config.pcen_floor if eps is None else eps
+    """The energies over the smoothed ones, to the power alpha; cut to the frames of both, as a port's may be others."""
+    x, m = values["floor"], values["ema"] if m is None else m
+    n, added = min(x.shape[-1], m.shape[-1]), s.expected.config.pcen_floor if eps is None else eps
     with np.errstate(all="ignore"):
-        return values["floor"] / (added + (values["ema"] if m is None else m)) ** s.parameter("alpha")[:, np.newaxis]
+        return np.asarray(x[..., :n] / (added + m[..., :n]) ** s.column("alpha"))
 
 
 def rooted(s: Setting, values: Array) -> Array:
     """The gained energies with delta added, under the root, less the root of delta."""
-    delta, less, root, of_less = (
-        s.parameter(name)[:, np.newaxis] for name in (ADDED, SUBTRACTED, "the root of the sum", "the root of delta")
-    )
     with np.errstate(all="ignore"):
-        return np.asarray((values + delta) ** (1 / root) - less ** (1 / of_less))
+        whole = (values + s.column(ADDED)) ** (1 / s.column(OF_SUM))
+        return np.asarray(whole - s.column(SUBTRACTED) ** (1 / s.column(OF_DELTA)))
 
 
 def pcen(s: Setting, values: Values, m: Array | None = None, eps: float | None = None) -> Array:
@@ -229,18 +269,20 @@ def joined(conv: Array) -> Array:
 
 
 ADDED, SUBTRACTED = "the delta that is added", "the delta that is subtracted"
-# The stage that each parameter acts in, and each of the places of one that has several.
-ACTS = {
-    "mu": "filters", "sigma": "filters", "the pooling width": "windows", "s": "ema", "the weight of the frame": "ema",
-    "the weight of the state": "ema", "alpha": "pcen", "delta": "pcen", ADDED: "pcen", SUBTRACTED: "pcen",
-    "the root": "pcen", "the root of the sum": "pcen", "the root of delta": "pcen",
+OF_FRAME, OF_STATE = "the weight of the frame", "the weight of the state"
+OF_SUM, OF_DELTA = "the root of the sum", "the root of delta"
+PARAMETERS = {
+    "mu": "filters", "sigma": "filters", "the pooling width": "windows", "s": "ema", "alpha": "pcen", "delta": "pcen",
+    "the root": "pcen",
 }  # fmt: skip
-PARTS_OF: dict[str, Callable[[Setting], Array]] = {
-    "the weight of the frame": lambda s: s.parameter("s"), "the weight of the state": lambda s: 1 - s.parameter("s"),
-    ADDED: lambda s: s.parameter("delta"), SUBTRACTED: lambda s: s.parameter("delta"),
-    "the root of the sum": lambda s: s.parameter("the root"), "the root of delta": lambda s: s.parameter("the root"),
-}  # fmt: skip
+# The places of a parameter that has several.
+WHOLE = {ADDED: "delta", SUBTRACTED: "delta", OF_SUM: "the root", OF_DELTA: "the root", OF_FRAME: "s", OF_STATE: "s"}
+# The stage that each parameter acts in, and each of its places.
+ACTS = {**PARAMETERS, **{place: PARAMETERS[whole] for place, whole in WHOLE.items()}}
 ORDER = (*STAGES, "output")
+ROUNDING = 2.0**-17  # of the largest value: what float32 leaves of a hypothesis that is right
+LESS = 1 / 32  # and of the departure itself
+MOST_SHIFT = 2  # samples or frames that a stage is tried to be late or early
 OWN: dict[str, Formula] = {
     "filters": lambda s, v: gabor(s.parameter("mu"), s.parameter("sigma"), s.window),
     "windows": lambda s, v: gaussian_window(s.parameter("the pooling width"), s.window),
@@ -255,7 +297,7 @@ OWN: dict[str, Formula] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Label:
+class Row:
     """Something other than LEAF's own that explains a case or does not.
 
     Attributes:
@@ -271,3 +313,100 @@ class Label:
     formulas: Mapping[str, Formula] = field(default_factory=dict)
     changes: Mapping[str, Callable[[Setting], Array]] = field(default_factory=dict)
     is_fitted: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """A stage of a port beside what it should be, of one case.
+
+    Attributes:
+        case: that both were made of.
+        setting: of the case.
+        got, wanted: canonical.
+        rounding: the largest one-operation bound of a value.
+        errors: the running-error bound of each value.
+        part: of the stage, that both were cut to; empty for the whole.
+        tried: the stage by other formulas, computed once.
+    """
+
+    case: Case
+    setting: Setting
+    got: Array
+    wanted: Array
+    rounding: float = 0.0
+    errors: Array | None = None
+    part: tuple[slice, ...] = ()
+    tried: dict[tuple[Row, ...], Array | None] = field(default_factory=dict, repr=False)
+
+    @property
+    def shared(self) -> tuple[slice, ...]:
+        """Cut to what both have, where one is longer."""
+        return tuple(slice(0, min(a, b)) for a, b in zip(self.got.shape, self.wanted.shape, strict=True))
+
+    @property
+    def tells(self) -> bool:
+        """Tell whether it can show anything: the same axes, and not silence."""
+        return self.case.signal != "silence" and self.got.ndim == self.wanted.ndim
+
+    @property
+    def is_alike(self) -> bool:
+        """Tell whether both have one shape."""
+        return self.got.shape == self.wanted.shape
+
+    @cached_property
+    def departure(self) -> float:
+        """Measure the largest difference of two finite values; infinity where there is none."""
+        if self.got.ndim != self.wanted.ndim:
+            return float("inf")
+        with np.errstate(invalid="ignore"):
+            apart = np.abs(self.got[self.shared] - self.wanted[self.shared])
+        return float(apart[np.isfinite(apart)].max(initial=0)) or float("inf")
+
+    def allowed_of(self, got: Array) -> Array:
+        """Bound what a hypothesis that is right may leave, of each of these values of the port."""
+        scale = float(np.abs(got[np.isfinite(got)]).max(initial=0))
+        everywhere = min(max(ROUNDING * scale, 4 * self.rounding), LESS * self.departure)
+        errors = self.errors if self.errors is not None and self.errors.shape == got.shape else 0.0
+        return np.asarray(np.broadcast_to(np.maximum(everywhere, errors), got.shape))
+
+    @property
+    def off(self) -> np.ndarray:
+        """Mark the values that depart by more than that."""
+        return ~_are_near(self.got, self.wanted, self.allowed_of(self.got))
+
+    @property
+    def is_minor(self) -> bool:
+        """Tell whether it departs by less than a hypothesis may leave: one that changes nothing would explain it."""
+        return self.is_alike and not self.off.any()
+
+    def cut(self, part: tuple[slice, ...]) -> Pair:
+        """The same of a part of the stage."""
+        errors = self.errors[part] if self.errors is not None and self.errors.shape == self.got.shape else None
+        return replace(self, got=self.got[part], wanted=self.wanted[part], errors=errors, part=part, tried={})
+
+    def by(self, stage: str, rows: tuple[Row, ...]) -> Array | None:
+        """The stage with these rows; None where this case does not have them, as a clip shorter than a window."""
+        if rows and rows not in self.tried:
+            formulas = {name: f for row in rows for name, f in row.formulas.items()}
+            changes = {name: f for row in rows for name, f in row.changes.items()}
+            try:
+                with np.errstate(all="ignore"):
+                    self.tried[rows] = self.setting.compute(stage, formulas, changes)[self.part]
+            except (ValueError, IndexError, KeyError):
+                self.tried[rows] = None
+        return self.tried[rows] if rows else self.wanted
+
+
+def _are_near(got: Array, there: Array, allowed: Array | float) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        return np.asarray((np.abs(got - there) <= allowed) | (np.isnan(got) & np.isnan(there)) | (got == there))
+
+
+def near(got: Array, there: Array, allowed: Array | float) -> bool:
+    """Tell whether two arrays differ by no more than is allowed, and are NaN in the same places."""
+    return bool(_are_near(got, there, allowed).all())
+
+
+def channels(stage: str) -> int:
+    """The axis of the filters: filters [C, 2, W] and windows [C, K] have it first."""
+    return 0 if stage in ("filters", "windows") else 1

@@ -244,6 +244,14 @@ def convolution(stage: Stage) -> tuple[str, int, str] | None:
     return (found[1], int(found[2]), found[3]) if found else None
 
 
+def keeps_shape(name: str, stage: Stage) -> bool:
+    """Tell whether a stage can be replaced by values of its own shape alone.
+
+    The padding may be made of a convolution's shapes, and smoothed energies meet the energies again.
+    """
+    return name == "ema" or convolution(stage) is not None
+
+
 def reference(port: Port) -> Adapter:
     """The adapter of the rung that a port claims to be.
 

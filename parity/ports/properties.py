@@ -20,7 +20,7 @@ from parity.oracle.arrays import Array
 from parity.oracle.config import LeafConfig
 from parity.oracle.optimizers import PARAMETER
 from parity.ports.behaviour import calls, refuses
-from parity.ports.diagnosis import Finding
+from parity.ports.diagnosis import Finding, told
 from parity.ports.port import STAGES, Port, said
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def beside(examination: Examination, checks: Sequence[Check] = ()) -> list[Findi
         try:
             found += check(examination)
         except Exception as error:
-            found.append(Finding(check.__name__, (f"could not be looked at: {said(error)}",), stage=check.__name__))
+            found.append(told(check.__name__, f"could not be looked at: {said(error)}"))
     return found
 
 
@@ -62,18 +62,15 @@ def extra(examination: Examination) -> Iterator[Finding]:
             if change
             else "it has no part in the output"
         )
-        yield Finding(
-            "parameters",
-            (f"{name} {list(held[name].shape)} is trainable and LEAF has no such parameter; {does}",),
-            stage=name,
-        )
+        text = f"{name} {list(held[name].shape)} is trainable and LEAF has no such parameter; {does}"
+        yield told("parameters", text, name)
     module.train()
     before = {name: _copy(b) for name, b in module.inner.named_buffers()}
     module(_audio(examination))
     after = {name: _copy(b) for name, b in module.inner.named_buffers()}
     for name in before:
         if name not in port.extra and not np.array_equal(before[name], after.get(name, np.empty(0)), equal_nan=True):
-            yield Finding("buffers", (f"{name} changes with every forward in training",), stage=name)
+            yield told("buffers", f"{name} changes with every forward in training", name)
 
 
 def constants(examination: Examination) -> list[str]:
@@ -112,9 +109,7 @@ def shared(examination: Examination) -> Iterator[Finding]:
     pointers = {p.data_ptr(): name for name, p in first.inner.named_parameters() if p.numel()}
     same = [name for name, p in second.inner.named_parameters() if p.data_ptr() in pointers]
     if same:
-        yield Finding(
-            "instances", (f"every instance has the same {', '.join(same)}: training one moves all",), stage="instances"
-        )
+        yield told("instances", f"every instance has the same {', '.join(same)}: training one moves all")
         return
     x = _audio(examination)
     for turned in (False, True):
@@ -129,9 +124,7 @@ def shared(examination: Examination) -> Iterator[Finding]:
             moved(x)
             after = _copy(other(x))
         if not np.array_equal(before, after, equal_nan=True):
-            yield Finding(
-                "instances", ("what is done to one instance changes the output of another",), stage="instances"
-            )
+            yield told("instances", "what is done to one instance changes the output of another")
             return
 
 
@@ -141,18 +134,13 @@ def conduct(examination: Examination) -> Iterator[Finding]:
     if failed:
         what = ", ".join(m.case.removeprefix("held: ") for m in failed)
         reason = f" ({failed[-1].reason})" if failed[-1].case == "a call" else _first_to_differ(examination)
-        yield Finding("conduct", (f"is no function of its input; not as it was: {what}{reason}",), stage="conduct")
-    for m in refuses(examination.port, examination.this_test):
-        if m.holds:
-            continue
+        yield told("conduct", f"is no function of its input; not as it was: {what}{reason}")
+    for m in (m for m in refuses(examination.port, examination.this_test) if not m.holds):
         if m.criterion == "divergence":
-            yield Finding("refusals", (f"accepts={m.case!r} is declared, but the port refuses it",), stage="refusals")
+            yield told("refusals", f"accepts={m.case!r} is declared, but the port refuses it")
         else:
-            yield Finding(
-                "refusals",
-                (f"an input with {m.case}: the port and {examination.port.claims} do not both refuse it",),
-                stage="refusals",
-            )
+            both = f"the port and {examination.port.claims} do not both refuse it"
+            yield told("refusals", f"an input with {m.case}: {both}")
 
 
 def _first_to_differ(examination: Examination) -> str:
@@ -173,7 +161,7 @@ def modes(examination: Examination) -> Iterator[Finding]:
     if evaluated.shape != trained.shape or not np.array_equal(evaluated, trained, equal_nan=True):
         apart = peak(trained - evaluated) / peak(evaluated) if evaluated.shape == trained.shape else float("inf")
         text = f"the output in training departs from that in evaluation by up to {apart:.2g} of its largest value"
-        yield Finding("modes", (text,), stage="modes")
+        yield told("modes", text)
 
 
 def initial(examination: Examination) -> Iterator[Finding]:
@@ -192,7 +180,7 @@ def initial(examination: Examination) -> Iterator[Finding]:
         where = f" at {config.n_filters} filters, {config.sample_rate} Hz"
         found = list(_kernel(port.claims, config, read[canonical.KERNEL]))
         if found:
-            yield Finding("initial values", (f"{'; '.join(found)}{where}",), stage="initial kernel")
+            yield told("initial values", f"{'; '.join(found)}{where}", "initial kernel")
         for name, values in read.items():
             start = CONSTANTS.get(name)
             if name == canonical.KERNEL or start is None or name in (canonical.RNN_KERNEL, canonical.RNN_RECURRENT):
@@ -201,7 +189,7 @@ def initial(examination: Examination) -> Iterator[Finding]:
             if not STARTS(peak(values - exact) / peak(exact) if np.any(exact) else peak(values)).passes:
                 text = f"{name} starts from {values.flat[0]:.4g}, must be {exact.flat[0]:.4g}"
                 found.append(text)
-                yield Finding("initial values", (text,), stage=f"initial {name}")
+                yield told("initial values", text, f"initial {name}")
         if found:
             return  # one rate shows it
 
@@ -221,11 +209,8 @@ def _kernel(claims: str, config: LeafConfig, got: Array) -> Iterator[str]:
         if np.any(bad):
             apart = np.abs(got[:, column] - exact[:, column])
             c = int(np.argmax(np.where(bad, apart / np.abs(exact[:, column]), 0)))
-            size = (
-                f"{apart[bad].max():.2g}{unit}"
-                if unit
-                else f"{100 * np.abs(got[bad, 1] / exact[bad, 1] - 1).max():.2g} %"
-            )
+            percent = f"{100 * np.abs(got[bad, 1] / exact[bad, 1] - 1).max():.2g} %"
+            size = f"{apart[bad].max():.2g}{unit}" if unit else percent
             yield (
                 f"{int(bad.sum())} of {n} initial {name} off by up to {size} "
                 f"(kernel[{c}, {column}] is {got[c, column]:.5g}, must be {exact[c, column]:.5g})"
@@ -262,8 +247,7 @@ def training(examination: Examination) -> Iterator[Finding]:
     depart, a step departs with them and says nothing.
     """
     port = examination.port
-    if told := next(_edited(examination), None):
-        yield told
+    yield from _edited(examination)
     departs = any(p for p in examination.pairs.values()) or any(
         not s.holds for found in examination.slopes.values() for s in found
     )
@@ -303,7 +287,10 @@ def _steps(examination: Examination) -> Iterator[Finding]:
                     continue
                 at = tuple(int(i) for i in np.unravel_index(int((far - limit).argmax()), far.shape))
                 what = variable if key == PARAMETER else f"Adam's {key} of {variable}"
-                yield _of_step(f"a step of Adam departs: {what}{list(at)} is {got[at]:.7g}, must be {wanted[at]:.7g}")
+                yield told(
+                    "training step",
+                    f"a step of Adam departs: {what}{list(at)} is {got[at]:.7g}, must be {wanted[at]:.7g}",
+                )
 
 
 def _reference_steps(port: Port) -> tuple[ReferenceStep, ...]:
@@ -327,11 +314,14 @@ def _edited(examination: Examination) -> Iterator[Finding]:
     module.train()(_audio(examination))
     after = examination.adapter.read(module)
     if changed := [name for name in before if not np.array_equal(before[name], after[name])]:
-        yield _of_step(f"forward writes what it limits back into {', '.join(changed)}, where an optimiser's step does")
+        yield told(
+            "training step",
+            f"forward writes what it limits back into {', '.join(changed)}, where an optimiser's step does",
+        )
 
 
 def _of_step(text: str) -> Finding:
-    return Finding("training step", (text,), stage="training step")
+    return told("training step", text)
 
 
 def returns(examination: Examination) -> str:

@@ -14,7 +14,19 @@ from parity.checks.grid import Arrays
 from parity.criteria import AtMost, Verdict
 from parity.oracle.config import FLOOR
 from parity.ports.drawing import LIMITS
-from parity.ports.formulas import ACTS, ADDED, SUBTRACTED, Setting, as_taken, gains, smoothed_back
+from parity.ports.formulas import (
+    ACTS,
+    ADDED,
+    OF_DELTA,
+    OF_FRAME,
+    OF_STATE,
+    OF_SUM,
+    SUBTRACTED,
+    Setting,
+    as_taken,
+    gains,
+    smoothed_back,
+)
 from parity.ports.port import Port
 
 if TYPE_CHECKING:
@@ -33,8 +45,8 @@ STEP = 2.0**-20
 PAST = "the states before"
 # The places of a parameter that has several.
 PLACES: dict[str, tuple[str, ...]] = {
-    canonical.DELTA: (SUBTRACTED, ADDED), canonical.ROOT: ("the root of delta", "the root of the sum"),
-    canonical.SMOOTH: (PAST, "the weight of the state", "the weight of the frame"),
+    canonical.DELTA: (SUBTRACTED, ADDED), canonical.ROOT: (OF_DELTA, OF_SUM),
+    canonical.SMOOTH: (PAST, OF_STATE, OF_FRAME),
 }  # fmt: skip
 UNNAMED = "departs by up to"
 UNNAMED_TOO = "vanishes for"

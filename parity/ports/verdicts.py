@@ -12,9 +12,7 @@ from parity.adapters.rungs import Adapter
 from parity.checks.grid import Arrays
 from parity.criteria import AtMost, Verdict, peak, soundness, status, within_rounding
 from parity.oracle.arrays import exact
-from parity.ports.departures import ROUNDING
-from parity.ports.formulas import ORDER, OWN, Setting
-from parity.ports.graph import downstream, upstream
+from parity.ports.formulas import ORDER, OWN, ROUNDING, Setting, downstream, upstream
 from parity.ports.port import Port, said
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from parity.cases.case import Case
-from parity.ports.checking import described as described_in
+from parity.ports.certifying import described as described_in
 from parity.ports.diagnosis import Diagnosis
 from parity.ports.drawing import sample
 from parity.ports.examination import Examination

@@ -9,6 +9,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from parity.ports.alternatives import ROWS
+from parity.ports.formulas import Pair, Row, Setting
+from parity.ports.hypotheses import explain
 from parity_tests.ports.bench import Bench, flawed
 from parity_tests.ports.flawed import FlawedLeaf, same
 
@@ -224,7 +227,19 @@ def delta_half_detached(module):
     module.pcen.forward = forward
 
 
+def last_filter_doubled(module):
+    filters = module.gabor.filters
+    module.gabor.filters = lambda: filters() * (1 + (torch.arange(len(filters())) >= len(filters()) - 2))[:, None]
+
+
+def first_frame_halved(module):
+    smoother = module.pcen.smoother.forward
+    module.pcen.smoother.forward = lambda x: torch.cat([smoother(x)[..., :1] / 2, smoother(x)[..., 1:]], -1)
+
+
 NAMED = {
+    last_filter_doubled: ("filters", "the last filter alone is 2 times what it should be"),
+    first_frame_halved: ("ema", "frame 0 alone is 0.5 times what it should be"),
     conjugate: ("filters", "is conjugate: the imaginary parts are negated"),
     unlimited_sigma: ("filters", "does not limit sigma"),
     halved: ("modulus", "is 0.5 times what it should be"),
@@ -257,7 +272,7 @@ PAIRS = [
     (centred, other_floor), (late, conjugate), (halved, double_gradient), (double_gradient_inside, other_floor),
     (other_hop, without_mean), (root_from_two, without_the_last), (short, no_sigma),
     (mean_s, by_the_stride), (square_s, rounded_audio), (delta_half_detached, centred),
-    (root_and_half, late_by_three),
+    (root_and_half, late_by_three), (last_filter_doubled, root_from_two), (first_frame_halved, without_mean),
 ]  # fmt: skip
 
 
@@ -293,6 +308,54 @@ def test_other_window_is_named_in_ms(bench):
     assert {(f.stage, f.what) for f in found.findings if f.stage in ("filters", "windows")} == {
         (stage, ("is made for a window 1 ms shorter",)) for stage in ("filters", "windows")
     }
+
+
+@pytest.mark.parametrize(("place", "stages"), [
+    ("ema", {"ema": "pcen.smoother", "pcen": "pcen"}), ("pcen", {"pcen": "pcen"}), ("pool", {"pool": "pooling"}),
+])  # fmt: skip
+def test_other_number_of_frames_is_told_where_it_is_first_seen(place, stages):
+    (finding,) = Bench(flawed((), stages=stages)).examine(flawed((), without_the_last, stages=stages)).findings
+    assert (finding.stage, finding.what[0]) == (place, "lacks the last frame")
+
+
+def scaled(name):
+    """A parameter of the filters or of the pooling times 1.01."""
+
+    def defect(module):
+        part, made = (module.gabor, "filters") if name == "mu" else (module.pooling, "window")
+        own = getattr(part, made)
+
+        def made_of_more():
+            kept = getattr(part, name)
+            setattr(part, name, torch.nn.Parameter(kept * 1.01))
+            values = own()
+            setattr(part, name, kept)
+            return values
+
+        setattr(part, made, made_of_more)
+
+    return defect
+
+
+@pytest.mark.parametrize(("name", "stages", "what"), [
+    ("mu", {"modulus": "energy"}, ("modulus", "takes 1.01 times mu (filters)")),
+    ("width", {"pool": "pooling"}, ("pool", "takes 1.01 times the pooling width (windows)")),
+])  # fmt: skip
+def test_parameter_of_a_stage_that_is_not_shown_is_read_off_the_next_that_is(name, stages, what, monkeypatch):
+    monkeypatch.setattr("parity.ports.detection.CONVOLUTIONS", ())  # by which filters and windows would be found
+    found = Bench(flawed((), stages=stages)).examine(flawed((), scaled(name), stages=stages))
+    assert what in {(f.stage, text) for f in found.findings for text in f.what}, str(found)
+
+
+def test_two_hypotheses_that_explain_equally_well_are_both_told(bench, monkeypatch):
+    zero, *others = ROWS["ema"]
+    nearly = Row("starts from nearly 0", "ema", {"ema": lambda s, v: zero.formulas["ema"](s, v) * (1 + 2.0**-30)})
+    held = [each for each in bench.held if each.case.signal != "silence"]
+    settings = [(each, Setting(each.expected)) for each in held]
+    pairs = [Pair(h.case, s, s.compute("ema", zero.formulas), h.expected.stages["ema"]) for h, s in settings]
+    assert explain("ema", pairs, ("floor",)) == [zero.sentence]
+    monkeypatch.setitem(ROWS, "ema", (zero, nearly, *others))
+    assert explain("ema", pairs, ("floor",)) == [f"{zero.sentence} or {nearly.sentence}"]
 
 
 def test_noise_is_given_no_name(bench):

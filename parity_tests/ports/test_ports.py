@@ -20,7 +20,7 @@ from parity.adapters.efficientleaf import EfficientLeafAdapter
 from parity.adapters.leaf import LeafAdapter
 from parity.adapters.og_leaf import OgLeafAdapter
 from parity.oracle.config import LeafConfig
-from parity.ports import Port, checking, layouts
+from parity.ports import Port, certifying, layouts
 from parity.ports.__main__ import main
 from parity.ports.certifying import examine
 from parity.ports.drawing import sample
@@ -272,7 +272,7 @@ def test_file_that_cannot_be_imported_is_refused_by_name(text, tmp_path):
     file = tmp_path / "certify_mine.py"
     file.write_text(text)
     with pytest.raises(ValueError, match=r"file='.*certify_mine\.py': must be Python that can be imported"):
-        checking.described(file)
+        certifying.described(file)
 
 
 @pytest.mark.parametrize(("changes", "message"), BROKEN.values(), ids=BROKEN)
@@ -292,7 +292,7 @@ def test_module_that_hides_the_rung_is_named(monkeypatch, tmp_path):
 
 def test_file_without_the_port_is_refused(capsys):
     with pytest.raises(ValueError, match=r"describes \['flawed'\]"):
-        checking.described(CERTIFY, "another")
+        certifying.described(CERTIFY, "another")
     with pytest.raises(SystemExit) as ended:
         main([str(CERTIFY), "flawed", "no_such_field=1"])
     assert ended.value.code == 2

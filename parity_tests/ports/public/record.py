@@ -39,8 +39,7 @@ DIGITS = ("loses digits", "rounds more")
 
 def record(file: str, commit: str) -> None:
     """Examine the ports of a file and keep what was found."""
-    from parity.ports.certifying import EXAMPLES, diagnose
-    from parity.ports.checking import described
+    from parity.ports.certifying import EXAMPLES, described, diagnose
 
     rows: list[dict[str, Any]] = []
     for port in described(HERE / f"certify_{file}.py"):

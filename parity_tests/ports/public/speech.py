@@ -20,7 +20,7 @@ import parity
 from parity.adapters.layouts import public_port
 from parity.adapters.rungs import RUNGS
 from parity.oracle.config import LeafConfig
-from parity.ports.checking import described
+from parity.ports.certifying import described
 from parity.ports.examination import Examination
 from parity.ports.port import Port
 from parity.weights.clip import SPEECH, recorded

@@ -18,7 +18,7 @@ import numpy as np
 
 from parity.cases.case import Case
 from parity.oracle.config import LeafConfig
-from parity.ports.checking import described
+from parity.ports.certifying import described
 from parity_tests.ports.public.record import REPOSITORIES
 
 HERE = Path(__file__).parent
