@@ -90,6 +90,17 @@ def test_a_graph_without_a_frozen_plan_is_refused(graph):
         calls.GRAPHS[graph](grouped())
 
 
+@pytest.mark.parametrize("graph", calls.GRAPHS)
+@pytest.mark.efficientleaf
+def test_a_call_with_other_parameters_leaves_the_frozen_plan(graph):
+    module = frozen()
+    others = {name: 0.5 * p.detach() for name, p in module.named_parameters()}
+    with torch.no_grad():
+        own, other = module(calls.AUDIO), torch.func.functional_call(module, others, (calls.AUDIO,))
+    assert not torch.equal(own, other)
+    history.equal(calls.GRAPHS[graph](module), calls.GRAPHS[graph](frozen()))
+
+
 @pytest.mark.efficientleaf
 def test_a_parameter_for_each_of_many_takes_a_frozen_plan():
     module = frozen()
