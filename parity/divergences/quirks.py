@@ -1,4 +1,4 @@
-"""What the original does that nobody would guess, what became of it here, and what public ports make of it.
+"""List the original's surprises, what became of each here, and what public ports make of it.
 
 The data behind ``docs/the-originals-quirks.md``. A difference between two rungs is a divergence and has its size in
 :mod:`parity.divergences`; a quirk that a one-to-one port must keep is only listed here, and has a test of each rung.

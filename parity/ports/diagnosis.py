@@ -26,7 +26,7 @@ BACKWARDS = (
 )  # fmt: skip
 ORDER = (*STAGES, "output", *BACKWARDS)
 # The stage that each variable acts in.
-ACTS = {
+STAGE_OF = {
     canonical.BETA: "norm", canonical.GAMMA: "norm", canonical.ROOT: "pcen", canonical.DELTA: "pcen",
     canonical.ALPHA: "pcen", canonical.SMOOTH: "ema", canonical.POOLING: "windows", canonical.KERNEL: "filters",
     canonical.PREEMP: "conv", "input": "conv",
@@ -90,7 +90,7 @@ def told(where: str, text: str, stage: str = "") -> Finding:
 
 @dataclass
 class Record:
-    """What was found out about a port.
+    """Hold what was found out about a port.
 
     Attributes:
         port: the port.
@@ -295,7 +295,7 @@ class Diagnosis(Record):
     def _cut(self) -> set[str]:
         """The stages of the variables whose gradient departs: what passes through these departs as well."""
         free = {name for name, found in self.slopes.items() for s in found if s.tie is slopes.NO_TIE and not s.holds}
-        return {ACTS[name] for name in free if name in ACTS}
+        return {STAGE_OF[name] for name in free if name in STAGE_OF}
 
     @cached_property
     def _reshaped(self) -> set[Case]:
@@ -344,8 +344,8 @@ class Diagnosis(Record):
 
     def _reach(self, name: str) -> set[str]:
         """The stages between a variable, or a stage, and the first one that is handed on as the reference has it."""
-        if name in ACTS:
-            return set(downstream(ACTS[name], until=self._forced()))
+        if name in STAGE_OF:
+            return set(downstream(STAGE_OF[name], until=self._forced()))
         return set(downstream(name, until={*self._forced()} - {name})) - {name}
 
 

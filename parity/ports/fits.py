@@ -99,10 +99,8 @@ def fitted(name: str, stage: str, pairs: Sequence[Pair]) -> Iterator[Row]:
 
 def _acting(parameter: str, name: str, stage: str, pairs: Sequence[Pair]) -> Iterator[tuple[float, Pair, int]]:
     """The value with which a stage is what the port made of it, filter by filter where it departs."""
-    read, left = (
-        READ.get(name) if name == stage else None,
-        MOST_ROWS if name == stage and name in READ else MOST_SEARCHED,
-    )
+    read = READ.get(name) if name == stage else None
+    left = MOST_ROWS if read else MOST_SEARCHED
     for p in pairs:
         way, axis = _way(name, stage, p), channels(stage)
         off = np.moveaxis(np.abs(p.got - p.wanted), axis, 0).reshape(p.got.shape[axis], -1).max(axis=1, initial=0)

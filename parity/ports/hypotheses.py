@@ -37,7 +37,7 @@ Where = Callable[[Sequence[Case]], str]
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """What a port may have made of a stage.
+    """Hold one guess of what a port makes of a stage.
 
     Attributes:
         rows: other formulas and parameters.
@@ -395,7 +395,7 @@ def rounds(pairs: Sequence[Pair]) -> bool:
 
 
 def _unit(stage: str) -> str:
-    """What the last axis of a stage counts."""
+    """Name what the last axis of a stage counts."""
     return "sample" if stage in ("conv", "modulus") else "tap" if stage in ("filters", "windows") else "frame"
 
 

@@ -265,7 +265,7 @@ def training(examination: Examination) -> Iterator[Finding]:
     if not PROJECTED(float((apart / np.maximum(wanted, unit_roundoff("float32"))).max())).passes:
         index = tuple(int(i) for i in np.unravel_index(int(apart.argmax()), apart.shape))
         text = f"kernel{list(index)} is {after[index]:.5g}, must be {wanted[index]:.5g}"
-        yield _of_step(f"mu and sigma are not brought back into their limits: {text}")
+        yield told("training step", f"mu and sigma are not brought back into their limits: {text}")
 
 
 def _steps(examination: Examination) -> Iterator[Finding]:
@@ -287,10 +287,8 @@ def _steps(examination: Examination) -> Iterator[Finding]:
                     continue
                 at = tuple(int(i) for i in np.unravel_index(int((far - limit).argmax()), far.shape))
                 what = variable if key == PARAMETER else f"Adam's {key} of {variable}"
-                yield told(
-                    "training step",
-                    f"a step of Adam departs: {what}{list(at)} is {got[at]:.7g}, must be {wanted[at]:.7g}",
-                )
+                text = f"a step of Adam departs: {what}{list(at)} is {got[at]:.7g}, must be {wanted[at]:.7g}"
+                yield told("training step", text)
 
 
 def _reference_steps(port: Port) -> tuple[ReferenceStep, ...]:
@@ -314,14 +312,8 @@ def _edited(examination: Examination) -> Iterator[Finding]:
     module.train()(_audio(examination))
     after = examination.adapter.read(module)
     if changed := [name for name in before if not np.array_equal(before[name], after[name])]:
-        yield told(
-            "training step",
-            f"forward writes what it limits back into {', '.join(changed)}, where an optimiser's step does",
-        )
-
-
-def _of_step(text: str) -> Finding:
-    return told("training step", text)
+        text = f"forward writes what it limits back into {', '.join(changed)}, where an optimiser's step does"
+        yield told("training step", text)
 
 
 def returns(examination: Examination) -> str:

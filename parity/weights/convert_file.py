@@ -33,7 +33,7 @@ ALLOWED = {
 
 @dataclass(frozen=True)
 class Conversion:
-    """What was converted.
+    """Describe what was converted.
 
     Attributes:
         config: of the source.

@@ -33,7 +33,7 @@ WIDEST = 1 << 16  # n_fft: the one size that no tensor of the file vouches for
 
 @dataclass(frozen=True)
 class Description:
-    """What turns a state dict into a frontend.
+    """Describe the frontend that a state dict is of.
 
     Attributes:
         rung: the module's.

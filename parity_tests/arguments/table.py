@@ -94,7 +94,7 @@ def cases(subject: Subject, values: Mapping[str, Any], every: int = 1) -> Iterat
 
 
 def finding(subject: Subject, argument: str, value: Any, finite: Callable[[Any], bool]) -> str:
-    """What is wrong with a case; nothing where it works or is refused by name."""
+    """Say what is wrong with a case; nothing where it works or is refused by name."""
     named = rf"\b{re.escape(argument)}\b"
     try:
         with _limits(), warnings.catch_warnings():

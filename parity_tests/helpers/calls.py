@@ -123,7 +123,7 @@ def replica(module: Any) -> Any:
 
 
 def threads(module: Any) -> tuple[Tensor, ...]:
-    """What a module and a replica answer, each in two threads at once."""
+    """Call a module and a replica, each in two threads at once."""
     found: dict[int, Tensor] = {}
     barrier = threading.Barrier(N_THREADS)
     modules = module, replica(module)

@@ -1,4 +1,4 @@
-"""What a frontend answers after other calls and after changes, against one that was never called: to the bit.
+"""Compare a frontend after other calls and changes with one that was never called: to the bit.
 
 Three tables: a call after every other call, a call after every change, and graphs after every change. A kind of
 frontend is a function without arguments that makes one, in evaluation mode.

@@ -1,4 +1,4 @@
-"""What every test of an error message asks of it."""
+"""Check that a call is refused by an error whose message says what it should."""
 
 from __future__ import annotations
 

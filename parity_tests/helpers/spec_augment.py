@@ -1,4 +1,4 @@
-"""What both rungs' SpecAugment is asked: the oracle's numbers for a given record, and draws of the right chances."""
+"""Ask both rungs' SpecAugment for the oracle's numbers of a given record, and for draws of the right chances."""
 
 from __future__ import annotations
 

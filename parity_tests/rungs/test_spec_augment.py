@@ -69,7 +69,7 @@ def draw(rung, settings, shape, seed):
 
 
 def run(rung, x, cotangent, record):
-    """What a record makes of features, and the gradient for a cotangent."""
+    """Augment features by a record, and pull a cotangent back."""
     inputs, augment = tensor(rung, x), augmenter(rung, "augment")
     if rung == "og_leaf":
         outputs = augment(inputs.requires_grad_(), record)
