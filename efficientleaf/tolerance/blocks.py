@@ -28,8 +28,8 @@ class Tables:
         gains: of each group, filters' responses to a bin's real and imaginary part, one after the other: [K, 1, 2
             n_bins]; at full rate [K, 2, 2 n_bins], of the outputs' real and imaginary parts.
         pooling: of each group, windows' weights of the outputs, [K, columns, n]: of real and imaginary parts one after
-            the other, n = 2 n_points, or at full rate of both, n = n_points. Column c is for the frame c - ``before``
-            from the block's first.
+            the other, n = 2 n_points, or at full rate of both, n the samples that the block yields. Column c is for the
+            frame c - ``before`` from the block's first.
         windows: pooling windows [C, size], group by group.
         tails: the same for the last frames of a clip, by the samples in its last block.
     """
@@ -88,11 +88,11 @@ def _pooling(weights: Tensor, block: Block, groups: Sequence[Group]) -> tuple[Te
     """
     found, around = [], block.length - weights.shape[-1]
     for group, part in zip(groups, torch.split(weights, [len(group.bands) for group in groups]), strict=True):
-        placed = F.pad(part, (around // 2, around - around // 2))
         if not group.full_rate:
+            placed = F.pad(part, (around // 2, around - around // 2))
             kept = torch.fft.rfft(placed)[..., : group.n_points // 2 + 1]
-            placed = torch.fft.irfft(kept, group.n_points).repeat_interleave(2, -1)
-        found.append(placed)
+            part = torch.fft.irfft(kept, group.n_points).repeat_interleave(2, -1)
+        found.append(part)
     return tuple(found)
 
 
@@ -209,6 +209,11 @@ def _outputs(heard: Tensor, n_points: int) -> Tensor:
     return torch.view_as_real(torch.fft.ifft(spectra, n_points)).flatten(3)
 
 
+def _yielded(y: Tensor, n: int) -> Tensor:
+    """The n outputs that weights are for: decimated all, at full rate the block's middle."""
+    return y.narrow(-1, (y.shape[-1] - n) // 2, n)
+
+
 def _squares(y: Tensor) -> Tensor:
     """[K, blocks, n]."""
     squares = y[:, 0].square()
@@ -217,7 +222,7 @@ def _squares(y: Tensor) -> Tensor:
 
 def _pooled(spectra: Tensor, gains: Tensor, weights: Tensor, starts: Sequence[int], n_points: int) -> Tensor:
     y = _outputs(_heard(spectra, gains, starts), n_points)
-    return torch.bmm(weights, _squares(y).transpose(1, 2))
+    return torch.bmm(weights, _squares(_yielded(y, weights.shape[-1])).transpose(1, 2))
 
 
 def _pieces(n_bands: int, n_blocks: int, n_points: int) -> list[tuple[slice, slice]]:
@@ -274,12 +279,16 @@ class _Pooled(torch.autograd.Function):
         for bands, blocks in _pieces(len(gains), spectra.shape[1], n_points):
             part, some = spectra[:, blocks], gains[bands]
             y, slope = _outputs(_heard(part, some, starts[bands]), n_points), grad[bands, :, blocks]
+            used = _yielded(y, weights.shape[-1])
             if to_weights is not None:
-                to_weights[bands].baddbmm_(slope, _squares(y))
+                to_weights[bands].baddbmm_(slope, _squares(used))
             if to_spectra is None and to_gains is None:
                 continue
             to_squares = torch.bmm(slope.transpose(1, 2), weights[bands]).unsqueeze(1)
-            to_heard = _transposed(y.mul_(to_squares.mul_(2)), n)
+            used.mul_(to_squares.mul_(2))
+            first, last = (y.shape[-1] - used.shape[-1]) // 2, (y.shape[-1] + used.shape[-1]) // 2
+            y[..., :first], y[..., last:] = 0, 0  # which no frame hears
+            to_heard = _transposed(y, n)
             for i, first in enumerate(starts[bands]):
                 here = slice(first, first + n)
                 if to_gains is not None:
