@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from leaf._runtime.cache import keepable, plain_values, tracing
 from leaf.filters import gabor_pair, gauss_windows
 
 AT_A_TIME = 1 << 18  # complex numbers that are worked on at a time, so that they stay in a cache
+KEPT = 1 << 24  # numbers of filters' outputs that are kept for the backward pass; where they are more, none are
 TAILS = 8  # how many lengths of clips find the weights of their last frames again
 
 
@@ -27,49 +29,75 @@ class Tables:
         groups: of bands.
         gains: of each group, filters' responses to a bin's real and imaginary part, one after the other: [K, 1, 2
             n_bins]; at full rate [K, 2, 2 n_bins], of the outputs' real and imaginary parts.
+        windows: pooling windows [C, size], group by group.
         pooling: of each group, windows' weights of the outputs, [K, columns, n]: of real and imaginary parts one after
             the other, n = 2 n_points, or at full rate of both, n the samples that the block yields. Column c is for the
-            frame c - ``before`` from the block's first.
-        windows: pooling windows [C, size], group by group.
-        tails: the same for the last frames of a clip, by the samples in its last block.
+            frame c - ``before`` from the block's first. Empty where ``tails`` has all that are asked for.
+        tails: the same and, after it, weights for the last frames of a clip, by the samples in its last block.
     """
 
     block: Block
     groups: tuple[Group, ...]
     gains: tuple[Tensor, ...]
-    pooling: tuple[Tensor, ...]
     windows: Tensor
+    pooling: tuple[Tensor, ...]
     tails: dict[int, tuple[Tensor, ...]] = field(default_factory=dict, compare=False)
-
-    def to(self, like: Tensor) -> Tables:
-        """Convert to another tensor's dtype."""
-        gains, pooling = (tuple(t.to(like.dtype) for t in ts) for ts in (self.gains, self.pooling))
-        return replace(self, gains=gains, pooling=pooling, windows=self.windows.to(like.dtype), tails={})
 
 
 def tables(
-    centers: Tensor, sigmas: Tensor, widths: Tensor, geometry: Geometry, block: Block, groups: Sequence[Group]
+    centers: Tensor,
+    sigmas: Tensor,
+    widths: Tensor,
+    geometry: Geometry,
+    block: Block,
+    groups: Sequence[Group],
+    dtype: torch.dtype,
+    tail: int | None = None,
 ) -> Tables:
-    """Make the tables of clamped weights, [C] each, in their dtype; differentiable."""
-    real, imag = (taps[:, geometry.half :] for taps in gabor_pair(geometry.size, centers, sigmas))
-    # h[-n] = conj h[n], so the response is real. This is that of the conjugate filter: as x is real, it gives conj y,
-    # whose modulus is the same
-    responses = torch.fft.hfft(torch.complex(real, imag), block.length)
+    """Make the tables of clamped weights, [C] each, computed in their dtype and then converted; differentiable.
+
+    With ``tail`` they are for clips with so many samples in the last block, and no others.
+    """
     order = torch.tensor([band for group in groups for band in group.bands], device=centers.device)
+    first = torch.tensor([b for group in groups for b in group.first], dtype=centers.dtype, device=centers.device)
     sizes = [len(group.bands) for group in groups]
-    windows = gauss_windows(geometry.size, widths).index_select(0, order)
+    # a band's first bin is taken for frequency 0
+    shifted = centers.index_select(0, order) - first * (2 * math.pi / block.length)
+    pair = gabor_pair(geometry.size, shifted, sigmas.index_select(0, order))
     gains = []
-    for group, found in zip(groups, torch.split(responses.index_select(0, order), sizes), strict=True):
-        if group.full_rate:
-            mirrored = torch.cat((found[:, :1], found[:, 1:].flip(1)), 1)
-            found = torch.stack((found + mirrored, found - mirrored), 1)[..., : group.n_bins] / 2
-        else:
-            starts = torch.tensor(group.first, device=centers.device).unsqueeze(1)
-            bins = (starts + torch.arange(group.n_bins, device=centers.device)) % block.length
-            found = found.gather(1, bins).unsqueeze(1) * (group.n_points / block.length)
-        gains.append(found.repeat_interleave(2, -1))
+    later = (torch.split(taps[:, geometry.half :], sizes) for taps in pair)
+    for group, real, imag in zip(groups, *later, strict=True):
+        gains.append(_twice(_responses(real, imag, group, block).to(dtype)))
+    windows = gauss_windows(geometry.size, widths.index_select(0, order))
     weights = _weights(windows, -geometry.before, geometry.columns(block), geometry, block)
-    return Tables(block, tuple(groups), tuple(gains), _pooling(weights, block, groups), windows)
+    if tail is not None:
+        weights = torch.cat((weights, _ends(windows, tail, geometry, block)), 1)
+    pooling = _pooling(weights, block, groups, dtype)
+    if tail is not None:
+        return Tables(block, tuple(groups), tuple(gains), windows.to(dtype), (), {tail: pooling})
+    return Tables(block, tuple(groups), tuple(gains), windows.to(dtype), pooling)
+
+
+def _responses(real: Tensor, imag: Tensor, group: Group, block: Block) -> Tensor:
+    """Filters' responses, from their taps [K, half + 1] of time 0 and later: half of :attr:`Tables.gains`.
+
+    h[-n] = conj h[n], so they are real. They are those of the conjugate filter: as x is real, it gives conj y, whose
+    modulus is the same.
+    """
+    found: Tensor
+    if not group.full_rate:
+        found = torch.fft.hfft(torch.complex(real, imag), block.length).unsqueeze(1)
+        return found[..., : group.n_bins] * (group.n_points / block.length)
+    none = torch.zeros_like(real)
+    parts = torch.complex(torch.stack((real, none), 1), torch.stack((none, imag), 1))
+    found = torch.fft.hfft(parts, block.length)
+    return found[..., : group.n_bins]
+
+
+def _twice(t: Tensor) -> Tensor:
+    """Every number of the last axis twice; as complex numbers, since ``repeat_interleave`` is slower."""
+    pairs: Tensor = torch.view_as_real(torch.complex(t, t))
+    return pairs.flatten(-2)
 
 
 def _weights(windows: Tensor, first: Any, n: int, geometry: Geometry, block: Block) -> Tensor:
@@ -80,7 +108,15 @@ def _weights(windows: Tensor, first: Any, n: int, geometry: Geometry, block: Blo
     return padded.unfold(-1, n_samples, hop).flip(1)
 
 
-def _pooling(weights: Tensor, block: Block, groups: Sequence[Group]) -> tuple[Tensor, ...]:
+def _ends(windows: Tensor, tail: Any, geometry: Geometry, block: Block) -> Tensor:
+    """The same for the last frames of a clip with ``tail`` samples in its last block."""
+    last = (tail + geometry.hop - 1) // geometry.hop  # frames whose middle is in the block
+    weights = _weights(windows, last - geometry.before - 1, geometry.before + 1, geometry, block)
+    heard: Tensor = torch.arange(weights.shape[-1], device=weights.device) < tail
+    return weights * heard
+
+
+def _pooling(weights: Tensor, block: Block, groups: Sequence[Group], dtype: torch.dtype) -> tuple[Tensor, ...]:
     """Weights of a block's samples, [C, frames, samples], as weights of its outputs: :attr:`Tables.pooling`.
 
     |y|^2 of n bins is a trigonometric polynomial of degree n - 1, which 2 n points of the circle determine: weights of
@@ -88,35 +124,41 @@ def _pooling(weights: Tensor, block: Block, groups: Sequence[Group]) -> tuple[Te
     """
     found, around = [], block.length - weights.shape[-1]
     for group, part in zip(groups, torch.split(weights, [len(group.bands) for group in groups]), strict=True):
-        if not group.full_rate:
+        if group.full_rate:
+            found.append(part.to(dtype))
+        else:
             placed = F.pad(part, (around // 2, around - around // 2))
             kept = torch.fft.rfft(placed)[..., : group.n_points // 2 + 1]
-            part = torch.fft.irfft(kept, group.n_points).repeat_interleave(2, -1)
-        found.append(part)
+            found.append(_twice(torch.fft.irfft(kept, group.n_points).to(dtype)))
     return tuple(found)
 
 
 def with_tail(found: Tables, tail: Any, geometry: Geometry) -> tuple[Tensor, ...]:
     """Every group's pooling; after it, that of the last frames of a clip with ``tail`` samples in its last block."""
-    kept = keepable(found.windows)
-    if kept and tail in found.tails:
-        return found.tails[tail]
-    if kept:  # an inference tensor could not be saved for the backward pass of a later call
-        with torch.inference_mode(False), torch.no_grad():
-            both = _both(found, tail, geometry)
-        for old in list(found.tails)[: 1 - TAILS]:  # of a copy, as other threads may do the same
-            found.tails.pop(old, None)
-        found.tails[tail] = both
-        return both
-    return _both(found, tail, geometry)
+    if tracing(found.windows):
+        return _both(found, tail, geometry)
+    if (kept := found.tails.get(tail)) is not None:
+        return kept
+    if not keepable(found.windows):
+        return _both(found, tail, geometry)
+    with torch.inference_mode(False), torch.no_grad():  # an inference tensor could not be saved for a later backward
+        both = _both(found, tail, geometry)
+    for old in list(found.tails)[: 1 - TAILS]:  # of a copy, as other threads may do the same
+        found.tails.pop(old, None)
+    found.tails[tail] = both
+    return both
 
 
 def _both(found: Tables, tail: Any, geometry: Geometry) -> tuple[Tensor, ...]:
-    last = (tail + geometry.hop - 1) // geometry.hop  # frames whose middle is in the block
-    weights = _weights(found.windows, last - geometry.before - 1, geometry.before + 1, geometry, found.block)
-    weights = weights * (torch.arange(weights.shape[-1], device=weights.device) < tail)
-    ends = _pooling(weights, found.block, found.groups)
+    weights = _ends(found.windows, tail, geometry, found.block)
+    ends = _pooling(weights, found.block, found.groups, weights.dtype)
     return tuple(torch.cat(pair, 1) for pair in zip(found.pooling, ends, strict=True))
+
+
+def tail_of(n_samples: Any, geometry: Geometry, block: Block) -> Any:
+    """Samples of a clip in its last block."""
+    step = block.hops * geometry.hop
+    return n_samples - (n_samples - 1) // step * step
 
 
 def energies(x: Tensor, found: Tables, geometry: Geometry) -> Tensor:
@@ -125,7 +167,6 @@ def energies(x: Tensor, found: Tables, geometry: Geometry) -> Tensor:
     n_clips, n_samples = x.shape
     frames, step = (n_samples + hop - 1) // hop, block.hops * hop
     n_blocks = (frames + block.hops - 1) // block.hops
-    tail = n_samples - (n_blocks - 1) * step
     before = (block.length - step) // 2
     padded = F.pad(x, (before, (n_blocks - 1) * step + block.length - before - n_samples))
     spectra = torch.fft.fft(padded.unfold(-1, block.length, step)).flatten(0, 1)
@@ -133,13 +174,14 @@ def energies(x: Tensor, found: Tables, geometry: Geometry) -> Tensor:
     wide = torch.view_as_real(torch.cat((spectra[:, spectra.shape[1] - margin :], spectra), 1)).flatten(1).unsqueeze(0)
     half_circle = spectra[:, : block.length // 2 + 1]
     pair = torch.view_as_real(torch.stack((half_circle, half_circle * 1j))).flatten(2)
-    parts = []
-    for group, gains, weights in zip(found.groups, found.gains, with_tail(found, tail, geometry), strict=True):
+    keep = n_clips * n_blocks * sum(2 * group.n_points * len(group.bands) for group in found.groups) <= KEPT
+    pooling, parts = with_tail(found, tail_of(n_samples, geometry, block), geometry), []
+    for group, gains, weights in zip(found.groups, found.gains, pooling, strict=True):
         if group.full_rate:
-            parts.append(pooled(pair, gains, weights, (0,) * len(gains), group.n_points))
+            parts.append(pooled(pair, gains, weights, (0,) * len(gains), group.n_points, keep))
         else:
             starts = tuple(2 * (first + margin) for first in group.first)
-            parts.append(pooled(wide, gains, weights, starts, group.n_points))
+            parts.append(pooled(wide, gains, weights, starts, group.n_points, keep))
     order = [band for group in found.groups for band in group.bands]
     e = torch.cat(parts) if len(parts) > 1 else parts[0]  # [C, columns, blocks]
     if order != sorted(order):
@@ -170,11 +212,13 @@ def _frames(e: Tensor, frames: int, geometry: Geometry, block: Block) -> Tensor:
     return total[..., geometry.before : geometry.before + frames].clamp(min=0)
 
 
-def pooled(spectra: Tensor, gains: Tensor, weights: Tensor, starts: tuple[int, ...], n_points: int) -> Tensor:
+def pooled(
+    spectra: Tensor, gains: Tensor, weights: Tensor, starts: tuple[int, ...], n_points: int, keep: bool
+) -> Tensor:
     """Energies [K, columns, blocks] of K bands.
 
-    Intermediate results are many times as large. They are computed piece by piece, and again in the backward pass;
-    all at once where a graph or a transform of functions must see every operation.
+    Intermediate results are many times as large. They are computed piece by piece; all at once where a graph or a
+    transform of functions must see every operation.
 
     Args:
         spectra: real and imaginary parts, one after the other: of all bins, [1, blocks, 2 bins]; or of half a circle,
@@ -182,10 +226,11 @@ def pooled(spectra: Tensor, gains: Tensor, weights: Tensor, starts: tuple[int, .
         gains, weights: :attr:`Tables.gains`, :attr:`Tables.pooling`.
         starts: of each band in ``spectra``.
         n_points: of the outputs.
+        keep: the outputs for the backward pass, or else compute them again in it.
     """
     if tracing(spectra) or not plain_values((spectra, gains, weights)):
         return _pooled(spectra, gains, weights, starts, n_points)
-    found: Tensor = _Pooled.apply(spectra, gains, weights, starts, n_points)  # type: ignore[no-untyped-call]
+    found: Tensor = _Pooled.apply(spectra, gains, weights, starts, n_points, keep)  # type: ignore[no-untyped-call]
     return found
 
 
@@ -221,7 +266,10 @@ def _squares(y: Tensor) -> Tensor:
 
 
 def _pooled(spectra: Tensor, gains: Tensor, weights: Tensor, starts: Sequence[int], n_points: int) -> Tensor:
-    y = _outputs(_heard(spectra, gains, starts), n_points)
+    return _sums(weights, _outputs(_heard(spectra, gains, starts), n_points))
+
+
+def _sums(weights: Tensor, y: Tensor) -> Tensor:
     return torch.bmm(weights, _squares(_yielded(y, weights.shape[-1])).transpose(1, 2))
 
 
@@ -237,32 +285,37 @@ def _pieces(n_bands: int, n_blocks: int, n_points: int) -> list[tuple[slice, sli
 
 
 def _transposed(slope: Tensor, n: int) -> Tensor:
-    """The transpose of :func:`_outputs`, for the first n real and imaginary parts."""
-    n_points = slope.shape[-1]
+    """The transpose of :func:`_outputs` times half its last length, for the first n real and imaginary parts."""
     if slope.shape[1] == 2:
-        found = torch.view_as_real(torch.fft.rfft(slope)).flatten(3) * (2 / n_points)
+        found = torch.view_as_real(torch.fft.rfft(slope)).flatten(3)
         found[..., :2] /= 2  # what has no negative
         found[..., -2:] /= 2
         return found
     spectra = torch.fft.fft(torch.view_as_complex(torch.unflatten(slope, -1, (-1, 2))))
-    return torch.view_as_real(spectra)[..., : n // 2, :].flatten(3) * (2 / n_points)
+    return torch.view_as_real(spectra).flatten(3)[..., :n]
 
 
 class _Pooled(torch.autograd.Function):
-    """:func:`_pooled` in pieces that fit a cache, and its gradients, which compute the outputs again."""
+    """:func:`_pooled` in pieces that fit a cache, and its gradients."""
 
     @staticmethod
-    def forward(ctx: Any, spectra: Tensor, gains: Tensor, weights: Tensor, starts: tuple[int, ...], n: int) -> Tensor:
-        ctx.save_for_backward(spectra, gains, weights)
+    def forward(
+        ctx: Any, spectra: Tensor, gains: Tensor, weights: Tensor, starts: tuple[int, ...], n: int, keep: bool
+    ) -> Tensor:
         ctx.starts, ctx.n_points = starts, n
-        found = weights.new_empty(*weights.shape[:2], spectra.shape[1])
+        found, kept = weights.new_empty(*weights.shape[:2], spectra.shape[1]), []
         for bands, blocks in _pieces(len(gains), spectra.shape[1], n):
-            found[bands, :, blocks] = _pooled(spectra[:, blocks], gains[bands], weights[bands], starts[bands], n)
+            y = _outputs(_heard(spectra[:, blocks], gains[bands], starts[bands]), n)
+            found[bands, :, blocks] = _sums(weights[bands], y)
+            if keep and any(ctx.needs_input_grad):
+                kept.append(y)
+        ctx.save_for_backward(spectra, gains, weights, *kept)
         return found
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        spectra, gains, weights = saved = ctx.saved_tensors
+        spectra, gains, weights, *kept = ctx.saved_tensors
+        saved = spectra, gains, weights
         starts, n_points = ctx.starts, ctx.n_points
         wanted = ctx.needs_input_grad[:3]
         if torch.is_grad_enabled():  # a gradient of the gradient is asked for
@@ -271,28 +324,28 @@ class _Pooled(torch.autograd.Function):
                 _pooled(spectra, gains, weights, starts, n_points), sources, grad, create_graph=True
             )
             found = iter(again)
-            return (*(next(found) if w else None for w in wanted), None, None)
+            return (*(next(found) if w else None for w in wanted), None, None, None)
         to_spectra, to_gains, to_weights = (
             torch.zeros_like(t) if w else None for t, w in zip(saved, wanted, strict=True)
         )
-        n = gains.shape[-1]
-        for bands, blocks in _pieces(len(gains), spectra.shape[1], n_points):
-            part, some = spectra[:, blocks], gains[bands]
-            y, slope = _outputs(_heard(part, some, starts[bands]), n_points), grad[bands, :, blocks]
+        n, slopes = gains.shape[-1], spectra.new_zeros(0)  # of the outputs: 0 where no frame hears them
+        for piece, (bands, blocks) in enumerate(_pieces(len(gains), spectra.shape[1], n_points)):
+            part, some, slope = spectra[:, blocks], gains[bands], grad[bands, :, blocks]
+            y = kept[piece] if kept else _outputs(_heard(part, some, starts[bands]), n_points)
             used = _yielded(y, weights.shape[-1])
             if to_weights is not None:
                 to_weights[bands].baddbmm_(slope, _squares(used))
             if to_spectra is None and to_gains is None:
                 continue
             to_squares = torch.bmm(slope.transpose(1, 2), weights[bands]).unsqueeze(1)
-            used.mul_(to_squares.mul_(2))
-            first, last = (y.shape[-1] - used.shape[-1]) // 2, (y.shape[-1] + used.shape[-1]) // 2
-            y[..., :first], y[..., last:] = 0, 0  # which no frame hears
-            to_heard = _transposed(y, n)
+            if slopes.shape != y.shape:
+                slopes = torch.zeros_like(y)
+            torch.mul(used, to_squares.mul_(4 / y.shape[-1]), out=_yielded(slopes, used.shape[-1]))
+            to_heard = _transposed(slopes, n)
             for i, first in enumerate(starts[bands]):
                 here = slice(first, first + n)
                 if to_gains is not None:
                     to_gains[bands][i] += torch.linalg.vecdot(part[..., here], to_heard[i], dim=1)
                 if to_spectra is not None:
                     to_spectra[:, blocks, here].addcmul_(to_heard[i], some[i].unsqueeze(1))
-        return to_spectra, to_gains, to_weights, None, None
+        return to_spectra, to_gains, to_weights, None, None, None

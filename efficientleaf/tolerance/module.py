@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from efficientleaf.planned import Planned
-from efficientleaf.tolerance.blocks import Tables, energies, tables
+from efficientleaf.tolerance.blocks import Tables, energies, tables, tail_of
 from efficientleaf.tolerance.plan import Block, Geometry, Plan, Promise, make_plan
 from efficientleaf.tolerance.streaming import FrameBank
 from leaf._runtime.cache import keepable, tracing
@@ -152,9 +152,9 @@ class ToleranceFilterbank(Planned):
         block = self.geometry.longest
         if not tracing(x):  # a graph has one for all lengths
             block = self.geometry.block(-(-x.shape[1] // self.pool_stride))
-        return energies(x, self._tables(plan, block), self.geometry).transpose(0, 1)
+        return energies(x, self._tables(plan, block, x), self.geometry).transpose(0, 1)
 
-    def _tables(self, plan: Plan, block: Block) -> Tables:
+    def _tables(self, plan: Plan, block: Block, x: Tensor) -> Tables:
         parameters = self.center_freqs, self.bandwidths, self.pooling_widths
         if self._graph_tables is not None and tracing(*parameters) and not self.training:
             return self._graph_tables
@@ -163,13 +163,14 @@ class ToleranceFilterbank(Planned):
             return self._cache.get(name, (plan, block), values, lambda: self._factors(plan, block))
         centers, sigmas, widths = self.clamped()
         groups = plan.longest if block == self.geometry.longest else plan.groups(block)
+        tail = None if tracing(x) else tail_of(x.shape[1], self.geometry, block)
         # a far tone is heard through a filter's response as it was rounded
-        return tables(centers.double(), sigmas.double(), widths, self.geometry, block, groups).to(self.center_freqs)
+        return tables(centers.double(), sigmas.double(), widths, self.geometry, block, groups, widths.dtype, tail)
 
     @torch.no_grad()
     def _factors(self, plan: Plan, block: Block) -> Tables:
         centers, sigmas, widths = (p.double() for p in self.clamped())
-        return tables(centers, sigmas, widths, self.geometry, block, plan.groups(block)).to(self.center_freqs)
+        return tables(centers, sigmas, widths, self.geometry, block, plan.groups(block), self.center_freqs.dtype)
 
     def _convolved(self, x: Tensor) -> Tensor:
         """LEAF's own computation."""

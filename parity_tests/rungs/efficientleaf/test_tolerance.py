@@ -96,6 +96,27 @@ def test_gradients_are_leafs(tolerance):
                 assert criterion(candidate.numpy(), expected.numpy()).passes
 
 
+@pytest.mark.parametrize("kept", [0, blocks.KEPT])
+def test_gradients_are_the_same_a_second_time(monkeypatch, kept):
+    monkeypatch.setattr(blocks, "KEPT", kept)
+    drawn = mel(n_samples=2000)
+    bank, x = banks(drawn, MIDDLE)[1], clips(drawn).requires_grad_()
+    sources, loss = [x, *bank.parameters()], bank(x).square().sum()
+    for first, second in zip(*(torch.autograd.grad(loss, sources, retain_graph=True) for _ in range(2)), strict=True):
+        assert SAME(second.numpy(), first.numpy()).passes
+
+
+def test_gradients_do_not_depend_on_what_is_kept(monkeypatch):
+    drawn = mel(n_samples=2000)
+    bank, x = banks(drawn, MIDDLE)[1], clips(drawn).requires_grad_()
+    found = []
+    for kept in (0, blocks.KEPT):
+        monkeypatch.setattr(blocks, "KEPT", kept)
+        found.append(torch.autograd.grad(bank(x).square().sum(), [x, *bank.parameters()]))
+    for again, kept in zip(*found, strict=True):
+        assert SAME(kept.numpy(), again.numpy()).passes
+
+
 def few(patch):
     """Fewer points, and bins, than a band needs."""
     quietest = planning.quietest
@@ -118,8 +139,8 @@ def shifted(patch):
     patch.setattr(
         blocks,
         "pooled",
-        lambda spectra, gains, weights, starts, n: pooled(
-            spectra, gains, weights, tuple(2 + first if any(starts) else 0 for first in starts), n
+        lambda spectra, gains, weights, starts, *rest: pooled(
+            spectra, gains, weights, tuple(2 + first if any(starts) else 0 for first in starts), *rest
         ),
     )
 
