@@ -17,6 +17,7 @@ from parity.oracle.compression import Log
 from parity.oracle.gabor import gabor, gabor_adjoint, wavelets_at, wavelets_at_adjoint
 from parity.oracle.geometry import Box
 from parity.oracle.pooling import gaussian_window, gaussian_window_adjoint
+from parity.oracle.running import FLUSHED
 
 Found = tuple[Array, dict[str, Array]]
 
@@ -130,7 +131,7 @@ def _wavelets_at(c: Chain, subject: Subject) -> Found:
     """Compute wavelets at times [W], of centres and deviations [C]: [C, W, 2]."""
     t, mu, sigma = c.rounded(c.x), c.variable("center"), c.variable("fwhm")
     values = wavelets_at(t, mu, sigma)
-    output = c.rounded(values).transpose(0, 2, 1)
+    output = c.rounded(values, FLUSHED).transpose(0, 2, 1)
     d = c.rounded(subject.cotangent(output.shape)).transpose(0, 2, 1)
     d_t, d_mu, d_sigma = wavelets_at_adjoint(t, mu, sigma, c.rounded(d), c.rounded)
     return output, {"input": c.rounded(d_t), "center": c.rounded(d_mu), "fwhm": c.rounded(d_sigma)}
@@ -139,7 +140,7 @@ def _wavelets_at(c: Chain, subject: Subject) -> Found:
 def _wavelets(c: Chain, subject: Subject) -> Found:
     size = subject.arguments["size"]
     mu, sigma = c.rounded(c.x).T
-    output = c.rounded(gabor(mu, sigma, size)).transpose(0, 2, 1)
+    output = c.rounded(gabor(mu, sigma, size), FLUSHED).transpose(0, 2, 1)
     d = c.rounded(subject.cotangent(output.shape)).transpose(0, 2, 1)
     return output, {"input": c.rounded(np.stack(gabor_adjoint(mu, sigma, size, d), axis=1))}
 
@@ -165,7 +166,7 @@ def _gaussian(c: Chain, subject: Subject) -> Found:
     size = subject.arguments["filter_size"]
     held = c.rounded(c.x.reshape(-1))
     width = c.rounded(clamp(held, 2.0 / size, 0.5))
-    output = c.rounded(gaussian_window(width, size)).T.reshape(1, size, len(held), 1)
+    output = c.rounded(gaussian_window(width, size), FLUSHED).T.reshape(1, size, len(held), 1)
     d = c.rounded(subject.cotangent(output.shape)).reshape(size, len(held)).T
     d_width = clamp_adjoint(held, gaussian_window_adjoint(width, size, d), 2.0 / size, 0.5)
     return output, {"input": c.rounded(d_width.reshape(c.x.shape))}

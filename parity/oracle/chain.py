@@ -102,12 +102,12 @@ class Chain:
             self.noise(terms).sum(axis=axes) + self.sum_rounded(total, (terms**2).sum(axis=axes), n) - total
         )
 
-    def rounded(self, values: Array | float) -> Array:
-        """Round each value once; one below the smallest normal number survives with a probability of a half."""
+    def rounded(self, values: Array | float, flushed: float = 1.0) -> Array:
+        """Round each value once; one below ``flushed`` least normal numbers survives with a probability of a half."""
         values = exact(values)
         if self._rng is None:
             return values
-        survives = (np.abs(values) >= self._tiny) | (self._rng.random(np.shape(values)) < SURVIVES)
+        survives = (np.abs(values) >= flushed * self._tiny) | (self._rng.random(np.shape(values)) < SURVIVES)
         return np.asarray(np.where(survives, values + self.noise(values), 0.0))
 
     def variable(self, name: str) -> Array:

@@ -14,7 +14,7 @@ from parity.oracle import correlation
 from parity.oracle.arrays import Array, clamp, clamp_adjoint, exact
 from parity.oracle.chain import BoundedStage, Chain, RunningChain
 from parity.oracle.geometry import Box
-from parity.oracle.running import Running
+from parity.oracle.running import FLUSHED, Running
 
 
 def wavelets_at(t: Array, mu: Array, sigma: Array) -> Array:
@@ -95,7 +95,7 @@ class GaborConv(BoundedStage):
         t = _times(self.window)
         turn = c.noise(mu[:, np.newaxis] * t)[:, np.newaxis]  # a phase of hundreds of rad is rounded as a whole
         filters = gabor(mu, sigma, self.window)
-        filters = c.rounded(filters + turn * np.stack([-filters[:, 1], filters[:, 0]], axis=1))
+        filters = c.rounded(filters + turn * np.stack([-filters[:, 1], filters[:, 0]], axis=1), FLUSHED)
         c.notes["filters"] = filters
 
         def learn(d: Array) -> None:
@@ -117,7 +117,7 @@ class GaborConv(BoundedStage):
         one, t = c.given(np.ones((1, 1))), c.given(_times(self.window)[np.newaxis])
         envelope = -((t * t).times(0.5) * (one / (sigma * sigma)))
         gaussian = one / (c.given(np.full((1, 1), np.sqrt(2 * np.pi)), 2.0) * sigma) * envelope.exp()
-        filters = Running.stack([gaussian * part for part in (mu * t).cos_sin()], axis=1)
+        filters = Running.stack([gaussian * part for part in (mu * t).cos_sin()], axis=1).flushed()
         c.notes["filters"] = filters
 
         def learn(d: Running) -> None:

@@ -14,7 +14,7 @@ from parity.oracle import correlation
 from parity.oracle.arrays import Array, clamp, clamp_adjoint, exact
 from parity.oracle.chain import BoundedStage, Chain, RunningChain, Stage
 from parity.oracle.geometry import Pads, pads
-from parity.oracle.running import Running
+from parity.oracle.running import FLUSHED, Running
 
 
 def _where(x: Array, window: int, stride: int, around: Pads) -> NDArray[np.int64]:
@@ -139,7 +139,7 @@ class GaussianPool(BoundedStage):
     def apply(self, c: Chain) -> None:
         held = c.variable(self.name).reshape(-1)
         width = self.scale * c.rounded(clamp(held, *self._limits))
-        windows = c.rounded(gaussian_window(width, self.window))
+        windows = c.rounded(gaussian_window(width, self.window), FLUSHED)
         c.notes["windows"] = windows
 
         def learn(d: Array) -> None:
@@ -158,7 +158,7 @@ class GaussianPool(BoundedStage):
         divisor = width.times(half)
         z = c.given((np.arange(self.window) - 0.5 * (self.window - 1))[np.newaxis])
         z = z / divisor.rounded(divisor.value, divisor.error)
-        windows = (-(z * z).times(0.5)).exp()
+        windows = (-(z * z).times(0.5)).exp().flushed()
         c.notes["windows"] = windows
 
         def learn(d: Running) -> None:

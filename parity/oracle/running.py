@@ -25,6 +25,7 @@ LOG = 4.0  # relative, of log and log1p
 POWER = 4.0  # relative, of a power ...
 POWER_BY_LOG = 3.0  # ... and |y log x| times this where it is computed as exp(y log x), as any library may
 TRIGONOMETRIC = 4.0  # absolute, of sin and cos: an argument of hundreds is reduced first
+FLUSHED = 2.0**24  # taps below so many times the smallest normal number may be 0: 24-bit samples make them subnormal
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,11 @@ class Running:
         """Cosine and sine."""
         own = self.error + TRIGONOMETRIC * self.precision.u + self.precision.tiny
         return tuple(Running(f(self.value), own, self.precision) for f in (np.cos, np.sin))  # type: ignore[return-value]
+
+    def flushed(self) -> Running:
+        """Taps, of which those that are ``FLUSHED`` may be 0."""
+        small = np.abs(self.value) - self.error < FLUSHED * self.precision.tiny
+        return Running(self.value, np.where(small, self.size, self.error), self.precision)
 
     def clamped(self, low: float | None = None, high: float | None = None) -> Running:
         """Limited to constants that are themselves rounded: a few operations make them."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -161,3 +163,13 @@ def test_one_sample_window(ledger):
     with pytest.raises(ZeroDivisionError):
         torch.arange(1) * (2 / (window.shape[1] - 1)) - 1  # the published grid
     diverges(ledger, "one-sample-window", window.item(), stage="windows", case="size 1", property="status")
+
+
+def test_subnormal_taps(ledger):
+    bank = leaf.Leaf().filterbank
+    centers, sigmas = bank.center_freqs.detach().unsqueeze(1), bank.bandwidths.detach().unsqueeze(1)
+    t = torch.arange(-200, 201)
+    envelope = torch.exp(-(t**2) / (2 * sigmas**2)) / (math.sqrt(2 * math.pi) * sigmas)
+    published = torch.cat([envelope * torch.cos(centers * t), envelope * torch.sin(centers * t)])
+    subnormal = (published != 0) & (published.abs() < torch.finfo(torch.float32).tiny)
+    diverges(ledger, "subnormal-taps", subnormal.sum(), stage="filters", case="40 filters", property="status")

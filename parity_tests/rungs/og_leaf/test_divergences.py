@@ -148,3 +148,14 @@ def test_spec_augment_evaluation(ledger):
     kept = (og_leaf.SpecAugment().eval()(torch.from_numpy(x)).numpy() == x).mean()
     assert (tf_leaf.SpecAugment()(tf.constant(x.transpose(0, 2, 1))).numpy().transpose(0, 2, 1) != x).any()
     diverges(ledger, "spec-augment-evaluation", kept, stage="output", case="4 clips of 60 frames and 5 channels")
+
+
+def test_gaussian_tail(ledger):
+    import tensorflow as tf
+
+    import tf_leaf
+
+    theirs = tf_leaf.gaussian_lowpass(tf.fill([1, 1, 1, 1], 0.08), 401).numpy().ravel()
+    ours = og_leaf.gaussian_lowpass(torch.full((1, 1, 1, 1), 0.08), 401).numpy().ravel()
+    lost = theirs[(ours == 0) & (theirs != 0)]
+    diverges(ledger, "gaussian-tail", lost.max(), stage="windows", case="width 0.08, 401 taps", property="status")
