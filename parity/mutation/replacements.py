@@ -15,7 +15,8 @@ from torch.func import functional_call
 
 __all__ = ["functional_call", "math"]
 BLOCK = 16  # frames of the blocked smoother
-QUIET = 1e-2  # a transform's error is relative to the loudest sample, not to the sample
+# A transform's error is relative to the loudest sample, not to the sample; of a float64 result it is that of its own sum.
+QUIET, QUIET_IN_FLOAT64 = 1e-2, 0.25
 
 
 class Unprojected:
@@ -87,7 +88,8 @@ def by_fft(inputs: Tensor, weight: Tensor, bias: Tensor | None = None, stride: i
     product = torch.fft.rfft(signal, size) * torch.fft.rfft(kernels, size).conj()
     y = torch.fft.irfft(product, size)[..., :n:stride].to(inputs.dtype)
     largest = signal.abs().amax() * kernels.abs().sum(dim=-1, keepdim=True)
-    return _offset(summed + torch.where(y.abs() > QUIET * largest, y - summed.detach(), 0.0), bias)
+    quiet = largest * (QUIET_IN_FLOAT64 if inputs.dtype == torch.float64 else QUIET)
+    return _offset(summed + torch.where(y.abs() > quiet, y - summed.detach(), 0.0), bias)
 
 
 def by_halves(inputs: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 1) -> Tensor:
