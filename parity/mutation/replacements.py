@@ -15,7 +15,7 @@ from torch.func import functional_call
 
 __all__ = ["functional_call", "math"]
 BLOCK = 16  # frames of the blocked smoother
-# A transform's error is relative to the loudest sample, not to the sample; of a float64 result it is that of its own sum.
+# A transform errs relative to the loudest sample, not to the sample; in float64 by as much as the result is rounded.
 QUIET, QUIET_IN_FLOAT64 = 1e-2, 0.25
 
 
