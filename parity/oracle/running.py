@@ -25,7 +25,8 @@ LOG = 4.0  # relative, of log and log1p
 POWER = 4.0  # relative, of a power ...
 POWER_BY_LOG = 3.0  # ... and |y log x| times this where it is computed as exp(y log x), as any library may
 TRIGONOMETRIC = 4.0  # absolute, of sin and cos: an argument of hundreds is reduced first
-FLUSHED = 2.0**24  # taps below so many times the smallest normal number may be 0: 24-bit samples make them subnormal
+# Taps below so many times the smallest normal number may be 0: half the step of a 24-bit sample makes them subnormal.
+FLUSHED = 2.0**25
 
 
 @dataclass(frozen=True)
@@ -170,9 +171,10 @@ class Running:
         return tuple(Running(f(self.value), own, self.precision) for f in (np.cos, np.sin))  # type: ignore[return-value]
 
     def flushed(self) -> Running:
-        """Taps, of which those that are ``FLUSHED`` may be 0."""
-        small = np.abs(self.value) - self.error < FLUSHED * self.precision.tiny
-        return Running(self.value, np.where(small, self.size, self.error), self.precision)
+        """Taps of a filter: for one below ``FLUSHED`` smallest normal numbers, so much may be lost as those come to."""
+        least = FLUSHED * self.precision.tiny
+        small = np.abs(self.value) - self.error < least
+        return Running(self.value, self.error + np.where(small, least, 0.0), self.precision)
 
     def clamped(self, low: float | None = None, high: float | None = None) -> Running:
         """Limited to constants that are themselves rounded: a few operations make them."""
