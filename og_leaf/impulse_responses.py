@@ -34,7 +34,7 @@ def _together(rank: int | None, **tensors: Tensor) -> None:
 
 
 def flushed(taps: Tensor) -> Tensor:
-    """``taps``, and 0 for one whose product with a 24-bit sample may be subnormal; the gradient is that of ``taps``.
+    """``taps``, and 0 for one that half a step of 24-bit audio makes subnormal; the gradient is that of ``taps``.
 
     On an Intel CPU PyTorch takes many times as long for a convolution in which numbers are subnormal, as they are in a
     Gaussian's tail; TensorFlow's kernels make them 0. Half precision keeps its own, which it needs.

@@ -161,7 +161,7 @@ DIVERGENCES: tuple[Divergence, ...] = (
     Divergence(
         "gaussian-tail", ("tf_leaf", "og_leaf"), "declared",
         "TensorFlow makes 0 of every subnormal result; PyTorch computes with them, on an Intel CPU many times as "
-        "slowly, so og_leaf makes 0 of a tap whose product with a 24-bit sample may be subnormal, one below 2^-102",
+        "slowly, so og_leaf makes 0 of a tap below 2^-102, which half a step of 24-bit audio makes subnormal",
         "largest tap that is 0 in og_leaf and not in tf_leaf, a window of 401 taps, width 0.08", 1e-31, 2**-102,
         "leaf_audio/impulse_responses.py"),
     Divergence(
@@ -241,7 +241,7 @@ DIVERGENCES: tuple[Divergence, ...] = (
     Divergence(
         "subnormal-taps", ("published leaf", "leaf"), "mended",
         "the published filters keep their Gaussian's tail where it is subnormal, with which PyTorch computes many "
-        "times as slowly on an Intel CPU; here a tap whose product with a 24-bit sample may be subnormal is 0",
+        "times as slowly on an Intel CPU; here a tap that half a step of 24-bit audio makes subnormal is 0",
         "subnormal taps of the published initial filters, of 32080", 450, 650, _LEAF),
     *_breaking("tf_leaf", "tf"),
     *_breaking("og_leaf", "og"),

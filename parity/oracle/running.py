@@ -25,7 +25,8 @@ LOG = 4.0  # relative, of log and log1p
 POWER = 4.0  # relative, of a power ...
 POWER_BY_LOG = 3.0  # ... and |y log x| times this where it is computed as exp(y log x), as any library may
 TRIGONOMETRIC = 4.0  # absolute, of sin and cos: an argument of hundreds is reduced first
-# Taps below so many times the smallest normal number may be 0: half the step of a 24-bit sample makes them subnormal.
+# Taps below so many times the smallest normal number may be 0. Below 2^24 times it, half a step of 24-bit audio makes a
+# tap subnormal; it is twice that, as an implementation decides by its own, rounded tap.
 FLUSHED = 2.0**25
 
 

@@ -17,7 +17,7 @@ from parity_tests.helpers.rungs import one
 
 SIZE, N = 401, 300
 CLOSE = OfMax(1e-6, "eight roundings of float32")
-LEAST_STEP = 2.0**-23  # of 24-bit audio
+HALF_STEP = 2.0**-24  # of 24-bit audio
 BOX = Box.of_leaf(SIZE)
 CENTRES, SIGMAS = np.linspace(0.05, 3.1, N), np.geomspace(BOX.sigma_low, BOX.sigma_high, N)
 WIDTHS = np.geomspace(2 / SIZE, 0.5, N)
@@ -47,9 +47,9 @@ def taps(made, dtype):
 
 @BOTH
 @DTYPES
-def test_no_product_with_a_sample_is_subnormal(rung, made, dtype):
+def test_half_a_step_of_audio_makes_no_tap_subnormal(rung, made, dtype):
     found, _ = taps(made, dtype)
-    products = np.abs(found[found != 0]) * LEAST_STEP
+    products = np.abs(found[found != 0]) * HALF_STEP
     assert products.min() >= torch.finfo(dtype).tiny
 
 
@@ -58,7 +58,8 @@ def test_no_product_with_a_sample_is_subnormal(rung, made, dtype):
 def test_what_is_zero_is_negligible(rung, made, dtype):
     found, exact = taps(made, dtype)
     lost = np.abs(exact[found == 0]).max()
-    negligible = AtMost(FLUSHED * torch.finfo(dtype).tiny, "what the oracle lets go")
+    reason = "twice what half a step of 24-bit audio makes subnormal: a tap is rounded before it is judged"
+    negligible = AtMost(FLUSHED * torch.finfo(dtype).tiny, reason)
     assert lost > 0
     assert negligible(lost).passes
 
